@@ -1,0 +1,122 @@
+"""Build of the compiled kernels. Everything that is data stands in pyproject.toml.
+
+Environment variables
+---------------------
+FCFAST_NO_EXTENSIONS=1  build without the compiled kernels (pure-Python mode only)
+FCFAST_NO_OPENMP=1      build the kernels without OpenMP
+FCFAST_DEBUG=1          build with bounds checks (slow; for finding bugs)
+FCFAST_NATIVE=1         add -march=native (the result runs on this kind of machine only)
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+KERNELS = ("forward", "backprop", "two_layer", "compensation", "closed_form", "states", "openmp")
+CORE = "src/fcfast/_core"
+
+# A program that only exits with 0 if two threads really ran: a compiler may accept the flag and ignore it.
+OPENMP_PROBE = textwrap.dedent(
+    """
+    #include <omp.h>
+    int main(void) {
+        int threads = 0;
+        #pragma omp parallel num_threads(2) reduction(+:threads)
+        threads += 1;
+        return threads == 2 ? 0 : 1;
+    }
+    """
+)
+
+
+def enabled(variable: str) -> bool:
+    return os.environ.get(variable, "0") not in ("", "0")
+
+
+class BuildKernels(build_ext):
+    """Choose flags for the compiler at hand and probe OpenMP by compiling, linking and running."""
+
+    def build_extensions(self) -> None:
+        msvc = self.compiler.compiler_type == "msvc"
+        # -ffp-contract=off: the same arithmetic on every machine, with or without fused multiply-add.
+        compile_args = ["/O2", "/fp:precise"] if msvc else ["-O3", "-ffp-contract=off"]
+        if enabled("FCFAST_NATIVE") and not msvc:
+            compile_args.append("-march=native")
+        openmp_compile, openmp_link = self.find_openmp(msvc)
+        for extension in self.extensions:
+            extension.extra_compile_args += compile_args + openmp_compile
+            extension.extra_link_args += openmp_link
+        super().build_extensions()
+
+    def find_openmp(self, msvc: bool) -> tuple[list[str], list[str]]:
+        if enabled("FCFAST_NO_OPENMP"):
+            return [], []
+        if msvc:
+            candidates = [(["/openmp"], [])]
+        elif sys.platform == "darwin":
+            # Apple's clang has no OpenMP of its own; libomp comes from Homebrew or conda (CFLAGS, LDFLAGS).
+            candidates = [(["-Xpreprocessor", "-fopenmp"], ["-lomp"]), (["-fopenmp"], ["-fopenmp"])]
+        else:
+            candidates = [(["-fopenmp"], ["-fopenmp"])]
+        for compile_args, link_args in candidates:
+            if self.openmp_runs(compile_args, link_args):
+                return compile_args, link_args
+        print(
+            "*" * 88 + "\nfcfast: this compiler builds no working OpenMP program; the kernels will use one thread.\n"
+            "On macOS: `brew install libomp` and set CFLAGS and LDFLAGS to its folders.\n" + "*" * 88,
+            file=sys.stderr,
+        )
+        return [], []
+
+    def openmp_runs(self, compile_args: list[str], link_args: list[str]) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "probe.c")
+            source.write_text(OPENMP_PROBE)
+            try:
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_args)
+                self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=link_args)
+                program = next(p for p in Path(folder).rglob("probe*") if p.suffix in ("", ".exe"))
+                return subprocess.run([str(program)], timeout=60, check=False).returncode == 0
+            except Exception as error:  # each compiler class raises its own types; any failure means: no OpenMP
+                print(f"fcfast: OpenMP probe with {compile_args} failed: {error}", file=sys.stderr)
+                return False
+
+
+def kernels() -> list[Extension]:
+    if enabled("FCFAST_NO_EXTENSIONS"):
+        return []
+    import numpy
+    from Cython.Build import cythonize
+
+    checks = enabled("FCFAST_DEBUG")
+    extensions = [
+        Extension(
+            f"fcfast._core.{name}",
+            [f"{CORE}/{name}.pyx"],
+            include_dirs=[CORE, numpy.get_include()],
+            define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+        )
+        for name in KERNELS
+    ]
+    return cythonize(
+        extensions,
+        compiler_directives={
+            "language_level": 3,
+            "binding": True,
+            "embedsignature": True,
+            "cdivision": True,
+            "boundscheck": checks,
+            "wraparound": False,
+            "initializedcheck": checks,
+            "nonecheck": checks,
+        },
+    )
+
+
+setup(ext_modules=kernels(), cmdclass={"build_ext": BuildKernels})

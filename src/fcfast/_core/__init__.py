@@ -1,0 +1,1 @@
+"""Compiled kernels: typed, without the GIL, without checks. Callers validate; ``fcfast._pure`` is the readable twin."""

@@ -1,0 +1,110 @@
+"""Backward pass of a dense network and the parameter update.
+
+Design
+------
+* Same packed layouts as ``forward.pyx``: ``values`` and ``deltas`` have the blocks of the layers one after the other,
+  ``grad`` mirrors ``params``.
+* Two products per layer go to BLAS, the derivative is multiplied in place, so nothing is allocated.
+* The update has the semantics of torch.optim.SGD and is one pass over the packed vectors.
+"""
+
+from cython.parallel cimport prange
+
+from fcfast._core.blas cimport gemm
+from fcfast._core.mathfn cimport IDENTITY, derivative
+from fcfast._core.types cimport real
+
+cdef enum:
+    THREADED_WORK = 32768
+
+
+cdef inline void scale_by_derivative(real* delta, const real* value, Py_ssize_t n, int activation) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        delta[j] *= derivative(value[j], activation)
+
+
+cdef void sum_rows(const real* a, Py_ssize_t n_rows, Py_ssize_t n_cols, real* out) noexcept nogil:
+    cdef Py_ssize_t i, j
+    for j in range(n_cols):
+        out[j] = 0
+    for i in range(n_rows):
+        for j in range(n_cols):
+            out[j] += a[i * n_cols + j]
+
+
+cdef void backward_pass(const real* params, const Py_ssize_t* widths, Py_ssize_t n_layers, bint bias, int activation,
+                        const real* x, Py_ssize_t n_rows, const real* values, real* deltas, real* grad, real* input_delta,
+                        int n_threads) noexcept nogil:
+    cdef Py_ssize_t layer, i, n_in, n_out, n_params = 0, n_values = 0
+    cdef const real* below
+    cdef real* delta_below
+    for layer in range(n_layers):
+        n_params += widths[layer + 1] * (widths[layer] + (1 if bias else 0))
+        n_values += n_rows * widths[layer + 1]
+    for layer in range(n_layers - 1, -1, -1):
+        n_in = widths[layer]
+        n_out = widths[layer + 1]
+        n_params -= n_out * (n_in + (1 if bias else 0))
+        n_values -= n_rows * n_out
+        below = values + n_values - n_rows * n_in if layer > 0 else x
+        delta_below = deltas + n_values - n_rows * n_in if layer > 0 else input_delta
+        gemm(True, False, n_out, n_in, n_rows, <real>1, deltas + n_values, below, <real>0, grad + n_params)
+        if bias:
+            sum_rows(deltas + n_values, n_rows, n_out, grad + n_params + n_out * n_in)
+        if delta_below == NULL:
+            continue
+        gemm(False, False, n_rows, n_in, n_out, <real>1, deltas + n_values, params + n_params, <real>0, delta_below)
+        if layer == 0 or activation == IDENTITY:
+            continue
+        if n_threads > 1 and n_rows * n_in >= THREADED_WORK:
+            for i in prange(n_rows, schedule="static", num_threads=n_threads):
+                scale_by_derivative(delta_below + i * n_in, below + i * n_in, n_in, activation)
+        else:
+            scale_by_derivative(delta_below, below, n_rows * n_in, activation)
+
+
+def backward(const real[::1] params,            # IN
+             const Py_ssize_t[::1] widths,      # IN
+             bint bias,
+             int activation,
+             const real[:, ::1] X,              # IN
+             const real[::1] values,            # IN
+             real[::1] deltas,                  # IN: last block, OUT: the others
+             real[::1] grad,                    # OUT
+             real[:, ::1] input_delta,          # OUT, or None
+             int n_threads):
+    """Fill ``grad`` and every block of ``deltas`` from the last one, dLoss/d outputs; optionally dLoss/dX."""
+    cdef real* x_delta = NULL
+    if X.shape[0] == 0:
+        return
+    if input_delta is not None:
+        x_delta = &input_delta[0, 0]
+    with nogil:
+        backward_pass(&params[0], &widths[0], widths.shape[0] - 1, bias, activation, &X[0, 0], X.shape[0],
+                      &values[0], &deltas[0], &grad[0], x_delta, n_threads)
+
+
+def sgd_step(real[::1] params,              # IN and OUT
+             const real[::1] grad,          # IN
+             real[::1] velocity,            # IN and OUT, or None without momentum
+             double learning_rate,
+             double momentum,
+             double dampening,
+             bint nesterov,
+             double weight_decay,
+             bint first):
+    """One step of SGD as torch.optim.SGD defines it; ``first`` starts the velocity with the gradient itself."""
+    cdef Py_ssize_t n = params.shape[0], i
+    cdef real g, rate = <real>learning_rate, mu = <real>momentum, decay = <real>weight_decay
+    cdef real fresh = <real>(1 - dampening)
+    if momentum == 0:
+        with nogil:
+            for i in range(n):
+                params[i] -= rate * (grad[i] + decay * params[i])
+        return
+    with nogil:
+        for i in range(n):
+            g = grad[i] + decay * params[i]
+            velocity[i] = g if first else mu * velocity[i] + fresh * g
+            params[i] -= rate * (g + mu * velocity[i] if nesterov else velocity[i])

@@ -1,0 +1,54 @@
+"""Backward pass of a dense network and the parameter update (twin of ``_core/backprop.pyx``)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast._pure.forward import blocks, layers
+from fcfast._pure.mathfn import derivative
+
+
+def backward(
+    params: NDArray,
+    widths: NDArray[np.intp],
+    bias: bool,
+    activation: int,
+    X: NDArray,
+    values: NDArray,
+    deltas: NDArray,
+    grad: NDArray,
+    input_delta: NDArray | None,
+    n_threads: int,
+) -> None:
+    """Fill ``grad`` and every block of ``deltas`` from the last one, dLoss/d outputs; optionally dLoss/dX."""
+    inputs = [X, *blocks(values, widths, len(X))[:-1]]
+    delta_blocks = blocks(deltas, widths, len(X))
+    pairs = zip(layers(params, widths, bias), layers(grad, widths, bias), strict=True)
+    for layer, ((weights, _), (weights_grad, bias_grad)) in reversed(list(enumerate(pairs))):
+        delta = delta_blocks[layer]
+        weights_grad[:] = delta.T @ inputs[layer]
+        if bias_grad is not None:
+            bias_grad[:] = delta.sum(axis=0)
+        if layer > 0:
+            delta_blocks[layer - 1][:] = (delta @ weights) * derivative(inputs[layer], activation)
+        elif input_delta is not None:
+            input_delta[:] = delta @ weights
+
+
+def sgd_step(
+    params: NDArray,
+    grad: NDArray,
+    velocity: NDArray | None,
+    learning_rate: float,
+    momentum: float,
+    dampening: float,
+    nesterov: bool,
+    weight_decay: float,
+    first: bool,
+) -> None:
+    """One step of SGD as torch.optim.SGD defines it; ``first`` starts the velocity with the gradient itself."""
+    real = params.dtype.type
+    step = grad + real(weight_decay) * params
+    if velocity is not None and momentum != 0:
+        velocity[:] = step if first else real(momentum) * velocity + real(1 - dampening) * step
+        step = step + real(momentum) * velocity if nesterov else velocity
+    params -= real(learning_rate) * step

@@ -1,0 +1,39 @@
+"""Activation functions and their derivatives, by the same codes as in the compiled kernels."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC = range(5)
+
+
+def relu(s: NDArray) -> NDArray:
+    """Rectify; NaN passes through, a diverged unit must not look like a dead one."""
+    return np.where(s <= 0, 0, s)
+
+
+def activate(s: NDArray, activation: int) -> NDArray:
+    """Apply the activation of that code."""
+    if activation == RELU:
+        return relu(s)
+    if activation == LEAKY_RELU:
+        return np.where(s > 0, s, s.dtype.type(0.01) * s)
+    if activation == TANH:
+        return np.tanh(s)
+    if activation == LOGISTIC:
+        # exp may overflow to inf for very negative s; 1 / inf = 0 is the right value
+        with np.errstate(over="ignore"):
+            return 1 / (1 + np.exp(-s))
+    return s
+
+
+def derivative(v: NDArray, activation: int) -> NDArray:
+    """Give the derivative from the activation's *value* v. ReLU has 0 at 0."""
+    if activation == RELU:
+        return (v > 0).astype(v.dtype)
+    if activation == LEAKY_RELU:
+        return np.where(v > 0, v.dtype.type(1), v.dtype.type(0.01))
+    if activation == TANH:
+        return 1 - v * v
+    if activation == LOGISTIC:
+        return v * (1 - v)
+    return np.ones_like(v)

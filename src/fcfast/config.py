@@ -1,0 +1,68 @@
+"""What this installation is made of."""
+
+import platform
+from typing import Any, Literal, overload
+
+import numpy as np
+import scipy
+import threadpoolctl
+
+from fcfast import backend
+from fcfast._version import __version__
+from fcfast.threads import available_threads
+
+
+def config() -> dict[str, Any]:
+    """Collect version, backend, OpenMP, BLAS and threads of this installation."""
+    import scipy.linalg.cython_blas  # noqa: F401  (loads the BLAS the kernels call, so that it is listed)
+
+    blas = [
+        f"{pool.get('internal_api')} {pool.get('version')} ({pool.get('num_threads')} threads, {pool.get('architecture')})"
+        for pool in threadpoolctl.threadpool_info()
+        if pool.get("user_api") == "blas"
+    ]
+    return {
+        "fcfast": __version__,
+        "backend": backend.NAME,
+        "openmp": backend.openmp.enabled(),
+        "threads": available_threads(),
+        "blas": sorted(set(blas)),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+@overload
+def show_config(mode: Literal["print"] = ...) -> None: ...
+@overload
+def show_config(mode: Literal["dict"]) -> dict[str, Any]: ...
+
+
+def show_config(mode: Literal["print", "dict"] = "print") -> dict[str, Any] | None:
+    """Print (or return) version, backend, OpenMP, BLAS and threads.
+
+    Parameters
+    ----------
+    mode : {"print", "dict"}
+        Print a line each, or return a dictionary.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+
+    Examples
+    --------
+    >>> import fcfast
+    >>> fcfast.show_config("dict")["fcfast"] == fcfast.__version__
+    True
+    """
+    if mode == "dict":
+        return config()
+    if mode != "print":
+        raise ValueError(f"mode={mode!r} is unknown; use 'print' or 'dict'")
+    for key, value in config().items():
+        print(f"{key:8} {', '.join(value) if isinstance(value, list) else value}")
+    return None

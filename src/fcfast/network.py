@@ -1,0 +1,160 @@
+"""Dense layers trained together: packed parameters, one workspace, the compiled forward and backward passes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fcfast import backend, validation
+from fcfast.threads import resolve_n_jobs
+
+ACTIVATIONS = {"identity": 0, "relu": 1, "leaky_relu": 2, "tanh": 3, "logistic": 4}
+HOMOGENEOUS = ("identity", "relu", "leaky_relu")
+LOSSES = ("half_squared_error", "cross_entropy")
+
+Array = NDArray[Any]
+
+
+class DenseNetwork:
+    """A chain of dense layers, hidden ones with an activation, the last one linear.
+
+    Parameters
+    ----------
+    weights : sequence of array-like of shape (n_out, n_in)
+        Initial weights, first layer first.
+    biases : sequence of array-like of shape (n_out,), or None
+        Initial biases; None for a network without any.
+    activation : {"identity", "relu", "leaky_relu", "tanh", "logistic"}
+        Of the hidden layers. ReLU has derivative 0 at 0; the leaky slope is 0.01.
+    loss : {"half_squared_error", "cross_entropy"}
+        Mean over the batch of half the squared distance to the target, or of the cross-entropy of softmax outputs.
+    dtype : {"float64", "float32"}
+        Of parameters and computation.
+    n_jobs : int or None
+        Threads for the elementwise passes; matrix products use BLAS's own.
+
+    Attributes
+    ----------
+    params, grad : ndarray of shape (n_params,)
+        All parameters and their gradient, packed.
+    weights, biases, weight_grads, bias_grads : list of ndarray
+        Views into them. The lists of biases are empty for a network without any.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For shapes that do not form a chain, NaN or infinity, unknown names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.network import DenseNetwork
+    >>> network = DenseNetwork([np.eye(2), np.ones((1, 2))])
+    >>> network.loss_and_gradient([[1.0, 2.0]], [[1.0]])
+    2.0
+    >>> network.weight_grads[1]
+    array([[2., 4.]])
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[ArrayLike],
+        biases: Sequence[ArrayLike] | None = None,
+        activation: str = "relu",
+        loss: str = "half_squared_error",
+        dtype: str = "float64",
+        n_jobs: int | None = None,
+    ) -> None:
+        self.activation = validation.choice(activation, "activation", ACTIVATIONS)
+        self.loss = validation.choice(loss, "loss", LOSSES)
+        self.dtype = np.dtype(validation.choice(dtype, "dtype", ("float64", "float32")))
+        self.n_threads = resolve_n_jobs(n_jobs)
+        matrices = validation.chain(weights)
+        self.widths = np.array([matrices[0].shape[1], *map(len, matrices)], dtype=np.intp)
+        offsets = None if biases is None else validation.layer_biases(biases, self.widths[1:])
+        self.bias = offsets is not None
+        parts = [part for l, matrix in enumerate(matrices) for part in (matrix, *([offsets[l]] if offsets else []))]
+        self.params: Array = np.concatenate([part.ravel() for part in parts]).astype(self.dtype)
+        self.grad = np.zeros_like(self.params)
+        self.weights, self.biases = self._views(self.params)
+        self.weight_grads, self.bias_grads = self._views(self.grad)
+        self._values = self._deltas = np.empty(0, dtype=self.dtype)
+        self._velocity: Array | None = None
+
+    def _views(self, packed: Array) -> tuple[list[Array], list[Array]]:
+        weights, biases, start = [], [], 0
+        for n_in, n_out in zip(self.widths[:-1], self.widths[1:], strict=True):
+            weights.append(packed[start : start + n_out * n_in].reshape(n_out, n_in))
+            start += n_out * n_in
+            if self.bias:
+                biases.append(packed[start : start + n_out])
+                start += n_out
+        return weights, biases
+
+    def _forward(self, X: ArrayLike) -> tuple[Array, Array]:
+        inputs = np.ascontiguousarray(X, dtype=self.dtype)
+        if inputs.ndim != 2 or inputs.shape[1] != self.widths[0]:
+            raise ValueError(f"X has shape {inputs.shape}, but the network takes {self.widths[0]} features; use (N, d)")
+        if len(inputs) == 0:
+            raise ValueError(f"X is empty, shape {inputs.shape}; at least one sample is needed")
+        size = len(inputs) * int(self.widths[1:].sum())
+        if len(self._values) != size:
+            self._values, self._deltas = np.empty(size, dtype=self.dtype), np.empty(size, dtype=self.dtype)
+        backend.forward.forward(
+            self.params, self.widths, self.bias, ACTIVATIONS[self.activation], inputs, self._values, self.n_threads
+        )
+        return inputs, self._last_block(self._values, len(inputs))
+
+    def _last_block(self, workspace: Array, n_rows: int) -> Array:
+        return workspace[-n_rows * self.widths[-1] :].reshape(n_rows, self.widths[-1])
+
+    def outputs(self, X: ArrayLike) -> Array:
+        """Compute the outputs (N, c) for inputs X (N, d): before the softmax for cross-entropy."""
+        return self._forward(X)[1].copy()
+
+    def loss_and_gradient(self, X: ArrayLike, y: ArrayLike, input_gradient: Array | None = None) -> float:
+        """Compute the mean loss over a batch and fill `grad`.
+
+        Parameters
+        ----------
+        X : array-like of shape (N, d)
+        y : array-like of shape (N, c), or of shape (N,) and integers 0..c-1 for cross-entropy
+        input_gradient : ndarray of shape (N, d) or None
+            Filled with dLoss/dX.
+
+        Returns
+        -------
+        float
+        """
+        inputs, outputs = self._forward(X)
+        delta = self._last_block(self._deltas, len(inputs))
+        if self.loss == "cross_entropy":
+            labels = validation.labels(y, len(inputs), len(outputs.T))
+            loss = backend.forward.softmax_cross_entropy(outputs, labels, delta)
+        else:
+            targets = np.ascontiguousarray(y, dtype=self.dtype)
+            if targets.shape != outputs.shape:
+                raise ValueError(f"y has shape {targets.shape}, but the network gives {outputs.shape}")
+            loss = backend.forward.half_squared_error(outputs, targets, delta)
+        backend.backprop.backward(
+            self.params, self.widths, self.bias, ACTIVATIONS[self.activation], inputs, self._values, self._deltas,
+            self.grad, input_gradient, self.n_threads,
+        )  # fmt: skip
+        return loss
+
+    def step(
+        self,
+        learning_rate: float,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Apply `grad` by one step of SGD, as torch.optim.SGD defines it."""
+        first = self._velocity is None
+        if momentum and self._velocity is None:
+            self._velocity = np.zeros_like(self.params)
+        backend.backprop.sgd_step(
+            self.params, self.grad, self._velocity, learning_rate, momentum, dampening, nesterov, weight_decay, first
+        )

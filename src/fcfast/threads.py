@@ -1,0 +1,68 @@
+"""How many threads a kernel may use."""
+
+import os
+
+import joblib
+
+from fcfast import backend
+
+_forked = False
+
+
+def _after_fork() -> None:
+    # A forked child inherits OpenMP's state but not its threads: starting a team there can hang (libgomp).
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def available_threads() -> int:
+    """Threads this process may use: affinity, container limits and OMP_NUM_THREADS considered; 1 after a fork."""
+    if _forked:
+        return 1
+    if "OMP_NUM_THREADS" in os.environ:
+        return int(backend.openmp.max_threads())
+    return min(int(backend.openmp.max_threads()), int(joblib.cpu_count()))
+
+
+def resolve_n_jobs(n_jobs: int | None = None) -> int:
+    """Resolve ``n_jobs`` into a number of threads.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        None uses all available threads; a positive number at most that many; -1 all, -2 all but one, and so on.
+
+    Returns
+    -------
+    int
+        At least 1. Always 1 in a process made by ``fork`` or without OpenMP.
+
+    Raises
+    ------
+    ValueError
+        If `n_jobs` is 0.
+    TypeError
+        If `n_jobs` is not an integer.
+
+    Examples
+    --------
+    >>> from fcfast.threads import resolve_n_jobs
+    >>> resolve_n_jobs(1)
+    1
+    """
+    if n_jobs is None:
+        return available_threads()
+    if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__"):
+        raise TypeError(f"n_jobs must be an integer or None, got {n_jobs!r}")
+    n_jobs = int(n_jobs)
+    if n_jobs == 0:
+        raise ValueError("n_jobs=0 has no meaning; use None for all threads, or a positive number")
+    if n_jobs < 0:
+        return max(1, available_threads() + 1 + n_jobs)
+    if _forked or not backend.openmp.enabled():
+        return 1
+    return n_jobs

@@ -1,0 +1,130 @@
+"""Checks of arguments: every message names the argument, what was got and what to do."""
+
+import math
+from collections.abc import Collection, Sequence
+from numbers import Integral, Real
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Floats:
+    """Convert to a C-contiguous float64 array of `ndim` dimensions without NaN or infinity."""
+    array = np.asarray(value)
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold real numbers, got an array of dtype {array.dtype}")
+    ndims = (ndim,) if isinstance(ndim, int) else ndim
+    if array.ndim not in ndims:
+        wanted = " or ".join(str(n) for n in ndims)
+        raise ValueError(f"{name} must have {wanted} dimension(s), got shape {array.shape}")
+    array = np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    if not np.isfinite(array).all():
+        bad = int(array.size - np.isfinite(array).sum())
+        raise ValueError(f"{name} holds {bad} value(s) that are NaN or infinite; remove or impute them")
+    return array
+
+
+def positive(value: float, name: str) -> float:
+    """Check for a finite real number > 0."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be finite and > 0, got {value!r}")
+    return float(value)
+
+
+def integer(value: int, name: str, minimum: int) -> int:
+    """Check for an integer >= minimum."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be >= {minimum}, got {value}")
+    return int(value)
+
+
+def choice(value: str, name: str, choices: Collection[str]) -> str:
+    """Check for one of the strings in `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}={value!r} is unknown; use one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def samples(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    """Check inputs (N, d) or one input (d,) against targets: scalar, (N,) or (N, c). Returns X (N, d) and y (N, c)."""
+    inputs = finite_array(X, "X", (1, 2))
+    if inputs.ndim == 1:
+        inputs = inputs[None, :]
+    if 0 in inputs.shape:
+        raise ValueError(f"X is empty, shape {np.shape(X)}; at least one sample and one feature are needed")
+    targets = finite_array(y, "y", (0, 1, 2))
+    if targets.ndim < 2:
+        targets = targets.reshape(-1, 1)
+    if len(targets) != len(inputs):
+        raise ValueError(f"X has {len(inputs)} sample(s) but y has {len(targets)}; give one target (row) per sample")
+    if targets.shape[1] == 0:
+        raise ValueError("y has no outputs, shape " + str(np.shape(y)))
+    return inputs, targets
+
+
+def chain(weights: Sequence[ArrayLike]) -> list[Floats]:
+    """Check weight matrices (n_out, n_in) that follow one another."""
+    matrices = [finite_array(weight, f"weights[{l}]", 2) for l, weight in enumerate(weights)]
+    if not matrices:
+        raise ValueError("weights is empty; give at least one matrix (n_out, n_in)")
+    for l, matrix in enumerate(matrices):
+        if 0 in matrix.shape:
+            raise ValueError(f"weights[{l}] is empty, shape {matrix.shape}")
+        if l > 0 and matrix.shape[1] != len(matrices[l - 1]):
+            raise ValueError(
+                f"weights[{l}] has shape {matrix.shape}, but the layer below has {len(matrices[l - 1])} unit(s); "
+                "use (n_out, n_in)"
+            )
+    return matrices
+
+
+def fit_chain(weights: Sequence[ArrayLike], n_features: int, n_outputs: int) -> list[Floats]:
+    """Check a chain of weight matrices against the data it is to be trained on."""
+    matrices = chain(weights)
+    if matrices[0].shape[1] != n_features:
+        raise ValueError(f"weights[0] has shape {matrices[0].shape}, but X has {n_features} feature(s)")
+    if len(matrices[-1]) != n_outputs:
+        raise ValueError(f"the last of weights has shape {matrices[-1].shape}, but y has {n_outputs} output(s)")
+    return matrices
+
+
+def layer_biases(biases: Sequence[ArrayLike], widths: Sequence[int] | NDArray[np.intp]) -> list[Floats]:
+    """Check one bias vector for each layer of that many units."""
+    vectors = [finite_array(bias, f"biases[{l}]", 1) for l, bias in enumerate(biases)]
+    if [len(vector) for vector in vectors] != list(widths):
+        raise ValueError(f"biases have lengths {[len(v) for v in vectors]}, but the layers have {list(map(int, widths))} units")
+    return vectors
+
+
+def labels(y: ArrayLike, n_samples: int, n_classes: int) -> NDArray[np.intp]:
+    """Check class labels 0..n_classes-1, one per sample."""
+    array = np.asarray(y)
+    if array.shape != (n_samples,) or array.dtype.kind not in "iu":
+        raise ValueError(f"y must be {n_samples} integer label(s), got shape {array.shape} and dtype {array.dtype}")
+    if len(array) and not (0 <= array.min() and array.max() < n_classes):
+        raise ValueError(f"y has labels from {array.min()} to {array.max()}; use 0 to {n_classes - 1}")
+    return np.ascontiguousarray(array, dtype=np.intp)
+
+
+def two_layers(W1: ArrayLike, w2: ArrayLike, n_features: int, n_outputs: int) -> tuple[Floats, Floats]:
+    """Check the paper's two layers: W1 (h, d) and w2 (h,) or (c, h). Returns W1 (h, d) and w2 (c, h)."""
+    first = finite_array(W1, "W1", 2)
+    if first.shape[0] == 0:
+        raise ValueError(f"W1 has no hidden units, shape {first.shape}")
+    if first.shape[1] != n_features:
+        raise ValueError(f"W1 has shape {first.shape}, but X has {n_features} feature(s); use (n_hidden, {n_features})")
+    second = finite_array(w2, "w2", (1, 2))
+    if second.ndim == 1:
+        second = second[None, :]
+    if second.shape != (n_outputs, len(first)):
+        raise ValueError(
+            f"w2 has shape {np.shape(w2)}, but W1 has {len(first)} hidden unit(s) and y {n_outputs} output(s); "
+            f"use ({n_outputs}, {len(first)})" + (f" or ({len(first)},)" if n_outputs == 1 else "")
+        )
+    return first, second
