@@ -9,6 +9,8 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+__all__ = ["KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "openmp", "states", "two_layer"]
+
 KERNELS = ("forward", "backprop", "two_layer", "compensation", "closed_form", "states", "openmp")
 
 if TYPE_CHECKING:  # the twins carry the types of both

@@ -4,7 +4,7 @@ import platform
 from typing import Any, Literal, overload
 
 import numpy as np
-import scipy
+import scipy.linalg.cython_blas  # the BLAS that the kernels call, loaded so that it is listed
 import threadpoolctl
 
 from fcfast import backend
@@ -14,8 +14,6 @@ from fcfast.threads import available_threads
 
 def config() -> dict[str, Any]:
     """Collect version, backend, OpenMP, BLAS and threads of this installation."""
-    import scipy.linalg.cython_blas  # noqa: F401  (loads the BLAS the kernels call, so that it is listed)
-
     blas = [
         f"{pool.get('internal_api')} {pool.get('version')} ({pool.get('num_threads')} threads, {pool.get('architecture')})"
         for pool in threadpoolctl.threadpool_info()

@@ -1,6 +1,7 @@
 """Dense layers trained together: packed parameters, one workspace, the compiled forward and backward passes."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class DenseNetwork:
 
     def _views(self, packed: Array) -> tuple[list[Array], list[Array]]:
         weights, biases, start = [], [], 0
-        for n_in, n_out in zip(self.widths[:-1], self.widths[1:], strict=True):
+        for n_in, n_out in pairwise(self.widths):
             weights.append(packed[start : start + n_out * n_in].reshape(n_out, n_in))
             start += n_out * n_in
             if self.bias:

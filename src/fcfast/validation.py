@@ -26,16 +26,17 @@ def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Fl
     return array
 
 
-def positive(value: float, name: str) -> float:
+def positive(value: object, name: str) -> float:
     """Check for a finite real number > 0."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not (math.isfinite(value) and value > 0):
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be finite and > 0, got {value!r}")
-    return float(value)
+    return number
 
 
-def integer(value: int, name: str, minimum: int) -> int:
+def integer(value: object, name: str, minimum: int) -> int:
     """Check for an integer >= minimum."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r}")
@@ -107,7 +108,7 @@ def labels(y: ArrayLike, n_samples: int, n_classes: int) -> NDArray[np.intp]:
     array = np.asarray(y)
     if array.shape != (n_samples,) or array.dtype.kind not in "iu":
         raise ValueError(f"y must be {n_samples} integer label(s), got shape {array.shape} and dtype {array.dtype}")
-    if len(array) and not (0 <= array.min() and array.max() < n_classes):
+    if len(array) and (array.min() < 0 or array.max() >= n_classes):
         raise ValueError(f"y has labels from {array.min()} to {array.max()}; use 0 to {n_classes - 1}")
     return np.ascontiguousarray(array, dtype=np.intp)
 

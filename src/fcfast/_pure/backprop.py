@@ -4,19 +4,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast._pure.forward import blocks, layers
-from fcfast._pure.mathfn import derivative
+from fcfast._pure.mathfn import Array, derivative
 
 
 def backward(
-    params: NDArray,
+    params: Array,
     widths: NDArray[np.intp],
     bias: bool,
     activation: int,
-    X: NDArray,
-    values: NDArray,
-    deltas: NDArray,
-    grad: NDArray,
-    input_delta: NDArray | None,
+    X: Array,
+    values: Array,
+    deltas: Array,
+    grad: Array,
+    input_delta: Array | None,
     n_threads: int,
 ) -> None:
     """Fill ``grad`` and every block of ``deltas`` from the last one, dLoss/d outputs; optionally dLoss/dX."""
@@ -35,9 +35,9 @@ def backward(
 
 
 def sgd_step(
-    params: NDArray,
-    grad: NDArray,
-    velocity: NDArray | None,
+    params: Array,
+    grad: Array,
+    velocity: Array | None,
     learning_rate: float,
     momentum: float,
     dampening: float,

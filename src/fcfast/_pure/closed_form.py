@@ -80,9 +80,7 @@ def closed_form_outputs(
 ) -> None:
     """Technique "closed_form", c outputs: a network of any width is one (1 + c) x (1 + c) matrix."""
     for i in range(len(q)):
-        diverged_at[i] = _closed_form_outputs_network(
-            q[i], living[i], norm, targets[0], eta, phi[i], q_end[i], outputs[i]
-        )
+        diverged_at[i] = _closed_form_outputs_network(q[i], living[i], norm, targets[0], eta, phi[i], q_end[i], outputs[i])
 
 
 def _closed_form_outputs_network(

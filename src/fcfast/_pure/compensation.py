@@ -23,9 +23,7 @@ def weights(
 ) -> None:
     """Technique "weights": the final weights move and a compensation p is added to them (equations 4, 22-27)."""
     for i in range(len(s)):
-        diverged_at[i] = _weights_network(
-            s[i], w2[i], effective[i], frozen[i], norm, targets[0], eta, sequential, outputs[i]
-        )
+        diverged_at[i] = _weights_network(s[i], w2[i], effective[i], frozen[i], norm, targets[0], eta, sequential, outputs[i])
 
 
 def _weights_network(
@@ -50,7 +48,7 @@ def _weights_network(
 
 
 def _ratio(s: Floats, frozen: Floats) -> Floats:
-    """v / v^c; 1 where v^c = 0: that unit is dead and needs no compensation."""
+    """Ratio v / v^c; 1 where v^c = 0: that unit is dead and needs no compensation."""
     return np.divide(relu(s), frozen, out=np.ones_like(s), where=frozen > 0)
 
 
@@ -122,9 +120,7 @@ def printed_form(
 ) -> None:
     """Technique "printed_form": the formulas r_5n and r_6n as the paper prints them. They do not hold."""
     for i in range(len(s)):
-        diverged_at[i] = _printed_form_network(
-            s[i], w[i], r[i], frozen[i], norm, target, eta, sum_scale, sums[i], outputs[i]
-        )
+        diverged_at[i] = _printed_form_network(s[i], w[i], r[i], frozen[i], norm, target, eta, sum_scale, sums[i], outputs[i])
 
 
 def _printed_form_network(

@@ -1,23 +1,24 @@
 """Forward pass of a dense network, and the losses (twin of ``_core/forward.pyx``)."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast._pure.mathfn import IDENTITY, activate
+from fcfast._pure.mathfn import IDENTITY, Array, activate
 
 
-def blocks(flat: NDArray, widths: NDArray[np.intp], n_rows: int) -> list[NDArray]:
+def blocks(flat: Array, widths: NDArray[np.intp], n_rows: int) -> list[Array]:
     """Views (n_rows, n_out) of a packed workspace, one per layer."""
     ends = np.cumsum(widths[1:] * n_rows)
     return [flat[end - n_rows * width : end].reshape(n_rows, width) for end, width in zip(ends, widths[1:], strict=True)]
 
 
-def layers(params: NDArray, widths: NDArray[np.intp], bias: bool) -> Iterator[tuple[NDArray, NDArray | None]]:
+def layers(params: Array, widths: NDArray[np.intp], bias: bool) -> Iterator[tuple[Array, Array | None]]:
     """Views of each layer's weights (n_out, n_in) and biases (n_out,) in the packed parameters."""
     start = 0
-    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+    for n_in, n_out in pairwise(widths):
         weights = params[start : start + n_out * n_in].reshape(n_out, n_in)
         start += n_out * n_in
         yield weights, params[start : start + n_out] if bias else None
@@ -25,12 +26,12 @@ def layers(params: NDArray, widths: NDArray[np.intp], bias: bool) -> Iterator[tu
 
 
 def forward(
-    params: NDArray,
+    params: Array,
     widths: NDArray[np.intp],
     bias: bool,
     activation: int,
-    X: NDArray,
-    values: NDArray,
+    X: Array,
+    values: Array,
     n_threads: int,
 ) -> None:
     """Fill ``values`` with every layer's activation values; the last block is the network's outputs."""
@@ -45,14 +46,14 @@ def forward(
         below = block
 
 
-def half_squared_error(outputs: NDArray, targets: NDArray, delta: NDArray) -> float:
+def half_squared_error(outputs: Array, targets: Array, delta: Array) -> float:
     """Mean over rows of ||output - target||^2 / 2; ``delta`` receives its gradient with respect to the outputs."""
     error = outputs.astype(np.float64) - targets
     delta[:] = error / len(error)
     return float(np.sum(error * error) / (2 * len(error)))
 
 
-def softmax_cross_entropy(outputs: NDArray, labels: NDArray[np.intp], delta: NDArray) -> float:
+def softmax_cross_entropy(outputs: Array, labels: NDArray[np.intp], delta: Array) -> float:
     """Mean over rows of -log softmax(outputs)[label]; ``delta`` receives its gradient with respect to the outputs."""
     rows = np.arange(len(outputs))
     shifted = outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True)

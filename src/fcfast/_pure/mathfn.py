@@ -1,17 +1,21 @@
 """Activation functions and their derivatives, by the same codes as in the compiled kernels."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+Array = NDArray[Any]
 
 IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC = range(5)
 
 
-def relu(s: NDArray) -> NDArray:
+def relu(s: Array) -> Array:
     """Rectify; NaN passes through, a diverged unit must not look like a dead one."""
     return np.where(s <= 0, 0, s)
 
 
-def activate(s: NDArray, activation: int) -> NDArray:
+def activate(s: Array, activation: int) -> Array:
     """Apply the activation of that code."""
     if activation == RELU:
         return relu(s)
@@ -26,7 +30,7 @@ def activate(s: NDArray, activation: int) -> NDArray:
     return s
 
 
-def derivative(v: NDArray, activation: int) -> NDArray:
+def derivative(v: Array, activation: int) -> Array:
     """Give the derivative from the activation's *value* v. ReLU has 0 at 0."""
     if activation == RELU:
         return (v > 0).astype(v.dtype)

@@ -24,9 +24,7 @@ def states(
         diverged_at[i] = _states_network(S[i], w2[i], gram, targets, eta, sequential, outputs[i])
 
 
-def _states_network(
-    S: Floats, w2: Floats, gram: Floats, targets: Floats, eta: float, sequential: bool, outputs: Floats
-) -> int:
+def _states_network(S: Floats, w2: Floats, gram: Floats, targets: Floats, eta: float, sequential: bool, outputs: Floats) -> int:
     for t, y in enumerate(outputs):
         sample = t % len(S)
         step = learn(S[sample], w2, targets[sample], y, eta, sequential)

@@ -55,9 +55,7 @@ def backprop(
         diverged_at[i] = _backprop_network(W1[i], w2[i], X, targets, eta, sequential, outputs[i])
 
 
-def _backprop_network(
-    W1: Floats, w2: Floats, X: Floats, targets: Floats, eta: float, sequential: bool, outputs: Floats
-) -> int:
+def _backprop_network(W1: Floats, w2: Floats, X: Floats, targets: Floats, eta: float, sequential: bool, outputs: Floats) -> int:
     for t, y in enumerate(outputs):
         x, target = X[t % len(X)], targets[t % len(X)]
         step = learn(W1 @ x, w2, target, y, eta, sequential)

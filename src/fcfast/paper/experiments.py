@@ -129,9 +129,7 @@ def study(
     return StudyResult(errors, diverged, technique, order, n_iter)
 
 
-def default_problem(
-    technique: str, order: str, eta: float, X: ArrayLike | None = None, y: ArrayLike | None = None
-) -> Problem:
+def default_problem(technique: str, order: str, eta: float, X: ArrayLike | None = None, y: ArrayLike | None = None) -> Problem:
     """Give the data of the paper's experiment, or the caller's."""
     if (X is None) != (y is None):
         raise ValueError(f"give both X and y, or neither; got {'y' if X is None else 'X'} alone")
@@ -161,4 +159,18 @@ def run_pairs(
         diverged_at = np.full((2, n), -1, dtype=np.intp)
         Backprop(problem, W1, w2).run(buffers[0, :n], diverged_at[0], n_threads)
         technique(problem, W1, w2).run(buffers[1, :n], diverged_at[1], n_threads)
-        yield buffers[0, :n], buffers[1, :n], (diverged_at >= 0).any(axis=0)
+        yield buffers[0, :n], buffers[1, :n], np.any(diverged_at >= 0, axis=0)
+
+
+def error_traces(
+    technique: str,
+    order: str = "simultaneous",
+    n_seeds: int = 200,
+    n_iter: int = 1000,
+    eta: float = 0.1,
+    seed: int = 0,
+) -> Floats:
+    """Give |y_BP - y_front| of every iteration, shape (n_seeds, n_iter), for the networks of `study` with one output."""
+    problem = default_problem(technique, order, eta)
+    pairs = run_pairs(TECHNIQUES[technique].covering(problem), problem, n_seeds, n_iter, 2, seed, resolve_n_jobs())
+    return np.concatenate([np.abs(reference - front)[:, :, 0] for reference, front, _ in pairs])

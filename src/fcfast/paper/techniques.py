@@ -221,7 +221,8 @@ class PrintedForm(OneInput):
     """The formulas r_5n and r_6n as printed (equations 28-30). They do not reproduce backpropagation.
 
     Iteration 0 has no compensation. After update n the sums have one more term, the error of that update times the updated
-    weight, and A_n decides the case; a unit keeps its last r once A_n <= 0, where no printed case applies.
+    weight, and A_n decides the case; a unit keeps its last r once A_n <= 0, where no printed case applies. The formulas
+    are the same for both orders of updates.
     """
 
     name = "printed_form"
@@ -242,8 +243,6 @@ class PrintedForm(OneInput):
                 f"technique 'printed_form' is for one output, as the paper prints it, y has {problem.n_outputs}; "
                 "use 'closed_form'"
             )
-        if problem.sequential:
-            raise ValueError("technique 'printed_form' has one order of updates; use order='simultaneous'")
         return cls
 
     def run(self, outputs: Floats, diverged_at: NDArray[np.intp], n_threads: int) -> None:

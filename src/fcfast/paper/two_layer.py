@@ -163,9 +163,7 @@ def train_front(
 def make_problem(X: ArrayLike, y: ArrayLike, eta: float, order: str) -> Problem:
     """Check what is learned and how."""
     inputs, targets = validation.samples(X, y)
-    return Problem(
-        inputs, targets, validation.positive(eta, "eta"), validation.choice(order, "order", ORDERS) == "sequential"
-    )
+    return Problem(inputs, targets, validation.positive(eta, "eta"), validation.choice(order, "order", ORDERS) == "sequential")
 
 
 def _train(

@@ -1,0 +1,124 @@
+"""How the benchmarks measure: medians of interleaved runs in one process, peak memory in a child process."""
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from statistics import median
+
+from fcfast import backend
+
+BLOCK = 2e-3  # seconds that one timed block of calls lasts at least: far above the clock's resolution and a loop's cost
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to time: ``call``, its ``units`` of work, and what makes its arguments before each call, untimed."""
+
+    call: Callable[..., object]
+    units: float = 1
+    prepare: Callable[[], tuple[object, ...]] | None = None
+
+
+def seconds_per_unit(run: Run, n_calls: int) -> float:
+    """Time a block of calls."""
+    arguments = run.prepare() if run.prepare else ()
+    start = time.perf_counter()
+    for _ in range(n_calls):
+        run.call(*arguments)
+    return (time.perf_counter() - start) / (n_calls * run.units)
+
+
+def calls_per_block(run: Run) -> int:
+    """Calls that last BLOCK; 1 where every call needs fresh arguments. Calls twice: the first one warms up."""
+    if run.prepare:
+        return 1
+    run.call()
+    return max(1, math.ceil(BLOCK / (seconds_per_unit(run, 1) * run.units)))
+
+
+def interleaved(runs: Mapping[str, Run], rounds: int) -> dict[str, float]:
+    """Median seconds per unit of each. Every round times every run once, so that load on the machine hits all alike."""
+    n_calls = {name: calls_per_block(run) for name, run in runs.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            seconds[name].append(seconds_per_unit(run, n_calls[name]))
+    return {name: median(values) for name, values in seconds.items()}
+
+
+@contextmanager
+def pure_kernels() -> Iterator[None]:
+    """Let fcfast use its pure-Python twins for a while."""
+    compiled = {name: getattr(backend, name) for name in backend.KERNELS}
+    try:
+        for name in backend.KERNELS:
+            setattr(backend, name, import_module(f"fcfast._pure.{name}"))
+        yield
+    finally:
+        for name, kernel in compiled.items():
+            setattr(backend, name, kernel)
+
+
+def duration(seconds: float) -> str:
+    """Three significant digits and a unit that fits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:,.0f} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def times(ratio: float) -> str:
+    """Say a ratio of speeds: three digits, or all of them above 1000."""
+    return f"{ratio:,.0f} times" if ratio >= 1000 else f"{ratio:.3g} times"
+
+
+def verdict(met: bool) -> str:
+    """Say whether a target was met."""
+    return "met" if met else "MISSED"
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# peak memory: VmHWM of a child process minus its resident memory after imports and a small warm-up run.
+# Not getrusage's ru_maxrss: Linux starts it at the size of the process that made the child, and it cannot be reset.
+
+
+def memory_is_measurable() -> bool:
+    """Whether this system has /proc with a peak that can be reset (Linux)."""
+    return STATUS.exists() and RESET.exists()
+
+
+def peak_memory(function: str, work: tuple[object, ...], warm_up: tuple[object, ...]) -> int:
+    """Bytes that ``function`` ("module:name", in this folder) adds at its peak when called with ``work``."""
+    child = subprocess.run(
+        [sys.executable, __file__, function, json.dumps(work), json.dumps(warm_up)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if child.returncode != 0:
+        raise RuntimeError(f"measuring the memory of {function}{work} failed:\n{child.stderr}")
+    return int(child.stdout)
+
+
+def _status_bytes(field: str) -> int:
+    return next(int(line.split()[1]) * 1024 for line in STATUS.read_text().splitlines() if line.startswith(field))
+
+
+def _measure_here(function: str, work: str, warm_up: str) -> int:
+    module, name = function.split(":")
+    call = getattr(import_module(module), name)
+    call(*json.loads(warm_up))
+    RESET.write_text("5")  # the peak starts again at what is resident now
+    before = _status_bytes("VmRSS")
+    call(*json.loads(work))
+    return max(0, _status_bytes("VmHWM") - before)
+
+
+if __name__ == "__main__":
+    print(_measure_here(*sys.argv[1:]))

@@ -1,0 +1,96 @@
+"""Benchmarks of fcfast: threads pinned, the machine recorded in the JSON, the ratios in plain words at the end.
+
+Reproduce: pip install -e ".[bench]" && pytest bench --benchmark-json=bench.json
+Only that everything runs and agrees, one round each: pytest bench --benchmark-disable
+"""
+
+import os
+
+# Before NumPy loads its BLAS. More threads only where a benchmark asks for them.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from importlib import metadata
+
+import joblib
+import pytest
+from _measure import Run, calls_per_block, interleaved
+
+import fcfast
+from fcfast import backend
+
+ROUNDS = 7
+PACKAGES = ("numpy", "scipy", "torch", "pytest-benchmark")
+SUMMARY = pytest.StashKey[dict[str, list[str]]]()
+LOAD = pytest.StashKey[str]()
+
+
+def load_average() -> str:
+    """How busy the machine is with others' work too."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def version(package: str) -> str:
+    """Give the installed version of a package."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the summary; refuse to benchmark a build without compiled kernels."""
+    if backend.NAME != "compiled":
+        raise pytest.UsageError("the benchmarks compare the compiled kernels with their pure twins; build them first")
+    config.stash[SUMMARY] = {}
+    config.stash[LOAD] = load_average()
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, object]) -> None:
+    """Record what the numbers depend on."""
+    machine_info["cores"] = joblib.cpu_count()
+    machine_info["threads_pinned_to"] = 1
+    machine_info["fcfast"] = fcfast.show_config("dict")
+    machine_info["versions"] = {package: version(package) for package in PACKAGES}
+    machine_info["load_average_at_start"] = config.stash[LOAD]
+    machine_info["date"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was measured."""
+    if not config.stash[SUMMARY]:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("measured: medians of interleaved runs, one thread unless said")
+    write(f"{joblib.cpu_count()} cores; load average {config.stash[LOAD]} at the start, {load_average()} at the end")
+    for heading, lines in config.stash[SUMMARY].items():
+        write("")
+        write(heading, bold=True)
+        for line in lines:
+            write(f"  {line}")
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Add a line to the summary, under the first line of the benchmark file's docstring."""
+    heading = request.module.__doc__.splitlines()[0]
+    return request.config.stash[SUMMARY].setdefault(heading, []).append
+
+
+@pytest.fixture
+def compare(benchmark) -> Callable[..., dict[str, float]]:
+    """Time runs against each other: median seconds per unit of each. The first is the one pytest-benchmark records."""
+
+    def compare(runs: Mapping[str, Run], rounds: int = ROUNDS) -> dict[str, float]:
+        rounds = 1 if benchmark.disabled else rounds
+        seconds = interleaved(runs, rounds)
+        first = next(iter(runs.values()))
+        if first.prepare:
+            benchmark.pedantic(first.call, setup=lambda: (first.prepare(), {}), rounds=rounds)
+        else:
+            benchmark.pedantic(first.call, rounds=rounds, iterations=calls_per_block(first))
+        benchmark.extra_info["seconds_per_unit"] = seconds
+        return seconds
+
+    return compare

@@ -1,0 +1,1 @@
+"""Where the verdicts on the paper's claims come from."""

@@ -1,0 +1,101 @@
+"""What every test may use: the header, precisions, threads, seeds, real data.
+
+Environment variables
+---------------------
+FCFAST_TEST_SEED   for ``global_random_seed``: a number (default 42), a range "a-b", "all" (0-99), "any" (one of them)
+FCFAST_DATA        folder of the real data sets (default: ../shared/data, beside the repository)
+"""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+import fcfast
+from fcfast import backend
+
+DATA = Path(os.environ.get("FCFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def seeds(wanted: str) -> list[int]:
+    """Read FCFAST_TEST_SEED, with the meaning scikit-learn gives SKLEARN_TESTS_GLOBAL_RANDOM_SEED."""
+    if wanted == "all":
+        return list(range(100))
+    if wanted == "any":
+        return [random.SystemRandom().randrange(100)]
+    first, _, last = wanted.partition("-")
+    chosen = list(range(int(first), int(last or first) + 1))
+    if not chosen:
+        raise pytest.UsageError(f"FCFAST_TEST_SEED={wanted!r} is an empty range; use a-b with a <= b")
+    return chosen
+
+
+# Few examples, the same ones every time: a failure is then a failure for everyone.
+hypothesis.settings.register_profile("fcfast", max_examples=20, deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("fcfast")
+
+SEEDS = seeds(os.environ.get("FCFAST_TEST_SEED", "42"))
+
+
+def pytest_report_header() -> list[str]:
+    """Say which fcfast is tested, and which of its twins."""
+    return [
+        f"fcfast {fcfast.__version__}: {fcfast.__file__}",
+        f"backend: {backend.NAME}, OpenMP: {backend.openmp.enabled()}, seeds: {SEEDS}, data: {DATA}",
+    ]
+
+
+@pytest.fixture(params=SEEDS)
+def global_random_seed(request: pytest.FixtureRequest) -> int:
+    """A seed; FCFAST_TEST_SEED chooses which, so that a test can be tried on many."""
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> np.dtype:
+    """Each precision the kernels have."""
+    return np.dtype(request.param)
+
+
+@pytest.fixture(params=[1, 2])
+def n_threads(request: pytest.FixtureRequest) -> int:
+    """One thread, and more than one."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def scaled() -> Callable[[int, int], int]:
+    """``scaled(compiled, python)``: the size of a piece of work for the backend in use."""
+    return lambda compiled, python: compiled if backend.NAME == "compiled" else python
+
+
+@pytest.fixture(scope="session")
+def load_data() -> Callable[[str], dict[str, np.ndarray]]:
+    """``load_data("colon_alon")``: the arrays of a real data set; the test is skipped where it is absent."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        path = DATA / f"{name}.npz"
+        if not path.exists():
+            pytest.skip(f"real data {path} is absent; set FCFAST_DATA to the folder that has it")
+        with np.load(path) as arrays:
+            return dict(arrays)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """``run_python(code, FCFAST_BACKEND="python")``: run code in a new interpreter; None unsets a variable."""
+
+    def run(code: str, *options: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+        variables = {name: value for name, value in (os.environ | environment).items() if value is not None}
+        command = [sys.executable, *options, "-c", code]
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+
+    return run

@@ -1,0 +1,560 @@
+"""The compiled kernels and their pure-Python twins: same names, signatures, values, dtypes and in-place effects.
+
+A case is a kernel's arguments by name. Inputs are read-only; outputs are poisoned, so that a value nobody writes shows.
+Both twins get copies, and afterwards every array but scratch space is compared.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fcfast._pure.forward import blocks
+from fcfast.backend import KERNELS
+
+try:
+    CORE = {module: import_module(f"fcfast._core.{module}") for module in KERNELS}
+except ImportError as missing:
+    pytest.skip(f"the compiled kernels are not built, there is nothing to compare: {missing}", allow_module_level=True)
+PURE = {module: import_module(f"fcfast._pure.{module}") for module in KERNELS}
+
+# What the compiled twins have as inline C functions.
+PURE_HELPERS = {"forward.blocks", "forward.layers", "two_layer.learn", "two_layer.learn_units", "two_layer.stop"}
+SCRATCH = {"scratch", "sum_u", "sum_z", "sums"}
+ACTIVATIONS = range(5)
+
+Arguments = dict[str, Any]
+
+
+def functions(modules: dict[str, Any]) -> dict[str, Callable[..., Any]]:
+    """Every public function defined in the modules, by 'module.name'."""
+    return {
+        f"{module}.{name}": value
+        for module, namespace in modules.items()
+        for name, value in vars(namespace).items()
+        if callable(value) and not name.startswith("_") and getattr(value, "__module__", None) == namespace.__name__
+    }
+
+
+def poison(*shape: int, dtype: Any = np.float64) -> np.ndarray:
+    """An output nobody has written yet."""
+    return np.full(shape, np.nan if np.issubdtype(dtype, np.floating) else -7, dtype=dtype)
+
+
+def locked(array: Any, dtype: Any = np.float64) -> np.ndarray:
+    """An input: contiguous and read-only."""
+    array = np.array(array, dtype=dtype, order="C")
+    array.flags.writeable = False
+    return array
+
+
+def run(modules: dict[str, Any], kernel: str, arguments: Arguments, n_threads: int = 1) -> Arguments:
+    """Call a kernel with copies of its arguments; give the arguments back as it left them, and what it returned."""
+    function = functions(modules)[kernel]
+    arguments = {name: copy(value) for name, value in arguments.items()}
+    threads = {"n_threads": n_threads} if "n_threads" in inspect.signature(function).parameters else {}
+    result = function(**arguments, **threads)
+    return {name: value for name, value in arguments.items() if name not in SCRATCH} | {"return": result}
+
+
+def copy(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    array = value.copy()
+    array.flags.writeable = value.flags.writeable
+    return array
+
+
+def assert_twins_agree(kernel: str, arguments: Arguments, rtol: float, atol: float) -> Arguments:
+    """Run both twins, compare everything they leave behind, and hand it over."""
+    compiled, pure = run(CORE, kernel, arguments), run(PURE, kernel, arguments)
+    for name, value in pure.items():
+        message = f"{kernel}: {name}"
+        assert type(compiled[name]) is type(value), message
+        if isinstance(value, np.ndarray):
+            assert compiled[name].dtype == value.dtype, message
+        if value is not None:
+            np.testing.assert_allclose(compiled[name], value, rtol=rtol, atol=atol, err_msg=message)
+    return compiled
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# names and signatures
+
+
+def test_compiled_and_pure_have_the_same_functions():
+    """A kernel missing on either side would only be noticed by whoever calls it."""
+    assert set(functions(CORE)) == set(functions(PURE)) - PURE_HELPERS
+
+
+@pytest.mark.parametrize("kernel", functions(CORE))
+def test_same_parameters(kernel):
+    """Callers pass arguments by position: names, order, kinds and defaults must be the same."""
+    compiled, pure = (inspect.signature(functions(twin)[kernel]).parameters for twin in (CORE, PURE))
+    described = [[(p.name, p.kind, p.default) for p in twin.values()] for twin in (compiled, pure)]
+    assert described[0] == described[1]
+
+
+@pytest.mark.parametrize("kernel", functions(CORE))
+def test_same_docstring(kernel):
+    """Both twins promise the same."""
+    compiled = functions(CORE)[kernel].__doc__.splitlines()  # the first line is the signature Cython embeds
+    assert inspect.cleandoc("\n".join(compiled[1:])) == inspect.cleandoc(functions(PURE)[kernel].__doc__)
+
+
+def test_openmp():
+    """Both say whether there is OpenMP and how many threads it would use; pure Python has none."""
+    assert PURE["openmp"].enabled() is False
+    assert PURE["openmp"].max_threads() == 1
+    assert type(CORE["openmp"].enabled()) is bool
+    assert type(CORE["openmp"].max_threads()) is int
+    assert CORE["openmp"].max_threads() >= 1
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# two-layer networks
+
+
+@dataclass
+class Problem:
+    """n networks (W1, w2) of h hidden units; samples X (N, d), targets y (N, c)."""
+
+    X: np.ndarray
+    y: np.ndarray
+    W1: np.ndarray
+    w2: np.ndarray
+    eta: float
+    sequential: bool
+    n_iter: int
+
+    @property
+    def networks(self) -> dict[str, np.ndarray]:
+        n, h, c = len(self.W1), self.W1.shape[1], self.y.shape[1]
+        return {
+            "scratch": poison(n, h),
+            "outputs": poison(n, self.n_iter, c),
+            "diverged_at": poison(n, dtype=np.intp),
+        }
+
+    @property
+    def rule(self) -> Arguments:
+        return {"eta": self.eta, "sequential": self.sequential}
+
+    @property
+    def s(self) -> np.ndarray:
+        """Pre-activations of the first sample."""
+        return np.ascontiguousarray(self.W1 @ self.X[0])
+
+    @property
+    def norm(self) -> float:
+        return float(self.X[0] @ self.X[0])
+
+
+KINDS = ("ordinary", "dying", "dead", "zero_input", "one_unit", "one_sample", "diverging", "overflowing")
+
+
+def make_problem(kind: str, *seed: int) -> Problem:
+    """A random problem of that kind; half of the units of an ordinary one are dead for the first sample anyway."""
+    rng = np.random.default_rng([*seed, KINDS.index(kind)])
+    n, h, d, N, c = (int(size) for size in rng.integers([2, 2, 2, 2, 1], [6, 30, 5, 6, 4]))
+    h = 1 if kind == "one_unit" else h
+    N = 1 if kind == "one_sample" else N
+    X, y = rng.uniform(-1, 1, (N, d)), rng.uniform(-1, 1, (N, c))
+    W1, w2 = rng.uniform(-1, 1, (n, h, d)), rng.uniform(-1, 1, (n, c, h))
+    if kind == "dying":
+        y, w2 = -np.abs(y) - 2, np.abs(w2)
+    if kind == "dead":
+        X, W1 = np.abs(X), -np.abs(W1)
+    if kind == "zero_input":
+        X[0] = 0
+    eta = {"diverging": 20.0, "overflowing": 1e170}.get(kind, 0.02)
+    return Problem(X, y, W1, w2, eta, bool(rng.integers(2)), n_iter=60)
+
+
+def backprop(p: Problem) -> Arguments:
+    return {"W1": p.W1, "w2": p.w2, "X": locked(p.X), "targets": locked(p.y), **p.rule, **p.networks}
+
+
+def weights(p: Problem) -> Arguments:
+    return one_input(p) | {"w2": p.w2, "effective": poison(*p.w2.shape)}
+
+
+def compensation(p: Problem) -> Arguments:
+    return one_input(p) | {
+        "w2": locked(p.w2),
+        "p": np.zeros_like(p.w2),
+        "effective": poison(*p.w2.shape),
+        "recovered": p.w2,
+    }
+
+
+def one_input(p: Problem) -> Arguments:
+    networks = {name: array for name, array in p.networks.items() if name != "scratch"}
+    frozen = locked(np.maximum(p.s, 0))
+    return {"s": p.s, "frozen": frozen, "norm": p.norm, "targets": locked(p.y[:1]), **p.rule, **networks}
+
+
+def printed_form(p: Problem) -> Arguments:
+    n, h = p.s.shape
+    n_iter = 8  # its divisions by sums near 0 make it chaotic
+    return {
+        "s": p.s,
+        "w": np.ascontiguousarray(p.w2[:, 0]),
+        "r": poison(n, h),
+        "frozen": locked(np.maximum(p.s, 0)),
+        "norm": p.norm,
+        "target": float(p.y[0, 0]),
+        "eta": p.eta,
+        "sum_scale": -p.eta,
+        "sums": poison(n, h),
+        "outputs": poison(n, n_iter, 1),
+        "diverged_at": poison(n, dtype=np.intp),
+    }
+
+
+def closed_form(p: Problem) -> Arguments:
+    s, w, kappa = p.s, p.w2[:, 0], p.norm**0.5
+    angle = np.where(s > 0, np.arctan2(kappa * w, s), np.inf)
+    order = np.argsort(angle, axis=1)
+    s, w = (np.take_along_axis(array, order, axis=1) for array in (s, w))
+    return {
+        "u": locked(s + kappa * w),
+        "z": locked(s - kappa * w),
+        "n_living": locked((s > 0).sum(axis=1), np.intp),
+        "kappa": kappa,
+        "target": float(p.y[0, 0]),
+        "eta": p.eta,
+        "sum_u": poison(*s.shape),
+        "sum_z": poison(*s.shape),
+        "s": s,
+        "w": w,
+        "scalars": poison(len(s), 2),
+        "outputs": poison(len(s), p.n_iter, 1),
+        "diverged_at": poison(len(s), dtype=np.intp),
+    }
+
+
+def closed_form_outputs(p: Problem) -> Arguments:
+    q = np.concatenate([p.s[:, :, None], p.w2.transpose(0, 2, 1)], axis=2)
+    n, _, m = q.shape
+    return {
+        "q": locked(q),
+        "living": (p.s > 0).astype(np.uint8),
+        "norm": p.norm,
+        "targets": locked(p.y[:1]),
+        "eta": p.eta,
+        "phi": poison(n, m, m),
+        "q_end": q,
+        **p.networks,
+        "scratch": poison(n, m * m + 3 * m),
+    }
+
+
+def states(p: Problem) -> Arguments:
+    S = np.ascontiguousarray(p.X @ p.W1.transpose(0, 2, 1))
+    return {"S": S, "w2": p.w2, "gram": gram(p), "targets": locked(p.y), **p.rule, **p.networks}
+
+
+def contributions(p: Problem) -> Arguments:
+    S0 = p.X @ p.W1.transpose(0, 2, 1)
+    A = np.full(S0.shape, 0.1)
+    return {"A": A, "w2": p.w2, "S0": locked(S0), "gram": gram(p), "targets": locked(p.y), **p.rule, **p.networks}
+
+
+def gram(p: Problem) -> np.ndarray:
+    """Not symmetric, as no Gram matrix is: a row taken for a column must show."""
+    return locked(p.X @ p.X.T + 0.1 * np.triu(np.outer(p.X[:, 0], p.X[:, 1])))
+
+
+def sum_difference(p: Problem) -> Arguments:
+    first, second = p.W1[:, :, 0], p.W1[:, :, 1]
+    coordinates = np.stack([first + second, first - second], axis=2)
+    X = locked(p.X[:, :2])
+    return {
+        "coordinates": coordinates,
+        "w2": p.w2,
+        "X": X,
+        "targets": locked(p.y),
+        "literal": False,
+        **p.rule,
+        **p.networks,
+    }
+
+
+def sum_difference_literal(p: Problem) -> Arguments:
+    return sum_difference(p) | {"literal": True}
+
+
+# The kernel, its arguments, and the state in which a NaN must not pass for a dead unit.
+NETWORK_CASES = {
+    "backprop": ("two_layer.backprop", backprop, "W1"),
+    "weights": ("compensation.weights", weights, "s"),
+    "compensation": ("compensation.compensation", compensation, "s"),
+    "printed_form": ("compensation.printed_form", printed_form, "w"),
+    "closed_form": ("closed_form.closed_form", closed_form, "u"),
+    "closed_form_outputs": ("closed_form.closed_form_outputs", closed_form_outputs, "q"),
+    "states": ("states.states", states, "S"),
+    "contributions": ("states.contributions", contributions, "A"),
+    "sum_difference": ("states.sum_difference", sum_difference, "coordinates"),
+    "sum_difference_literal": ("states.sum_difference", sum_difference_literal, "coordinates"),
+}
+each_network = pytest.mark.parametrize("case", NETWORK_CASES)
+
+
+@each_network
+@pytest.mark.parametrize("kind", KINDS)
+def test_networks(case, kind, global_random_seed):
+    """Outputs, iterations of divergence and final states agree, whatever becomes of the networks."""
+    kernel, make_arguments, _ = NETWORK_CASES[case]
+    # Rounding grows with the values of a diverging run, and in the printed form with its divisions by nearly 0.
+    rtol = 1e-7 if case == "printed_form" else 1e-9 if kind == "diverging" else 5e-11
+    for repetition in range(8):
+        arguments = make_arguments(make_problem(kind, global_random_seed, repetition))
+        left = assert_twins_agree(kernel, arguments, rtol=rtol, atol=1e-12)
+        for outputs, diverged_at in zip(left["outputs"], left["diverged_at"], strict=True):
+            finite = len(outputs) if diverged_at == -1 else diverged_at
+            assert np.isfinite(outputs[:finite]).all()
+            assert np.isnan(outputs[finite:]).all()
+
+
+def test_the_kinds_of_problems(global_random_seed):
+    """Units of "dying" problems die in training, "dead" and "zero_input" ones learn nothing, "overflowing" diverge."""
+    for repetition in range(8):
+        left = {
+            kind: run(CORE, "compensation.weights", weights(make_problem(kind, global_random_seed, repetition)))
+            for kind in ("dying", "dead", "zero_input")
+        }
+        assert (left["dying"]["s"] <= 0).sum() > (left["dying"]["frozen"] == 0).sum()
+        assert (left["dead"]["outputs"] == 0).all()
+        assert (left["zero_input"]["outputs"] == 0).all()
+    diverged_at = run(CORE, "two_layer.backprop", backprop(make_problem("overflowing", global_random_seed)))[
+        "diverged_at"
+    ]
+    assert (diverged_at > 0).any()
+
+
+@each_network
+@pytest.mark.parametrize("kind", ["ordinary", "dying", "diverging"])
+def test_networks_do_not_depend_on_threads(case, kind, global_random_seed):
+    """Threads share out whole networks: the bits are the same."""
+    kernel, make_arguments, _ = NETWORK_CASES[case]
+    arguments = make_arguments(make_problem(kind, global_random_seed))
+    assert_same_bits(run(CORE, kernel, arguments, n_threads=1), run(CORE, kernel, arguments, n_threads=2))
+
+
+def assert_same_bits(one: Arguments, other: Arguments) -> None:
+    for name, value in one.items():
+        assert np.asarray(value).tobytes() == np.asarray(other[name]).tobytes(), name
+
+
+@each_network
+def test_nan_is_not_a_dead_unit(case, global_random_seed):
+    """One NaN in the state stops the network at once instead of switching the unit off; the others are not touched."""
+    kernel, make_arguments, state = NETWORK_CASES[case]
+    problem = make_problem("ordinary", global_random_seed)
+    problem.W1 = np.abs(problem.W1)
+    problem.X = np.abs(problem.X)
+    arguments = make_arguments(problem)
+    damaged = arguments[state].copy()
+    damaged[1].flat[0] = np.nan
+    if "frozen" in arguments and state == "s":
+        arguments["frozen"] = locked(np.maximum(damaged, 0))
+    healthy = run(CORE, kernel, arguments)
+    arguments[state] = locked(damaged) if not arguments[state].flags.writeable else damaged
+    left = assert_twins_agree(kernel, arguments, rtol=1e-7, atol=1e-12)
+    assert left["diverged_at"][1] == 0
+    assert np.isnan(left["outputs"][1]).all()
+    assert left["outputs"][0].tobytes() == healthy["outputs"][0].tobytes()
+
+
+@pytest.mark.xfail(
+    reason="with n_iter = 0 the compiled kernels return before they fill diverged_at, scalars, phi and r"
+)
+@each_network
+def test_no_iterations(case):
+    """Zero iterations leave the networks as they were."""
+    kernel, make_arguments, _ = NETWORK_CASES[case]
+    problem = make_problem("ordinary", 0)
+    problem.n_iter = 0
+    assert_twins_agree(kernel, make_arguments(problem), rtol=0, atol=0)
+
+
+def test_largest_difference(global_random_seed, n_threads):
+    """The maximum over iterations and outputs of each pair of runs, NaN where one diverged, 0 for equal runs."""
+    rng = np.random.default_rng(global_random_seed)
+    a, b = rng.normal(size=(2, 5, 7, 3))
+    a[1, 4:], b[2, 6, 2], b[3] = np.nan, np.nan, a[3]
+    a[4, 0, 0] += 10
+    arguments = {"a": locked(a), "b": locked(b), "out": poison(5)}
+    left = assert_twins_agree("two_layer.largest_difference", arguments, rtol=0, atol=0)
+    assert_same_bits(left, run(CORE, "two_layer.largest_difference", arguments, n_threads))
+    np.testing.assert_array_equal(np.isnan(left["out"]), [False, True, True, False, False])
+    assert left["out"][3] == 0
+    assert left["out"][0] == np.abs(a[0] - b[0]).max()
+    assert left["out"][4] == np.abs(a[4] - b[4]).max()
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# dense networks
+
+TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-13, "atol": 1e-14}}
+
+
+def forward(
+    rng: np.random.Generator, dtype: np.dtype, activation: int, widths: Any = None, n_rows: int = 0
+) -> Arguments:
+    """A network of random depth and widths (or those given), with weights that neither saturate nor vanish."""
+    widths = np.array(rng.integers(1, 13, size=rng.integers(2, 6)) if widths is None else widths, dtype=np.intp)
+    n_rows = n_rows or int(rng.integers(1, 10))
+    bias = bool(rng.integers(2))
+    layers = pairwise(widths)
+    params = [rng.uniform(-1, 1, n_out * (n_in + bias)) * (3 / n_in) ** 0.5 for n_in, n_out in layers]
+    return {
+        "params": locked(np.concatenate(params), dtype),
+        "widths": locked(widths, np.intp),
+        "bias": bias,
+        "activation": activation,
+        "X": locked(rng.normal(size=(n_rows, widths[0])), dtype),
+        "values": poison(n_rows * widths[1:].sum(), dtype=dtype),
+    }
+
+
+def backward(rng: np.random.Generator, dtype: np.dtype, activation: int, **shape: Any) -> Arguments:
+    """The same network after its forward pass, with random deltas of its outputs."""
+    arguments = run(PURE, "forward.forward", forward(rng, dtype, activation, **shape))
+    del arguments["return"]
+    X, n_out = arguments["X"], arguments["widths"][-1]
+    arguments["values"].flags.writeable = False
+    deltas = poison(len(arguments["values"]), dtype=dtype)
+    deltas[-len(X) * n_out :] = rng.normal(size=len(X) * n_out)
+    grad, input_delta = poison(len(arguments["params"]), dtype=dtype), poison(*X.shape, dtype=dtype)
+    return arguments | {"deltas": deltas, "grad": grad, "input_delta": input_delta if rng.integers(2) else None}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("kernel", "make_arguments"), [("forward.forward", forward), ("backprop.backward", backward)])
+def test_dense_passes(kernel, make_arguments, activation, dtype, global_random_seed):
+    """Values, deltas and gradients agree for random networks, and none is left unwritten."""
+    for repetition in range(10):
+        arguments = make_arguments(np.random.default_rng([global_random_seed, repetition]), dtype, activation)
+        left = assert_twins_agree(kernel, arguments, **TOLERANCE[dtype.name])
+        for name in {"values", "deltas", "grad", "input_delta"} & set(left):
+            assert left[name] is None or np.isfinite(left[name]).all()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("kernel", "make_arguments"), [("forward.forward", forward), ("backprop.backward", backward)])
+def test_dense_passes_do_not_depend_on_threads(kernel, make_arguments, activation, dtype, global_random_seed):
+    """Above the size where threads start, rows are shared out: the bits are the same, and the twin agrees."""
+    shape = {"widths": [3, 131, 140, 2], "n_rows": 259}
+    arguments = make_arguments(np.random.default_rng(global_random_seed), dtype, activation, **shape)
+    left = assert_twins_agree(kernel, arguments, rtol=TOLERANCE[dtype.name]["rtol"], atol=100 * np.finfo(dtype).eps)
+    assert_same_bits(left, run(CORE, kernel, arguments, n_threads=2))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_nan_goes_through_the_forward_pass(activation, dtype):
+    """A sample with NaN has NaN outputs whatever the activation; the other samples are not touched."""
+    arguments = forward(np.random.default_rng(0), dtype, activation, widths=[2, 4, 3], n_rows=3)
+    X = arguments["X"].copy()
+    X[1, 0] = np.nan
+    left = assert_twins_agree("forward.forward", arguments | {"X": locked(X, dtype)}, **TOLERANCE[dtype.name])
+    for block in blocks(left["values"], arguments["widths"], 3):
+        assert np.isnan(block[1]).all()
+        assert np.isfinite(block[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(("activation", "at_zero"), [(1, 0.0), (2, 0.01)])
+def test_derivative_at_zero(activation, at_zero, dtype):
+    """ReLU has derivative 0 at 0, leaky ReLU its slope there, as in PyTorch."""
+    arguments = {
+        "params": locked([0, 2], dtype),
+        "widths": locked([1, 1, 1], np.intp),
+        "bias": False,
+        "activation": activation,
+        "X": locked([[3]], dtype),
+        "values": locked([0, 0], dtype),
+        "deltas": np.array([np.nan, 1], dtype=dtype),
+        "grad": poison(2, dtype=dtype),
+        "input_delta": None,
+    }
+    left = assert_twins_agree("backprop.backward", arguments, rtol=0, atol=0)
+    np.testing.assert_allclose(left["grad"], [6 * at_zero, 0], rtol=np.finfo(dtype).eps)
+
+
+def test_half_squared_error(dtype, global_random_seed):
+    """The loss is summed in float64 in either precision, so it agrees to float64; deltas to the last bit."""
+    rng = np.random.default_rng(global_random_seed)
+    for n_rows, n_out in rng.integers(1, 40, size=(10, 2)):
+        outputs, targets = rng.normal(size=(2, n_rows, n_out))
+        arguments = {"outputs": locked(outputs, dtype), "targets": locked(targets, dtype)}
+        arguments["delta"] = poison(n_rows, n_out, dtype=dtype)
+        assert_twins_agree("forward.half_squared_error", arguments, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("size", [1, 300, 30000])
+def test_softmax_cross_entropy(size, dtype, global_random_seed):
+    """Agreement from one class to many, and for outputs whose exponentials overflow."""
+    rng = np.random.default_rng(global_random_seed)
+    for n_rows, n_out in [(1, 1), *rng.integers(1, 40, size=(10, 2))]:
+        arguments = {
+            "outputs": locked(size * rng.normal(size=(n_rows, n_out)), dtype),
+            "labels": locked(rng.integers(n_out, size=n_rows), np.intp),
+            "delta": poison(n_rows, n_out, dtype=dtype),
+        }
+        left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-13, atol=np.finfo(dtype).eps)
+        assert np.isfinite(left["return"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_softmax_cross_entropy_of_a_diverged_network(value, dtype):
+    """An output that is not finite gives a NaN loss and NaN deltas in its row, wherever it stands."""
+    for k in range(3):
+        outputs = np.zeros((2, 3))
+        outputs[1, k] = value
+        arguments = {"outputs": locked(outputs, dtype), "labels": locked([0, 1], np.intp)}
+        arguments["delta"] = poison(2, 3, dtype=dtype)
+        with np.errstate(invalid="ignore"):  # NumPy warns of inf - inf, the compiled twin has no warnings
+            left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-6, atol=0)
+        assert np.isnan(left["return"])
+        assert np.isnan(left["delta"][1]).all()
+        assert np.isfinite(left["delta"][0]).all()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_sgd_step(momentum, nesterov, first, weight_decay, dtype, global_random_seed):
+    """The same arithmetic in the same precision: equal to a bit or two; without momentum no velocity is needed."""
+    rng = np.random.default_rng(global_random_seed)
+    for velocity in [rng.normal(size=50).astype(dtype)] + [None] * (momentum == 0):
+        arguments = {
+            "params": rng.normal(size=50).astype(dtype),
+            "grad": locked(rng.normal(size=50), dtype),
+            "velocity": velocity,
+            "learning_rate": 0.3,
+            "momentum": momentum,
+            "dampening": 0.25,
+            "nesterov": nesterov,
+            "weight_decay": weight_decay,
+            "first": first,
+        }
+        assert_twins_agree("backprop.sgd_step", arguments, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
+        if momentum and first:
+            assert_twins_agree(
+                "backprop.sgd_step", arguments | {"velocity": poison(50, dtype=dtype)}, rtol=1e-6, atol=0
+            )
+
+
+def test_every_kernel_is_compared():
+    """A kernel added without a comparison would go unnoticed."""
+    compared = {kernel for kernel, _, _ in NETWORK_CASES.values()}
+    others = {"two_layer.largest_difference", "forward.half_squared_error", "forward.softmax_cross_entropy"}
+    others |= {"forward.forward", "backprop.backward", "backprop.sgd_step", "openmp.enabled", "openmp.max_threads"}
+    assert compared | others == set(functions(CORE))
