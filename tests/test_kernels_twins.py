@@ -332,9 +332,7 @@ def test_the_kinds_of_problems(global_random_seed):
         assert (left["dying"]["s"] <= 0).sum() > (left["dying"]["frozen"] == 0).sum()
         assert (left["dead"]["outputs"] == 0).all()
         assert (left["zero_input"]["outputs"] == 0).all()
-    diverged_at = run(CORE, "two_layer.backprop", backprop(make_problem("overflowing", global_random_seed)))[
-        "diverged_at"
-    ]
+    diverged_at = run(CORE, "two_layer.backprop", backprop(make_problem("overflowing", global_random_seed)))["diverged_at"]
     assert (diverged_at > 0).any()
 
 
@@ -372,9 +370,7 @@ def test_nan_is_not_a_dead_unit(case, global_random_seed):
     assert left["outputs"][0].tobytes() == healthy["outputs"][0].tobytes()
 
 
-@pytest.mark.xfail(
-    reason="with n_iter = 0 the compiled kernels return before they fill diverged_at, scalars, phi and r"
-)
+@pytest.mark.xfail(reason="with n_iter = 0 the compiled kernels return before they fill diverged_at, scalars, phi and r")
 @each_network
 def test_no_iterations(case):
     """Zero iterations leave the networks as they were."""
@@ -405,9 +401,7 @@ def test_largest_difference(global_random_seed, n_threads):
 TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-13, "atol": 1e-14}}
 
 
-def forward(
-    rng: np.random.Generator, dtype: np.dtype, activation: int, widths: Any = None, n_rows: int = 0
-) -> Arguments:
+def forward(rng: np.random.Generator, dtype: np.dtype, activation: int, widths: Any = None, n_rows: int = 0) -> Arguments:
     """A network of random depth and widths (or those given), with weights that neither saturate nor vanish."""
     widths = np.array(rng.integers(1, 13, size=rng.integers(2, 6)) if widths is None else widths, dtype=np.intp)
     n_rows = n_rows or int(rng.integers(1, 10))
@@ -547,9 +541,7 @@ def test_sgd_step(momentum, nesterov, first, weight_decay, dtype, global_random_
         }
         assert_twins_agree("backprop.sgd_step", arguments, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
         if momentum and first:
-            assert_twins_agree(
-                "backprop.sgd_step", arguments | {"velocity": poison(50, dtype=dtype)}, rtol=1e-6, atol=0
-            )
+            assert_twins_agree("backprop.sgd_step", arguments | {"velocity": poison(50, dtype=dtype)}, rtol=1e-6, atol=0)
 
 
 def test_every_kernel_is_compared():

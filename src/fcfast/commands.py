@@ -29,7 +29,7 @@ messages = Console(stderr=True)
 # A pipe has no width of its own; tables want more than the 80 columns that would be assumed.
 screen = Console() if Console().is_terminal else Console(width=110)
 
-VERDICT_STYLE = {"holds": "green", "holds with a correction": "yellow", "fails": "red"}
+VERDICT_STYLE = {"holds": "green", "holds with a correction": "yellow", "fails": "red", "not measured": "dim"}
 
 
 def print_version(wanted: bool) -> None:
@@ -64,7 +64,8 @@ def reproduce(
         tell("drawing figure3.png")
         plots.figure3(out / "figure3.png", seed=seed)
         tell("drawing width.png")
-        plots.width_figure(out / "width.png", result.width)
+        if result.width:
+            plots.width_figure(out / "width.png", result.width)
         write_json(out / "reproduction.json", result.to_dict())
     if as_json:
         print(json.dumps(result.to_dict(), indent=1, allow_nan=False))
@@ -72,7 +73,8 @@ def reproduce(
     screen.print(study_table(result))
     screen.print(claims_table(result))
     screen.print(summary(result))
-    screen.print(f"Written to {out}: figure3.png, width.png, reproduction.json", highlight=False)
+    pictures = "figure3.png, width.png" if result.width else "figure3.png (width.png needs the compiled kernels)"
+    screen.print(f"Written to {out}: {pictures}, reproduction.json", highlight=False)
 
 
 @contextmanager
@@ -84,7 +86,7 @@ def clear_errors() -> Iterator[None]:
         messages.print("fcfast: interrupted; files that were not finished were not written", markup=False)
         raise typer.Exit(130) from None
     except (ValueError, TypeError, OSError, ImportError) as error:
-        messages.print(f"fcfast: {error}", markup=False, highlight=False)
+        messages.print(f"fcfast: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
 
 
@@ -172,7 +174,8 @@ def claims_table(result: report.Report) -> Table:
 def summary(result: report.Report) -> str:
     """Count the verdicts."""
     counts = {verdict: sum(claim.verdict == verdict for claim in result.claims) for verdict in VERDICT_STYLE}
-    return "{} claims: {} hold, {} hold with a correction, {} fail".format(len(result.claims), *counts.values())
+    text = "{} claims: {} hold, {} hold with a correction, {} fail, {} not measured"
+    return text.format(len(result.claims), *counts.values())
 
 
 def number(value: float | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fcfast.paper.experiments import error_traces
-from fcfast.paper.timing import WidthCost, width_cost
+from fcfast.paper.timing import WidthCost
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,21 +116,20 @@ def _draw_errors(ax: "Axes", errors: np.ndarray) -> None:
     _tidy(ax)
 
 
-def width_figure(out: str | os.PathLike[str], cost: WidthCost | None = None) -> Path:
+def width_figure(out: str | os.PathLike[str], cost: WidthCost) -> Path:
     """Draw time per iteration against width: the closed form's O(1) beside backpropagation.
 
     Parameters
     ----------
     out : path
         The PNG file to write; its folder must exist.
-    cost : WidthCost or None
-        The times; measured now if None.
+    cost : WidthCost
+        The times, from `fcfast.paper.timing.width_cost`.
 
     Returns
     -------
     pathlib.Path
     """
-    cost = cost or width_cost()
     figure = new_figure(6.5, 4)
     ax = figure.subplots()
     for seconds, label, color in ((cost.backprop, "backpropagation", PALE), (cost.closed_form, "closed form", ACCENT)):

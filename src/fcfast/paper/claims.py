@@ -35,9 +35,10 @@ class Claim:
         Where it stands in the paper.
     statement : str
         What it says.
-    verdict : {"holds", "holds with a correction", "fails"}
+    verdict : {"holds", "holds with a correction", "fails", "not measured"}
+        The last only for the O(1) claim in pure-Python mode, whose kernels are not O(1).
     correction : str
-        What has to be read differently; empty if it holds as it stands.
+        What has to be read differently, or why it was not measured; empty if it holds as it stands.
     evidence : dict of str to float
         The numbers the verdict was computed from.
     """

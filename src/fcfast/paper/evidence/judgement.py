@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from fcfast.paper.evidence.laboratory import Laboratory
 
 HOLDS, CORRECTED, FAILS = "holds", "holds with a correction", "fails"
+# For evidence that cannot be taken here; the correction then says why.
+NOT_MEASURED = "not measured"
 
 # Identities are evaluated once, in float64, on numbers of order 1; a wrong formula is wrong by 1e-3 and more.
 ROUNDING = 1e-12
