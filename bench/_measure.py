@@ -37,11 +37,10 @@ def seconds_per_unit(run: Run, n_calls: int) -> float:
 
 
 def calls_per_block(run: Run) -> int:
-    """Calls that last BLOCK; 1 where every call needs fresh arguments. Calls twice: the first one warms up."""
-    if run.prepare:
+    """Calls that last BLOCK, after a call that warms up; 1 where every call needs fresh arguments."""
+    if run.prepare or seconds_per_unit(run, 1) * run.units > BLOCK:
         return 1
-    run.call()
-    return max(1, math.ceil(BLOCK / (seconds_per_unit(run, 1) * run.units)))
+    return math.ceil(BLOCK / (seconds_per_unit(run, 1) * run.units))
 
 
 def interleaved(runs: Mapping[str, Run], rounds: int) -> dict[str, float]:

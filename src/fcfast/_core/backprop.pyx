@@ -18,7 +18,7 @@ cdef enum:
     THREADED_WORK = 32768
 
 
-cdef inline void scale_by_derivative(real* delta, const real* value, Py_ssize_t n, int activation) noexcept nogil:
+cdef void scale_by_derivative(real* delta, const real* value, Py_ssize_t n, int activation) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(n):
         delta[j] *= derivative(value[j], activation)
@@ -85,6 +85,21 @@ def backward(const real[::1] params,            # IN
                       &values[0], &deltas[0], &grad[0], x_delta, n_threads)
 
 
+cdef void sgd_update(real* params, const real* grad, real* velocity, Py_ssize_t n, double learning_rate, double momentum,
+                     double dampening, bint nesterov, double weight_decay, bint first) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real g, rate = <real>learning_rate, mu = <real>momentum, decay = <real>weight_decay
+    cdef real fresh = <real>(1 - dampening)
+    if momentum == 0:
+        for i in range(n):
+            params[i] -= rate * (grad[i] + decay * params[i])
+        return
+    for i in range(n):
+        g = grad[i] + decay * params[i]
+        velocity[i] = g if first else mu * velocity[i] + fresh * g
+        params[i] -= rate * (g + mu * velocity[i] if nesterov else velocity[i])
+
+
 def sgd_step(real[::1] params,              # IN and OUT
              const real[::1] grad,          # IN
              real[::1] velocity,            # IN and OUT, or None without momentum
@@ -95,16 +110,9 @@ def sgd_step(real[::1] params,              # IN and OUT
              double weight_decay,
              bint first):
     """One step of SGD as torch.optim.SGD defines it; ``first`` starts the velocity with the gradient itself."""
-    cdef Py_ssize_t n = params.shape[0], i
-    cdef real g, rate = <real>learning_rate, mu = <real>momentum, decay = <real>weight_decay
-    cdef real fresh = <real>(1 - dampening)
-    if momentum == 0:
-        with nogil:
-            for i in range(n):
-                params[i] -= rate * (grad[i] + decay * params[i])
-        return
+    cdef real* velocity_data = NULL
+    if velocity is not None:
+        velocity_data = &velocity[0]
     with nogil:
-        for i in range(n):
-            g = grad[i] + decay * params[i]
-            velocity[i] = g if first else mu * velocity[i] + fresh * g
-            params[i] -= rate * (g + mu * velocity[i] if nesterov else velocity[i])
+        sgd_update(&params[0], &grad[0], velocity_data, params.shape[0], learning_rate, momentum, dampening, nesterov,
+                   weight_decay, first)

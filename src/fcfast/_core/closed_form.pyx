@@ -22,7 +22,7 @@ Axes: n networks, h hidden units, d input features, N samples, c outputs. Sample
 from cython.parallel cimport prange
 from libc.math cimport isfinite, sqrt
 
-from fcfast._core.two_layer cimport stop
+from fcfast._core.two_layer cimport outputs_of, stop
 
 
 cdef struct Living:
@@ -120,11 +120,9 @@ def closed_form(const double[:, ::1] u,             # IN (n, h), s + kappa w, li
                 int n_threads):
     """Technique "closed_form", one output: a network of any width is two scalars, alpha and beta."""
     cdef Py_ssize_t n = u.shape[0], n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         diverged_at[i] = closed_form_network(&u[i, 0], &z[i, 0], n_living[i], kappa, target, eta, &sum_u[i, 0],
-                                             &sum_z[i, 0], &s[i, 0], &w[i, 0], &scalars[i, 0], &outputs[i, 0, 0], n_iter)
+                                             &sum_z[i, 0], &s[i, 0], &w[i, 0], &scalars[i, 0], outputs_of(outputs, i), n_iter)
 
 
 cdef double gram_of_living(const double* q, const unsigned char* living, Py_ssize_t h, Py_ssize_t m,
@@ -241,9 +239,7 @@ def closed_form_outputs(const double[:, :, ::1] q,          # IN (n, h, 1 + c), 
                         int n_threads):
     """Technique "closed_form", c outputs: a network of any width is one (1 + c) x (1 + c) matrix."""
     cdef Py_ssize_t n = q.shape[0], h = q.shape[1], m = q.shape[2], n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         diverged_at[i] = closed_form_outputs_network(&q[i, 0, 0], &living[i, 0], h, m, norm, &targets[0, 0], eta,
                                                      &phi[i, 0, 0], &scratch[i, 0], &q_end[i, 0, 0],
-                                                     &outputs[i, 0, 0], n_iter)
+                                                     outputs_of(outputs, i), n_iter)

@@ -14,7 +14,7 @@ Axes: n networks, h hidden units, d input features, N samples, c outputs. Sample
 from cython.parallel cimport prange
 
 from fcfast._core.mathfn cimport relu
-from fcfast._core.two_layer cimport learn_unit, predict, stop
+from fcfast._core.two_layer cimport outputs_of, learn_unit, predict, stop
 
 
 cdef Py_ssize_t weights_network(double* s, double* w, double* p, const double* frozen, double norm, const double* target,
@@ -50,11 +50,9 @@ def weights(double[:, ::1] s,                   # IN and OUT (n, h), pre-activat
             int n_threads):
     """Technique "weights": the final weights move and a compensation p is added to them (equations 4, 22-27)."""
     cdef Py_ssize_t n = s.shape[0], h = s.shape[1], c = targets.shape[1], n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         diverged_at[i] = weights_network(&s[i, 0], &w2[i, 0, 0], &effective[i, 0, 0], &frozen[i, 0], norm,
-                                         &targets[0, 0], h, c, eta, sequential, &outputs[i, 0, 0], n_iter)
+                                         &targets[0, 0], h, c, eta, sequential, outputs_of(outputs, i), n_iter)
 
 
 cdef Py_ssize_t compensation_network(double* s, double* p, const double* w2, double* effective, double* recovered,
@@ -98,12 +96,10 @@ def compensation(double[:, ::1] s,                  # IN and OUT (n, h), pre-act
                  int n_threads):
     """Technique "compensation": no weight is updated, only the compensations p of the final weights."""
     cdef Py_ssize_t n = s.shape[0], h = s.shape[1], c = targets.shape[1], n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         diverged_at[i] = compensation_network(&s[i, 0], &p[i, 0, 0], &w2[i, 0, 0], &effective[i, 0, 0],
                                               &recovered[i, 0, 0], &frozen[i, 0], norm, &targets[0, 0], h, c, eta,
-                                              sequential, &outputs[i, 0, 0], n_iter)
+                                              sequential, outputs_of(outputs, i), n_iter)
 
 
 cdef Py_ssize_t printed_form_network(double* s, double* w, double* r, const double* frozen, double norm, double target,
@@ -147,8 +143,6 @@ def printed_form(double[:, ::1] s,                  # IN and OUT (n, h), A_n
                  int n_threads):
     """Technique "printed_form": the formulas r_5n and r_6n as the paper prints them. They do not hold."""
     cdef Py_ssize_t n = s.shape[0], h = s.shape[1], n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         diverged_at[i] = printed_form_network(&s[i, 0], &w[i, 0], &r[i, 0], &frozen[i, 0], norm, target, h, eta,
-                                              sum_scale, &sums[i, 0], &outputs[i, 0, 0], n_iter)
+                                              sum_scale, &sums[i, 0], outputs_of(outputs, i), n_iter)

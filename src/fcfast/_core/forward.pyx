@@ -21,7 +21,7 @@ cdef enum:
     THREADED_WORK = 32768
 
 
-cdef inline void activate_row(real* row, const real* bias, Py_ssize_t n, int activation) noexcept nogil:
+cdef void activate_row(real* row, const real* bias, Py_ssize_t n, int activation) noexcept nogil:
     cdef Py_ssize_t j
     if bias != NULL:
         for j in range(n):
@@ -70,37 +70,71 @@ def forward(const real[::1] params,             # IN
                      &values[0], n_threads)
 
 
+cdef double half_squared_error_rows(const real* outputs, const real* targets, const Py_ssize_t* rows,
+                                    const double* sample_weight, Py_ssize_t n_rows, Py_ssize_t n_out,
+                                    real* delta) noexcept nogil:
+    """Loss of a batch; `rows` says which targets and weights belong to it (NULL: the first ones)."""
+    cdef Py_ssize_t i, k, row
+    cdef double total = 0, error, share
+    cdef double mass = total_weight(sample_weight, rows, n_rows)
+    for i in range(n_rows):
+        row = i if rows == NULL else rows[i]
+        share = (1 if sample_weight == NULL else sample_weight[row]) / mass
+        for k in range(n_out):
+            error = <double>outputs[i * n_out + k] - targets[row * n_out + k]
+            total += error * error * share
+            delta[i * n_out + k] = <real>(error * share)
+    return total / 2
+
+
+cdef double softmax_cross_entropy_rows(const real* outputs, const Py_ssize_t* labels, const Py_ssize_t* rows,
+                                       const double* sample_weight, Py_ssize_t n_rows, Py_ssize_t n_out,
+                                       real* delta) noexcept nogil:
+    """Loss of a batch; `rows` says which labels and weights belong to it (NULL: the first ones)."""
+    cdef Py_ssize_t i, k, row
+    cdef double total = 0, largest, normaliser, share
+    cdef double mass = total_weight(sample_weight, rows, n_rows)
+    cdef const real* output = outputs
+    for i in range(n_rows):
+        row = i if rows == NULL else rows[i]
+        share = (1 if sample_weight == NULL else sample_weight[row]) / mass
+        largest = output[0]
+        for k in range(1, n_out):
+            largest = max(largest, <double>output[k])
+        normaliser = 0
+        for k in range(n_out):
+            normaliser += exp(output[k] - largest)
+        total += share * (log(normaliser) - (output[labels[row]] - largest))
+        for k in range(n_out):
+            delta[k] = <real>(share * exp(output[k] - largest) / normaliser)
+        delta[labels[row]] -= <real>share
+        output += n_out
+        delta += n_out
+    return total
+
+
+cdef inline double total_weight(const double* sample_weight, const Py_ssize_t* rows, Py_ssize_t n_rows) noexcept nogil:
+    """What a batch's weights sum to; 1 where they are all 0, so that such a batch has no gradient instead of NaN."""
+    cdef Py_ssize_t i
+    cdef double total = 0
+    if sample_weight == NULL:
+        return n_rows
+    for i in range(n_rows):
+        total += sample_weight[i if rows == NULL else rows[i]]
+    return total if total > 0 else 1
+
+
 def half_squared_error(const real[:, ::1] outputs,      # IN
                        const real[:, ::1] targets,      # IN
                        real[:, ::1] delta):             # OUT
     """Mean over rows of ||output - target||^2 / 2; ``delta`` receives its gradient with respect to the outputs."""
-    cdef Py_ssize_t n_rows = outputs.shape[0], n_out = outputs.shape[1], i, k
-    cdef double total = 0, error
-    with nogil:
-        for i in range(n_rows):
-            for k in range(n_out):
-                error = <double>outputs[i, k] - targets[i, k]
-                total += error * error
-                delta[i, k] = <real>(error / n_rows)
-    return total / (2 * n_rows)
+    return half_squared_error_rows(&outputs[0, 0], &targets[0, 0], NULL, NULL, outputs.shape[0], outputs.shape[1],
+                                   &delta[0, 0])
 
 
 def softmax_cross_entropy(const real[:, ::1] outputs,       # IN
                           const Py_ssize_t[::1] labels,     # IN
                           real[:, ::1] delta):              # OUT
     """Mean over rows of -log softmax(outputs)[label]; ``delta`` receives its gradient with respect to the outputs."""
-    cdef Py_ssize_t n_rows = outputs.shape[0], n_out = outputs.shape[1], i, k
-    cdef double total = 0, largest, normaliser
-    with nogil:
-        for i in range(n_rows):
-            largest = outputs[i, 0]
-            for k in range(1, n_out):
-                largest = max(largest, <double>outputs[i, k])
-            normaliser = 0
-            for k in range(n_out):
-                normaliser += exp(outputs[i, k] - largest)
-            total += log(normaliser) - (outputs[i, labels[i]] - largest)
-            for k in range(n_out):
-                delta[i, k] = <real>(exp(outputs[i, k] - largest) / (normaliser * n_rows))
-            delta[i, labels[i]] -= <real>(1.0 / n_rows)
-    return total / n_rows
+    return softmax_cross_entropy_rows(&outputs[0, 0], &labels[0], NULL, NULL, outputs.shape[0], outputs.shape[1],
+                                      &delta[0, 0])

@@ -13,7 +13,7 @@ Axes: n networks, h hidden units, d input features, N samples, c outputs. Sample
 
 from cython.parallel cimport prange
 
-from fcfast._core.two_layer cimport learn, stop
+from fcfast._core.two_layer cimport outputs_of, learn, stop
 
 
 cdef Py_ssize_t states_network(double* S, double* w, const double* gram, const double* targets, double* s,
@@ -44,11 +44,9 @@ def states(double[:, :, ::1] S,                 # IN and OUT (n, N, h), pre-acti
            int n_threads):
     """Technique "states": every step moves the pre-activations of all samples by a row of the Gram matrix (17-20)."""
     cdef Py_ssize_t n = S.shape[0], N = S.shape[1], h = S.shape[2], c = targets.shape[1], n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         diverged_at[i] = states_network(&S[i, 0, 0], &w2[i, 0, 0], &gram[0, 0], &targets[0, 0], &scratch[i, 0],
-                                        h, N, c, eta, sequential, &outputs[i, 0, 0], n_iter)
+                                        h, N, c, eta, sequential, outputs_of(outputs, i), n_iter)
 
 
 cdef Py_ssize_t contributions_network(double* A, double* w, const double* S0, const double* gram, const double* targets,
@@ -82,11 +80,9 @@ def contributions(double[:, :, ::1] A,                  # IN and OUT (n, N, h), 
                   int n_threads):
     """Technique "contributions": one row of factors per distinct sample, however many steps; S = S0 + G A."""
     cdef Py_ssize_t n = A.shape[0], N = A.shape[1], h = A.shape[2], c = targets.shape[1], n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         diverged_at[i] = contributions_network(&A[i, 0, 0], &w2[i, 0, 0], &S0[i, 0, 0], &gram[0, 0], &targets[0, 0],
-                                               &scratch[i, 0], h, N, c, eta, sequential, &outputs[i, 0, 0], n_iter)
+                                               &scratch[i, 0], h, N, c, eta, sequential, outputs_of(outputs, i), n_iter)
 
 
 cdef inline void move_input(double* coordinates, const double* x) noexcept nogil:
@@ -137,9 +133,7 @@ def sum_difference(double[:, :, ::1] coordinates,       # IN and OUT (n, h, 2), 
     """Techniques "sum_difference" and "sum_difference_literal": equations 5 and 32."""
     cdef Py_ssize_t n = coordinates.shape[0], h = coordinates.shape[1], N = X.shape[0], c = targets.shape[1]
     cdef Py_ssize_t n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         diverged_at[i] = sum_difference_network(&coordinates[i, 0, 0], &w2[i, 0, 0], &X[0, 0], &targets[0, 0],
                                                 &scratch[i, 0], h, N, c, eta, sequential, literal,
-                                                &outputs[i, 0, 0], n_iter)
+                                                outputs_of(outputs, i), n_iter)

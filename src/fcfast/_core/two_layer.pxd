@@ -56,6 +56,11 @@ cdef inline bint learn(double* s, double* w, const double* target, double* y, Py
     return True
 
 
+cdef inline double* outputs_of(double[:, :, ::1] outputs, Py_ssize_t network) noexcept nogil:
+    """Where a network's outputs start; without iterations there is nothing to point at."""
+    return &outputs[network, 0, 0] if outputs.shape[1] > 0 else NULL
+
+
 cdef inline Py_ssize_t stop(double* outputs, Py_ssize_t t, Py_ssize_t n_iter, Py_ssize_t c) noexcept nogil:
     """Mark the outputs from iteration t on as undefined."""
     cdef Py_ssize_t i

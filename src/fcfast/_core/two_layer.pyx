@@ -48,15 +48,13 @@ def backprop(double[:, :, ::1] W1,              # IN and OUT (n, h, d)
     """Backpropagation, both weight layers updated (equations 9-16)."""
     cdef Py_ssize_t n = W1.shape[0], h = W1.shape[1], d = W1.shape[2], N = X.shape[0], c = targets.shape[1]
     cdef Py_ssize_t n_iter = outputs.shape[1], i
-    if n_iter == 0:
-        return
     for i in prange(n, nogil=True, schedule="static", num_threads=n_threads):
         if c == 1:      # a constant the compiler can use: the paper's case is the fast one
             diverged_at[i] = backprop_network(&W1[i, 0, 0], &w2[i, 0, 0], &X[0, 0], &targets[0, 0], &scratch[i, 0],
-                                              h, d, N, 1, eta, sequential, &outputs[i, 0, 0], n_iter)
+                                              h, d, N, 1, eta, sequential, outputs_of(outputs, i), n_iter)
         else:
             diverged_at[i] = backprop_network(&W1[i, 0, 0], &w2[i, 0, 0], &X[0, 0], &targets[0, 0], &scratch[i, 0],
-                                              h, d, N, c, eta, sequential, &outputs[i, 0, 0], n_iter)
+                                              h, d, N, c, eta, sequential, outputs_of(outputs, i), n_iter)
 
 
 cdef double largest(const double* a, const double* b, Py_ssize_t size) noexcept nogil:

@@ -55,8 +55,7 @@ def _closed_form_network(
             s[dying], w[dying] = _expand(u[dying], z[dying], alpha, beta, kappa)
             living &= ~dying
             U, Z = np.sum(u[living] ** 2), np.sum(z[living] ** 2)
-    if len(outputs):
-        s[living], w[living] = _expand(u[living], z[living], alpha, beta, kappa)
+    s[living], w[living] = _expand(u[living], z[living], alpha, beta, kappa)
     return diverged_at, (alpha, beta)
 
 
@@ -115,8 +114,7 @@ def _closed_form_outputs_network(
         phi -= eta * step @ phi
     else:
         diverged_at = -1
-    if len(outputs):
-        dying = (living == 1) & (q @ phi[0] <= 0)
-        q_end[living == 1] = q[living == 1] @ phi.T
-        living[dying] = 0
+    dying = (living == 1) & (q @ phi[0] <= 0)
+    q_end[living == 1] = q[living == 1] @ phi.T
+    living[dying] = 0
     return diverged_at

@@ -1,0 +1,108 @@
+"""SGD epochs of a network with a front layer, step by step (twin of ``_core/front.pyx``).
+
+Deliberately naive: no windows, the base is updated in every step, so that the windows of the compiled kernel are checked
+against something that has none.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast._pure.backprop import backward, sgd_step
+from fcfast._pure.forward import blocks, forward, half_squared_error, softmax_cross_entropy
+from fcfast._pure.mathfn import Array, activate, derivative
+
+CROSS_ENTROPY = 1
+
+
+def sgd_epoch(
+    base: Array,
+    base_velocity: Array | None,
+    source: Array,
+    S0: Array | None,
+    scale: NDArray[np.float64] | None,
+    rows: NDArray[np.intp],
+    batch_size: int,
+    window: int,
+    params: Array,
+    velocity: Array | None,
+    widths: NDArray[np.intp],
+    activation: int,
+    loss: int,
+    targets: Array | None,
+    labels: NDArray[np.intp] | None,
+    sample_weight: NDArray[np.float64] | None,
+    rates: NDArray[np.float64],
+    momentum: float,
+    dampening: float,
+    nesterov: bool,
+    weight_decay: float,
+    max_norm: float,
+    first: bool,
+    losses: NDArray[np.float64],
+    work: Array,
+    factors: NDArray[np.float64],
+    n_threads: int,
+) -> int:
+    """An epoch of SGD. Returns the number of steps done: all, or those before the first loss that is not finite."""
+    hyper = momentum, dampening, nesterov, weight_decay
+    for step, rate in enumerate(rates):
+        batch = rows[step * batch_size : (step + 1) * batch_size]
+        S = source[batch] @ base.T if S0 is None or scale is None else scale[0] * S0[batch] + source[batch] @ base
+        weights = None if sample_weight is None else sample_weight[batch]
+        answers = labels[batch] if labels is not None else targets[batch] if targets is not None else None
+        losses[step], grad, D = _gradient(S, params, widths, activation, loss, answers, weights)
+        if not np.isfinite(losses[step]):
+            return step
+        if S0 is None:
+            gradient = D.T @ source[batch]
+            norm = np.sum(gradient.astype(np.float64) ** 2)
+        else:
+            gradient = np.zeros_like(base)
+            np.add.at(gradient, batch, D)
+            norm = np.sum((source[np.ix_(batch, batch)] @ D) * D)
+        if max_norm > 0:
+            factor = min(1.0, max_norm / (np.sqrt(norm + np.sum(grad.astype(np.float64) ** 2)) + 1e-6))
+            grad, gradient = grad * params.dtype.type(factor), gradient * params.dtype.type(factor)
+        sgd_step(params, grad, velocity, rate, *hyper, first)
+        sgd_step(base, gradient, base_velocity, rate, *hyper, first)
+        if scale is not None:
+            # c has no gradient of its own, only weight decay.
+            c, c_velocity = scale[:1], scale[1:]
+            sgd_step(c, np.zeros(1), c_velocity if momentum else None, rate, *hyper, first)
+        first = False
+    return len(rates)
+
+
+def _gradient(
+    S: Array,
+    params: Array,
+    widths: NDArray[np.intp],
+    activation: int,
+    loss: int,
+    answers: Array | None,
+    sample_weight: NDArray[np.float64] | None,
+) -> tuple[float, Array, Array]:
+    """Loss of a batch, gradient of the packed parameters, deltas of the front layer."""
+    h, n_rows = widths[0], len(S)
+    v = activate(S + params[:h], activation).astype(params.dtype)
+    values, deltas = (np.empty(n_rows * widths[1:].sum(), dtype=params.dtype) for _ in range(2))
+    forward(params[h:], widths, True, activation, v, values, 1)
+    outputs, delta = blocks(values, widths, n_rows)[-1], blocks(deltas, widths, n_rows)[-1]
+    share = np.full(n_rows, 1 / n_rows) if sample_weight is None else sample_weight / (sample_weight.sum() or 1)
+    result = 0.0
+    for i in range(n_rows):  # one sample at a time, so that each gets its weight
+        one_loss = softmax_cross_entropy if loss == CROSS_ENTROPY else half_squared_error
+        result += share[i] * one_loss(outputs[i : i + 1], answers[i : i + 1], delta[i : i + 1])
+        delta[i] *= params.dtype.type(share[i])
+    grad, D = np.empty_like(params), np.empty_like(v)
+    backward(params[h:], widths, True, activation, v, values, deltas, grad[h:], D, 1)
+    D *= derivative(v, activation)
+    grad[:h] = D.sum(axis=0)
+    return result, grad, D
+
+
+def work_size(
+    n_rows: int, batch_size: int, window: int, n_columns: int, widths: NDArray[np.intp], n_params: int
+) -> int:
+    """How many numbers of scratch an epoch needs: none here, every step allocates its own."""
+    return 1

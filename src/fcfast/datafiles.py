@@ -1,0 +1,528 @@
+"""Read a table, features and perhaps a target, from a file. What is damaged or has gaps is refused, never filled in.
+
+=============================  ======================================================================================
+.csv .tsv .txt                 delimited text in UTF-8, with a header line or without
+.svm .svmlight .libsvm         svmlight text, becomes CSR; needs scikit-learn
+.parquet                       needs the extra ``fcfast[parquet]`` (pyarrow)
+.npz                           arrays `X` (or `data`, `indices`, `indptr`, `shape`: CSR) and perhaps `y`, `target_names`,
+                               `feature_names`, `n_train`
+.npy                           one array, memory-mapped; its target is another .npy file
+=============================  ======================================================================================
+
+Text may be compressed (.csv.gz, .svm.gz ...).
+"""
+
+import csv
+import difflib
+import gzip
+import math
+import os
+import reprlib
+import zipfile
+from array import array
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Row = tuple[int, list[str]]  # the number of a line, and its cells
+Target = str | int | os.PathLike[str] | None
+
+# The delimiters looked for in line 1, the likeliest first, and what to do where there is none (None: split at white space).
+DELIMITERS: dict[str, tuple[str, str | None]] = {".csv": (",;\t", ","), ".tsv": ("\t", "\t"), ".txt": ("\t,;", None)}
+SVMLIGHT = (".svm", ".svmlight", ".libsvm")
+TEXT = (*DELIMITERS, *SVMLIGHT)
+ENDINGS = (*TEXT, ".parquet", ".npz", ".npy")
+MISSING = {"", "na", "n/a", "nan", "null", "?"}
+CSR_ARRAYS = ("data", "indices", "indptr", "shape")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Samples by features, and what the file says about them.
+
+    Attributes
+    ----------
+    X : array, csr_array or memmap of shape (n_samples, n_features)
+    y : array of shape (n_samples,) or (n_samples, n_outputs), or None
+        Numbers, or class names (a NumPy string array).
+    feature_names : list of str, or None
+    target_names : list of str, or None
+        Names of the classes that an integer `y` counts, or of the outputs of a `y` with several columns.
+    n_train : int or None
+        The first `n_train` rows are the published training part.
+    """
+
+    X: Any
+    y: NDArray[Any] | None = None
+    feature_names: list[str] | None = None
+    target_names: list[str] | None = None
+    n_train: int | None = None
+
+
+def read_table(
+    path: str | os.PathLike[str], target: Target = None, *, header: bool | None = None, n_features: int | None = None
+) -> Table:
+    """Read a table from a file; the ending of its name says how.
+
+    Parameters
+    ----------
+    path : path
+    target : str, int or path, optional
+        Delimited text and .parquet: the name or index (from 0; -1 is the last) of the target column. An integer written as
+        a string is an index unless a column has that name. .npz: the name of an array, by default "y" if there is one.
+        .npy: another .npy file. svmlight has its target in every line. Without a target, `y` is None.
+    header : bool, optional
+        Whether delimited text begins with the names of its columns. By default it does if `target` is a name, or if line 1
+        has text where numbers belong; names that are all numbers (wavelengths, say) have to be announced.
+    n_features : int, optional
+        The width of an svmlight table, whose lines only name the features they have.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not what its ending says, is damaged, or has gaps, text for numbers, or no such target.
+    ImportError
+        If a library needed for this kind of file is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "iris.csv")
+    ...     _ = path.write_text("length,width,kind\\n5.1,3.5,setosa\\n7,3.2,versicolor\\n")
+    ...     table = read_table(path, target="kind")
+    >>> table.X.tolist(), table.y.tolist(), table.feature_names
+    ([[5.1, 3.5], [7.0, 3.2]], ['setosa', 'versicolor'], ['length', 'width'])
+    """
+    path = Path(path)
+    _check_file(path, "data file")
+    ending = _ending(path)
+    if ending in DELIMITERS:
+        table = _read_delimited(path, target, header)
+    elif ending in SVMLIGHT:
+        table = _read_svmlight(path, target, n_features)
+    else:
+        table = {".parquet": _read_parquet, ".npz": _read_npz, ".npy": _read_npy}[ending](path, target)
+    _check(path, table)
+    return table
+
+
+def _check_file(path: Path, role: str) -> None:
+    if path.is_dir():
+        raise FileNotFoundError(f"{role} {path} is a folder; give the path of a file")
+    if not path.exists():
+        raise FileNotFoundError(f"{role} {path} does not exist; check the path")
+
+
+def _ending(path: Path) -> str:
+    """Return the ending that says what the file holds, in lower case and without .gz."""
+    ending = path.suffix.lower()
+    if ending == ".gz":
+        ending = Path(path.stem).suffix.lower()
+        if ending not in TEXT:
+            raise ValueError(f"{path}: only text may be compressed ({', '.join(TEXT)}); unpack it with gunzip")
+    if ending not in ENDINGS:
+        raise ValueError(f"{path}: the ending {ending!r} is unknown; use one of {', '.join(ENDINGS)} (text also with .gz)")
+    return ending
+
+
+@contextmanager
+def _decoding(path: Path, kind: str, remedy: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on damaged bytes into one line; they raise nearly anything."""
+    try:
+        yield
+    except (MemoryError, PermissionError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} cannot be read as {kind} ({reason}); {remedy}") from error
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# delimited text
+
+
+def _read_delimited(path: Path, target: Target, header: bool | None) -> Table:
+    with closing(_cells(path)) as rows:
+        first_line, first = next(rows, (0, []))
+        if not first:
+            raise ValueError(f"{path} is empty; a line of numbers for each sample is needed")
+        named = _has_header(path, first, target) if header is None else header
+        names = _header(path, first) if named else None
+        column = _target_column(path, target, names, len(first))
+        columns: list[str | int] = list(names if names is not None else range(len(first)))
+        target_name = columns.pop(column) if column is not None else None
+        data = rows if named else chain([(first_line, first)], rows)
+        values, labels, lines = _split(path, data, column, columns)
+    if not lines or not columns:
+        raise ValueError(
+            f"{path} has {len(lines)} line(s) of data and {len(columns)} feature(s); at least one of each is needed"
+        )
+    X = np.frombuffer(values).reshape(len(lines), len(columns))
+    _refuse_gaps(path, X, columns, lines)
+    y = _target_values(path, labels, target_name, lines) if target_name is not None else None
+    return Table(X, y, names and [str(name) for name in columns])
+
+
+def _cells(path: Path) -> Generator[Row]:
+    """Yield the number and the cells of each line that is not blank."""
+    likely, otherwise = DELIMITERS[_ending(path)]
+    text: dict[str, Any] = {"mode": "rt", "encoding": "utf-8-sig", "newline": ""}
+    with (
+        _decoding(path, "delimited text", "save it anew as plain text in UTF-8"),
+        gzip.open(path, **text) if path.suffix.lower() == ".gz" else open(path, **text) as file,
+    ):
+        start = next((line for line in file if line.strip()), "")
+        file.seek(0)
+        delimiter = next((mark for mark in likely if mark in start), otherwise)
+        if delimiter is None:
+            yield from ((number, line.split()) for number, line in enumerate(file, 1) if line.strip())
+            return
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        for cells in reader:
+            if len(cells) > 1 or any(map(str.strip, cells)):
+                yield reader.line_num, cells
+
+
+def _split(
+    path: Path, rows: Iterable[Row], target: int | None, features: list[str | int]
+) -> tuple["array[float]", list[str], list[int]]:
+    """Part the rows into the numbers (one flat array, to hold a large table only once), the labels and the line numbers."""
+    values, labels, lines = array("d"), [], []
+    n_cells = len(features) + (target is not None)
+    for line, cells in rows:
+        if len(cells) != n_cells:
+            raise ValueError(
+                f"{path}: line {line} has {len(cells)} cell(s) instead of {n_cells}; "
+                "give every line as many as the first, with one delimiter"
+            )
+        if target is not None:
+            labels.append(cells.pop(target))
+        values.extend(_numbers(path, line, cells, features))
+        lines.append(line)
+    return values, labels, lines
+
+
+def _number(cell: str) -> float | None:
+    """Read a number; NaN for an empty cell, None for text."""
+    if cell.strip().lower() in MISSING:
+        return math.nan
+    try:
+        return None if "_" in cell else float(cell)  # Python reads 1_000 as a number; in a table it is a name
+    except ValueError:
+        return None
+
+
+def _numbers(path: Path, line: int, cells: list[str], columns: list[str | int]) -> "array[float]":
+    """Read the features of a line."""
+    try:
+        if "_" not in "".join(cells):
+            return array("d", map(float, cells))
+    except ValueError:
+        pass  # an empty cell, or text: look at each
+    numbers = array("d")
+    for column, cell in zip(columns, cells, strict=True):
+        number = _number(cell)
+        if number is None:
+            raise _not_a_number(path, column, f"line {line}", cell)
+        numbers.append(number)
+    return numbers
+
+
+def _index(target: object) -> int | None:
+    """Read a target that is an index, or an index written as a string."""
+    try:
+        return int(target)  # type: ignore[call-overload]  # the question is whether it works
+    except (TypeError, ValueError):
+        return None
+
+
+def _has_header(path: Path, first: list[str], target: Target) -> bool:
+    """Tell from line 1: features are numbers, so text in their place is a name."""
+    index = _index(target)
+    if target is not None and index is None:
+        return True
+    features = list(first)
+    if index is not None and -len(first) <= index < len(first):
+        del features[index]
+    read = {cell: _number(cell) for cell in features}
+    text = [cell for cell, number in read.items() if number is None]
+    numbers = [cell for cell, number in read.items() if number is not None and math.isfinite(number)]
+    if text and numbers:
+        raise ValueError(
+            f"{path}: line 1 has numbers ({reprlib.repr(numbers[0])}) and text ({reprlib.repr(text[0])}), so it may be data or "
+            "names; give the name of the target column, or say header=True or header=False"
+        )
+    return bool(text)
+
+
+def _header(path: Path, first: list[str]) -> list[str]:
+    names = [cell.strip() for cell in first]
+    if "" in names:
+        raise ValueError(
+            f"{path}: column {names.index('')} (counted from 0) has no name in line 1; name it, or leave it out if it only "
+            "numbers the rows (R: row.names=FALSE, pandas: index=False)"
+        )
+    return names
+
+
+def _target_column(path: Path, target: Target, names: list[str] | None, n_columns: int) -> int | None:
+    """Find the target column, by name if one has it, else by index."""
+    if target is None:
+        return None
+    if names is not None and target in names:
+        if names.count(str(target)) > 1:
+            raise ValueError(f"{path} has {names.count(str(target))} columns named {target!r}; give the index of the target")
+        return names.index(str(target))
+    index = _index(target)
+    if index is None and names is None:
+        raise ValueError(
+            f"{path} has no header line to look for {target!r} in; give the target's index, -1 for the last column"
+        )
+    if index is None:
+        raise ValueError(f"{path} has no column {target!r}; {_choices(str(target), names or [])}")
+    if not -n_columns <= index < n_columns:
+        raise ValueError(f"{path} has no column {index}; it has {n_columns}, use 0 to {n_columns - 1}, or -1 for the last")
+    return index % n_columns
+
+
+def _choices(wanted: str, names: Sequence[str]) -> str:
+    """Say which names are close, or else which there are."""
+    by_lower_case = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(wanted.lower(), by_lower_case, n=3)
+    if close:
+        return "did you mean " + " or ".join(repr(by_lower_case[name]) for name in close) + "?"
+    shown = [reprlib.repr(name) for name in names]
+    return "it has " + ", ".join(shown if len(shown) <= 6 else [*shown[:3], "...", *shown[-2:]])
+
+
+def _target_values(path: Path, labels: list[str], name: str | int, lines: list[int]) -> NDArray[Any]:
+    """Make numbers if all are, else class names."""
+    numbers = [_number(label) for label in labels]
+    values = np.array([0.0 if number is None else number for number in numbers])
+    _refuse_gaps(path, values[:, None], [name], lines)
+    return _whole(values) if None not in numbers else np.array([label.strip() for label in labels])
+
+
+def _whole(values: NDArray[np.float64]) -> NDArray[Any]:
+    """Make integers of numbers that are: class labels 0, 1, 2 should not come back as 0.0, 1.0, 2.0."""
+    exact = (values == np.floor(values)) & (np.abs(values) < 2**53)
+    return values.astype(np.int64) if exact.all() else values
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# svmlight, Parquet, NumPy
+
+
+def _read_svmlight(path: Path, target: Target, n_features: int | None) -> Table:
+    try:
+        from sklearn.datasets import load_svmlight_file
+    except ImportError as error:
+        raise ImportError(f"reading {path} needs scikit-learn; install it with: pip install scikit-learn") from error
+    if target is not None:
+        raise ValueError(f"{path} has its target at the start of every line; leave out target={target!r}")
+    with _decoding(path, "svmlight text", "write it anew with sklearn.datasets.dump_svmlight_file"):
+        # Files count features from 0 or from 1. Guessing which, from the features that happen to be in a file, can shift
+        # test data against training data; feature j in column j cannot (counting from 1 leaves an empty column 0).
+        X, y = load_svmlight_file(os.fspath(path), n_features=n_features, zero_based=True)
+    return Table(sparse.csr_array(X), _whole(y))
+
+
+def _read_parquet(path: Path, target: Target) -> Table:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ImportError(f"reading {path} needs pyarrow; install it with: pip install 'fcfast[parquet]'") from error
+    with _decoding(path, "Parquet", "write it anew"), parquet.ParquetFile(path) as file:
+        content = file.read()
+        # The index of a pandas table is the names of its rows, not a feature.
+        content = content.drop_columns([name for name in content.column_names if name.startswith("__index_level_")])
+    names: list[str] = content.column_names
+    index = _target_column(path, target, names, len(names))
+    features = [_parquet_numbers(path, name, content.column(j)) for j, name in enumerate(names) if j != index]
+    if not features:
+        raise ValueError(f"{path} has no features, only {len(names)} column(s); at least one is needed")
+    X = np.empty((len(content), len(features)), dtype=np.result_type(*{feature.dtype for feature in features}))
+    for j, feature in enumerate(features):
+        X[:, j] = feature
+    y = None if index is None else _parquet_target(path, names[index], content.column(index))
+    return Table(X, y, [name for j, name in enumerate(names) if j != index])
+
+
+def _parquet_numbers(path: Path, name: str, column: Any) -> NDArray[Any]:
+    """Make an array of a numeric column; NaN where it is null."""
+    from pyarrow import types
+
+    if types.is_boolean(column.type):
+        column = column.cast("uint8")
+    elif types.is_decimal(column.type) or types.is_null(column.type):
+        column = column.cast("float64")
+    elif not (types.is_integer(column.type) or types.is_floating(column.type)):
+        row, value = next(((i, value.as_py()) for i, value in enumerate(column) if value.is_valid), (0, None))
+        raise _not_a_number(path, name, f"row {row}", value)
+    numbers: NDArray[Any] = column.to_numpy()
+    return numbers
+
+
+def _parquet_target(path: Path, name: str, column: Any) -> NDArray[Any]:
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (types.is_string(column.type) or types.is_large_string(column.type)):
+        numbers = _parquet_numbers(path, name, column)
+        _refuse_gaps(path, numbers[:, None], [name])
+        return numbers
+    labels = [(label or "").strip() for label in column.to_pylist()]
+    _refuse_gaps(path, np.array([0 if label else math.nan for label in labels])[:, None], [name])
+    return np.array(labels)
+
+
+def _read_npz(path: Path, target: Target) -> Table:
+    wanted = "y" if target is None else target
+    with _decoding(path, "an .npz archive", "write it anew with numpy.savez and plain arrays (pickled objects are refused)"):
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no zip archive, or cut off")
+        with np.load(path, allow_pickle=False) as archive:
+            names = list(archive.files)
+            known = {"X", wanted, "feature_names", "target_names", "n_train", "format", *CSR_ARRAYS}
+            arrays = {name: np.asarray(archive[name]) for name in names if name in known}
+    if target is not None and wanted not in arrays:
+        raise ValueError(f"{path} has no array {target!r}; {_choices(str(target), names)}")
+    if "X" in arrays:
+        X = arrays["X"]
+    elif all(name in arrays for name in CSR_ARRAYS):
+        X = _csr(path, arrays)
+    else:
+        raise ValueError(f"{path} has no array 'X', nor all of {', '.join(CSR_ARRAYS)}; it has {', '.join(map(repr, names))}")
+    return Table(
+        X,
+        arrays.get(str(wanted)),
+        _names(path, arrays, "feature_names"),
+        _names(path, arrays, "target_names") if wanted == "y" and "y" in arrays else None,
+        _count(path, arrays, "n_train"),
+    )
+
+
+def _csr(path: Path, arrays: dict[str, NDArray[Any]]) -> Any:
+    """Make a CSR matrix; its indices are checked, since loops over it will not."""
+    stored = arrays.get("format", np.array("csr")).tolist()
+    if stored not in ("csr", b"csr"):
+        raise ValueError(f"{path} holds a sparse matrix in format {stored!r}; save matrix.tocsr()")
+    with _decoding(path, "a CSR matrix", "save it anew with scipy.sparse.save_npz"):
+        shape = tuple(int(n) for n in arrays["shape"])
+        matrix = sparse.csr_array(tuple(arrays[name] for name in ("data", "indices", "indptr")), shape=shape)
+        matrix.check_format(full_check=True)
+        matrix.sum_duplicates()
+    return matrix
+
+
+def _names(path: Path, arrays: dict[str, NDArray[Any]], key: str) -> list[str] | None:
+    if key not in arrays:
+        return None
+    if arrays[key].ndim != 1 or arrays[key].dtype.kind != "U":
+        raise ValueError(f"{path}: {key} has dtype {arrays[key].dtype} and shape {arrays[key].shape}; save a list of strings")
+    return [str(name) for name in arrays[key]]
+
+
+def _count(path: Path, arrays: dict[str, NDArray[Any]], key: str) -> int | None:
+    if key not in arrays:
+        return None
+    if arrays[key].shape != () or arrays[key].dtype.kind not in "iu":
+        raise ValueError(f"{path}: {key} has dtype {arrays[key].dtype} and shape {arrays[key].shape}; save one integer")
+    return int(arrays[key])
+
+
+def _read_npy(path: Path, target: Target) -> Table:
+    remedy = "write it anew with numpy.save and a plain array (pickled objects are refused)"
+    with _decoding(path, "an .npy array", remedy):
+        X = np.lib.format.open_memmap(path, mode="r")
+    if target is None:
+        return Table(X)
+    if not isinstance(target, str | os.PathLike) or Path(target).suffix.lower() != ".npy":
+        raise ValueError(f"{path} is one array, so target={target!r} is unknown; give the path of an .npy file with the target")
+    _check_file(Path(target), "target file")
+    with _decoding(Path(target), "an .npy array", remedy):
+        return Table(X, np.array(np.lib.format.open_memmap(target, mode="r")))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# checks
+
+
+def _check(path: Path, table: Table) -> None:
+    """Check that arrays are what they are said to be and fit one another."""
+    X, y = table.X, table.y
+    if X.ndim != 2 or 0 in X.shape or X.dtype.kind not in "biuf":
+        raise ValueError(f"{path}: X has dtype {X.dtype} and shape {X.shape}; real numbers (n_samples, n_features) are needed")
+    if table.feature_names is not None and len(table.feature_names) != X.shape[1]:
+        raise ValueError(f"{path} has {len(table.feature_names)} feature_names for {X.shape[1]} features; give one for each")
+    if table.n_train is not None and not 0 < table.n_train <= X.shape[0]:
+        raise ValueError(f"{path}: n_train is {table.n_train}, but there are {X.shape[0]} samples; use 1 to {X.shape[0]}")
+    if not isinstance(X, np.memmap):  # to look at every page of a large file is left to training, which has to
+        _refuse_gaps(path, X, table.feature_names)
+    if y is None:
+        return
+    if y.dtype.kind not in ("biufU" if y.ndim == 1 else "biuf") or y.ndim not in (1, 2) or len(y) != X.shape[0] or 0 in y.shape:
+        raise ValueError(
+            f"{path}: the target has dtype {y.dtype} and shape {y.shape}, but X has {X.shape[0]} samples; "
+            "give a number or a name for each, or several numbers"
+        )
+    if y.dtype.kind == "f":
+        _refuse_gaps(path, y.reshape(len(y), -1), table.target_names if y.ndim == 2 else ["target"])
+    if table.target_names is not None:
+        _check_target_names(path, y, table.target_names)
+
+
+def _check_target_names(path: Path, y: NDArray[Any], names: list[str]) -> None:
+    if y.ndim == 2 and y.shape[1] != len(names):
+        raise ValueError(f"{path} has {len(names)} target_names for {y.shape[1]} outputs; give one for each")
+    if y.ndim == 1 and y.dtype.kind in "iu" and not (y.min() >= 0 and y.max() < len(names)):
+        raise ValueError(f"{path} has {len(names)} target_names, but labels {y.min()} to {y.max()}; use 0 to {len(names) - 1}")
+
+
+def _refuse_gaps(path: Path, values: Any, columns: Sequence[str | int] | None, lines: Sequence[int] | None = None) -> None:
+    """Refuse NaN (an empty cell) and infinity, naming the first column that has some."""
+    if values.dtype.kind != "f":
+        return
+    entries = values.tocoo() if sparse.issparse(values) else None
+    finite = np.isfinite(values if entries is None else entries.data)
+    if finite.all():
+        return
+    if entries is None:
+        row_of, column_of = np.nonzero(~finite)
+    else:
+        row_of, column_of = entries.row[~finite], entries.col[~finite]
+    j, row = int(column_of[0]), int(row_of[0])
+    column = _column(j if columns is None else columns[j])
+    unit, position = ("row", row) if lines is None else ("line", lines[row])
+    others = len(np.unique(column_of)) - 1
+    raise ValueError(
+        f"{path}: {column} is empty, NaN or infinite in {np.sum(column_of == j)} {unit}(s), the first is {unit} {position}"
+        + (f", and so are {others} more column(s)" if others else "")
+        + f"; fill these in (with the mean of the column, say) or leave the {unit}s out"
+    )
+
+
+def _column(name: str | int) -> str:
+    return f"column {name!r}" if isinstance(name, str) else f"column {name} (counted from 0)"
+
+
+def _not_a_number(path: Path, column: str | int, position: str, value: object) -> ValueError:
+    return ValueError(
+        f"{path}: {_column(column)}, {position}: {reprlib.repr(value)} is not a number; "
+        "encode the column as numbers, leave it out, or make it the target"
+    )

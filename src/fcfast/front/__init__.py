@@ -1,0 +1,1 @@
+"""The front layer: the only one whose inputs never change during training."""

@@ -1,0 +1,143 @@
+"""The choice of a backend, and what importing and asking the package brings in. Each test in an interpreter of its own."""
+
+import json
+from importlib import import_module
+
+import pytest
+
+from fcfast import __version__, backend, config, show_config
+
+try:
+    BUILT = {kernel: import_module(f"fcfast._core.{kernel}") for kernel in backend.KERNELS}
+except ImportError:
+    BUILT = {}
+needs_kernels = pytest.mark.skipif(not BUILT, reason="the compiled kernels are not built")
+
+# Before the import of fcfast: makes importing one compiled kernel fail, as where it was not built.
+HIDE = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fcfast._core.{kernel}":
+            raise ModuleNotFoundError("No module named " + name, name=name)
+sys.meta_path.insert(0, Hide())
+"""
+SHOW = "import fcfast.backend as backend; print(backend.NAME, backend.forward.__name__, backend.openmp.__name__)"
+COMPILED, PYTHON = (
+    [name, f"fcfast.{folder}.forward", f"fcfast.{folder}.openmp"]
+    for name, folder in (("compiled", "_core"), ("python", "_pure"))
+)
+
+
+@needs_kernels
+@pytest.mark.parametrize("requested", [None, "auto", "compiled"])
+def test_compiled(run_python, requested):
+    """By default, and when asked for, the compiled kernels are used, without a warning."""
+    result = run_python(SHOW, "-W", "error", FCFAST_BACKEND=requested)
+    assert result.stdout.split() == COMPILED, result.stderr
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("hide", ["", HIDE.format(kernel="forward")], ids=["built", "missing"])
+def test_python(run_python, hide):
+    """Pure Python is chosen without a warning, and needs no compiled kernel."""
+    result = run_python(hide + SHOW, "-W", "error", FCFAST_BACKEND="python")
+    assert result.stdout.split() == PYTHON, result.stderr
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("requested", ["fast", "Compiled", "cython"])
+def test_unknown(run_python, requested):
+    """Another value is an ImportError that says which there are."""
+    result = run_python(SHOW, FCFAST_BACKEND=requested)
+    assert result.returncode != 0
+    last = result.stderr.splitlines()[-1]
+    assert last == f"ImportError: FCFAST_BACKEND={requested!r} is unknown; use 'auto', 'compiled' or 'python'"
+
+
+@pytest.mark.parametrize("kernel", backend.KERNELS)
+def test_compiled_and_missing(run_python, kernel):
+    """Compiled is forced and one kernel, whichever, is missing: an ImportError that says what to do."""
+    result = run_python(HIDE.format(kernel=kernel) + SHOW, FCFAST_BACKEND="compiled")
+    assert result.returncode != 0
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: FCFAST_BACKEND=compiled, but the compiled kernels cannot be imported")
+    assert "FCFAST_BACKEND=python" in last
+
+
+@pytest.mark.parametrize("requested", [None, "auto"])
+def test_auto_and_missing(run_python, requested):
+    """Pure Python takes over, never silently: one RuntimeWarning with the cause and the way out, from the import."""
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import fcfast
+for warning in caught:
+    print(warning.category.__name__, warning.message)
+"""
+    kernel = backend.KERNELS[-1]
+    result = run_python(HIDE.format(kernel=kernel) + code + SHOW, FCFAST_BACKEND=requested)
+    warning, chosen = result.stdout.splitlines()
+    assert warning.startswith("RuntimeWarning fcfast runs in pure Python")
+    assert "FCFAST_BACKEND=python" in warning
+    if BUILT:
+        assert f"No module named fcfast._core.{kernel}" in warning
+    assert chosen.split() == PYTHON
+
+
+@needs_kernels
+def test_both_train_the_same_network(run_python):
+    """The choice reaches the library: the same run, equal up to rounding."""
+    code = """
+import json
+from fcfast import paper
+data = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0], [[0.5, 0.2], [0.1, -0.3]], [0.4, 0.9], 0.1, 50
+print(json.dumps(paper.train_front(*data, technique="states").outputs.tolist()))
+"""
+    compiled, python = (json.loads(run_python(code, FCFAST_BACKEND=name).stdout) for name in ("compiled", "python"))
+    assert len(compiled) == 50
+    assert compiled == pytest.approx(python, rel=1e-12, abs=1e-15)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# what there is to ask, and what an import costs
+
+
+@pytest.mark.parametrize("requested", [pytest.param("compiled", marks=needs_kernels), "python"])
+def test_show_config(run_python, requested):
+    """The configuration tells version, backend, OpenMP, threads, BLAS and platform."""
+    code = "import json, fcfast; print(json.dumps(fcfast.show_config('dict')))"
+    shown = json.loads(run_python(code, FCFAST_BACKEND=requested).stdout)
+    assert set(shown) == {"fcfast", "backend", "openmp", "threads", "blas", "python", "numpy", "scipy", "machine"}
+    assert shown["fcfast"] == __version__
+    assert shown["backend"] == requested
+    assert shown["openmp"] is (requested == "compiled" and BUILT["openmp"].enabled())
+    assert shown["threads"] >= 1
+    assert shown["threads"] == 1 or shown["openmp"]
+    assert all(isinstance(line, str) for line in shown["blas"])
+
+
+def test_show_config_prints(capsys):
+    """A line for each entry."""
+    assert show_config() is None
+    lines = capsys.readouterr().out.splitlines()
+    entries = config.config()
+    assert [line.split()[0] for line in lines] == list(entries)
+    assert f"backend  {backend.NAME}" in lines
+    assert f"fcfast   {__version__}" in lines
+
+
+def test_show_config_refuses():
+    """Another mode is told which there are."""
+    with pytest.raises(ValueError, match="mode='json' is unknown; use 'print' or 'dict'"):
+        show_config("json")
+
+
+@pytest.mark.parametrize("module", ["fcfast", "fcfast.network", "fcfast.paper"])
+def test_import_is_light(run_python, module):
+    """No plotting, command-line or comparison package is imported before it is needed."""
+    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    imported = set(run_python(code).stdout.split())
+    assert "fcfast" in imported
+    assert not imported & {"matplotlib", "typer", "click", "rich", "torch", "sklearn", "pandas", "pytest"}

@@ -1,0 +1,48 @@
+"""What the build must have produced."""
+
+import os
+from importlib.resources import files
+
+import pytest
+
+import fcfast
+from fcfast import backend
+
+CORE = files(fcfast) / "_core"
+
+
+def test_openmp():
+    """A compiled build has OpenMP; set FCFAST_TEST_SKIP_OPENMP=1 where it is meant to have none."""
+    if os.environ.get("FCFAST_TEST_SKIP_OPENMP", "0") not in ("", "0"):
+        pytest.skip("FCFAST_TEST_SKIP_OPENMP is set: this build is meant to have no OpenMP")
+    if backend.NAME == "python":
+        pytest.skip("pure-Python mode has no OpenMP")
+    assert backend.openmp.enabled()
+
+
+def test_no_kernel_flushes_subnormals(run_python):
+    """Importing the package leaves floating-point arithmetic alone (linked with -ffast-math it would not)."""
+    code = """
+import fcfast.network, fcfast.paper
+import numpy as np
+print(np.float64(5e-324) * 1 != 0, np.float32(1e-45) * np.float32(1) != 0)
+"""
+    result = run_python(code)
+    assert result.stdout.split() == ["True", "True"], result.stderr
+
+
+@pytest.mark.parametrize("kernel", backend.KERNELS)
+def test_kernel_sources_are_shipped(kernel):
+    """Each kernel's source stands beside it, for whoever reads or cimports it."""
+    assert (CORE / f"{kernel}.pyx").is_file()
+
+
+@pytest.mark.parametrize("name", ["types.pxd", "mathfn.pxd", "blas.pxd", "forward.pxd", "two_layer.pxd", "openmp_shim.h"])
+def test_headers_are_shipped(name):
+    """So do the files the kernels include."""
+    assert (CORE / name).is_file()
+
+
+def test_typed():
+    """The package tells type checkers that it has types."""
+    assert (files(fcfast) / "py.typed").is_file()

@@ -1,0 +1,100 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
+pytest.importorskip("matplotlib", reason="pictures need fcfast[plots]")
+from typer.testing import CliRunner
+
+from fcfast import __version__, backend
+from fcfast.commands import app
+
+
+def run(*arguments):
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def reproduction(tmp_path_factory):
+    """One run with few seeds."""
+    folder = tmp_path_factory.mktemp("reproduction") / "out"
+    return folder, run("reproduce", "--seeds", 10, "--out", folder)
+
+
+def test_reproduce_writes_pictures_and_json(reproduction):
+    """The folder holds the pictures and all numbers, nothing else."""
+    folder, result = reproduction
+    assert result.exit_code == 0, result.output
+    expected = {"figure3.png", "reproduction.json"} | ({"width.png"} if backend.NAME == "compiled" else set())
+    assert {path.name for path in folder.iterdir()} == expected
+    assert (folder / "figure3.png").read_bytes().startswith(b"\x89PNG")
+    content = json.loads((folder / "reproduction.json").read_text())
+    assert len(content["seed_study"]) == 15
+    assert {claim["id"] for claim in content["claims"]} >= {"eq. 4", "r5n", "conclusion vi"}
+
+
+def test_reproduce_prints_tables(reproduction):
+    """Every technique, every claim and the count of verdicts are on the screen."""
+    _, result = reproduction
+    for word in ("printed_form", "sum_difference_literal", "eq. 27", "conclusion iv", "36 claims:", "diverged"):
+        assert word in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--seeds", 5), "n_seeds must be >= 10"),
+        (("--jobs", 0), "n_jobs=0"),
+        (("--seed", -1), "seed must be >= 0"),
+    ],
+)
+def test_bad_arguments(tmp_path, arguments, message):
+    """One line that names the argument, exit code 2, no folder left behind."""
+    result = run("reproduce", "--out", tmp_path / "out", *arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_unwritable_folder(tmp_path):
+    """Found out before the work begins."""
+    (tmp_path / "file").write_text("")
+    assert "choose another folder" in run("reproduce", "--out", tmp_path / "file").output
+    assert "create it first" in run("reproduce", "--out", tmp_path / "missing" / "out").output
+
+
+def test_version():
+    """--version prints it."""
+    assert __version__ in run("--version").output
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_interrupt_leaves_nothing_half_written(tmp_path):
+    """Ctrl-C: exit code 130, one line, no file."""
+    command = [sys.executable, "-m", "fcfast.cli", "reproduce", "--seeds", "100000", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "interrupted" in errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_typer_says_what_to_install(tmp_path):
+    """Without the extra the command is one clear line."""
+    code = "import sys; sys.modules['typer'] = None; from fcfast.cli import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "pip install 'fcfast[cli]'" in result.stderr
+    assert "Traceback" not in result.stderr
