@@ -20,6 +20,8 @@ import pytest
 import fcfast
 from fcfast import backend
 
+pytest.register_assert_rewrite("twins")
+
 DATA = Path(os.environ.get("FCFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

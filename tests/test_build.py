@@ -1,6 +1,7 @@
 """What the build must have produced."""
 
 import os
+import re
 from importlib.resources import files
 
 import pytest
@@ -37,10 +38,14 @@ def test_kernel_sources_are_shipped(kernel):
     assert (CORE / f"{kernel}.pyx").is_file()
 
 
-@pytest.mark.parametrize("name", ["types.pxd", "mathfn.pxd", "blas.pxd", "forward.pxd", "two_layer.pxd", "openmp_shim.h"])
-def test_headers_are_shipped(name):
-    """So do the files the kernels include."""
-    assert (CORE / name).is_file()
+def test_headers_are_shipped():
+    """So does everything the kernels include or cimport."""
+    shipped = {file.name: file for file in CORE.iterdir()}
+    sources = [file.read_text(encoding="utf-8") for name, file in shipped.items() if name.endswith((".pyx", ".pxd"))]
+    text = "\n".join(sources)
+    needed = {f"{module}.pxd" for module in re.findall(r"from fcfast\._core\.(\w+) cimport", text)}
+    needed |= set(re.findall(r'cdef extern from "(\w+\.h)"', text))
+    assert {"types.pxd", "openmp_shim.h"} <= needed <= set(shipped)
 
 
 def test_typed():

@@ -1,87 +1,14 @@
-"""The compiled kernels and their pure-Python twins: same names, signatures, values, dtypes and in-place effects.
-
-A case is a kernel's arguments by name. Inputs are read-only; outputs are poisoned, so that a value nobody writes shows.
-Both twins get copies, and afterwards every array but scratch space is compared.
-"""
+"""The compiled kernels and their pure-Python twins: the same functions, and the same two-layer networks of the paper."""
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
-
-from fcfast._pure.forward import blocks
-from fcfast.backend import KERNELS
-
-try:
-    CORE = {module: import_module(f"fcfast._core.{module}") for module in KERNELS}
-except ImportError as missing:
-    pytest.skip(f"the compiled kernels are not built, there is nothing to compare: {missing}", allow_module_level=True)
-PURE = {module: import_module(f"fcfast._pure.{module}") for module in KERNELS}
+from twins import CORE, PURE, Arguments, assert_same_bits, assert_twins_agree, functions, locked, poison, run
 
 # What the compiled twins have as inline C functions.
 PURE_HELPERS = {"forward.blocks", "forward.layers", "two_layer.learn", "two_layer.learn_units", "two_layer.stop"}
-SCRATCH = {"scratch", "sum_u", "sum_z", "sums"}
-ACTIVATIONS = range(5)
-
-Arguments = dict[str, Any]
-
-
-def functions(modules: dict[str, Any]) -> dict[str, Callable[..., Any]]:
-    """Every public function defined in the modules, by 'module.name'."""
-    return {
-        f"{module}.{name}": value
-        for module, namespace in modules.items()
-        for name, value in vars(namespace).items()
-        if callable(value) and not name.startswith("_") and getattr(value, "__module__", None) == namespace.__name__
-    }
-
-
-def poison(*shape: int, dtype: Any = np.float64) -> np.ndarray:
-    """An output nobody has written yet."""
-    return np.full(shape, np.nan if np.issubdtype(dtype, np.floating) else -7, dtype=dtype)
-
-
-def locked(array: Any, dtype: Any = np.float64) -> np.ndarray:
-    """An input: contiguous and read-only."""
-    array = np.array(array, dtype=dtype, order="C")
-    array.flags.writeable = False
-    return array
-
-
-def run(modules: dict[str, Any], kernel: str, arguments: Arguments, n_threads: int = 1) -> Arguments:
-    """Call a kernel with copies of its arguments; give the arguments back as it left them, and what it returned."""
-    function = functions(modules)[kernel]
-    arguments = {name: copy(value) for name, value in arguments.items()}
-    threads = {"n_threads": n_threads} if "n_threads" in inspect.signature(function).parameters else {}
-    result = function(**arguments, **threads)
-    return {name: value for name, value in arguments.items() if name not in SCRATCH} | {"return": result}
-
-
-def copy(value: Any) -> Any:
-    if not isinstance(value, np.ndarray):
-        return value
-    array = value.copy()
-    array.flags.writeable = value.flags.writeable
-    return array
-
-
-def assert_twins_agree(kernel: str, arguments: Arguments, rtol: float, atol: float) -> Arguments:
-    """Run both twins, compare everything they leave behind, and hand it over."""
-    compiled, pure = run(CORE, kernel, arguments), run(PURE, kernel, arguments)
-    for name, value in pure.items():
-        message = f"{kernel}: {name}"
-        assert type(compiled[name]) is type(value), message
-        if isinstance(value, np.ndarray):
-            assert compiled[name].dtype == value.dtype, message
-        if value is not None:
-            np.testing.assert_allclose(compiled[name], value, rtol=rtol, atol=atol, err_msg=message)
-    return compiled
-
 
 # ----------------------------------------------------------------------------------------------------------------------
 # names and signatures
@@ -100,9 +27,9 @@ def test_same_parameters(kernel):
     assert described[0] == described[1]
 
 
-@pytest.mark.parametrize("kernel", functions(CORE))
+@pytest.mark.parametrize("kernel", sorted(set(functions(CORE)) - {"front.work_size"}))
 def test_same_docstring(kernel):
-    """Both twins promise the same."""
+    """Both twins promise the same, but for the scratch space that only the compiled ones need."""
     compiled = functions(CORE)[kernel].__doc__.splitlines()  # the first line is the signature Cython embeds
     assert inspect.cleandoc("\n".join(compiled[1:])) == inspect.cleandoc(functions(PURE)[kernel].__doc__)
 
@@ -345,11 +272,6 @@ def test_networks_do_not_depend_on_threads(case, kind, global_random_seed):
     assert_same_bits(run(CORE, kernel, arguments, n_threads=1), run(CORE, kernel, arguments, n_threads=2))
 
 
-def assert_same_bits(one: Arguments, other: Arguments) -> None:
-    for name, value in one.items():
-        assert np.asarray(value).tobytes() == np.asarray(other[name]).tobytes(), name
-
-
 @each_network
 def test_nan_is_not_a_dead_unit(case, global_random_seed):
     """One NaN in the state stops the network at once instead of switching the unit off; the others are not touched."""
@@ -409,158 +331,8 @@ def test_largest_difference(global_random_seed, n_threads):
     assert left["out"][4] == np.abs(a[4] - b[4]).max()
 
 
-# ----------------------------------------------------------------------------------------------------------------------
-# dense networks
-
-TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-13, "atol": 1e-14}}
-
-
-def forward(rng: np.random.Generator, dtype: np.dtype, activation: int, widths: Any = None, n_rows: int = 0) -> Arguments:
-    """A network of random depth and widths (or those given), with weights that neither saturate nor vanish."""
-    widths = np.array(rng.integers(1, 13, size=rng.integers(2, 6)) if widths is None else widths, dtype=np.intp)
-    n_rows = n_rows or int(rng.integers(1, 10))
-    bias = bool(rng.integers(2))
-    layers = pairwise(widths)
-    params = [rng.uniform(-1, 1, n_out * (n_in + bias)) * (3 / n_in) ** 0.5 for n_in, n_out in layers]
-    return {
-        "params": locked(np.concatenate(params), dtype),
-        "widths": locked(widths, np.intp),
-        "bias": bias,
-        "activation": activation,
-        "X": locked(rng.normal(size=(n_rows, widths[0])), dtype),
-        "values": poison(n_rows * widths[1:].sum(), dtype=dtype),
-    }
-
-
-def backward(rng: np.random.Generator, dtype: np.dtype, activation: int, **shape: Any) -> Arguments:
-    """The same network after its forward pass, with random deltas of its outputs."""
-    arguments = run(PURE, "forward.forward", forward(rng, dtype, activation, **shape))
-    del arguments["return"]
-    X, n_out = arguments["X"], arguments["widths"][-1]
-    arguments["values"].flags.writeable = False
-    deltas = poison(len(arguments["values"]), dtype=dtype)
-    deltas[-len(X) * n_out :] = rng.normal(size=len(X) * n_out)
-    grad, input_delta = poison(len(arguments["params"]), dtype=dtype), poison(*X.shape, dtype=dtype)
-    return arguments | {"deltas": deltas, "grad": grad, "input_delta": input_delta if rng.integers(2) else None}
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize(("kernel", "make_arguments"), [("forward.forward", forward), ("backprop.backward", backward)])
-def test_dense_passes(kernel, make_arguments, activation, dtype, global_random_seed):
-    """Values, deltas and gradients agree for random networks, and none is left unwritten."""
-    for repetition in range(10):
-        arguments = make_arguments(np.random.default_rng([global_random_seed, repetition]), dtype, activation)
-        left = assert_twins_agree(kernel, arguments, **TOLERANCE[dtype.name])
-        for name in {"values", "deltas", "grad", "input_delta"} & set(left):
-            assert left[name] is None or np.isfinite(left[name]).all()
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize(("kernel", "make_arguments"), [("forward.forward", forward), ("backprop.backward", backward)])
-def test_dense_passes_do_not_depend_on_threads(kernel, make_arguments, activation, dtype, global_random_seed):
-    """Above the size where threads start, rows are shared out: the bits are the same, and the twin agrees."""
-    shape = {"widths": [3, 131, 140, 2], "n_rows": 259}
-    arguments = make_arguments(np.random.default_rng(global_random_seed), dtype, activation, **shape)
-    left = assert_twins_agree(kernel, arguments, rtol=TOLERANCE[dtype.name]["rtol"], atol=100 * np.finfo(dtype).eps)
-    assert_same_bits(left, run(CORE, kernel, arguments, n_threads=2))
-
-
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_nan_goes_through_the_forward_pass(activation, dtype):
-    """A sample with NaN has NaN outputs whatever the activation; the other samples are not touched."""
-    arguments = forward(np.random.default_rng(0), dtype, activation, widths=[2, 4, 3], n_rows=3)
-    X = arguments["X"].copy()
-    X[1, 0] = np.nan
-    left = assert_twins_agree("forward.forward", arguments | {"X": locked(X, dtype)}, **TOLERANCE[dtype.name])
-    for block in blocks(left["values"], arguments["widths"], 3):
-        assert np.isnan(block[1]).all()
-        assert np.isfinite(block[[0, 2]]).all()
-
-
-@pytest.mark.parametrize(("activation", "at_zero"), [(1, 0.0), (2, 0.01)])
-def test_derivative_at_zero(activation, at_zero, dtype):
-    """ReLU has derivative 0 at 0, leaky ReLU its slope there, as in PyTorch."""
-    arguments = {
-        "params": locked([0, 2], dtype),
-        "widths": locked([1, 1, 1], np.intp),
-        "bias": False,
-        "activation": activation,
-        "X": locked([[3]], dtype),
-        "values": locked([0, 0], dtype),
-        "deltas": np.array([np.nan, 1], dtype=dtype),
-        "grad": poison(2, dtype=dtype),
-        "input_delta": None,
-    }
-    left = assert_twins_agree("backprop.backward", arguments, rtol=0, atol=0)
-    np.testing.assert_allclose(left["grad"], [6 * at_zero, 0], rtol=np.finfo(dtype).eps)
-
-
-def test_half_squared_error(dtype, global_random_seed):
-    """The loss is summed in float64 in either precision, so it agrees to float64; deltas to the last bit."""
-    rng = np.random.default_rng(global_random_seed)
-    for n_rows, n_out in rng.integers(1, 40, size=(10, 2)):
-        outputs, targets = rng.normal(size=(2, n_rows, n_out))
-        arguments = {"outputs": locked(outputs, dtype), "targets": locked(targets, dtype)}
-        arguments["delta"] = poison(n_rows, n_out, dtype=dtype)
-        assert_twins_agree("forward.half_squared_error", arguments, rtol=1e-14, atol=0)
-
-
-@pytest.mark.parametrize("size", [1, 300, 30000])
-def test_softmax_cross_entropy(size, dtype, global_random_seed):
-    """Agreement from one class to many, and for outputs whose exponentials overflow."""
-    rng = np.random.default_rng(global_random_seed)
-    for n_rows, n_out in [(1, 1), *rng.integers(1, 40, size=(10, 2))]:
-        arguments = {
-            "outputs": locked(size * rng.normal(size=(n_rows, n_out)), dtype),
-            "labels": locked(rng.integers(n_out, size=n_rows), np.intp),
-            "delta": poison(n_rows, n_out, dtype=dtype),
-        }
-        left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-13, atol=np.finfo(dtype).eps)
-        assert np.isfinite(left["return"])
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_softmax_cross_entropy_of_a_diverged_network(value, dtype):
-    """An output that is not finite gives a NaN loss and NaN deltas in its row, wherever it stands."""
-    for k in range(3):
-        outputs = np.zeros((2, 3))
-        outputs[1, k] = value
-        arguments = {"outputs": locked(outputs, dtype), "labels": locked([0, 1], np.intp)}
-        arguments["delta"] = poison(2, 3, dtype=dtype)
-        with np.errstate(invalid="ignore"):  # NumPy warns of inf - inf, the compiled twin has no warnings
-            left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-6, atol=0)
-        assert np.isnan(left["return"])
-        assert np.isnan(left["delta"][1]).all()
-        assert np.isfinite(left["delta"][0]).all()
-
-
-@pytest.mark.parametrize("nesterov", [False, True])
-@pytest.mark.parametrize("first", [False, True])
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_sgd_step(momentum, nesterov, first, weight_decay, dtype, global_random_seed):
-    """The same arithmetic in the same precision: equal to a bit or two; without momentum no velocity is needed."""
-    rng = np.random.default_rng(global_random_seed)
-    for velocity in [rng.normal(size=50).astype(dtype)] + [None] * (momentum == 0):
-        arguments = {
-            "params": rng.normal(size=50).astype(dtype),
-            "grad": locked(rng.normal(size=50), dtype),
-            "velocity": velocity,
-            "learning_rate": 0.3,
-            "momentum": momentum,
-            "dampening": 0.25,
-            "nesterov": nesterov,
-            "weight_decay": weight_decay,
-            "first": first,
-        }
-        assert_twins_agree("backprop.sgd_step", arguments, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
-        if momentum and first:
-            assert_twins_agree("backprop.sgd_step", arguments | {"velocity": poison(50, dtype=dtype)}, rtol=1e-6, atol=0)
-
-
 def test_every_kernel_is_compared():
     """A kernel added without a comparison would go unnoticed."""
-    compared = {kernel for kernel, _, _ in NETWORK_CASES.values()}
-    others = {"two_layer.largest_difference", "forward.half_squared_error", "forward.softmax_cross_entropy"}
-    others |= {"forward.forward", "backprop.backward", "backprop.sgd_step", "openmp.enabled", "openmp.max_threads"}
-    assert compared | others == set(functions(CORE))
+    compared = {kernel for kernel, _, _ in NETWORK_CASES.values()} | {"two_layer.largest_difference"}
+    modules = {name: CORE[name] for name in ("two_layer", "compensation", "closed_form", "states")}
+    assert compared == set(functions(modules))

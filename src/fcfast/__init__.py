@@ -4,5 +4,6 @@ from fcfast import paper
 from fcfast._version import __version__
 from fcfast.config import show_config
 from fcfast.errors import DivergenceError
+from fcfast.estimators import FrontClassifier, FrontRegressor
 
-__all__ = ["DivergenceError", "__version__", "paper", "show_config"]
+__all__ = ["DivergenceError", "FrontClassifier", "FrontRegressor", "__version__", "paper", "show_config"]

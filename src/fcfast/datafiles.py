@@ -348,6 +348,7 @@ def _read_parquet(path: Path, target: Target) -> Table:
         raise ImportError(f"reading {path} needs pyarrow; install it with: pip install 'fcfast[parquet]'") from error
     with _decoding(path, "Parquet", "write it anew"), parquet.ParquetFile(path) as file:
         content = file.read()
+        content.validate(full=True)
         # The index of a pandas table is the names of its rows, not a feature.
         content = content.drop_columns([name for name in content.column_names if name.startswith("__index_level_")])
     names: list[str] = content.column_names
@@ -393,10 +394,12 @@ def _parquet_target(path: Path, name: str, column: Any) -> NDArray[Any]:
 
 def _read_npz(path: Path, target: Target) -> Table:
     wanted = "y" if target is None else target
-    with _decoding(path, "an .npz archive", "write it anew with numpy.savez and plain arrays (pickled objects are refused)"):
-        if not zipfile.is_zipfile(path):
+    remedy = "write it anew with numpy.savez and plain arrays (pickled objects are refused)"
+    with _decoding(path, "an .npz archive", remedy), open(path, "rb") as file:  # np.load leaves damaged files open
+        if not zipfile.is_zipfile(file):
             raise ValueError("it is no zip archive, or cut off")
-        with np.load(path, allow_pickle=False) as archive:
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
             names = list(archive.files)
             known = {"X", wanted, "feature_names", "target_names", "n_train", "format", *CSR_ARRAYS}
             arrays = {name: np.asarray(archive[name]) for name in names if name in known}

@@ -17,6 +17,18 @@ LOSSES = ("half_squared_error", "cross_entropy")
 Array = NDArray[Any]
 
 
+def layer_views(packed: Array, widths: NDArray[np.intp], bias: bool) -> tuple[list[Array], list[Array]]:
+    """Views of each layer's weights (n_out, n_in) and biases (n_out,) in a packed vector; no biases without `bias`."""
+    weights, biases, start = [], [], 0
+    for n_in, n_out in pairwise(widths):
+        weights.append(packed[start : start + n_out * n_in].reshape(n_out, n_in))
+        start += n_out * n_in
+        if bias:
+            biases.append(packed[start : start + n_out])
+            start += n_out
+    return weights, biases
+
+
 class DenseNetwork:
     """A chain of dense layers, hidden ones with an activation, the last one linear.
 
@@ -78,20 +90,10 @@ class DenseNetwork:
         parts = [part for l, matrix in enumerate(matrices) for part in (matrix, *([offsets[l]] if offsets else []))]
         self.params: Array = np.concatenate([part.ravel() for part in parts]).astype(self.dtype)
         self.grad = np.zeros_like(self.params)
-        self.weights, self.biases = self._views(self.params)
-        self.weight_grads, self.bias_grads = self._views(self.grad)
+        self.weights, self.biases = layer_views(self.params, self.widths, self.bias)
+        self.weight_grads, self.bias_grads = layer_views(self.grad, self.widths, self.bias)
         self._values = self._deltas = np.empty(0, dtype=self.dtype)
         self._velocity: Array | None = None
-
-    def _views(self, packed: Array) -> tuple[list[Array], list[Array]]:
-        weights, biases, start = [], [], 0
-        for n_in, n_out in pairwise(self.widths):
-            weights.append(packed[start : start + n_out * n_in].reshape(n_out, n_in))
-            start += n_out * n_in
-            if self.bias:
-                biases.append(packed[start : start + n_out])
-                start += n_out
-        return weights, biases
 
     def _forward(self, X: ArrayLike) -> tuple[Array, Array]:
         inputs = np.ascontiguousarray(X, dtype=self.dtype)

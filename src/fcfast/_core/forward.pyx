@@ -13,7 +13,8 @@ from cython.parallel cimport prange
 from libc.math cimport exp, log
 
 from fcfast._core.blas cimport gemm
-from fcfast._core.mathfn cimport IDENTITY, activate
+from fcfast._core.mathfn cimport IDENTITY
+from fcfast._core.mathfn cimport activate as activate_scalar
 from fcfast._core.types cimport real
 
 # Elements below which starting threads costs more than it saves (about 10 us here for a thread team).
@@ -28,7 +29,7 @@ cdef void activate_row(real* row, const real* bias, Py_ssize_t n, int activation
             row[j] += bias[j]
     if activation != IDENTITY:
         for j in range(n):
-            row[j] = activate(row[j], activation)
+            row[j] = activate_scalar(row[j], activation)
 
 
 cdef void forward_pass(const real* params, const Py_ssize_t* widths, Py_ssize_t n_layers, bint bias, int activation,
@@ -53,6 +54,14 @@ cdef void forward_pass(const real* params, const Py_ssize_t* widths, Py_ssize_t 
             params += n_out
         x = values
         values += n_rows * n_out
+
+
+def activate(real[:, ::1] S, int activation):        # IN and OUT
+    """Apply an activation in place."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(S.shape[0]):
+            activate_row(&S[i, 0], NULL, S.shape[1], activation)
 
 
 def forward(const real[::1] params,             # IN

@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast._pure.mathfn import IDENTITY, Array, activate
+from fcfast._pure import mathfn
+from fcfast._pure.mathfn import IDENTITY, Array
 
 
 def blocks(flat: Array, widths: NDArray[np.intp], n_rows: int) -> list[Array]:
@@ -23,6 +24,11 @@ def layers(params: Array, widths: NDArray[np.intp], bias: bool) -> Iterator[tupl
         start += n_out * n_in
         yield weights, params[start : start + n_out] if bias else None
         start += n_out if bias else 0
+
+
+def activate(S: Array, activation: int) -> None:
+    """Apply an activation in place."""
+    S[:] = mathfn.activate(S, activation)
 
 
 def forward(
@@ -42,7 +48,7 @@ def forward(
         if offset is not None:
             s += offset
         block = blocks(values, widths, len(X))[layer]
-        block[:] = activate(s, activation if layer < n_layers - 1 else IDENTITY)
+        block[:] = mathfn.activate(s, activation if layer < n_layers - 1 else IDENTITY)
         below = block
 
 

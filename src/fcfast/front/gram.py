@@ -1,15 +1,17 @@
-"""Everything that reads the inputs X (N, d): their Gram matrix and initial states, and the way back to weights.
+"""Everything that reads the inputs X (N, d): their Gram matrix, the states they give, and the way back to weights.
 
-One pass, in blocks of features: an array, a sparse matrix or a memory map is never copied, converted or made dense as a
-whole, and W1(0) is made block by block beside it. What a call holds besides its arguments and results stays near `BLOCK_BYTES`.
+One pass, in blocks of features: an array, a sparse matrix or a memory map is never converted or made dense as a whole, and
+W1(0) is made block by block beside it. What a call holds besides arguments, results and their sums in double precision stays
+near `BLOCK_BYTES`; only a sparse matrix is copied once, still sparse, to have its columns at hand.
 
-Products are made in `dtype` by BLAS and summed over blocks in double precision. The blocks do not depend on the number of
-threads, so neither does a single bit of the result.
+Products are made in `dtype` and summed over blocks in double precision. The blocks do not depend on the number of threads,
+so neither does a single bit of the result.
 """
 
 import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,25 +22,26 @@ from scipy import sparse
 from fcfast.front.initial import InitialWeights
 from fcfast.threads import resolve_n_jobs
 
-BLOCK_BYTES = 64 << 20  # of inputs that had to be copied, or of a product
-WEIGHT_BYTES = 4 << 20  # of weights: made and multiplied while they are in cache
-MIN_SIDE = 1024  # no block is narrower or shorter, whatever its bytes: a page of a memory map per row, a product worth its call
-SPARSE_DENSITY = 0.03  # above it, dense blocks through BLAS overtake sparse products
+BLOCK_BYTES = 64 << 20  # of inputs read or converted, or of a product before it is added to the others
+WEIGHT_BYTES = 4 << 20  # of weights, multiplied while they are still in cache
+MIN_SIDE = 1024  # no block has a shorter side to save bytes: adding up its products would take longer than making them
+MAX_SIDE = 65536  # no product sums more features than this in single precision
+SPARSE_DENSITY = 0.04  # from here on dense blocks and BLAS overtake sparse products
+SPARSE_TILES = 8  # sparse products have no symmetric routine: tiles on and below the diagonal save almost half
 
 Array = NDArray[Any]
 Inputs = Any  # ndarray, memmap, or a sparse matrix or array of any format
+Block = Any  # ndarray, or CSC where that is faster
 
 
-def gram_and_states(
-    X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None
-) -> tuple[Array, Array]:
+def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None) -> tuple[Array, Array]:
     """Compute the Gram matrix and the initial states of the training inputs.
 
     Parameters
     ----------
     X : ndarray, memmap or sparse of shape (N, d)
     initial : InitialWeights
-        W1(0), of d features and h hidden units.
+        W1(0), for h hidden units.
     dtype : {"float32", "float64"}
         Of products and results.
     n_jobs : int or None
@@ -54,7 +57,7 @@ def gram_and_states(
     Raises
     ------
     ValueError
-        If X and W1(0) have not the same number of features.
+        If the numbers of features differ.
 
     Examples
     --------
@@ -65,3 +68,274 @@ def gram_and_states(
     >>> G.tolist(), S0.tolist()
     ([[5.0, 6.0], [6.0, 9.0]], [[3.0], [3.0]])
     """
+    dtype = np.dtype(dtype)
+    n_samples, n_features = X.shape
+    _check_features("X", X, "W1(0)", initial.n_features)
+    n_threads = resolve_n_jobs(n_jobs)
+    inputs = _reader(X, dtype)
+    G = np.zeros((n_samples, n_samples), dtype if inputs.width >= n_features else np.float64)
+    S0 = np.zeros((n_samples, initial.n_hidden))
+    for features in _slices(n_features, inputs.width):
+        block = inputs.read(features)
+        _add_gram(G, block, n_threads)
+        for part, weights in _initial_weights(initial, features, dtype, n_threads):
+            S0 += block[:, part] @ weights.T
+    _mirror(G)
+    return G.astype(dtype, copy=False), S0.astype(dtype, copy=False)
+
+
+def cross_gram_and_states(
+    X_new: Inputs, X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None
+) -> tuple[Array, Array]:
+    """Compute the products of new inputs with the training inputs, and the states that W1(0) gives them.
+
+    Parameters
+    ----------
+    X_new : ndarray, memmap or sparse of shape (M, d)
+    X : ndarray, memmap or sparse of shape (N, d)
+    initial, dtype, n_jobs
+        As for `gram_and_states`.
+
+    Returns
+    -------
+    G_new : ndarray of shape (M, N)
+        X_new X'.
+    S0_new : ndarray of shape (M, h)
+        X_new W1(0)'.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of features differ.
+    """
+    dtype = np.dtype(dtype)
+    _check_features("X_new", X_new, "X", X.shape[1])
+    _check_features("X", X, "W1(0)", initial.n_features)
+    n_threads = resolve_n_jobs(n_jobs)
+    inputs = _reader(X, dtype)
+    G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
+    S0_new = np.empty((X_new.shape[0], initial.n_hidden), dtype)
+    for rows, new_inputs in _row_readers(X_new, X.shape[0], dtype):
+        products, states = np.zeros(G_new[rows].shape), np.zeros(S0_new[rows].shape)
+        for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
+            block = new_inputs.read(features)
+            products += _product(block, inputs.read(features))
+            for part, weights in _initial_weights(initial, features, dtype, n_threads):
+                states += block[:, part] @ weights.T
+        G_new[rows], S0_new[rows] = products, states
+    return G_new, S0_new
+
+
+def states_of(
+    X_new: Inputs, X: Inputs, A: Array, c: float, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None
+) -> Array:
+    """Compute the states X_new W1' for W1 = c W1(0) + A' X, without ever holding W1.
+
+    Parameters
+    ----------
+    X_new : ndarray, memmap or sparse of shape (M, d)
+    X : ndarray, memmap or sparse of shape (N, d)
+    A : ndarray of shape (N, h)
+        Contributions of the training samples.
+    c : float
+    initial, dtype, n_jobs
+        As for `gram_and_states`.
+
+    Returns
+    -------
+    ndarray of shape (M, h)
+
+    Raises
+    ------
+    ValueError
+        If the numbers of features differ.
+    """
+    dtype = np.dtype(dtype)
+    _check_features("X_new", X_new, "X", X.shape[1])
+    _check_features("X", X, "W1(0)", initial.n_features)
+    A, c = np.asarray(A, dtype), float(c)
+    n_new, n_features = X_new.shape
+    # (X_new X') A takes M N (d + h) products, X_new (A' X)' takes N h d beside the M h d that W1(0) takes either way
+    if n_new * (n_features + initial.n_hidden) < initial.n_hidden * n_features:
+        G_new, S0_new = cross_gram_and_states(X_new, X, initial, dtype, n_jobs)
+        return c * S0_new + G_new @ A
+    n_threads = resolve_n_jobs(n_jobs)
+    inputs = _reader(X, dtype)
+    S_new = np.empty((n_new, initial.n_hidden), dtype)
+    for rows, new_inputs in _row_readers(X_new, initial.n_hidden, dtype):
+        states = np.zeros(S_new[rows].shape)
+        for features in _slices(n_features, min(inputs.width, new_inputs.width)):
+            block = new_inputs.read(features)
+            for part, weights in _weights(inputs.read(features), A, c, initial, features, dtype, n_threads):
+                states += block[:, part] @ weights.T
+        S_new[rows] = states
+    return S_new
+
+
+def expand(
+    X: Inputs,
+    A: Array,
+    c: float,
+    initial: InitialWeights,
+    dtype: DTypeLike,
+    out: Array | None = None,
+    n_jobs: int | None = None,
+) -> Array:
+    """Compute the conventional weights W1 = c W1(0) + A' X.
+
+    Parameters
+    ----------
+    X, A, c, initial, dtype, n_jobs
+        As for `states_of`.
+    out : ndarray or memmap of shape (h, d), or None
+        Filled and returned; None makes a new array of `dtype`.
+
+    Returns
+    -------
+    ndarray of shape (h, d)
+
+    Raises
+    ------
+    ValueError
+        If the numbers of features differ.
+    """
+    dtype = np.dtype(dtype)
+    _check_features("X", X, "W1(0)", initial.n_features)
+    A, c = np.asarray(A, dtype), float(c)
+    W1 = np.empty((initial.n_hidden, initial.n_features), dtype) if out is None else out
+    inputs = _reader(X, dtype)
+    for features in _slices(X.shape[1], inputs.width):
+        weights_of_block = W1[:, features]
+        for part, weights in _weights(inputs.read(features), A, c, initial, features, dtype, resolve_n_jobs(n_jobs)):
+            weights_of_block[:, part] = weights
+    return W1
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# reading inputs
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Inputs in blocks: `read(features)` gives those columns in the wanted dtype, at most `width` of them at a time."""
+
+    width: int
+    read: Callable[[slice], Block]
+
+
+def _reader(X: Inputs, dtype: np.dtype[Any]) -> _Reader:
+    n_samples, n_features = X.shape
+    affordable = min(MAX_SIDE, max(MIN_SIDE, BLOCK_BYTES // (n_samples * dtype.itemsize)))
+    if sparse.issparse(X):
+        columns = X.astype(dtype, copy=False).tocsc()
+        if columns.nnz < SPARSE_DENSITY * n_samples * n_features:
+            return _Reader(MAX_SIDE, lambda features: columns[:, features])
+        return _Reader(affordable, lambda features: columns[:, features].toarray())
+    array = np.asarray(X)
+    if _suits_blas(array, dtype):
+        return _Reader(affordable if _is_mapped(array) else MAX_SIDE, lambda features: array[:, features])
+    return _Reader(affordable, lambda features: np.array(array[:, features], dtype))
+
+
+def _suits_blas(array: Array, dtype: np.dtype[Any]) -> bool:
+    """Tell whether BLAS takes any block of columns of the array as it is: one axis contiguous, the other not overlapping it."""
+    (inner, n_inner), (outer, _) = sorted(zip(array.strides, array.shape, strict=True))
+    size = array.itemsize
+    return array.dtype == dtype and array.flags.aligned and inner == size and outer % size == 0 and outer >= n_inner * size
+
+
+def _is_mapped(array: Any) -> bool:
+    """Tell whether an array is a view of a file, through however many views."""
+    while array is not None and not isinstance(array, mmap.mmap):
+        array = getattr(array, "base", None)
+    return array is not None
+
+
+def _row_readers(X: Inputs, n_results: int, dtype: np.dtype[Any]) -> Iterator[tuple[slice, _Reader]]:
+    """Readers of as many rows at a time as leave blocks and their `n_results` double precision results per row affordable."""
+    rows_of = X.tocsr() if sparse.issparse(X) else X
+    for rows in _slices(X.shape[0], _affordable_rows(n_results)):
+        yield rows, _reader(rows_of[rows], dtype)
+
+
+def _affordable_rows(n_results: int) -> int:
+    return max(MIN_SIDE, BLOCK_BYTES // (8 * max(MIN_SIDE, n_results)))
+
+
+def _slices(size: int, step: int, start: int = 0) -> list[slice]:
+    return [slice(first, min(first + step, size)) for first in range(start, size, step)]
+
+
+def _check_features(name: str, X: Inputs, other_name: str, n_features: int) -> None:
+    if X.shape[1] != n_features:
+        raise ValueError(f"{name} has {X.shape[1]} feature(s), but {other_name} has {n_features}; they must agree")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# products
+
+
+def _product(block: Block, other: Block) -> Array:
+    product = block @ other.T
+    return product.toarray() if sparse.issparse(product) else product
+
+
+def _add_gram(G: Array, block: Block, n_threads: int) -> None:
+    """Add block block' to G, on and below the diagonal. With a single tile NumPy calls BLAS's symmetric product."""
+    n_samples = len(G)
+    height = _affordable_rows(n_samples)
+    if sparse.issparse(block):
+        block, height = block.tocsr(), min(height, -(-n_samples // SPARSE_TILES))
+    else:
+        n_threads = 1  # BLAS has its own
+
+    def add(rows: slice) -> None:
+        G[rows, : rows.stop] += _product(block[rows], block[: rows.stop])
+
+    tiles = _slices(n_samples, height)
+    with _mapping(min(n_threads, len(tiles))) as run:
+        list(run(add, tiles))
+
+
+def _mirror(G: Array) -> None:
+    """Copy what is below the diagonal above it."""
+    for rows in _slices(len(G), 128):  # narrow: a transposed copy stays in cache
+        G[: rows.start, rows] = G[rows, : rows.start].T
+        corner = np.tril(G[rows, rows])
+        G[rows, rows] = corner + np.tril(corner, -1).T
+
+
+def _initial_weights(
+    initial: InitialWeights, features: slice, dtype: np.dtype[Any], n_threads: int
+) -> Iterator[tuple[slice, Array]]:
+    """Make W1(0) of these features in parts: where a part is within them, and its weights (h, width).
+
+    Parts are made by several threads, then multiplied by BLAS's: at the same time they would wait for one another.
+    """
+    parts = _slices(features.stop, max(MIN_SIDE, WEIGHT_BYTES // (initial.n_hidden * dtype.itemsize)), features.start)
+    n_threads = min(n_threads, len(parts))
+    with _mapping(n_threads) as run:
+        for group in (parts[first : first + n_threads] for first in range(0, len(parts), n_threads)):
+            made = run(lambda part: initial.block(part.start, part.stop, dtype), group)
+            for part, weights in zip(group, made, strict=True):
+                yield slice(part.start - features.start, part.stop - features.start), weights
+
+
+def _weights(
+    block: Block, A: Array, c: float, initial: InitialWeights, features: slice, dtype: np.dtype[Any], n_threads: int
+) -> Iterator[tuple[slice, Array]]:
+    """Make W1 = c W1(0) + A' X of these features in parts, as `_initial_weights` does."""
+    for part, weights in _initial_weights(initial, features, dtype, n_threads):
+        contributed = block[:, part].T @ A
+        contributed += c * weights.T
+        yield part, contributed.T
+
+
+@contextmanager
+def _mapping(n_threads: int) -> Iterator[Callable[..., Any]]:
+    """Give ``map``, or one that runs in so many threads."""
+    if n_threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(n_threads) as pool:
+        yield pool.map

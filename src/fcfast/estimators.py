@@ -1,0 +1,564 @@
+"""scikit-learn estimators: networks trained exactly as backpropagation would, with the front layer in any form."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+
+from fcfast import validation
+from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
+from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
+from fcfast.front.network import FrontNetwork
+from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, choose_form, choose_window
+from fcfast.network import ACTIVATIONS
+from fcfast.optimizers import SCHEDULES, SGD, Schedule
+from fcfast.threads import resolve_n_jobs
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Pre-activations of the front layer, split without remainder (MATH section 8).
+
+    Attributes
+    ----------
+    initial : ndarray of shape (M, h)
+        What the initial weights give.
+    bias : ndarray of shape (h,)
+    terms : ndarray of shape (M, N, h)
+        What each training sample contributes.
+    """
+
+    initial: Array
+    bias: Array
+    terms: Array
+
+    @property
+    def preactivations(self) -> Array:
+        """The sum of all parts, shape (M, h)."""
+        return self.initial + self.terms.sum(axis=1) + self.bias
+
+
+class _FrontEstimator(BaseEstimator):
+    """What classifier and regressor share: everything but targets and the meaning of outputs."""
+
+    _loss: str
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (256,),
+        activation: str = "relu",
+        *,
+        learning_rate: float = 0.01,
+        schedule: str | Schedule = "constant",
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        batch_size: int | str = "auto",
+        max_epochs: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        form: str = "auto",
+        window: int | str = "auto",
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.dampening = dampening
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.shuffle = shuffle
+        self.form = form
+        self.window = window
+        self.memory_limit = memory_limit
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what subclasses say
+
+    def _encode_targets(self, y: Array) -> Array:
+        raise NotImplementedError
+
+    def _class_weights(self, y: Array) -> Array | None:
+        return None
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        coefs_init: Sequence[ArrayLike] | None = None,
+        intercepts_init: Sequence[ArrayLike] | None = None,
+    ) -> Self:
+        """Train.
+
+        Parameters
+        ----------
+        X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
+            In form "contributions" a reference to it is kept, for `predict` and `coefs_`.
+        y : array-like of shape (N,), or (N, c) for regression
+        sample_weight : array-like of shape (N,) or None
+            Weights in the mean over a batch.
+        coefs_init : sequence of array-like of shape (n_in, n_out), or None
+            Initial weights of all layers; None draws them (Glorot uniform, as scikit-learn's MLP).
+        intercepts_init : sequence of array-like of shape (n_out,), or None
+            Initial biases of all layers.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad data or parameters.
+        MemoryError
+            If the Gram matrix of form "contributions" would exceed `memory_limit`.
+        """
+        self._check_parameters()
+        X, y = self._validate(X, y)
+        targets = self._encode_targets(y)
+        weights = self._sample_weights(sample_weight, y, X)
+        random_state = check_random_state(self.random_state)
+        if self.warm_start and hasattr(self, "network_") and coefs_init is None:
+            coefs_init, intercepts_init = self.coefs_, self.intercepts_
+        stopping = None
+        if self.early_stopping:
+            X, y, targets, weights, stopping = self._hold_out(X, y, targets, weights, random_state)
+        self._start(X, targets, coefs_init, intercepts_init, random_state)
+        self._train(len(targets), targets, weights, stopping, random_state)
+        return self
+
+    def _check_parameters(self) -> None:
+        validation.choice(self.activation, "activation", ACTIVATIONS)
+        validation.choice(self.form, "form", ("auto", *FORMS))
+        validation.choice(self.dtype, "dtype", ("float32", "float64"))
+        validation.positive(self.learning_rate, "learning_rate")
+        validation.integer(self.max_epochs, "max_epochs", 1)
+        validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
+        validation.integer(self.memory_limit, "memory_limit", 0)
+        validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
+        for value, name in ((self.batch_size, "batch_size"), (self.window, "window")):
+            if value != "auto":
+                validation.integer(value, name, 1)
+        if isinstance(self.schedule, str):
+            validation.choice(self.schedule, "schedule", SCHEDULES)
+        for width in self._hidden():
+            validation.integer(width, "hidden_layer_sizes", 1)
+        if not self._hidden():
+            raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
+
+    def _hidden(self) -> tuple[int, ...]:
+        sizes = self.hidden_layer_sizes
+        return (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
+
+    def _validate(self, X: Any, y: ArrayLike) -> tuple[Any, Array]:
+        return validate_data(
+            self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32), multi_output=True, y_numeric=self._loss != "cross_entropy"
+        )
+
+    def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
+        by_class = self._class_weights(y)
+        if sample_weight is None:
+            return by_class
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        return weights if by_class is None else weights * by_class
+
+    def _hold_out(
+        self, X: Any, y: Array, targets: Array, weights: Array | None, random_state: np.random.RandomState
+    ) -> tuple[Any, Array, Array, Array | None, tuple[Any, Array]]:
+        stratify = y if self._loss == "cross_entropy" else None
+        train, held_out = train_test_split(
+            np.arange(len(y)), test_size=self.validation_fraction, random_state=random_state, stratify=stratify
+        )
+        part = None if weights is None else weights[train]
+        return X[train], y[train], targets[train], part, (X[held_out], y[held_out])
+
+    def _start(
+        self,
+        X: Any,
+        targets: Array,
+        coefs_init: Sequence[ArrayLike] | None,
+        intercepts_init: Sequence[ArrayLike] | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Make the network: initial weights, the form of the front layer, batch and window."""
+        n_samples, n_features = X.shape
+        n_outputs = len(self.classes_) if self._loss == "cross_entropy" else targets.shape[1]
+        widths = (n_features, *self._hidden(), n_outputs)
+        optimizer = SGD(self.momentum, self.dampening, self.nesterov, self.weight_decay, self.max_grad_norm)
+        dtype = np.dtype(self.dtype)
+        initial, weights = self._initial_weights(widths, coefs_init, random_state)
+        biases = self._initial_biases(widths, intercepts_init, random_state)
+        batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), n_samples)
+        with_momentum = bool(optimizer.momentum)
+        self.form_ = choose_form(
+            self.form, X, widths[1], self.max_epochs, with_momentum, dtype.itemsize, self.memory_limit
+        )
+        form = ContributionsForm if self.form_ == "contributions" else WeightsForm
+        self.network_ = FrontNetwork(
+            form(X, initial, dtype, with_momentum), biases, weights, self.activation, self._loss, optimizer, batch_size,
+            choose_window(self.form_, self.window, batch_size, n_samples), resolve_n_jobs(self.n_jobs),
+        )  # fmt: skip
+        self._front_coef: Array | None = None
+
+    def _bound(self, n_in: int, n_out: int) -> float:
+        """Glorot's bound as scikit-learn's MLP uses it."""
+        return float(((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5)
+
+    def _initial_weights(
+        self, widths: Sequence[int], coefs_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
+    ) -> tuple[InitialWeights, list[Array]]:
+        """W1(0) as a function, and the weights (n_out, n_in) above it."""
+        seed = int(random_state.randint(2**31 - 1))
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        if coefs_init is None:
+            upper = [random_state.uniform(-self._bound(i, o), self._bound(i, o), (o, i)) for i, o in pairs[1:]]
+            return RandomWeights(widths[1], widths[0], seed, self.activation), upper
+        arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs_init)]
+        if [array.shape for array in arrays] != pairs:
+            raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
+        return GivenWeights(arrays[0].T), [array.T for array in arrays[1:]]
+
+    def _initial_biases(
+        self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
+    ) -> list[Array]:
+        if intercepts_init is not None:
+            return list(validation.layer_biases(intercepts_init, widths[1:]))
+        bounds = [self._bound(i, o) for i, o in zip(widths[:-1], widths[1:], strict=True)]
+        return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
+
+    def _train(
+        self,
+        n_samples: int,
+        targets: Array,
+        weights: Array | None,
+        held_out: tuple[Any, Array] | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Run the epochs until the loss (or the validation score) no longer improves, or max_epochs."""
+        network, schedule = self.network_, SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
+        steps_per_epoch = -(-n_samples // network.batch_size)
+        self.loss_curve_: list[float] = []
+        self.validation_scores_: list[float] | None = [] if held_out else None
+        best, since_best, kept = -np.inf, 0, None
+        try:
+            for epoch in range(self.max_epochs):
+                steps = np.arange(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch)
+                rates = self.learning_rate * schedule.factors(steps, self.max_epochs * steps_per_epoch)
+                rows = random_state.permutation(n_samples) if self.shuffle else np.arange(n_samples)
+                losses = network.train_epoch(rows.astype(np.intp), rates, targets, weights)
+                if len(losses) < steps_per_epoch:
+                    self._warn_diverged(epoch, len(losses))
+                    break
+                self.loss_curve_.append(self._mean_loss(losses, n_samples))
+                quality = -self.loss_curve_[-1]
+                if held_out:
+                    quality = self._score_held_out(*held_out)
+                    self.validation_scores_.append(quality)
+                if self.verbose:
+                    print(f"epoch {epoch + 1}: loss {self.loss_curve_[-1]:.6g}" + (f", validation {quality:.4f}" if held_out else ""))
+                since_best = 0 if quality > best + self.tol else since_best + 1
+                if quality > best:
+                    best, kept = quality, network.snapshot() if held_out else None
+                if since_best >= self.n_iter_no_change:
+                    break
+            else:
+                if self.tol > 0 and self.n_iter_no_change < self.max_epochs:
+                    warnings.warn(
+                        f"max_epochs={self.max_epochs} reached before the loss stopped improving", ConvergenceWarning, stacklevel=3
+                    )
+        except KeyboardInterrupt:
+            warnings.warn(f"interrupted after {len(self.loss_curve_)} epoch(s); what was fitted is kept", stacklevel=3)
+        if kept is not None:
+            network.restore(kept)
+        self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
+
+    def _mean_loss(self, losses: NDArray[np.float64], n_samples: int) -> float:
+        """Mean over the samples: the last batch may be shorter."""
+        sizes = np.full(len(losses), self.network_.batch_size)
+        sizes[-1] = n_samples - sizes[:-1].sum()
+        return float(np.average(losses, weights=sizes))
+
+    def _warn_diverged(self, epoch: int, step: int) -> None:
+        warnings.warn(
+            f"training diverged in epoch {epoch + 1}, step {step + 1}: the loss is not finite. The network before that step is "
+            f"kept; lower learning_rate={self.learning_rate}, or set max_grad_norm",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+
+    def _score_held_out(self, X: Any, y: Array) -> float:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what is fitted
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Conventional weights (n_in, n_out) of all layers; the first is expanded when first asked for, and kept."""
+        check_is_fitted(self, "network_")
+        if self._front_coef is None:
+            self._front_coef = self.network_.front.expand()
+        return [self._front_coef.T, *(weights.T for weights in self.network_.weights)]
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Biases of all layers."""
+        check_is_fitted(self, "network_")
+        return list(self.network_.biases)
+
+    @property
+    def contributions_(self) -> Array:
+        """Contributions (N, h) of the training samples; form "contributions" only."""
+        check_is_fitted(self, "network_")
+        if self.form_ != "contributions":
+            raise AttributeError(f"contributions_ exist in form 'contributions' only, this was fitted in form {self.form_!r}")
+        return self.network_.front.base
+
+    def explain(self, X: Any) -> Explanation:
+        """Split the front layer's pre-activations into one term per training sample, without remainder.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (M, d)
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        AttributeError
+            If fitted in another form than "contributions".
+        """
+        _ = self.contributions_
+        initial, terms = self.network_.front.explain(self._validate_new(X))
+        return Explanation(initial, self.network_.biases[0], terms)
+
+    def _validate_new(self, X: Any) -> Any:
+        check_is_fitted(self, "network_")
+        return validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+
+    def _outputs(self, X: Any) -> Array:
+        if self._front_coef is not None:
+            return self.network_.outputs_from_states(np.asarray(X @ self._front_coef.T))
+        return self.network_.outputs(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class FrontClassifier(ClassifierMixin, _FrontEstimator):
+    """A classifier: a dense network trained by SGD on the cross-entropy, its first layer in any form.
+
+    Exactly the network that backpropagation trains (torch.optim.SGD semantics) at a cost per step that, in form
+    "contributions", does not depend on the number of features.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int
+        Widths of the hidden layers, the front layer first.
+    activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}
+        Of all hidden layers.
+    learning_rate : float
+    schedule : {"constant", "cosine", "step", "warm-up"} or object of `fcfast.optimizers`
+        How the learning rate changes over max_epochs.
+    momentum, dampening, nesterov, weight_decay, max_grad_norm
+        As in `fcfast.optimizers.SGD`.
+    batch_size : int or "auto"
+        "auto" is min(200, N). The last, shorter batch of an epoch is kept.
+    max_epochs : int
+    tol : float
+        An improvement of the loss (or the validation score) by less than this is none.
+    n_iter_no_change : int
+        Epochs without improvement after which training stops.
+    early_stopping : bool
+        Hold out `validation_fraction` of the data, stop by its score, and keep the best network.
+    validation_fraction : float
+    shuffle : bool
+        False takes the samples in order.
+    form : {"auto", "contributions", "windowed", "weights"}
+        How the front layer is held; all give the same network up to rounding.
+    window : int or "auto"
+        Rows of a window.
+    memory_limit : int
+        Bytes that the Gram matrix of form "contributions" may take.
+    dtype : {"float32", "float64"}
+        Of computation and parameters.
+    n_jobs : int or None
+        Threads; the bits of the result do not depend on it.
+    random_state : int, RandomState or None
+    warm_start : bool
+        Continue from the last fit's weights.
+    verbose : int
+        Above 0: a line per epoch.
+    class_weight : dict, "balanced" or None
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (c,)
+    coefs_, intercepts_ : list of ndarray
+        Conventional weights (n_in, n_out) and biases, expanded when first asked for.
+    contributions_ : ndarray of shape (N, h)
+        Form "contributions" only.
+    form_ : str
+    loss_curve_ : list of float
+    validation_scores_ : list of float or None
+    n_epochs_ : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast import FrontClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 5000))
+    >>> y = np.where(X[:, 0] + X[:, 1] > 0, "up", "down")
+    >>> classifier = FrontClassifier((32,), random_state=0).fit(X, y)
+    >>> classifier.form_, classifier.score(X, y)
+    ('contributions', 1.0)
+    """
+
+    _loss = "cross_entropy"
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (256,),
+        activation: str = "relu",
+        *,
+        learning_rate: float = 0.01,
+        schedule: str | Schedule = "constant",
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        batch_size: int | str = "auto",
+        max_epochs: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        form: str = "auto",
+        window: int | str = "auto",
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        class_weight: Any = None,
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes, activation, learning_rate=learning_rate, schedule=schedule, momentum=momentum,
+            dampening=dampening, nesterov=nesterov, weight_decay=weight_decay, max_grad_norm=max_grad_norm,
+            batch_size=batch_size, max_epochs=max_epochs, tol=tol, n_iter_no_change=n_iter_no_change,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, shuffle=shuffle, form=form,
+            window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs, random_state=random_state,
+            warm_start=warm_start, verbose=verbose,
+        )  # fmt: skip
+        self.class_weight = class_weight
+
+    def _encode_targets(self, y: Array) -> Array:
+        check_classification_targets(y)
+        y = column_or_1d(y, warn=True)
+        self.classes_ = unique_labels(y)
+        return np.searchsorted(self.classes_, y).astype(np.intp)
+
+    def _class_weights(self, y: Array) -> Array | None:
+        return None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
+
+    def _score_held_out(self, X: Any, y: Array) -> float:
+        return float(np.mean(self.classes_[self._outputs(X).argmax(axis=1)] == y))
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Give the probability (M, c) of each class in `classes_`: softmax of the outputs, in float64."""
+        outputs = self._outputs(self._validate_new(X)).astype(np.float64)
+        probabilities = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> Array:
+        """Give the most probable class (M,)."""
+        outputs = self._outputs(self._validate_new(X))
+        return self.classes_[outputs.argmax(axis=1)]
+
+
+class FrontRegressor(RegressorMixin, _FrontEstimator):
+    """A regressor: a dense network trained by SGD on half the squared error, its first layer in any form.
+
+    Parameters and attributes are those of `FrontClassifier`, without classes; `y` may have several outputs. Scale targets to
+    order 1, as for any network.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast import FrontRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(80, 2000))
+    >>> y = X[:, :10].sum(axis=1) / 3
+    >>> FrontRegressor((32,), learning_rate=0.001, random_state=0).fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    _loss = "half_squared_error"
+
+    def _encode_targets(self, y: Array) -> Array:
+        self._y_ndim = y.ndim
+        return np.ascontiguousarray(y.reshape(len(y), -1), dtype=self.dtype)
+
+    def _score_held_out(self, X: Any, y: Array) -> float:
+        from sklearn.metrics import r2_score
+
+        return float(r2_score(y, self._shaped(self._outputs(X))))
+
+    def _shaped(self, outputs: Array) -> Array:
+        return outputs[:, 0] if self._y_ndim == 1 else outputs
+
+    def predict(self, X: Any) -> Array:
+        """Give the outputs, shape (M,) or (M, c) as `y` had it."""
+        return self._shaped(self._outputs(self._validate_new(X))).astype(np.float64)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

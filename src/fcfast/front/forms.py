@@ -1,0 +1,73 @@
+"""The forms of the front layer: what is held, and what the kernel and the user need from it.
+
+A form answers for the pre-activations without biases: training steps happen in the kernel on its ``base``; `states` gives
+them for new data, `expand` the conventional weights.
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast.front.gram import cross_gram_and_states, expand, gram_and_states, states_of
+from fcfast.front.initial import InitialWeights
+
+Array = NDArray[Any]
+
+FORMS = ("weights", "contributions", "windowed")
+
+
+class FrontForm(Protocol):
+    """The front layer as the training kernel sees it: see ``_core/front.pyx`` for what each array means."""
+
+    base: Array
+    velocity: Array | None
+    source: Array
+    S0: Array | None
+    scale: NDArray[np.float64] | None
+
+    def states(self, X: Any) -> Array:
+        """Pre-activations (M, h) of new data, without biases."""
+
+    def expand(self) -> Array:
+        """Conventional weights (h, d)."""
+
+
+class WeightsForm:
+    """W1 itself, touched once per window: forms "weights" (a window is one batch) and "windowed"."""
+
+    S0 = None
+    scale = None
+
+    def __init__(self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
+        self.source = np.ascontiguousarray(X, dtype=dtype)
+        self.base = initial.dense(dtype)
+        self.velocity = np.zeros_like(self.base) if with_velocity else None
+
+    def states(self, X: Any) -> Array:
+        return np.asarray(X @ self.base.T)
+
+    def expand(self) -> Array:
+        return self.base
+
+
+class ContributionsForm:
+    """W1 = c W1(0) + A' X: contributions A of the training samples and their Gram matrix; W1 is never stored."""
+
+    def __init__(self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
+        self.X, self.initial, self.dtype = X, initial, dtype
+        self.source, self.S0 = gram_and_states(X, initial, dtype)
+        self.base = np.zeros_like(self.S0)
+        self.velocity = np.zeros_like(self.S0) if with_velocity else None
+        self.scale = np.array([1.0, 0.0])
+
+    def states(self, X: Any) -> Array:
+        return states_of(X, self.X, self.base, self.scale[0], self.initial, self.dtype)
+
+    def expand(self) -> Array:
+        return expand(self.X, self.base, self.scale[0], self.initial, self.dtype)
+
+    def explain(self, X: Any) -> tuple[Array, Array]:
+        """Split pre-activations of new data: the part of W1(0) (M, h), and the term of each training sample (M, N, h)."""
+        gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype)
+        return self.dtype.type(self.scale[0]) * S0, gram[:, :, None] * self.base[None]

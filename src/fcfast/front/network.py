@@ -1,0 +1,101 @@
+"""A network whose first layer is held in a form: its parameters above it, an epoch of training, its outputs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast import backend
+from fcfast.front.forms import FrontForm
+from fcfast.network import ACTIVATIONS, LOSSES, layer_views
+from fcfast.optimizers import SGD
+
+Array = NDArray[Any]
+
+
+class FrontNetwork:
+    """The front layer in its form, its biases, and the dense layers above it.
+
+    Parameters
+    ----------
+    front : FrontForm
+    biases : sequence of ndarray
+        Of every layer, the front layer's first.
+    weights : sequence of ndarray of shape (n_out, n_in)
+        Of the layers above the front layer; at least one.
+    activation, loss : str
+    window : int
+        Rows of a window, a multiple of the batch size.
+    """
+
+    def __init__(
+        self,
+        front: FrontForm,
+        biases: Sequence[Array],
+        weights: Sequence[Array],
+        activation: str,
+        loss: str,
+        optimizer: SGD,
+        batch_size: int,
+        window: int,
+        n_threads: int,
+    ) -> None:
+        dtype = front.base.dtype
+        self.front, self.activation, self.loss, self.optimizer = front, activation, loss, optimizer
+        self.batch_size, self.window, self.n_threads = batch_size, window, n_threads
+        self.widths = np.array([len(bias) for bias in biases], dtype=np.intp)
+        parts = [biases[0], *(part for pair in zip(weights, biases[1:], strict=True) for part in pair)]
+        self.params: Array = np.concatenate([np.ravel(part) for part in parts]).astype(dtype)
+        self.velocity = np.zeros_like(self.params) if optimizer.momentum else None
+        self.weights, upper_biases = layer_views(self.params[self.widths[0] :], self.widths, bias=True)
+        self.biases = [self.params[: self.widths[0]], *upper_biases]
+        self.n_steps = 0
+        self._work = np.empty(0, dtype=dtype)
+
+    def train_epoch(
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
+        front, sgd = self.front, self.optimizer
+        columns = front.source.shape[1]
+        size = backend.front.work_size(len(rows), self.batch_size, self.window, columns, self.widths, len(self.params))
+        if len(self._work) < size:
+            self._work = np.empty(size, dtype=self.params.dtype)
+        losses = np.empty(len(rates))
+        classes = self.loss == "cross_entropy"
+        done = backend.front.sgd_epoch(
+            front.base, front.velocity, front.source, front.S0, front.scale, rows, self.batch_size, self.window,
+            self.params, self.velocity, self.widths, ACTIVATIONS[self.activation], LOSSES.index(self.loss),
+            None if classes else answers, answers if classes else None, sample_weight, rates,
+            sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, sgd.max_grad_norm or 0.0, self.n_steps == 0,
+            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), self.n_threads,
+        )  # fmt: skip
+        self.n_steps += done
+        return losses[:done]
+
+    def outputs(self, X: Any) -> Array:
+        """Outputs (M, c) for new data: before the softmax for cross-entropy."""
+        return self.outputs_from_states(self.front.states(X))
+
+    def outputs_from_states(self, S: Array) -> Array:
+        """Outputs for pre-activations of the front layer without its biases."""
+        hidden = np.ascontiguousarray(S + self.biases[0], dtype=self.params.dtype)
+        backend.forward.activate(hidden, ACTIVATIONS[self.activation])
+        values = np.empty(len(hidden) * int(self.widths[1:].sum()), dtype=self.params.dtype)
+        backend.forward.forward(
+            self.params[self.widths[0] :], self.widths, True, ACTIVATIONS[self.activation], hidden, values, self.n_threads
+        )
+        return values[-len(hidden) * self.widths[-1] :].reshape(len(hidden), self.widths[-1])
+
+    def snapshot(self) -> tuple[Array, Array, NDArray[np.float64] | None]:
+        """Copy the parameters, to come back to them with `restore`."""
+        scale = self.front.scale
+        return self.front.base.copy(), self.params.copy(), None if scale is None else scale.copy()
+
+    def restore(self, kept: tuple[Array, Array, NDArray[np.float64] | None]) -> None:
+        """Go back to the parameters of a snapshot; velocities are not kept."""
+        base, params, scale = kept
+        self.front.base[:], self.params[:] = base, params
+        if self.front.scale is not None and scale is not None:
+            self.front.scale[:] = scale

@@ -1,0 +1,277 @@
+"""The compiled kernels of dense networks and of the front layer, and their pure-Python twins."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from twins import CORE, PURE, Arguments, assert_same_bits, assert_twins_agree, functions, locked, poison, run
+
+from fcfast._pure.forward import blocks
+
+ACTIVATIONS = range(5)
+
+TOLERANCE = {"float32": {"rtol": 2e-5, "atol": 2e-6}, "float64": {"rtol": 1e-13, "atol": 1e-14}}
+
+
+def forward(rng: np.random.Generator, dtype: np.dtype, activation: int, widths: Any = None, n_rows: int = 0) -> Arguments:
+    """A network of random depth and widths (or those given), with weights that neither saturate nor vanish."""
+    widths = np.array(rng.integers(1, 13, size=rng.integers(2, 6)) if widths is None else widths, dtype=np.intp)
+    n_rows = n_rows or int(rng.integers(1, 10))
+    bias = bool(rng.integers(2))
+    layers = pairwise(widths)
+    params = [rng.uniform(-1, 1, n_out * (n_in + bias)) * (3 / n_in) ** 0.5 for n_in, n_out in layers]
+    return {
+        "params": locked(np.concatenate(params), dtype),
+        "widths": locked(widths, np.intp),
+        "bias": bias,
+        "activation": activation,
+        "X": locked(rng.normal(size=(n_rows, widths[0])), dtype),
+        "values": poison(n_rows * widths[1:].sum(), dtype=dtype),
+    }
+
+
+def backward(rng: np.random.Generator, dtype: np.dtype, activation: int, **shape: Any) -> Arguments:
+    """The same network after its forward pass, with random deltas of its outputs."""
+    arguments = run(PURE, "forward.forward", forward(rng, dtype, activation, **shape))
+    del arguments["return"]
+    X, n_out = arguments["X"], arguments["widths"][-1]
+    arguments["values"].flags.writeable = False
+    deltas = poison(len(arguments["values"]), dtype=dtype)
+    deltas[-len(X) * n_out :] = rng.normal(size=len(X) * n_out)
+    grad, input_delta = poison(len(arguments["params"]), dtype=dtype), poison(*X.shape, dtype=dtype)
+    return arguments | {"deltas": deltas, "grad": grad, "input_delta": input_delta if rng.integers(2) else None}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("kernel", "make_arguments"), [("forward.forward", forward), ("backprop.backward", backward)])
+def test_dense_passes(kernel, make_arguments, activation, dtype, global_random_seed):
+    """Values, deltas and gradients agree for random networks, and none is left unwritten."""
+    for repetition in range(10):
+        arguments = make_arguments(np.random.default_rng([global_random_seed, repetition]), dtype, activation)
+        left = assert_twins_agree(kernel, arguments, **TOLERANCE[dtype.name])
+        for name in {"values", "deltas", "grad", "input_delta"} & set(left):
+            assert left[name] is None or np.isfinite(left[name]).all()
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("kernel", "make_arguments"), [("forward.forward", forward), ("backprop.backward", backward)])
+def test_dense_passes_do_not_depend_on_threads(kernel, make_arguments, activation, dtype, global_random_seed):
+    """Above the size where threads start, rows are shared out: the bits are the same, and the twin agrees."""
+    shape = {"widths": [3, 131, 140, 2], "n_rows": 259}
+    arguments = make_arguments(np.random.default_rng(global_random_seed), dtype, activation, **shape)
+    left = assert_twins_agree(kernel, arguments, rtol=TOLERANCE[dtype.name]["rtol"], atol=100 * np.finfo(dtype).eps)
+    assert_same_bits(left, run(CORE, kernel, arguments, n_threads=2))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_nan_goes_through_the_forward_pass(activation, dtype):
+    """A sample with NaN has NaN outputs whatever the activation; the other samples are not touched."""
+    arguments = forward(np.random.default_rng(0), dtype, activation, widths=[2, 4, 3], n_rows=3)
+    X = arguments["X"].copy()
+    X[1, 0] = np.nan
+    left = assert_twins_agree("forward.forward", arguments | {"X": locked(X, dtype)}, **TOLERANCE[dtype.name])
+    for block in blocks(left["values"], arguments["widths"], 3):
+        assert np.isnan(block[1]).all()
+        assert np.isfinite(block[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(("activation", "at_zero"), [(1, 0.0), (2, 0.01)])
+def test_derivative_at_zero(activation, at_zero, dtype):
+    """ReLU has derivative 0 at 0, leaky ReLU its slope there, as in PyTorch."""
+    arguments = {
+        "params": locked([0, 2], dtype),
+        "widths": locked([1, 1, 1], np.intp),
+        "bias": False,
+        "activation": activation,
+        "X": locked([[3]], dtype),
+        "values": locked([0, 0], dtype),
+        "deltas": np.array([np.nan, 1], dtype=dtype),
+        "grad": poison(2, dtype=dtype),
+        "input_delta": None,
+    }
+    left = assert_twins_agree("backprop.backward", arguments, rtol=0, atol=0)
+    np.testing.assert_allclose(left["grad"], [6 * at_zero, 0], rtol=np.finfo(dtype).eps)
+
+
+def test_half_squared_error(dtype, global_random_seed):
+    """The loss is summed in float64 in either precision, so it agrees to float64; deltas to the last bit."""
+    rng = np.random.default_rng(global_random_seed)
+    for n_rows, n_out in rng.integers(1, 40, size=(10, 2)):
+        outputs, targets = rng.normal(size=(2, n_rows, n_out))
+        arguments = {"outputs": locked(outputs, dtype), "targets": locked(targets, dtype)}
+        arguments["delta"] = poison(n_rows, n_out, dtype=dtype)
+        assert_twins_agree("forward.half_squared_error", arguments, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("size", [1, 300, 30000])
+def test_softmax_cross_entropy(size, dtype, global_random_seed):
+    """Agreement from one class to many, and for outputs whose exponentials overflow."""
+    rng = np.random.default_rng(global_random_seed)
+    for n_rows, n_out in [(1, 1), *rng.integers(1, 40, size=(10, 2))]:
+        arguments = {
+            "outputs": locked(size * rng.normal(size=(n_rows, n_out)), dtype),
+            "labels": locked(rng.integers(n_out, size=n_rows), np.intp),
+            "delta": poison(n_rows, n_out, dtype=dtype),
+        }
+        left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-13, atol=np.finfo(dtype).eps)
+        assert np.isfinite(left["return"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_softmax_cross_entropy_of_a_diverged_network(value, dtype):
+    """An output that is not finite gives a NaN loss and NaN deltas in its row, wherever it stands."""
+    for k in range(3):
+        outputs = np.zeros((2, 3))
+        outputs[1, k] = value
+        arguments = {"outputs": locked(outputs, dtype), "labels": locked([0, 1], np.intp)}
+        arguments["delta"] = poison(2, 3, dtype=dtype)
+        with np.errstate(invalid="ignore"):  # NumPy warns of inf - inf, the compiled twin has no warnings
+            left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-6, atol=0)
+        assert np.isnan(left["return"])
+        assert np.isnan(left["delta"][1]).all()
+        assert np.isfinite(left["delta"][0]).all()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_sgd_step(momentum, nesterov, first, weight_decay, dtype, global_random_seed):
+    """The same arithmetic in the same precision: equal to a bit or two; without momentum no velocity is needed."""
+    rng = np.random.default_rng(global_random_seed)
+    for velocity in [rng.normal(size=50).astype(dtype)] + [None] * (momentum == 0):
+        arguments = {
+            "params": rng.normal(size=50).astype(dtype),
+            "grad": locked(rng.normal(size=50), dtype),
+            "velocity": velocity,
+            "learning_rate": 0.3,
+            "momentum": momentum,
+            "dampening": 0.25,
+            "nesterov": nesterov,
+            "weight_decay": weight_decay,
+            "first": first,
+        }
+        assert_twins_agree("backprop.sgd_step", arguments, rtol=4 * np.finfo(dtype).eps, atol=np.finfo(dtype).eps)
+        if momentum and first:
+            assert_twins_agree("backprop.sgd_step", arguments | {"velocity": poison(50, dtype=dtype)}, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activate(activation, dtype, global_random_seed):
+    """In place, at 0, for large values of either sign, infinity and NaN."""
+    special = [0.0, -0.0, 80.0, -80.0, np.inf, -np.inf, np.nan, 1e-30]
+    S = np.stack([np.random.default_rng(global_random_seed).normal(size=8), special]).astype(dtype)
+    left = assert_twins_agree("forward.activate", {"S": S, "activation": activation}, **TOLERANCE[dtype.name])
+    assert np.isnan(left["S"]).sum() == 1
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# the front layer
+
+FORMS = ("weights", "windowed", "contributions")
+EPOCH_TOLERANCE = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-10, "atol": 1e-12}}
+HYPER = [
+    {},
+    {"weight_decay": 0.1},
+    {"momentum": 0.9},
+    {"momentum": 0.9, "first": True},
+    {"momentum": 0.5, "dampening": 0.3, "weight_decay": 0.1},
+    {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "first": True},
+    {"max_norm": 0.05},
+    {"momentum": 0.5, "weight_decay": 0.1, "max_norm": 0.05},
+]
+
+
+def sgd_epoch(
+    rng: np.random.Generator,
+    dtype: np.dtype,
+    form: str,
+    loss: int,
+    weighted: bool,
+    n_samples: int = 9,
+    h: int = 5,
+    **hyper: Any,
+) -> Arguments:
+    """An epoch over samples in random order, one of them twice, with a smaller batch at its end."""
+    d, c = 4, 3
+    widths = np.array([h, h + 1, c])
+    batch_size = n_samples // 3
+    rows = rng.permutation([*range(n_samples), 0])
+    X = rng.normal(size=(n_samples, d))
+    contributions = form == "contributions"
+    base = rng.normal(size=(n_samples, h) if contributions else (h, d)) / 3
+    params = rng.normal(size=h + sum(n_out * (n_in + 1) for n_in, n_out in pairwise(widths))) / 3
+    hyper = {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_norm": 0.0, "first": False} | hyper
+    start = 0 if hyper["first"] else 0.1
+    velocity, base_velocity = (start * rng.normal(size=array.shape).astype(dtype) for array in (params, base))
+    window = batch_size if form == "weights" else 2 * batch_size
+    source = locked(X @ X.T if contributions else X, dtype)
+    n_steps = -(-len(rows) // batch_size)
+    size = CORE["front"].work_size(len(rows), batch_size, window, source.shape[1], widths, len(params))
+    return hyper | {
+        "base": base.astype(dtype),
+        "base_velocity": base_velocity if hyper["momentum"] else None,
+        "source": source,
+        "S0": locked(X @ rng.normal(size=(d, h)), dtype) if contributions else None,
+        "scale": np.array([0.9, start]) if contributions else None,
+        "rows": locked(rows, np.intp),
+        "batch_size": batch_size,
+        "window": window,
+        "params": params.astype(dtype),
+        "velocity": velocity if hyper["momentum"] else None,
+        "widths": locked(widths, np.intp),
+        "activation": 3,
+        "loss": loss,
+        "targets": None if loss else locked(rng.normal(size=(n_samples, c)), dtype),
+        "labels": locked(rng.integers(c, size=n_samples), np.intp) if loss else None,
+        "sample_weight": locked(rng.uniform(0, 2, n_samples)) if weighted else None,
+        "rates": locked(rng.uniform(0.05, 0.2, n_steps)),
+        "losses": poison(n_steps),
+        "work": poison(size, dtype=dtype),
+        "factors": poison(2 * (window // batch_size)),
+    }
+
+
+@pytest.mark.parametrize("hyper", HYPER, ids=lambda hyper: "+".join(hyper) or "plain")
+@pytest.mark.parametrize("form", FORMS)
+def test_sgd_epoch(form, hyper, dtype, global_random_seed):
+    """Windows and contributions end where step-by-step training ends, for both losses, with sample weights and without."""
+    rng = np.random.default_rng(global_random_seed)
+    for loss in (0, 1):
+        for weighted in (False, True):
+            arguments = sgd_epoch(rng, dtype, form, loss, weighted, **hyper)
+            left = assert_twins_agree("front.sgd_epoch", arguments, **EPOCH_TOLERANCE[dtype.name])
+            assert left["return"] == len(left["losses"]) == 4
+            assert np.isfinite(left["losses"]).all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("step", range(4))
+def test_sgd_epoch_stops(form, step, global_random_seed):
+    """A loss that is not finite ends the epoch before its step: what was done before stays, inside a window too."""
+    arguments = sgd_epoch(np.random.default_rng(global_random_seed), np.dtype(float), form, 0, False, momentum=0.9)
+    targets = arguments["targets"].copy()
+    arguments["rows"] = locked(np.arange(9), np.intp)
+    arguments["batch_size"], arguments["window"] = 2, 2 if form == "weights" else 4
+    arguments["rates"], arguments["losses"], arguments["factors"] = locked(np.full(5, 0.1)), poison(5), poison(4)
+    targets[2 * step, 1] = np.nan
+    left = assert_twins_agree("front.sgd_epoch", arguments | {"targets": locked(targets)}, **EPOCH_TOLERANCE["float64"])
+    assert left["return"] == step
+    assert all(np.isfinite(left[name]).all() for name in ("base", "params", "base_velocity", "velocity"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_sgd_epoch_does_not_depend_on_threads(form, dtype, global_random_seed):
+    """Batches large enough for threads give the same bits."""
+    rng = np.random.default_rng(global_random_seed)
+    arguments = sgd_epoch(rng, dtype, form, 1, False, n_samples=400, h=270, momentum=0.9)
+    one, two = (run(CORE, "front.sgd_epoch", arguments, n_threads) for n_threads in (1, 2))
+    assert_same_bits(one, two)
+
+
+def test_every_kernel_is_compared():
+    """A kernel added without a comparison would go unnoticed."""
+    compared = {"forward.forward", "forward.activate", "forward.half_squared_error", "forward.softmax_cross_entropy"}
+    compared |= {"backprop.backward", "backprop.sgd_step", "front.sgd_epoch", "front.work_size"}
+    assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front")}))
