@@ -58,6 +58,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     machine_info["date"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
+@pytest.hookimpl(trylast=True)  # below pytest-benchmark's own table
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was measured; nothing was where each benchmark ran only once."""
     if not config.stash[SUMMARY] or config.getoption("benchmark_disable"):

@@ -177,6 +177,7 @@ HYPER = [
     {"momentum": 0.9},
     {"momentum": 0.9, "first": True},
     {"momentum": 0.5, "dampening": 0.3, "weight_decay": 0.1},
+    {"momentum": 0.5, "dampening": 0.3, "first": True},
     {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "first": True},
     {"max_norm": 0.05},
     {"momentum": 0.5, "weight_decay": 0.1, "max_norm": 0.05},
@@ -205,7 +206,7 @@ def sgd_epoch(
     hyper = {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_norm": 0.0, "first": False} | hyper
     start = 0 if hyper["first"] else 0.1
     velocity, base_velocity = (start * rng.normal(size=array.shape).astype(dtype) for array in (params, base))
-    window = batch_size if form == "weights" else 2 * batch_size
+    window = batch_size if form == "weights" else 3 * batch_size
     source = locked(X @ X.T if contributions else X, dtype)
     n_steps = -(-len(rows) // batch_size)
     size = CORE["front"].work_size(len(rows), batch_size, window, source.shape[1], widths, len(params))
@@ -253,8 +254,8 @@ def test_sgd_epoch_stops(form, step, global_random_seed):
     arguments = sgd_epoch(np.random.default_rng(global_random_seed), np.dtype(float), form, 0, False, momentum=0.9)
     targets = arguments["targets"].copy()
     arguments["rows"] = locked(np.arange(9), np.intp)
-    arguments["batch_size"], arguments["window"] = 2, 2 if form == "weights" else 4
-    arguments["rates"], arguments["losses"], arguments["factors"] = locked(np.full(5, 0.1)), poison(5), poison(4)
+    arguments["batch_size"], arguments["window"] = 2, 2 if form == "weights" else 6
+    arguments["rates"], arguments["losses"], arguments["factors"] = locked(np.full(5, 0.1)), poison(5), poison(6)
     targets[2 * step, 1] = np.nan
     left = assert_twins_agree("front.sgd_epoch", arguments | {"targets": locked(targets)}, **EPOCH_TOLERANCE["float64"])
     assert left["return"] == step

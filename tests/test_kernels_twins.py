@@ -61,9 +61,9 @@ class Problem:
 
     @property
     def networks(self) -> dict[str, np.ndarray]:
-        n, h, c = len(self.W1), self.W1.shape[1], self.y.shape[1]
+        (n, h, d), c = self.W1.shape, self.y.shape[1]
         return {
-            "scratch": poison(n, h),
+            "scratch": poison(n, h * (d + 2)),
             "outputs": poison(n, self.n_iter, c),
             "diverged_at": poison(n, dtype=np.intp),
         }

@@ -110,16 +110,18 @@ def test_units_that_die(technique: str, order: str, c: int, global_random_seed: 
 
 
 @pytest.mark.parametrize("technique", EXACT)
-def test_a_unit_that_reaches_exactly_zero_is_dead(technique: str) -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("c", [1, 2])
+def test_a_unit_that_reaches_exactly_zero_is_dead(technique: str, sign: int, c: int) -> None:
     """The derivative at s = 0 is 0: the first unit stops there, the second one dies a step later (by hand)."""
-    trace = paper.train_front(
-        [[2.0, 0.0]], [0.5], [[2.0, 0.0], [1.0, 0.0]], [1.0, 0.25], eta=0.25, n_iter=4, technique=technique
-    )
+    # A second output of weights 0 and target 0 changes nothing.
+    y, w2 = np.array([[sign * 0.5, 0.0]])[:, :c], np.array([[sign * 1.0, sign * 0.25], [0.0, 0.0]])[:c]
+    trace = paper.train_front([[2.0, 0.0]], y, [[2.0, 0.0], [1.0, 0.0]], w2, eta=0.25, n_iter=4, technique=technique)
     # s = (4, 2), e = 4, so s' = (0, 1), w' = (-3, -1.75); then y = -1.75, e = -2.25, and s_2 falls to -2.9375.
-    assert trace.outputs.tolist() == [4.5, -1.75, 0.0, 0.0]
+    assert (sign * trace.outputs[:, 0]).tolist() == [4.5, -1.75, 0.0, 0.0]
     W1, w2 = trace.expand()
     np.testing.assert_allclose(W1, [[0.0, 0.0], [-1.46875, 0.0]], rtol=1e-15, atol=1e-15)
-    np.testing.assert_allclose(w2, [-3.0, -1.1875], rtol=1e-15)
+    np.testing.assert_allclose(sign * w2[0], [-3.0, -1.1875], rtol=1e-15)
 
 
 @pytest.mark.parametrize(("technique", "order"), [(t, o) for t in EXACT for o in orders_of(t)])
@@ -195,6 +197,30 @@ def test_closed_form_of_a_wide_network(c: int, scaled: Callable[[int, int], int]
     assert deaths(problem, reference) > 100
     state = paper.train_front(**problem, technique="closed_form").state
     assert [array.shape for array in state.values()] == [(2,) if c == 1 else (5, 5)]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_closed_form_when_most_units_die(sign: int, global_random_seed: int) -> None:
+    """Most units push the output to one side and the target is on the other: they die from one end of the angles."""
+    rng = np.random.default_rng(global_random_seed)
+    problem = random_problem(global_random_seed, 30, 2, 1, 1) | {"X": np.ones((1, 2)), "y": np.array([[-20.0 * sign]])}
+    problem |= {"W1": rng.uniform(0, 0.15, (30, 2)), "w2": sign * rng.uniform(-0.1, 1, (1, 30)), "eta": 0.005}
+    reference = assert_trains_the_same("closed_form", problem)
+    assert 16 < deaths(problem, reference) < 30
+
+
+@pytest.mark.parametrize("c", [1, 3])
+def test_closed_form_where_training_oscillates(c: int, global_random_seed: int) -> None:
+    """Steps so large that the outputs swing around the targets, and units die on both sides."""
+    died = 0
+    for trial in range(100):
+        problem = random_problem([global_random_seed, trial], 10, 2, 1, c)
+        X, y = 0.75 + problem["X"] / 4, 2.5 * problem["y"]
+        problem |= {"X": X, "y": y, "eta": 4 / (10 * (X**2).sum()), "n_iter": 10}
+        reference, trace = paper.train_backprop(**problem), paper.train_front(**problem, technique="closed_form")
+        assert_close(trace.outputs, reference.outputs, 1e-10)
+        died += deaths(problem, reference)
+    assert died > 100
 
 
 def one_input_problem(seed: int, c: int) -> tuple[dict[str, Any], np.ndarray, float]:
@@ -314,6 +340,24 @@ def test_printed_form_by_hand() -> None:
     first, final = trace.expand()
     np.testing.assert_array_equal(first, W1)
     np.testing.assert_allclose(final, [r], rtol=1e-14)
+
+
+def test_literal_sum_difference_by_hand(global_random_seed: int) -> None:
+    """Equation 32 as printed: s and S of one input, moved by its step, taken on to the next input."""
+    problem = random_problem(global_random_seed, 5, 2, 3, 2)
+    (X, y, W1, w2), eta = (problem[name] for name in ("X", "y", "W1", "w2")), problem["eta"]
+    s, S, w2, outputs = W1 @ X[0], W1 @ (X[0] * [1, -1]), w2.copy(), []
+    for t in range(12):
+        (x1, x2), (next1, next2) = X[t % 3], X[(t + 1) % 3]
+        v = np.maximum(s, 0)
+        outputs.append(w2 @ v)
+        error = outputs[-1] - y[t % 3]
+        step = -eta * (error @ w2) * (s > 0)
+        w2 -= eta * np.outer(error, v)
+        s, S = s + step * (x1**2 + x2**2), S + step * (x1**2 - x2**2)
+        s, S = (s + S) / 2 * next1 + (s - S) / 2 * next2, (s + S) / 2 * next1 - (s - S) / 2 * next2
+    trace = paper.train_front(**problem | {"n_iter": 12}, technique="sum_difference_literal")
+    assert_close(trace.outputs, np.array(outputs), 1e-12)
 
 
 def test_literal_sum_difference_is_right_until_a_coordinate_is_zero() -> None:

@@ -171,6 +171,8 @@ def _read_delimited(path: Path, target: Target, header: bool | None) -> Table:
         raise ValueError(
             f"{path} has {len(lines)} line(s) of data and {len(columns)} feature(s); at least one of each is needed"
         )
+    if header is None and not named:
+        _refuse_hidden_header(path, labels)
     X = np.frombuffer(values).reshape(len(lines), len(columns))
     _refuse_gaps(path, X, columns, lines)
     y = _target_values(path, labels, target_name, lines) if target_name is not None else None
@@ -267,6 +269,15 @@ def _has_header(path: Path, first: list[str], target: Target) -> bool:
             "names; give the name of the target column, or say header=True or header=False"
         )
     return bool(text)
+
+
+def _refuse_hidden_header(path: Path, labels: list[str]) -> None:
+    """Refuse a target that is text in line 1 alone: a header whose other names are numbers, or a class of one sample?"""
+    if len(labels) > 1 and _number(labels[0]) is None and None not in map(_number, labels[1:]):
+        raise ValueError(
+            f"{path}: the target is text in line 1 ({reprlib.repr(labels[0])}) and numbers below, so that line may be data or "
+            "names; give the name of the target column, or say header=True or header=False"
+        )
 
 
 def _header(path: Path, first: list[str]) -> list[str]:

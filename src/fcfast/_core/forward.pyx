@@ -13,7 +13,7 @@ from cython.parallel cimport prange
 from libc.math cimport exp, log
 
 from fcfast._core.blas cimport gemm
-from fcfast._core.mathfn cimport IDENTITY
+from fcfast._core.mathfn cimport IDENTITY, RELU, relu
 from fcfast._core.mathfn cimport activate as activate_scalar
 from fcfast._core.types cimport real
 
@@ -27,7 +27,10 @@ cdef void activate_row(real* row, const real* bias, Py_ssize_t n, int activation
     if bias != NULL:
         for j in range(n):
             row[j] += bias[j]
-    if activation != IDENTITY:
+    if activation == RELU:      # apart, so that it vectorises
+        for j in range(n):
+            row[j] = relu(row[j])
+    elif activation != IDENTITY:
         for j in range(n):
             row[j] = activate_scalar(row[j], activation)
 

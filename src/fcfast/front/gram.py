@@ -26,7 +26,7 @@ BLOCK_BYTES = 64 << 20  # of inputs read or converted, or of a product before it
 WEIGHT_BYTES = 4 << 20  # of weights, multiplied while they are still in cache
 MIN_SIDE = 1024  # no block has a shorter side to save bytes: adding up its products would take longer than making them
 MAX_SIDE = 65536  # no product sums more features than this in single precision
-SPARSE_DENSITY = 0.04  # from here on dense blocks and BLAS overtake sparse products
+SPARSE_SHARE = 1 / 250  # of a dense product's multiplications; a sparse product that makes more of them is slower than BLAS
 SPARSE_TILES = 8  # sparse products have no symmetric routine: tiles on and below the diagonal save almost half
 
 Array = NDArray[Any]
@@ -115,7 +115,7 @@ def cross_gram_and_states(
     inputs = _reader(X, dtype)
     G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
     S0_new = np.empty((X_new.shape[0], initial.n_hidden), dtype)
-    for rows, new_inputs in _row_readers(X_new, X.shape[0], dtype):
+    for rows, new_inputs in _row_readers(X_new, X.shape[0] + initial.n_hidden, dtype):
         products, states = np.zeros(G_new[rows].shape), np.zeros(S0_new[rows].shape)
         for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
             block = new_inputs.read(features)
@@ -202,12 +202,12 @@ def expand(
     dtype = np.dtype(dtype)
     _check_features("X", X, "W1(0)", initial.n_features)
     A, c = np.asarray(A, dtype), float(c)
+    n_threads = resolve_n_jobs(n_jobs)
     W1 = np.empty((initial.n_hidden, initial.n_features), dtype) if out is None else out
     inputs = _reader(X, dtype)
     for features in _slices(X.shape[1], inputs.width):
-        weights_of_block = W1[:, features]
-        for part, weights in _weights(inputs.read(features), A, c, initial, features, dtype, resolve_n_jobs(n_jobs)):
-            weights_of_block[:, part] = weights
+        for part, weights in _weights(inputs.read(features), A, c, initial, features, dtype, n_threads):
+            W1[:, features][:, part] = weights
     return W1
 
 
@@ -224,11 +224,12 @@ class _Reader:
 
 
 def _reader(X: Inputs, dtype: np.dtype[Any]) -> _Reader:
-    n_samples, n_features = X.shape
+    n_samples = X.shape[0]
     affordable = min(MAX_SIDE, max(MIN_SIDE, BLOCK_BYTES // (n_samples * dtype.itemsize)))
     if sparse.issparse(X):
         columns = X.astype(dtype, copy=False).tocsc()
-        if columns.nnz < SPARSE_DENSITY * n_samples * n_features:
+        share = np.mean((np.diff(columns.indptr) / n_samples) ** 2)  # of N^2 d, that the Gram matrix of sparse columns takes
+        if share < SPARSE_SHARE:
             return _Reader(MAX_SIDE, lambda features: columns[:, features])
         return _Reader(affordable, lambda features: columns[:, features].toarray())
     array = np.asarray(X)

@@ -16,8 +16,9 @@ Floats = NDArray[np.float64]
 ONE_INPUT_DATA = (np.ones((1, 2)), np.ones(1))
 XOR_DATA = (np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0.0, 1, 1, 0]))
 
-# Outputs held at a time (2 MB for each of the two runs: they stay in the cache, and Ctrl-C is answered quickly).
-CHUNK_VALUES = 2**18
+# Outputs held at a time, 8 MB for each of the two runs: parallel regions long enough for threads not to wait on one
+# another, short enough that Ctrl-C is answered quickly.
+CHUNK_VALUES = 2**20
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,10 @@ class Backprop(Technique):
 
     def run(self, outputs: Floats, diverged_at: NDArray[np.intp], n_threads: int) -> None:
         p = self.problem
+        n, h, d = self.W1.shape
+        scratch = np.empty((n, h * (d + 2)))
         backend.two_layer.backprop(
-            self.W1, self.w2, p.X, p.y, p.eta, p.sequential, self._scratch(), outputs, diverged_at, n_threads
+            self.W1, self.w2, p.X, p.y, p.eta, p.sequential, scratch, outputs, diverged_at, n_threads
         )
 
     def expand(self) -> Layers:
