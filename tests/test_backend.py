@@ -13,15 +13,19 @@ except ImportError:
     BUILT = {}
 needs_kernels = pytest.mark.skipif(not BUILT, reason="the compiled kernels are not built")
 
-# Before the import of fcfast: makes importing one compiled kernel fail, as where it was not built.
-HIDE = """
+
+def hide(*modules: str) -> str:
+    """Code that makes importing these modules fail, as where they are not installed or not built."""
+    return f"""
 import sys
 class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name == "fcfast._core.{kernel}":
+        if name in {modules!r}:
             raise ModuleNotFoundError("No module named " + name, name=name)
 sys.meta_path.insert(0, Hide())
 """
+
+
 SHOW = "import fcfast.backend as backend; print(backend.NAME, backend.forward.__name__, backend.openmp.__name__)"
 COMPILED, PYTHON = (
     [name, f"fcfast.{folder}.forward", f"fcfast.{folder}.openmp"]
@@ -38,10 +42,10 @@ def test_compiled(run_python, requested):
     assert result.stderr == ""
 
 
-@pytest.mark.parametrize("hide", ["", HIDE.format(kernel="forward")], ids=["built", "missing"])
-def test_python(run_python, hide):
+@pytest.mark.parametrize("before", ["", hide("fcfast._core.forward")], ids=["built", "missing"])
+def test_python(run_python, before):
     """Pure Python is chosen without a warning, and needs no compiled kernel."""
-    result = run_python(hide + SHOW, "-W", "error", FCFAST_BACKEND="python")
+    result = run_python(before + SHOW, "-W", "error", FCFAST_BACKEND="python")
     assert result.stdout.split() == PYTHON, result.stderr
     assert result.stderr == ""
 
@@ -58,7 +62,7 @@ def test_unknown(run_python, requested):
 @pytest.mark.parametrize("kernel", backend.KERNELS)
 def test_compiled_and_missing(run_python, kernel):
     """Compiled is forced and one kernel, whichever, is missing: an ImportError that says what to do."""
-    result = run_python(HIDE.format(kernel=kernel) + SHOW, FCFAST_BACKEND="compiled")
+    result = run_python(hide(f"fcfast._core.{kernel}") + SHOW, FCFAST_BACKEND="compiled")
     assert result.returncode != 0
     last = result.stderr.splitlines()[-1]
     assert last.startswith("ImportError: FCFAST_BACKEND=compiled, but the compiled kernels cannot be imported")
@@ -77,7 +81,7 @@ for warning in caught:
     print(warning.category.__name__, warning.message)
 """
     kernel = backend.KERNELS[-1]
-    result = run_python(HIDE.format(kernel=kernel) + code + SHOW, FCFAST_BACKEND=requested)
+    result = run_python(hide(f"fcfast._core.{kernel}") + code + SHOW, FCFAST_BACKEND=requested)
     warning, chosen = result.stdout.splitlines()
     assert warning.startswith("RuntimeWarning fcfast runs in pure Python")
     assert "FCFAST_BACKEND=python" in warning
@@ -150,9 +154,6 @@ def test_import_is_light(run_python, module):
 @each_module
 def test_extras_are_optional(run_python, module):
     """Nothing but the dependencies is needed for an import."""
-    code = """
-import sys
-sys.modules.update(dict.fromkeys(["matplotlib", "typer", "rich", "torch", "pandas", "pytest"]))  # None: not importable
-"""
+    code = hide("matplotlib", "typer", "rich", "torch", "pandas", "pytest")
     result = run_python(f"{code}import {module}; print('imported')")
     assert result.stdout.split() == ["imported"], result.stderr

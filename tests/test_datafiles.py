@@ -437,6 +437,7 @@ def test_npz_target(savez):
     assert (table.y, table.target_names) == (None, None)
     refuse(savez(X=X, weight=[1, 2]), "has no array 'weigth'; did you mean 'weight'", "weigth")
     refuse(savez(X=X), "has no array 'y'; it has 'X'", "y")
+    refuse(savez(X=X), "has no array 'x'; did you mean 'X'", "x")
 
 
 def test_npz_of_class_names(savez):

@@ -1,6 +1,7 @@
 """Every form of the front layer trains exactly the network that PyTorch trains."""
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def random_configuration(seed):
     else:
         y = rng.normal(size=(n, n_outputs))
     widths = (d, *hidden, n_outputs)
-    coefs = [rng.uniform(-1, 1, (i, o)) / i**0.5 for i, o in zip(widths[:-1], widths[1:], strict=True)]
+    coefs = [rng.uniform(-1, 1, (i, o)) / i**0.5 for i, o in pairwise(widths)]
     return kind, parameters, X, y, coefs, [rng.uniform(-0.2, 0.2, o) for o in widths[1:]]
 
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,9 @@ from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, choose_form, choose_window
 from fcfast.network import ACTIVATIONS
 from fcfast.optimizers import SCHEDULES, SGD, Schedule
 from fcfast.threads import resolve_n_jobs
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
 
 Array = NDArray[Any]
 
@@ -126,7 +129,7 @@ class _FrontEstimator(BaseEstimator):
         sample_weight: ArrayLike | None = None,
         coefs_init: Sequence[ArrayLike] | None = None,
         intercepts_init: Sequence[ArrayLike] | None = None,
-    ) -> Self:
+    ) -> "Self":
         """Train.
 
         Parameters
@@ -190,8 +193,9 @@ class _FrontEstimator(BaseEstimator):
         return (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
 
     def _validate(self, X: Any, y: ArrayLike) -> tuple[Any, Array]:
+        numeric = self._loss != "cross_entropy"
         return validate_data(
-            self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32), multi_output=True, y_numeric=self._loss != "cross_entropy"
+            self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32), multi_output=True, y_numeric=numeric
         )
 
     def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
@@ -229,9 +233,7 @@ class _FrontEstimator(BaseEstimator):
         biases = self._initial_biases(widths, intercepts_init, random_state)
         batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), n_samples)
         with_momentum = bool(optimizer.momentum)
-        self.form_ = choose_form(
-            self.form, X, widths[1], self.max_epochs, with_momentum, dtype.itemsize, self.memory_limit
-        )
+        self.form_ = choose_form(self.form, X, widths[1], self.max_epochs, with_momentum, dtype.itemsize, self.memory_limit)
         form = ContributionsForm if self.form_ == "contributions" else WeightsForm
         self.network_ = FrontNetwork(
             form(X, initial, dtype, with_momentum), biases, weights, self.activation, self._loss, optimizer, batch_size,
@@ -277,7 +279,8 @@ class _FrontEstimator(BaseEstimator):
         network, schedule = self.network_, SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
         steps_per_epoch = -(-n_samples // network.batch_size)
         self.loss_curve_: list[float] = []
-        self.validation_scores_: list[float] | None = [] if held_out else None
+        scores: list[float] = []
+        self.validation_scores_ = scores if held_out else None
         best, since_best, kept = -np.inf, 0, None
         try:
             for epoch in range(self.max_epochs):
@@ -292,9 +295,10 @@ class _FrontEstimator(BaseEstimator):
                 quality = -self.loss_curve_[-1]
                 if held_out:
                     quality = self._score_held_out(*held_out)
-                    self.validation_scores_.append(quality)
+                    scores.append(quality)
                 if self.verbose:
-                    print(f"epoch {epoch + 1}: loss {self.loss_curve_[-1]:.6g}" + (f", validation {quality:.4f}" if held_out else ""))
+                    validation_part = f", validation {quality:.4f}" if held_out else ""
+                    print(f"epoch {epoch + 1}: loss {self.loss_curve_[-1]:.6g}{validation_part}")
                 since_best = 0 if quality > best + self.tol else since_best + 1
                 if quality > best:
                     best, kept = quality, network.snapshot() if held_out else None
@@ -302,9 +306,8 @@ class _FrontEstimator(BaseEstimator):
                     break
             else:
                 if self.tol > 0 and self.n_iter_no_change < self.max_epochs:
-                    warnings.warn(
-                        f"max_epochs={self.max_epochs} reached before the loss stopped improving", ConvergenceWarning, stacklevel=3
-                    )
+                    message = f"max_epochs={self.max_epochs} reached before the loss stopped improving"
+                    warnings.warn(message, ConvergenceWarning, stacklevel=3)
         except KeyboardInterrupt:
             warnings.warn(f"interrupted after {len(self.loss_curve_)} epoch(s); what was fitted is kept", stacklevel=3)
         if kept is not None:
@@ -369,8 +372,9 @@ class _FrontEstimator(BaseEstimator):
         AttributeError
             If fitted in another form than "contributions".
         """
-        _ = self.contributions_
-        initial, terms = self.network_.front.explain(self._validate_new(X))
+        _ = self.contributions_  # raises in the other forms
+        front: Any = self.network_.front
+        initial, terms = front.explain(self._validate_new(X))
         return Explanation(initial, self.network_.biases[0], terms)
 
     def _validate_new(self, X: Any) -> Any:

@@ -101,8 +101,6 @@ def _gradient(
     return result, grad, D
 
 
-def work_size(
-    n_rows: int, batch_size: int, window: int, n_columns: int, widths: NDArray[np.intp], n_params: int
-) -> int:
-    """How many numbers of scratch an epoch needs: none here, every step allocates its own."""
-    return 1
+def work_size(n_rows: int, batch_size: int, window: int, n_columns: int, widths: NDArray[np.intp], n_params: int) -> int:
+    """How many numbers of scratch an epoch needs."""
+    return 0  # every step allocates its own

@@ -18,9 +18,7 @@ class Work:
     gram_bytes: int
 
 
-def count_work(
-    n_samples: int, n_features: int, hidden: int, n_epochs: int, with_momentum: bool, itemsize: int
-) -> Work:
+def count_work(n_samples: int, n_features: int, hidden: int, n_epochs: int, with_momentum: bool, itemsize: int) -> Work:
     """Count what training costs in each form; windows multiply with the velocity too."""
     products = 2 if with_momentum else 1
     steps = float(n_epochs) * n_samples
@@ -49,8 +47,8 @@ def choose_form(form: str, X: Any, hidden: int, n_epochs: int, with_momentum: bo
         form = "contributions" if sparse.issparse(X) or (fits and cheaper) else "windowed"
     if form == "contributions" and work.gram_bytes > memory_limit:
         raise MemoryError(
-            f"form='contributions' needs a Gram matrix of {X.shape[0]} x {X.shape[0]} samples, {work.gram_bytes / 2**30:.1f} GiB, "
-            f"over memory_limit={memory_limit / 2**30:.1f} GiB; raise the limit, use fewer samples, or form='windowed'"
+            f"form='contributions' needs a Gram matrix of {X.shape[0]} x {X.shape[0]} samples, {work.gram_bytes / 2**30:.1f} "
+            f"GiB, over memory_limit={memory_limit / 2**30:.1f} GiB; raise the limit, use fewer samples, or form='windowed'"
         )
     if form != "contributions" and sparse.issparse(X):
         raise TypeError(f"form={form!r} needs a dense X, got a sparse matrix; use form='contributions', or X.toarray()")

@@ -76,9 +76,7 @@ class Backprop(Technique):
         p = self.problem
         n, h, d = self.W1.shape
         scratch = np.empty((n, h * (d + 2)))
-        backend.two_layer.backprop(
-            self.W1, self.w2, p.X, p.y, p.eta, p.sequential, scratch, outputs, diverged_at, n_threads
-        )
+        backend.two_layer.backprop(self.W1, self.w2, p.X, p.y, p.eta, p.sequential, scratch, outputs, diverged_at, n_threads)
 
     def expand(self) -> Layers:
         return self.W1, self.w2

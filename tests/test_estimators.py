@@ -1,0 +1,272 @@
+"""The estimators as a scikit-learn user meets them."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import make_blobs
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fcfast import FrontClassifier, FrontRegressor, backend
+
+ROUNDING = "equal up to float32's rounding, which the check does not allow; in float64 it passes"
+EPOCHS = 200 if backend.NAME == "compiled" else 20
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
+
+
+def expected_failures(estimator):
+    """Checks that compare with float64's tolerance."""
+    if estimator.dtype == "float64":
+        return {}
+    return {f"check_sample_weight_equivalence_on_{kind}_data": ROUNDING for kind in ("dense", "sparse")}
+
+
+@pytest.mark.skipif(backend.NAME == "python", reason="the checks fit hundreds of networks; the compiled kernels do")
+@parametrize_with_checks(
+    [FrontClassifier(), FrontRegressor(), FrontClassifier(dtype="float64"), FrontRegressor(dtype="float64")],
+    expected_failed_checks=expected_failures,
+)
+@pytest.mark.filterwarnings("ignore")  # the checks provoke warnings
+def test_scikit_learn_checks(estimator, check):
+    """All of scikit-learn's own checks."""
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A wide, separable problem: 40 samples, 3000 features, 3 classes."""
+    X, y = make_blobs(40, 3000, centers=3, cluster_std=8.0, random_state=0)
+    return X, np.array(["a", "b", "c"])[y]
+
+
+def test_forms_agree_from_the_same_seed(wide):
+    """Random initial weights are the same function in every form."""
+    X, y = wide
+    settings = {"dtype": "float64", "batch_size": 7, "max_epochs": 5, "learning_rate": 1e-3, "random_state": 3}
+    forms = "contributions", "windowed", "weights"
+    fitted = [FrontClassifier((16, 8), form=form, **settings).fit(X, y) for form in forms]
+    for other in fitted[1:]:
+        np.testing.assert_allclose(other.loss_curve_, fitted[0].loss_curve_, rtol=1e-10)
+        for a, b in zip(other.coefs_, fitted[0].coefs_, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
+
+
+def test_predictions_do_not_need_the_weights(wide):
+    """Before and after the weights are expanded, predictions agree."""
+    X, y = wide
+    classifier = FrontClassifier((16,), dtype="float64", max_epochs=EPOCHS, random_state=0).fit(X, y)
+    assert classifier.form_ == "contributions"
+    before = classifier.predict_proba(X[:5])
+    assert [coef.shape for coef in classifier.coefs_] == [(3000, 16), (16, 3)]
+    np.testing.assert_allclose(classifier.predict_proba(X[:5]), before, rtol=1e-9)
+    np.testing.assert_allclose(before.sum(axis=1), 1)
+    assert classifier.score(X, y) == 1
+
+
+def test_conventional_weights_give_the_same_outputs(wide):
+    """coefs_ and intercepts_ are all there is: a plain forward pass repeats the prediction."""
+    X, y = wide
+    classifier = FrontClassifier((16, 8), "tanh", dtype="float64", max_epochs=10, random_state=0).fit(X, y)
+    hidden = X
+    for coef, intercept in zip(classifier.coefs_[:-1], classifier.intercepts_[:-1], strict=True):
+        hidden = np.tanh(hidden @ coef + intercept)
+    logits = hidden @ classifier.coefs_[-1] + classifier.intercepts_[-1]
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=1e-10, atol=1e-14)
+
+
+def test_sparse_equals_dense(wide):
+    """CSR input gives the same network; new sparse data the same predictions."""
+    X, y = wide
+    X = np.where(np.abs(X) > 8, X, 0)
+    settings = {"hidden_layer_sizes": (8,), "dtype": "float64", "max_epochs": 10, "learning_rate": 1e-3, "random_state": 0}
+    dense = FrontClassifier(form="contributions", **settings).fit(X, y)
+    csr = FrontClassifier(**settings).fit(sparse.csr_array(X), y)
+    assert csr.form_ == "contributions"
+    np.testing.assert_allclose(csr.loss_curve_, dense.loss_curve_, rtol=1e-10)
+    np.testing.assert_allclose(csr.predict_proba(sparse.csr_array(X)), dense.predict_proba(X), rtol=1e-9)
+    with pytest.raises(TypeError, match="needs a dense X"):
+        FrontClassifier(form="windowed").fit(sparse.csr_array(X), y)
+
+
+def test_memory_map(wide, tmp_path):
+    """A memory map is read in blocks and never converted."""
+    X, y = wide
+    X = X.astype(np.float32)
+    mapped = np.memmap(tmp_path / "X", np.float32, "w+", shape=X.shape)
+    mapped[:] = X
+    settings = {"hidden_layer_sizes": (8,), "max_epochs": 10, "learning_rate": 1e-3, "random_state": 0}
+    a, b = FrontClassifier(**settings).fit(mapped, y), FrontClassifier(**settings).fit(X, y)
+    assert np.shares_memory(a.network_.front.X, mapped)
+    np.testing.assert_array_equal(a.loss_curve_, b.loss_curve_)
+
+
+@pytest.mark.parametrize("form", ["contributions", "windowed"])
+def test_bits_do_not_depend_on_threads(wide, form):
+    """The same bits for any n_jobs."""
+    X, y = wide
+    settings = {"hidden_layer_sizes": (300,), "form": form, "max_epochs": 3, "learning_rate": 1e-3, "random_state": 0}
+    one, two = (FrontClassifier(n_jobs=n_jobs, **settings).fit(X, y) for n_jobs in (1, 2))
+    for a, b in zip(one.coefs_, two.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_explanation_adds_up(wide):
+    """The terms of the training samples, the initial part and the bias are the pre-activation, without remainder."""
+    X, y = wide
+    classifier = FrontClassifier((6,), dtype="float64", max_epochs=20, weight_decay=0.01, random_state=0).fit(X, y)
+    new = X[:4] + 1
+    explanation = classifier.explain(new)
+    assert explanation.terms.shape == (4, 40, 6)
+    expected = new @ classifier.coefs_[0] + classifier.intercepts_[0]
+    np.testing.assert_allclose(explanation.preactivations, expected, rtol=1e-9, atol=1e-9)
+    with pytest.raises(AttributeError, match="form 'windowed'"):
+        FrontClassifier((6,), form="windowed", max_epochs=2).fit(X, y).explain(new)
+
+
+def test_pipeline_grid_search_pickle_clone(wide):
+    """The places a scikit-learn estimator must work in."""
+    X, y = wide
+    pipeline = make_pipeline(StandardScaler(), FrontClassifier((8,), max_epochs=20, random_state=0))
+    assert cross_val_score(pipeline, X, y, cv=3).mean() > 0.9
+    search = GridSearchCV(pipeline, {"frontclassifier__learning_rate": [0.001, 0.01]}, cv=2).fit(X, y)
+    copy = pickle.loads(pickle.dumps(search.best_estimator_))
+    np.testing.assert_array_equal(copy.predict_proba(X), search.best_estimator_.predict_proba(X))
+    assert not hasattr(clone(copy[-1]), "network_")
+
+
+def test_early_stopping_keeps_the_best(wide):
+    """The network of the best validation score is the one that stays."""
+    X, y = wide
+    classifier = FrontClassifier(
+        (8,), early_stopping=True, validation_fraction=0.25, n_iter_no_change=5, max_epochs=60, random_state=0
+    ).fit(X, y)
+    assert len(classifier.validation_scores_) == classifier.n_epochs_ == len(classifier.loss_curve_)
+    assert classifier.n_epochs_ < 60
+    assert classifier.contributions_.shape == (30, 8)
+
+
+def test_warm_start_continues(wide):
+    """Two fits of five epochs without momentum are one of ten."""
+    X, y = wide
+    settings = {"hidden_layer_sizes": (8,), "dtype": "float64", "momentum": 0, "shuffle": False}
+    settings |= {"learning_rate": 1e-3, "tol": 0}
+    once = FrontClassifier(max_epochs=10, random_state=0, **settings).fit(X, y)
+    twice = FrontClassifier(max_epochs=5, random_state=0, warm_start=True, **settings).fit(X, y).fit(X, y)
+    for a, b in zip(once.coefs_, twice.coefs_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+
+
+def test_class_weight_is_sample_weight(wide):
+    """class_weight multiplies the sample weights."""
+    X, y = wide
+    settings = {"hidden_layer_sizes": (8,), "dtype": "float64", "max_epochs": 5, "random_state": 0}
+    by_class = FrontClassifier(class_weight={"a": 3, "b": 1, "c": 0.5}, **settings).fit(X, y)
+    by_sample = FrontClassifier(**settings).fit(X, y, sample_weight=np.select([y == "a", y == "b"], [3, 1], 0.5))
+    np.testing.assert_allclose(by_class.loss_curve_, by_sample.loss_curve_, rtol=1e-12)
+
+
+def test_multi_output_regression(global_random_seed):
+    """Targets of shape (N, c) give predictions of shape (M, c), those of shape (N,) one of shape (M,)."""
+    rng = np.random.default_rng(global_random_seed)
+    X = rng.normal(size=(50, 400))
+    Y = np.stack([X[:, 0], X[:, 1] - X[:, 2]], axis=1)
+    regressor = FrontRegressor((16,), learning_rate=1e-3, max_epochs=EPOCHS, random_state=0).fit(X, Y)
+    assert regressor.predict(X).shape == (50, 2)
+    assert regressor.score(X, Y) > (0.9 if backend.NAME == "compiled" else -1)
+    assert regressor.fit(X, Y[:, 0]).predict(X).shape == (50,)
+
+
+def test_divergence_warns_and_keeps_the_network(wide):
+    """A loss that is not finite ends the training; what was before it still predicts."""
+    X, _ = wide
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch"):
+        regressor = FrontRegressor((8,), "identity", learning_rate=50.0, max_epochs=50).fit(X, X[:, 0])
+    assert regressor.n_epochs_ < 50
+
+
+def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):
+    """Ctrl-C ends the training with a warning."""
+    from fcfast.front.network import FrontNetwork
+
+    X, y = wide
+    train_epoch, calls = FrontNetwork.train_epoch, []
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return train_epoch(self, *arguments)
+
+    monkeypatch.setattr(FrontNetwork, "train_epoch", interrupted)
+    with pytest.warns(UserWarning, match="interrupted after 3 epoch"):
+        classifier = FrontClassifier((8,), max_epochs=50).fit(X, y)
+    assert classifier.n_epochs_ == 3
+    assert classifier.predict(X).shape == (40,)
+
+
+def test_memory_limit_is_checked_before_allocation(wide):
+    """The error has the figures and the alternative."""
+    X, y = wide
+    with pytest.raises(MemoryError, match=r"40 x 40 samples.*memory_limit.*windowed"):
+        FrontClassifier(form="contributions", memory_limit=1000).fit(X, y)
+    assert FrontClassifier(memory_limit=1000, max_epochs=1).fit(X, y).form_ == "windowed"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"activation": "gelu"}, ValueError),
+        ({"form": "gram"}, ValueError),
+        ({"dtype": "float16"}, ValueError),
+        ({"learning_rate": 0}, ValueError),
+        ({"learning_rate": "fast"}, TypeError),
+        ({"momentum": 1.0}, ValueError),
+        ({"nesterov": True, "momentum": 0}, ValueError),
+        ({"batch_size": 0}, ValueError),
+        ({"batch_size": 2.5}, TypeError),
+        ({"window": -1}, ValueError),
+        ({"max_epochs": 0}, ValueError),
+        ({"schedule": "linear"}, ValueError),
+        ({"hidden_layer_sizes": ()}, ValueError),
+        ({"hidden_layer_sizes": (8, 0)}, ValueError),
+        ({"n_jobs": 0}, ValueError),
+        ({"max_grad_norm": -1}, ValueError),
+    ],
+)
+def test_bad_parameters(wide, parameters, error):
+    """The message names the parameter."""
+    with pytest.raises(error, match=next(iter(parameters))):
+        FrontClassifier(**parameters).fit(*wide)
+
+
+def test_bad_initial_weights(wide):
+    """Shapes that do not fit are named with what is needed."""
+    X, y = wide
+    with pytest.raises(ValueError, match="coefs_init has shapes"):
+        FrontClassifier((8,)).fit(X, y, coefs_init=[np.zeros((3000, 9)), np.zeros((9, 3))])
+    with pytest.raises(ValueError, match="biases have lengths"):
+        FrontClassifier((8,)).fit(X, y, intercepts_init=[np.zeros(8), np.zeros(2)])
+
+
+def test_unfitted():
+    """scikit-learn's own error."""
+    with pytest.raises(NotFittedError):
+        _ = FrontClassifier().coefs_
+
+
+def test_real_wide_data(load_data):
+    """Gene expression, 62 x 2000: better than chance by far, in five folds."""
+    data = load_data("colon_alon")
+    pipeline = make_pipeline(StandardScaler(), FrontClassifier((64,), learning_rate=1e-3, max_epochs=50, random_state=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 50 epochs are enough here
+        assert cross_val_score(pipeline, data["X"], data["y"], cv=5).mean() > 0.75
