@@ -138,22 +138,20 @@ def test_show_config_refuses():
         show_config("json")
 
 
-each_module = pytest.mark.parametrize("module", ["fcfast", "fcfast.network", "fcfast.paper"])
+MODULES = "fcfast, fcfast.network, fcfast.paper"
 
 
-@each_module
-def test_import_is_light(run_python, module):
+def test_import_is_light(run_python):
     """No plotting, command-line or comparison package is imported before it is needed."""
     # scikit-learn itself imports rich where it is installed, so that says nothing about fcfast: see the next test.
-    code = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    code = f"import sys, {MODULES}; print(*{{name.partition('.')[0] for name in sys.modules}})"
     imported = set(run_python(code).stdout.split())
     assert "fcfast" in imported
     assert not imported & {"matplotlib", "typer", "torch", "pandas", "pytest"}
 
 
-@each_module
-def test_extras_are_optional(run_python, module):
+def test_extras_are_optional(run_python):
     """Nothing but the dependencies is needed for an import."""
     code = hide("matplotlib", "typer", "rich", "torch", "pandas", "pytest")
-    result = run_python(f"{code}import {module}; print('imported')")
+    result = run_python(f"{code}import {MODULES}; print('imported')")
     assert result.stdout.split() == ["imported"], result.stderr

@@ -518,7 +518,7 @@ def test_npz_csr_refused(savez, damage, message):
         ({"X": np.full((2, 3), np.nan), "feature_names": list("abc")}, r"column 'a' .* 2 row\(s\), .* so are 2 more col"),
         ({"X": X, "y": [0, 2], "target_names": ["a", "b"]}, "2 target_names, but labels 0 to 2; use 0 to 1"),
         ({"X": X, "y": [-1, 0], "target_names": ["a", "b"]}, "2 target_names, but labels -1 to 0; use 0 to 1"),
-        ({"X": X, "y": X, "target_names": ["a"]}, "1 target_names for 3 outputs; give one for each"),
+        ({"X": X, "y": X * np.nan, "target_names": ["a"]}, "1 target_names for 3 outputs; give one for each"),
         ({"X": X, "feature_names": ["a"]}, "1 feature_names for 3 features; give one for each"),
         ({"X": X, "feature_names": [1, 2, 3]}, r"feature_names has dtype int64 and shape \(3,\); save a list of strings"),
         ({"X": X, "n_train": 3}, "n_train is 3, but there are 2 samples; use 1 to 2"),

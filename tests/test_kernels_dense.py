@@ -199,6 +199,8 @@ def sgd_epoch(
     widths = np.array([h, h + 1, c])
     batch_size = n_samples // 3
     rows = rng.permutation([*range(n_samples), 0])
+    weights = rng.uniform(0, 2, n_samples)
+    weights[rows[-1]] = 0  # a whole batch without weight
     X = rng.normal(size=(n_samples, d))
     contributions = form == "contributions"
     base = rng.normal(size=(n_samples, h) if contributions else (h, d)) / 3
@@ -226,7 +228,7 @@ def sgd_epoch(
         "loss": loss,
         "targets": None if loss else locked(rng.normal(size=(n_samples, c)), dtype),
         "labels": locked(rng.integers(c, size=n_samples), np.intp) if loss else None,
-        "sample_weight": locked(rng.uniform(0, 2, n_samples)) if weighted else None,
+        "sample_weight": locked(weights) if weighted else None,
         "rates": locked(rng.uniform(0.05, 0.2, n_steps)),
         "losses": poison(n_steps),
         "work": poison(size, dtype=dtype),

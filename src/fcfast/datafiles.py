@@ -495,10 +495,9 @@ def _check(path: Path, table: Table) -> None:
             f"{path}: the target has dtype {y.dtype} and shape {y.shape}, but X has {X.shape[0]} samples; "
             "give a number or a name for each, or several numbers"
         )
-    if y.dtype.kind == "f":
-        _refuse_gaps(path, y.reshape(len(y), -1), table.target_names if y.ndim == 2 else ["target"])
     if table.target_names is not None:
         _check_target_names(path, y, table.target_names)
+    _refuse_gaps(path, y.reshape(len(y), -1), table.target_names if y.ndim == 2 else ["target"])
 
 
 def _check_target_names(path: Path, y: NDArray[Any], names: list[str]) -> None:

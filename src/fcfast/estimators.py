@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -250,7 +251,7 @@ class _FrontEstimator(BaseEstimator):
     ) -> tuple[InitialWeights, list[Array]]:
         """W1(0) as a function, and the weights (n_out, n_in) above it."""
         seed = int(random_state.randint(2**31 - 1))
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         if coefs_init is None:
             upper = [random_state.uniform(-self._bound(i, o), self._bound(i, o), (o, i)) for i, o in pairs[1:]]
             return RandomWeights(widths[1], widths[0], seed, self.activation), upper
@@ -264,7 +265,7 @@ class _FrontEstimator(BaseEstimator):
     ) -> list[Array]:
         if intercepts_init is not None:
             return list(validation.layer_biases(intercepts_init, widths[1:]))
-        bounds = [self._bound(i, o) for i, o in zip(widths[:-1], widths[1:], strict=True)]
+        bounds = [self._bound(i, o) for i, o in pairwise(widths)]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
 
     def _train(

@@ -49,7 +49,7 @@ def sgd_epoch(
         batch = rows[step * batch_size : (step + 1) * batch_size]
         S = source[batch] @ base.T if S0 is None or scale is None else scale[0] * S0[batch] + source[batch] @ base
         weights = None if sample_weight is None else sample_weight[batch]
-        answers = labels[batch] if labels is not None else targets[batch] if targets is not None else None
+        answers: Array = labels[batch] if labels is not None else targets[batch]  # type: ignore[index]  # one of them is given
         losses[step], grad, D = _gradient(S, params, widths, activation, loss, answers, weights)
         if not np.isfinite(losses[step]):
             return step
@@ -79,7 +79,7 @@ def _gradient(
     widths: NDArray[np.intp],
     activation: int,
     loss: int,
-    answers: Array | None,
+    answers: Array,
     sample_weight: NDArray[np.float64] | None,
 ) -> tuple[float, Array, Array]:
     """Loss of a batch, gradient of the packed parameters, deltas of the front layer."""

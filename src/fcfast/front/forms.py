@@ -36,13 +36,13 @@ class FrontForm(Protocol):
 class WeightsForm:
     """W1 itself, touched once per window: forms "weights" (a window is one batch) and "windowed"."""
 
-    S0 = None
-    scale = None
+    S0: Array | None = None
+    scale: NDArray[np.float64] | None = None
 
     def __init__(self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
         self.source = np.ascontiguousarray(X, dtype=dtype)
         self.base = initial.dense(dtype)
-        self.velocity = np.zeros_like(self.base) if with_velocity else None
+        self.velocity: Array | None = np.zeros_like(self.base) if with_velocity else None
 
     def states(self, X: Any) -> Array:
         return np.asarray(X @ self.base.T)
@@ -56,18 +56,24 @@ class ContributionsForm:
 
     def __init__(self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
         self.X, self.initial, self.dtype = X, initial, dtype
-        self.source, self.S0 = gram_and_states(X, initial, dtype)
-        self.base = np.zeros_like(self.S0)
-        self.velocity = np.zeros_like(self.S0) if with_velocity else None
-        self.scale = np.array([1.0, 0.0])
+        self.source, S0 = gram_and_states(X, initial, dtype)
+        self.S0: Array | None = S0
+        self.base = np.zeros_like(S0)
+        self.velocity: Array | None = np.zeros_like(S0) if with_velocity else None
+        self.scale: NDArray[np.float64] | None = np.array([1.0, 0.0])
+
+    @property
+    def initial_share(self) -> float:
+        """The factor c of W1(0), which weight decay takes down from 1."""
+        return 1.0 if self.scale is None else float(self.scale[0])
 
     def states(self, X: Any) -> Array:
-        return states_of(X, self.X, self.base, self.scale[0], self.initial, self.dtype)
+        return states_of(X, self.X, self.base, self.initial_share, self.initial, self.dtype)
 
     def expand(self) -> Array:
-        return expand(self.X, self.base, self.scale[0], self.initial, self.dtype)
+        return expand(self.X, self.base, self.initial_share, self.initial, self.dtype)
 
     def explain(self, X: Any) -> tuple[Array, Array]:
         """Split pre-activations of new data: the part of W1(0) (M, h), and the term of each training sample (M, N, h)."""
         gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype)
-        return self.dtype.type(self.scale[0]) * S0, gram[:, :, None] * self.base[None]
+        return self.dtype.type(self.initial_share) * S0, gram[:, :, None] * self.base[None]

@@ -40,7 +40,8 @@ def choose_form(form: str, X: Any, hidden: int, n_epochs: int, with_momentum: bo
     TypeError
         For sparse data in a form that multiplies with dense weights.
     """
-    work = count_work(*X.shape, hidden, n_epochs, with_momentum, itemsize)
+    n_samples, n_features = X.shape
+    work = count_work(n_samples, n_features, hidden, n_epochs, with_momentum, itemsize)
     if form == "auto":
         fits = work.gram_bytes <= memory_limit
         cheaper = work.contributions < work.windowed
