@@ -1,5 +1,24 @@
-"""The exceptions that are fcfast's own."""
+"""The exceptions that are fcfast's own, and when they are raised."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class DivergenceError(ArithmeticError):
     """Training diverged: an output or a weight is no longer finite. The message names the step."""
+
+
+def refuse_diverged(diverged_at: int | None) -> None:
+    """Raise DivergenceError where training stopped at an output that was not finite."""
+    if diverged_at is not None:
+        raise DivergenceError(f"training diverged at iteration {diverged_at}, there is no network to expand; use a smaller eta")
+
+
+def refuse_not_finite(weights: Iterable[NDArray[np.float64]], n_iter: int) -> None:
+    """Raise DivergenceError where the last update overflowed, which no output has shown yet."""
+    if not all(np.isfinite(matrix).all() for matrix in weights):
+        raise DivergenceError(
+            f"update {n_iter} left weights that are not finite, there is no network to expand; use a smaller eta"
+        )

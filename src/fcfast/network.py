@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fcfast import backend, validation
+from fcfast.optimizers import SGD
 from fcfast.threads import resolve_n_jobs
 
 ACTIVATIONS = {"identity": 0, "relu": 1, "leaky_relu": 2, "tanh": 3, "logistic": 4}
@@ -96,7 +97,7 @@ class DenseNetwork:
         self._velocity: Array | None = None
 
     def _forward(self, X: ArrayLike) -> tuple[Array, Array]:
-        inputs = np.ascontiguousarray(X, dtype=self.dtype)
+        inputs = np.ascontiguousarray(validation.real_array(X, "X"), dtype=self.dtype)
         if inputs.ndim != 2 or inputs.shape[1] != self.widths[0]:
             raise ValueError(f"X has shape {inputs.shape}, but the network takes {self.widths[0]} features; use (N, d)")
         if len(inputs) == 0:
@@ -131,12 +132,14 @@ class DenseNetwork:
         float
         """
         inputs, outputs = self._forward(X)
+        if input_gradient is not None:
+            validation.writable_like(input_gradient, "input_gradient", inputs.shape, self.dtype)
         delta = self._last_block(self._deltas, len(inputs))
         if self.loss == "cross_entropy":
             labels = validation.labels(y, len(inputs), len(outputs.T))
             loss = backend.forward.softmax_cross_entropy(outputs, labels, delta)
         else:
-            targets = np.ascontiguousarray(y, dtype=self.dtype)
+            targets = np.ascontiguousarray(validation.real_array(y, "y"), dtype=self.dtype)
             if targets.shape != outputs.shape:
                 raise ValueError(f"y has shape {targets.shape}, but the network gives {outputs.shape}")
             loss = backend.forward.half_squared_error(outputs, targets, delta)
@@ -154,7 +157,9 @@ class DenseNetwork:
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
-        """Apply `grad` by one step of SGD, as torch.optim.SGD defines it."""
+        """Apply `grad` by one step of SGD, with the settings of `fcfast.optimizers.SGD`."""
+        validation.positive(learning_rate, "learning_rate")
+        SGD(momentum, dampening, nesterov, weight_decay)  # refuses what has no meaning
         first = self._velocity is None
         if momentum and self._velocity is None:
             self._velocity = np.zeros_like(self.params)

@@ -1,8 +1,9 @@
 """Checks of arguments: every message names the argument, what was got and what to do."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,11 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 
-def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Floats:
-    """Convert to a C-contiguous float64 array of `ndim` dimensions without NaN or infinity."""
-    array = np.asarray(value)
+def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
+    """Convert to an array of real numbers, of any shape."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not a regular array of numbers: {error}") from error
     if array.dtype == object or array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold real numbers, got an array of dtype {array.dtype}")
+    return array
+
+
+def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Floats:
+    """Convert to a C-contiguous float64 array of `ndim` dimensions without NaN or infinity."""
+    array = real_array(value, name)
     ndims = (ndim,) if isinstance(ndim, int) else ndim
     if array.ndim not in ndims:
         wanted = " or ".join(str(n) for n in ndims)
@@ -26,11 +36,19 @@ def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Fl
     return array
 
 
+def to_float(value: Real) -> float:
+    """Convert; an integer beyond float64 is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 def positive(value: object, name: str) -> float:
     """Check for a finite real number > 0."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+    number = to_float(value)
     if not (math.isfinite(number) and number > 0):
         raise ValueError(f"{name} must be finite and > 0, got {value!r}")
     return number
@@ -40,7 +58,7 @@ def in_range(value: object, name: str, low: float, high: float) -> float:
     """Check for a real number in [low, high)."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    number = float(value)
+    number = to_float(value)
     if not low <= number < high:
         raise ValueError(f"{name} must be in [{low:g}, {high:g}), got {value!r}")
     return number
@@ -79,8 +97,18 @@ def samples(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     return inputs, targets
 
 
+def squarable(X: Floats, name: str) -> None:
+    """Check that no sample's squared norm overflows, or vanishes where the sample does not."""
+    with np.errstate(over="ignore", under="ignore"):  # what is being looked for
+        norms = (X * X).sum(axis=1)
+    if not np.isfinite(norms).all() or ((norms == 0) & X.any(axis=1)).any():
+        raise ValueError(f"{name} has values as large as {np.abs(X).max():.1e} or so small that squares vanish; rescale it")
+
+
 def chain(weights: Sequence[ArrayLike]) -> list[Floats]:
     """Check weight matrices (n_out, n_in) that follow one another."""
+    if not isinstance(weights, Iterable):
+        raise TypeError(f"weights must be a sequence of matrices (n_out, n_in), got {weights!r}")
     matrices = [finite_array(weight, f"weights[{l}]", 2) for l, weight in enumerate(weights)]
     if not matrices:
         raise ValueError("weights is empty; give at least one matrix (n_out, n_in)")
@@ -103,6 +131,13 @@ def fit_chain(weights: Sequence[ArrayLike], n_features: int, n_outputs: int) -> 
     if len(matrices[-1]) != n_outputs:
         raise ValueError(f"the last of weights has shape {matrices[-1].shape}, but y has {n_outputs} output(s)")
     return matrices
+
+
+def writable_like(array: NDArray[Any], name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Check an array that a kernel is to fill."""
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
+        got = f"{array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else repr(type(array).__name__)
+        raise ValueError(f"{name} must be a C-contiguous array of shape {shape} and dtype {dtype}, got {got}")
 
 
 def layer_biases(biases: Sequence[ArrayLike], widths: Sequence[int] | NDArray[np.intp]) -> list[Floats]:

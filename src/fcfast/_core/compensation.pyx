@@ -17,23 +17,31 @@ from fcfast._core.mathfn cimport relu
 from fcfast._core.two_layer cimport outputs_of, learn_unit, predict, stop
 
 
-cdef Py_ssize_t weights_network(double* s, double* w, double* p, const double* frozen, double norm, const double* target,
+cdef inline void compensate(const double* s, const double* w, const double* frozen, Py_ssize_t h, Py_ssize_t c,
+                            double* effective) noexcept nogil:
+    """w + p, with p = w (v / v^c - 1)."""
+    cdef Py_ssize_t j, k
+    cdef double ratio
+    for j in range(h):
+        # Never divide by a frozen value of 0: that unit is dead and needs no compensation.
+        ratio = relu(s[j]) / frozen[j] if frozen[j] > 0 else 1
+        for k in range(c):
+            effective[k * h + j] = w[k * h + j] + w[k * h + j] * (ratio - 1)
+
+
+cdef Py_ssize_t weights_network(double* s, double* w, double* effective, const double* frozen, double norm, const double* target,
                                 Py_ssize_t h, Py_ssize_t c, double eta, bint sequential,
                                 double* outputs, Py_ssize_t n_iter) noexcept nogil:
-    cdef Py_ssize_t t, j, k
+    cdef Py_ssize_t t, j
     cdef double* y
-    cdef double ratio
     for t in range(n_iter):
         y = outputs + t * c
-        for j in range(h):
-            # Never divide by a frozen value of 0: that unit is dead and needs no compensation.
-            ratio = relu(s[j]) / frozen[j] if frozen[j] > 0 else 1
-            for k in range(c):
-                p[k * h + j] = w[k * h + j] + w[k * h + j] * (ratio - 1)
-        if not predict(frozen, p, h, c, y):
+        compensate(s, w, frozen, h, c, effective)
+        if not predict(frozen, effective, h, c, y):
             return stop(outputs, t, n_iter, c)
         for j in range(h):
             s[j] += norm * learn_unit(w, relu(s[j]), y, target, j, h, c, eta, sequential)
+    compensate(s, w, frozen, h, c, effective)
     return -1
 
 
@@ -78,6 +86,8 @@ cdef Py_ssize_t compensation_network(double* s, double* p, const double* w2, dou
             ratio = relu(s[j]) / frozen[j]
             for k in range(c):
                 p[k * h + j] = recovered[k * h + j] * ratio - w2[k * h + j]
+    for k in range(c * h):
+        effective[k] = w2[k] + p[k]
     return -1
 
 

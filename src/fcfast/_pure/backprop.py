@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast._pure.forward import blocks, layers
-from fcfast._pure.mathfn import Array, derivative
+from fcfast._pure.mathfn import Array, derivative, quiet
 
 
+@quiet
 def backward(
     params: Array,
     widths: NDArray[np.intp],
@@ -34,6 +35,7 @@ def backward(
             input_delta[:] = delta @ weights
 
 
+@quiet
 def sgd_step(
     params: Array,
     grad: Array,

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast._pure.mathfn import relu
-from fcfast._pure.two_layer import Floats, learn_units, quiet, stop
+from fcfast._pure.mathfn import quiet, relu
+from fcfast._pure.two_layer import Floats, learn_units, stop
 
 
 @quiet
@@ -38,12 +38,12 @@ def _weights_network(
     outputs: Floats,
 ) -> int:
     for t, y in enumerate(outputs):
-        p = w2 * (_ratio(s, frozen) - 1)
-        effective[:] = w2 + p
+        effective[:] = w2 + w2 * (_ratio(s, frozen) - 1)  # w2 + p
         y[:] = effective @ frozen
         if not np.isfinite(y).all():
             return stop(outputs, t)
         s += norm * learn_units(w2, relu(s), y - target, eta, sequential)
+    effective[:] = w2 + w2 * (_ratio(s, frozen) - 1)
     return -1
 
 
@@ -100,6 +100,7 @@ def _compensation_network(
         s[living] += norm * learn_units(w, relu(s[living]), y - target, eta, sequential)
         recovered[:, living] = w
         p[:, living] = w * _ratio(s, frozen)[living] - w2[:, living]
+    effective[:] = w2 + p
     return -1
 
 

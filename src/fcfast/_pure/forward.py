@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast._pure import mathfn
-from fcfast._pure.mathfn import IDENTITY, Array
+from fcfast._pure.mathfn import IDENTITY, Array, quiet
 
 
 def blocks(flat: Array, widths: NDArray[np.intp], n_rows: int) -> list[Array]:
@@ -26,11 +26,13 @@ def layers(params: Array, widths: NDArray[np.intp], bias: bool) -> Iterator[tupl
         start += n_out if bias else 0
 
 
+@quiet
 def activate(S: Array, activation: int) -> None:
     """Apply an activation in place."""
     S[:] = mathfn.activate(S, activation)
 
 
+@quiet
 def forward(
     params: Array,
     widths: NDArray[np.intp],
@@ -52,6 +54,7 @@ def forward(
         below = block
 
 
+@quiet
 def half_squared_error(outputs: Array, targets: Array, delta: Array) -> float:
     """Mean over rows of ||output - target||^2 / 2; ``delta`` receives its gradient with respect to the outputs."""
     error = outputs.astype(np.float64) - targets
@@ -59,6 +62,7 @@ def half_squared_error(outputs: Array, targets: Array, delta: Array) -> float:
     return float(np.sum(error * error) / (2 * len(error)))
 
 
+@quiet
 def softmax_cross_entropy(outputs: Array, labels: NDArray[np.intp], delta: Array) -> float:
     """Mean over rows of -log softmax(outputs)[label]; ``delta`` receives its gradient with respect to the outputs."""
     rows = np.arange(len(outputs))

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from fcfast._pure.backprop import backward, sgd_step
 from fcfast._pure.forward import blocks, forward, half_squared_error, softmax_cross_entropy
-from fcfast._pure.mathfn import Array, activate, derivative
+from fcfast._pure.mathfn import Array, activate, derivative, quiet
 
 CROSS_ENTROPY = 1
 
 
+@quiet
 def sgd_epoch(
     base: Array,
     base_velocity: Array | None,

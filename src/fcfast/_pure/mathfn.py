@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+# A diverging run overflows; callers look at the numbers, as they do with the compiled kernels, and NumPy need not warn.
+quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+
 IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC = range(5)
 
 

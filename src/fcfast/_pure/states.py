@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast._pure.two_layer import Floats, learn, quiet, stop
+from fcfast._pure.mathfn import quiet
+from fcfast._pure.two_layer import Floats, learn, stop
 
 
 @quiet

@@ -3,12 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast._pure.mathfn import relu
+from fcfast._pure.mathfn import quiet, relu
 
 Floats = NDArray[np.float64]
-
-# A diverging run overflows; the kernels detect and report it, NumPy need not warn as well.
-quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 def learn(s: Floats, w2: Floats, target: Floats, y: Floats, eta: float, sequential: bool) -> Floats | None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fcfast import validation
-from fcfast.errors import DivergenceError
+from fcfast.errors import DivergenceError, refuse_diverged, refuse_not_finite
 from fcfast.network import HOMOGENEOUS, DenseNetwork
 
 Floats = NDArray[np.float64]
@@ -125,11 +125,11 @@ class Collapse:
         DivergenceError
             If training diverged.
         """
-        if self.diverged_at is not None:
-            raise DivergenceError(
-                f"training diverged at iteration {self.diverged_at}, there is no network to expand; use a smaller eta"
-            )
-        return [layer.expand().copy() for layer in self._layers]
+        refuse_diverged(self.diverged_at)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            weights = [layer.expand().copy() for layer in self._layers]
+        refuse_not_finite(weights, len(self.outputs))
+        return weights
 
 
 def collapse(
@@ -309,15 +309,17 @@ def balance(
         )
     network = DenseNetwork(matrices, biases, activation=activation)
     eta = validation.positive(eta, "eta")
+    n_iter = validation.integer(n_iter, "n_iter", 0)
     before = _unit_balance(network.weights, network.biases)
     predicted = [np.zeros_like(part) for part in before]
-    for t in range(validation.integer(n_iter, "n_iter", 0)):
-        network.loss_and_gradient(inputs, targets)
-        for total, change in zip(predicted, _unit_balance(network.weight_grads, network.bias_grads), strict=True):
-            total += eta**2 * change
-        network.step(eta)
-        if not np.isfinite(network.params).all():
-            raise DivergenceError(f"training diverged at iteration {t}; use a smaller eta")
+    with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported as such
+        for t in range(n_iter):
+            network.loss_and_gradient(inputs, targets)
+            for total, change in zip(predicted, _unit_balance(network.weight_grads, network.bias_grads), strict=True):
+                total += eta**2 * change
+            network.step(eta)
+            if not np.isfinite(network.params).all():
+                raise DivergenceError(f"training diverged at iteration {t}; use a smaller eta")
     after = _unit_balance(network.weights, network.biases)
     measured = tuple(last - first for last, first in zip(after, before, strict=True))
     return Balance(measured, tuple(predicted))

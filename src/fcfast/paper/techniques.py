@@ -287,10 +287,12 @@ class States(Technique):
         )
 
     def expand(self) -> Layers:
-        # The change of W1 lies in the span of the samples, so it is the solution of least norm of X dW' = dS.
+        # The change of W1 lies in the span of the samples, so it is the solution of least norm of X dW' = dS. It is as well
+        # determined as the samples are independent: contributions, which need no inverse, are better for near copies.
         n, h, d = self.initial_W1.shape
         moved = self.S - _states(self.problem.X, self.initial_W1)
-        solution = np.linalg.lstsq(self.problem.X, moved.transpose(1, 0, 2).reshape(len(self.problem.X), n * h))[0]
+        moved = moved.transpose(1, 0, 2).reshape(len(self.problem.X), n * h)
+        solution = np.linalg.lstsq(self.problem.X, moved, rcond=None)[0]
         return self.initial_W1 + solution.reshape(d, n, h).transpose(1, 2, 0), self.w2
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fcfast import validation
-from fcfast.errors import DivergenceError
+from fcfast.errors import refuse_diverged, refuse_not_finite
 from fcfast.paper.techniques import TECHNIQUES, Backprop, Problem, Technique
 
 ORDERS = ("simultaneous", "sequential")
@@ -62,11 +62,10 @@ class Trace:
         >>> bool(np.allclose(W1, reference.state["W1"], rtol=1e-12))
         True
         """
-        if self.diverged_at is not None:
-            raise DivergenceError(
-                f"training diverged at iteration {self.diverged_at}, there is no network to expand; use a smaller eta"
-            )
-        W1, w2 = self._network.expand()
+        refuse_diverged(self.diverged_at)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            W1, w2 = self._network.expand()
+        refuse_not_finite((W1, w2), len(self.outputs))
         return W1[0].copy(), w2[0].reshape(self._w2_shape).copy()
 
 
@@ -163,6 +162,7 @@ def train_front(
 def make_problem(X: ArrayLike, y: ArrayLike, eta: float, order: str) -> Problem:
     """Check what is learned and how."""
     inputs, targets = validation.samples(X, y)
+    validation.squarable(inputs, "X")
     return Problem(inputs, targets, validation.positive(eta, "eta"), validation.choice(order, "order", ORDERS) == "sequential")
 
 
