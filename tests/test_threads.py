@@ -126,9 +126,6 @@ def test_forked_child_trains(run_python):
 
 
 @needs_fork
-@pytest.mark.xfail(
-    backend.openmp.enabled(), reason="the number of threads is resolved when the network is made, before the fork: it hangs"
-)
 def test_forked_child_trains_its_parents_network(run_python):
     """A network made before the fork is trained on in the child."""
     code = "network = make(); train(network); print(fork(lambda: bool(train(network))))"

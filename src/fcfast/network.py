@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fcfast import backend, validation
 from fcfast.optimizers import SGD
-from fcfast.threads import resolve_n_jobs
+from fcfast.threads import after_fork_one, resolve_n_jobs
 
 ACTIVATIONS = {"identity": 0, "relu": 1, "leaky_relu": 2, "tanh": 3, "logistic": 4}
 HOMOGENEOUS = ("identity", "relu", "leaky_relu")
@@ -106,7 +106,13 @@ class DenseNetwork:
         if len(self._values) != size:
             self._values, self._deltas = np.empty(size, dtype=self.dtype), np.empty(size, dtype=self.dtype)
         backend.forward.forward(
-            self.params, self.widths, self.bias, ACTIVATIONS[self.activation], inputs, self._values, self.n_threads
+            self.params,
+            self.widths,
+            self.bias,
+            ACTIVATIONS[self.activation],
+            inputs,
+            self._values,
+            after_fork_one(self.n_threads),
         )
         return inputs, self._last_block(self._values, len(inputs))
 
@@ -145,7 +151,7 @@ class DenseNetwork:
             loss = backend.forward.half_squared_error(outputs, targets, delta)
         backend.backprop.backward(
             self.params, self.widths, self.bias, ACTIVATIONS[self.activation], inputs, self._values, self._deltas,
-            self.grad, input_gradient, self.n_threads,
+            self.grad, input_gradient, after_fork_one(self.n_threads),
         )  # fmt: skip
         return loss
 

@@ -28,6 +28,11 @@ def available_threads() -> int:
     return min(int(backend.openmp.max_threads()), int(joblib.cpu_count()))
 
 
+def after_fork_one(n_threads: int) -> int:
+    """Give the number resolved earlier, or 1 where this process has been forked since."""
+    return 1 if _forked else n_threads
+
+
 def resolve_n_jobs(n_jobs: int | None = None) -> int:
     """Resolve ``n_jobs`` into a number of threads.
 

@@ -10,6 +10,7 @@ from fcfast import backend
 from fcfast.front.forms import FrontForm
 from fcfast.network import ACTIVATIONS, LOSSES, layer_views
 from fcfast.optimizers import SGD
+from fcfast.threads import after_fork_one
 
 Array = NDArray[Any]
 
@@ -69,7 +70,7 @@ class FrontNetwork:
             self.params, self.velocity, self.widths, ACTIVATIONS[self.activation], LOSSES.index(self.loss),
             None if classes else answers, answers if classes else None, sample_weight, rates,
             sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, sgd.max_grad_norm or 0.0, self.n_steps == 0,
-            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), self.n_threads,
+            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), after_fork_one(self.n_threads),
         )  # fmt: skip
         self.n_steps += done
         return losses[:done]
@@ -84,7 +85,13 @@ class FrontNetwork:
         backend.forward.activate(hidden, ACTIVATIONS[self.activation])
         values = np.empty(len(hidden) * int(self.widths[1:].sum()), dtype=self.params.dtype)
         backend.forward.forward(
-            self.params[self.widths[0] :], self.widths, True, ACTIVATIONS[self.activation], hidden, values, self.n_threads
+            self.params[self.widths[0] :],
+            self.widths,
+            True,
+            ACTIVATIONS[self.activation],
+            hidden,
+            values,
+            after_fork_one(self.n_threads),
         )
         return values[-len(hidden) * self.widths[-1] :].reshape(len(hidden), self.widths[-1])
 
