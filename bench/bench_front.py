@@ -1,0 +1,160 @@
+"""Training on wide data against PyTorch: h = 256, 10 classes, momentum 0.9, float32, 2 threads
+
+Reproduce: pytest bench/bench_front.py
+A step of SGD on the cross-entropy, from the same initial weights and batches; losses are compared first. PyTorch runs eager at
+the better of one and two threads. "once" is what the contributions cost before the first step: Gram matrix and S0 from W1(0) in
+memory. Targets: 120, 700, 100 and 20 times for the wide cases; one sample at a time, 25 times PyTorch and 3 times "weights".
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pytest
+from _measure import Run, duration, times, verdict
+from threadpoolctl import threadpool_limits
+
+from fcfast.front.forms import ContributionsForm, WeightsForm
+from fcfast.front.initial import GivenWeights
+from fcfast.front.network import FrontNetwork
+from fcfast.front.plan import choose_window
+from fcfast.optimizers import SGD
+
+torch = pytest.importorskip("torch", reason="the peer is PyTorch")
+
+HIDDEN, CLASSES, RATE = 256, 10, 0.01
+
+
+@dataclass(frozen=True)
+class Case:
+    """Samples, features, batch size, momentum; how many times PyTorch's speed is the target."""
+
+    n: int
+    d: int
+    batch: int
+    momentum: float
+    target: float
+
+    @cached_property
+    def data(self):
+        rng = np.random.default_rng(0)
+        return rng.normal(size=(self.n, self.d)).astype(np.float32), rng.integers(0, CLASSES, self.n).astype(np.intp)
+
+    @cached_property
+    def start(self):
+        """Initial weights and biases of both layers."""
+        rng = np.random.default_rng(1)
+        W1 = (rng.uniform(-1, 1, (HIDDEN, self.d)) / self.d**0.5).astype(np.float32)
+        W2 = (rng.uniform(-1, 1, (CLASSES, HIDDEN)) / HIDDEN**0.5).astype(np.float32)
+        return W1, W2, np.zeros(HIDDEN, np.float32), np.zeros(CLASSES, np.float32)
+
+    @property
+    def n_steps(self):
+        return -(-self.n // self.batch)
+
+
+WIDE = (
+    Case(100, 20_000, 100, 0.9, 120),
+    Case(100, 100_000, 100, 0.9, 700),
+    Case(187, 20_000, 16, 0.9, 100),
+    Case(1000, 20_000, 32, 0.9, 20),
+)
+ONLINE = Case(2000, 784, 1, 0.0, 25)
+
+
+def front_network(case, form):
+    """Our network in one of the forms."""
+    X, _ = case.data
+    W1, W2, b1, b2 = case.start
+    optimizer = SGD(momentum=case.momentum)
+    kind = ContributionsForm if form == "contributions" else WeightsForm
+    front = kind(X, GivenWeights(W1), np.dtype(np.float32), bool(case.momentum))
+    window = choose_window(form, "auto", case.batch, case.n)
+    return FrontNetwork(front, [b1, b2], [W2], "relu", "cross_entropy", optimizer, case.batch, window, 2)
+
+
+def front_epoch(case, network):
+    rows, rates = np.arange(case.n), np.full(case.n_steps, RATE)
+    return lambda: network.train_epoch(rows, rates, case.data[1], None)
+
+
+class TorchNetwork:
+    """The peer: nn.Sequential, cross_entropy, torch.optim.SGD; batches are views, nothing is copied."""
+
+    def __init__(self, case):
+        W1, W2, b1, b2 = case.start
+        self.case = case
+        layers = torch.nn.Linear(case.d, HIDDEN), torch.nn.Linear(HIDDEN, CLASSES)
+        with torch.no_grad():
+            for layer, weight, bias in zip(layers, (W1, W2), (b1, b2), strict=True):
+                layer.weight.copy_(torch.from_numpy(weight))
+                layer.bias.copy_(torch.from_numpy(bias))
+        self.network = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1])
+        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=RATE, momentum=case.momentum)
+        self.batches = list(zip(*(torch.from_numpy(part).split(case.batch) for part in case.data), strict=True))
+
+    def train(self, n_steps, n_threads=2):
+        """Train on the first batches of an epoch; give the losses."""
+        torch.set_num_threads(n_threads)
+        losses = []
+        for inputs, labels in self.batches[:n_steps]:
+            loss = torch.nn.functional.cross_entropy(self.network(inputs), labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            losses.append(loss.detach())
+        return torch.stack(losses).numpy()
+
+
+def torch_runs(case, peer, n_steps):
+    return {f"PyTorch, {n} threads": Run(lambda n=n: peer.train(n_steps, n), n_steps) for n in (1, 2)}
+
+
+def best_of_torch(seconds):
+    return min(value for name, value in seconds.items() if name.startswith("PyTorch"))
+
+
+@pytest.mark.parametrize("case", WIDE, ids=lambda case: f"{case.n}x{case.d},B={case.batch}")
+def bench_wide(case, compare, tell):
+    """Contributions: a step that does not see the features."""
+    with threadpool_limits(2):
+        network, peer = front_network(case, "contributions"), TorchNetwork(case)
+        epoch, n_steps = front_epoch(case, network), min(case.n_steps, 8)
+        np.testing.assert_allclose(epoch()[:n_steps], peer.train(n_steps), rtol=1e-4)
+        once = Run(lambda: ContributionsForm(case.data[0], GivenWeights(case.start[0]), np.dtype(np.float32), True))
+        seconds = compare({"fcfast": Run(epoch, case.n_steps), **torch_runs(case, peer, n_steps), "once": once}, rounds=5)
+    ratio = best_of_torch(seconds) / seconds["fcfast"]
+    tell(f"N = {case.n:,}, d = {case.d:,}, B = {case.batch}: {duration(seconds['fcfast'])} a step, PyTorch "
+         f"{duration(best_of_torch(seconds))}: {times(ratio)} as fast (target {case.target}: "
+         f"{verdict(ratio >= case.target)}); once {duration(seconds['once'])}")  # fmt: skip
+
+
+def bench_online(compare, tell):
+    """Windows: one sample at a time (784 features, as MNIST) at the speed of matrix products."""
+    case, n_steps = ONLINE, 200
+    with threadpool_limits(2):
+        networks = {form: front_network(case, form) for form in ("windowed", "weights")}
+        epochs = {form: front_epoch(case, network) for form, network in networks.items()}
+        peer = TorchNetwork(case)
+        expected = peer.train(n_steps)
+        for epoch in epochs.values():
+            np.testing.assert_allclose(epoch()[:n_steps], expected, rtol=1e-3)
+        runs = {form: Run(epoch, case.n_steps) for form, epoch in epochs.items()}
+        seconds = compare({**runs, **torch_runs(case, peer, n_steps)}, rounds=5)
+    ratio, own = best_of_torch(seconds) / seconds["windowed"], seconds["weights"] / seconds["windowed"]
+    tell(f"B = 1, d = {case.d}: {duration(seconds['windowed'])} a sample, weights form {duration(seconds['weights'])}, PyTorch "
+         f"{duration(best_of_torch(seconds))}: {times(ratio)} PyTorch's speed (target 25: {verdict(ratio >= 25)}), "
+         f"{times(own)} the weights form's (target 3: {verdict(own >= 3)})")  # fmt: skip
+
+
+def bench_features(compare, tell):
+    """A step does not depend on the number of features."""
+    runs = {}
+    with threadpool_limits(2):
+        for d in (1000, 10_000, 100_000, 1_000_000):
+            case = Case(100, d, 100, 0.9, 1)
+            runs[d] = Run(front_epoch(case, front_network(case, "contributions")), case.n_steps)
+        seconds = compare(runs)
+    spread = max(seconds.values()) / min(seconds.values()) - 1
+    tell(f"N = 100 full batch, d = 1,000 to 1,000,000: {', '.join(duration(s) for s in seconds.values())} a step; "
+         f"largest difference {spread:.0%} (target 15 %: {verdict(spread <= 0.15)})")  # fmt: skip
