@@ -1,9 +1,37 @@
 """fcfast: train networks without updating their early layers, by carrying their contributions forward."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from fcfast import paper
 from fcfast._version import __version__
 from fcfast.config import show_config
-from fcfast.errors import DivergenceError
-from fcfast.estimators import FrontClassifier, FrontRegressor
+from fcfast.errors import DivergenceError, ModelFileError
 
-__all__ = ["DivergenceError", "FrontClassifier", "FrontRegressor", "__version__", "paper", "show_config"]
+if TYPE_CHECKING:
+    from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.modelfile import load
+
+__all__ = [
+    "DivergenceError",
+    "FrontClassifier",
+    "FrontRegressor",
+    "ModelFileError",
+    "__version__",
+    "load",
+    "paper",
+    "show_config",
+]
+
+# Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
+_LAZY = {"FrontClassifier": "estimators", "FrontRegressor": "estimators", "load": "modelfile"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"fcfast.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'fcfast' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_LAZY))

@@ -10,6 +10,10 @@ class DivergenceError(ArithmeticError):
     """Training diverged: an output or a weight is no longer finite. The message names the step."""
 
 
+class ModelFileError(ValueError):
+    """A model file that is damaged, foreign, or does not belong to the data. The message names the file and what is wrong."""
+
+
 def refuse_diverged(diverged_at: int | None) -> None:
     """Raise DivergenceError where training stopped at an output that was not finite."""
     if diverged_at is not None:

@@ -1,5 +1,6 @@
 """scikit-learn estimators: networks trained exactly as backpropagation would, with the front layer in any form."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from fcfast.threads import resolve_n_jobs
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
+
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from torch.nn import Sequential
 
 Array = NDArray[Any]
 
@@ -377,6 +381,66 @@ class _FrontEstimator(BaseEstimator):
         front: Any = self.network_.front
         initial, terms = front.explain(self._validate_new(X))
         return Explanation(initial, self.network_.biases[0], terms)
+
+    def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
+        """Save to a safetensors file, for `fcfast.load`.
+
+        The file is written whole or not at all: until it is complete, an older one stays.
+
+        Parameters
+        ----------
+        path : path-like
+        weights : bool
+            True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
+            "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
+            only be loaded beside the training inputs.
+
+        Raises
+        ------
+        TypeError
+            If a parameter cannot be stored as JSON, such as a schedule or random state that is an object.
+        ValueError
+            If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
+        OSError
+            If the file cannot be written.
+        """
+        from fcfast.modelfile import save  # it imports this module
+
+        save(self, path, weights)
+
+    def to_sklearn(self) -> "MLPClassifier | MLPRegressor":
+        """Convert to scikit-learn's own network, fitted and with the same predictions up to rounding.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn has no such network: activation "leaky_relu", or a single class.
+        """
+        from fcfast.convert import to_sklearn
+
+        return to_sklearn(self)
+
+    def to_torch(self) -> "Sequential":
+        """Convert to a PyTorch module with the same outputs up to rounding.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Linear layers and activations, in the estimator's dtype. A classifier's outputs are logits, one for each of
+            `classes_`; a regressor's have shape (M, c).
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        from fcfast.convert import to_torch
+
+        return to_torch(self)
 
     def _validate_new(self, X: Any) -> Any:
         check_is_fitted(self, "network_")

@@ -23,8 +23,6 @@ def available_threads() -> int:
     """Threads this process may use: affinity, container limits and OMP_NUM_THREADS considered; 1 after a fork."""
     if _forked:
         return 1
-    if "OMP_NUM_THREADS" in os.environ:
-        return int(backend.openmp.max_threads())
     return min(int(backend.openmp.max_threads()), int(joblib.cpu_count()))
 
 
@@ -39,7 +37,8 @@ def resolve_n_jobs(n_jobs: int | None = None) -> int:
     Parameters
     ----------
     n_jobs : int or None
-        None uses all available threads; a positive number at most that many; -1 all, -2 all but one, and so on.
+        None uses all available threads; a positive number that many, but no more than there are processors; -1 all, -2 all
+        but one, and so on.
 
     Returns
     -------
@@ -70,4 +69,4 @@ def resolve_n_jobs(n_jobs: int | None = None) -> int:
         return max(1, available_threads() + 1 + n_jobs)
     if _forked or not backend.openmp.enabled():
         return 1
-    return n_jobs
+    return min(n_jobs, max(os.cpu_count() or 1, available_threads()))

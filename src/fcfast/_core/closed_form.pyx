@@ -125,21 +125,20 @@ def closed_form(const double[:, ::1] u,             # IN (n, h), s + kappa w, li
                                              &sum_z[i, 0], &s[i, 0], &w[i, 0], &scalars[i, 0], outputs_of(outputs, i), n_iter)
 
 
-cdef double gram_of_living(const double* q, const unsigned char* living, Py_ssize_t h, Py_ssize_t m,
+cdef bint gram_of_living(const double* q, const unsigned char* living, Py_ssize_t h, Py_ssize_t m,
                            double* gamma) noexcept nogil:
-    """Gamma = sum of q_j q_j' over the living units; returns its trace."""
+    """Gamma = sum of q_j q_j' over the living units; returns whether there are any."""
     cdef Py_ssize_t j, a, b
-    cdef double trace = 0
+    cdef bint alive = False
     for a in range(m * m):
         gamma[a] = 0
     for j in range(h):
         if living[j]:
+            alive = True
             for a in range(m):
                 for b in range(m):
                     gamma[a * m + b] += q[j * m + a] * q[j * m + b]
-    for a in range(m):
-        trace += gamma[a * m + a]
-    return trace
+    return alive
 
 
 cdef inline double inner(const double* a, const double* b, Py_ssize_t m) noexcept nogil:
@@ -184,13 +183,13 @@ cdef Py_ssize_t closed_form_outputs_network(const double* q, unsigned char* livi
     cdef double* reference = first + m              # ... and at the last search for deaths
     cdef double* projected = reference + m          # Gamma phi_0
     cdef double* y
-    cdef double error, moved, margin, trace
-    cdef bint finite, death
+    cdef double error, moved, margin
+    cdef bint finite, death, alive
     for a in range(m):
         for b in range(m):
             phi[a * m + b] = 1 if a == b else 0
         reference[a] = phi[a]
-    trace = gram_of_living(q, living, h, m, gamma)
+    alive = gram_of_living(q, living, h, m, gamma)
     margin = bury(q, phi, q_end, living, h, m, &death)
     for t in range(n_iter):
         y = outputs + t * c
@@ -202,7 +201,7 @@ cdef Py_ssize_t closed_form_outputs_network(const double* q, unsigned char* livi
         if not finite:
             diverged_at = stop(outputs, t, n_iter, c)
             break
-        if trace == 0:      # all dead: nothing changes any more
+        if not alive:       # all dead: nothing changes any more
             continue
         for a in range(m):
             first[a] = phi[a]
@@ -219,7 +218,7 @@ cdef Py_ssize_t closed_form_outputs_network(const double* q, unsigned char* livi
             for a in range(m):
                 reference[a] = phi[a]
             if death:
-                trace = gram_of_living(q, living, h, m, gamma)
+                alive = gram_of_living(q, living, h, m, gamma)
     for a in range(h):
         if living[a]:
             apply_map(phi, q + a * m, m, q_end + a * m)

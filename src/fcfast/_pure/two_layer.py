@@ -23,7 +23,7 @@ def learn(s: Floats, w2: Floats, target: Floats, y: Floats, eta: float, sequenti
 def learn_units(w2: Floats, v: Floats, error: Floats, eta: float, sequential: bool) -> Floats:
     """Equations 13 and 14 for hidden units of values v: update w2, return the factors a of the hidden step."""
     before = error @ w2
-    w2 -= eta * np.outer(error, v)
+    w2 -= np.outer(eta * error, v)
     back = error @ w2 if sequential else before
     return np.where(v > 0, -eta * back, 0.0)
 
