@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.lib.stride_tricks import as_strided, sliding_window_view
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
@@ -59,6 +59,21 @@ def read_only(X: np.ndarray) -> np.ndarray:
     return X
 
 
+def overlapping_windows(X: np.ndarray) -> np.ndarray:
+    return sliding_window_view(X.ravel()[: sum(X.shape) - 1], X.shape[1])
+
+
+def one_row_repeated(X: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(X[0], X.shape)
+
+
+def byte_swapped(X: np.ndarray) -> np.ndarray:
+    return X.astype(X.dtype.newbyteorder())
+
+
+AWKWARD = [reversed_rows, every_other_column, overlapping_windows, one_row_repeated, unaligned, byte_swapped]
+
+
 def with_duplicates(X: np.ndarray) -> sparse.coo_array:
     """Every entry as the sum of two."""
     whole = sparse.coo_array(X)
@@ -74,13 +89,8 @@ def with_unsorted_columns(X: np.ndarray) -> sparse.csr_array:
 ARRAYS: dict[str, Callable[[np.ndarray], Any]] = {
     "C": np.ascontiguousarray,
     "F": np.asfortranarray,
-    "reversed rows": reversed_rows,
-    "every other column": every_other_column,
     "columns of a wider array": columns_of_a_wider_array,
-    "overlapping windows": lambda X: sliding_window_view(X.ravel()[: sum(X.shape) - 1], X.shape[1]),
-    "one row repeated": lambda X: np.broadcast_to(X[0], X.shape),
-    "unaligned": unaligned,
-    "byte-swapped": lambda X: X.astype(X.dtype.newbyteorder()),
+    **{layout.__name__: layout for layout in AWKWARD},
     "read-only": read_only,
     **{name: lambda X, name=name: X.astype(name) for name in ("float32", "float16", "int64", "int8", "uint8", "bool")},
 }
@@ -234,6 +244,13 @@ def test_blocks_do_not_matter(data):
     assert_close(S_new, X_new @ W1.T)
 
 
+def test_duplicates_are_summed_in_the_wanted_dtype():
+    """100 + 100 is 200 also where the entries are 8-bit integers."""
+    X = sparse.coo_array((np.array([100, 100], np.int8), ([0, 0], [1, 1])), shape=(1, 3))
+    G, S0 = gram_and_states(X, GivenWeights(np.ones((1, 3))), "float64")
+    assert (G, S0) == (200**2, 200)
+
+
 @pytest.mark.parametrize("n_new", [1, 3, 4, 60])
 @pytest.mark.usefixtures("block_size")
 def test_states_of_few_and_many(n_new, global_random_seed):
@@ -285,7 +302,18 @@ def test_blocks_are_summed_in_double_precision(container, monkeypatch):
     initial = GivenWeights(X.toarray() if sparse.issparse(X) else X)
     for result in (*gram_and_states(X, initial, "float32"), *cross_gram_and_states(X, X, initial, "float32")):
         assert result == 2**24 + 8
-    assert states_of(np.ones((1, 9), "f"), X, np.zeros((1, 1)), 1.0, initial, "float32") == 2**12 + 8
+    assert states_of(X, X, np.zeros((1, 1)), 1.0, initial, "float32") == 2**24 + 8
+
+
+@pytest.mark.parametrize("layout", AWKWARD, ids=lambda layout: layout.__name__)
+def test_awkward_layouts_take_the_same_blas_routines(layout, dtype, global_random_seed):
+    """The same bits as from a plain array: NumPy's own loops, a hundred times slower, would round differently."""
+    X = layout(np.random.default_rng(global_random_seed).standard_normal((64, 500)).astype(dtype))
+    initial = RandomWeights(30, 500, 0, "relu")
+    for actual, plain in zip(
+        gram_and_states(X, initial, dtype), gram_and_states(np.array(X, dtype, order="C"), initial, dtype), strict=True
+    ):
+        np.testing.assert_array_equal(actual, plain)
 
 
 @pytest.mark.usefixtures("block_size")
@@ -418,8 +446,7 @@ HELD = {
     "float64 F": lambda X: np.asfortranarray(X, np.float64),
     "float16": lambda X: X.astype(np.float16),
     "bool": lambda X: X.astype(bool),
-    "every other column": every_other_column,
-    "repeated": lambda X: as_strided(X[0], X.shape, (0, X.itemsize)),
+    **{layout.__name__: layout for layout in AWKWARD},
 }
 
 
@@ -427,11 +454,13 @@ HELD = {
 def test_memory_is_bounded(container, monkeypatch):
     """A call holds a few block budgets, not a copy of 15 MB of inputs or of 15 MB of weights."""
     set_block_size(monkeypatch, n_bytes=MIB, min_side=64)
-    X = container(np.ones((64, 60_000), np.float32))
+    plain = np.ones((64, 60_000), np.float32)
+    X = container(plain)
     initial, A = RandomWeights(64, 60_000, 0, "relu"), np.zeros((64, 64), np.float32)
     W1 = np.empty((64, 60_000), np.float32)
     assert peak(lambda: gram_and_states(X, initial, "float32", n_jobs=2)) < 8 * MIB
-    assert peak(lambda: cross_gram_and_states(X, X, initial, "float32", n_jobs=2)) < 8 * MIB
+    for X_new, X_old in [(X, X), (X, plain), (plain, X)]:
+        assert peak(lambda held=(X_new, X_old): cross_gram_and_states(*held, initial, "float32", n_jobs=2)) < 8 * MIB
     assert peak(lambda: states_of(X, X, A, 1.0, initial, "float32", n_jobs=2)) < 8 * MIB
     assert peak(lambda: expand(X, A, 1.0, initial, "float32", W1, n_jobs=2)) < 8 * MIB
 
@@ -469,6 +498,15 @@ def test_sparse_inputs_are_never_made_dense(container, monkeypatch):
     states_of(held, held, A, 1.0, initial, "float64")
     assert_close(expand(held, A, 1.0, initial, "float64"), initial.dense("float64") + A.T @ exact)
     assert 0 < max(sizes) <= 60 * 100
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_memory_maps_are_read_within_the_budget(order, tmp_path, monkeypatch):
+    """So that a file larger than memory is read once: the part that all products of a block read stays cached."""
+    set_block_size(monkeypatch, n_bytes=4 * 10 * 100, min_side=1)
+    X = mapped(tmp_path / "X.bin", np.ones((10, 1000), np.float32), order)
+    for view in (X, np.asarray(X), X[:, 1:]):
+        assert gram._reader(view, np.dtype("float32")).width == 100
 
 
 CHILD = """

@@ -184,12 +184,10 @@ def test_a_network_keeps_its_activation(X, X_new, path):
 
 
 def sparse_version(X):
-    """The same inputs, sparse, one value in two halves, another an explicit zero."""
-    rows, columns = np.nonzero(X)
-    values = X[rows, columns]
-    halves = np.concatenate([values[:1] / 2, values[:1] / 2, values[1:], [0.0]])
-    places = np.concatenate([rows[:1], rows, [0]]), np.concatenate([columns[:1], columns, [1]])
-    return sparse.csr_array((halves, places), shape=X.shape)
+    """The same inputs, sparse and untidy: every value in two halves, columns backwards, zeros explicit."""
+    columns = np.tile(np.repeat(np.arange(D)[::-1], 2), N)
+    values = np.repeat(X[:, ::-1] / 2, 2, axis=1).ravel()
+    return sparse.csr_array((values, columns, np.arange(N + 1) * 2 * D), shape=X.shape)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from fcfast.paper.evidence.judgement import judge, judge_corrected
 VERDICTS = {"holds", "holds with a correction", "fails"}
 
 EXPECTED = {
-    "fails": {"eq. 7", "eq. 29", "eq. 30", "r5n", "r6n"},
+    "fails": {"eq. 7", "eq. 29", "eq. 30", "r5n", "r6n", "redundancy"},
     "holds": {"eq. 4", "eq. 13", "eq. 15", "eq. 16", "eq. 21", "eq. 22", "eq. 24", "eq. 25", "conclusion v"},
 }
 

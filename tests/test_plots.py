@@ -36,8 +36,11 @@ def test_missing_folder(tmp_path):
     """The message names the folder."""
     with pytest.raises(FileNotFoundError, match="does not exist"):
         paper.figure3(tmp_path / "missing" / "f.png", n_seeds=2)
+    (tmp_path / "folder.png").mkdir()
     with pytest.raises(IsADirectoryError, match="is a folder"):
-        paper.figure3(tmp_path, n_seeds=2)
+        paper.figure3(tmp_path / "folder.png", n_seeds=2)
+    with pytest.raises(ValueError, match="must end in .png"):
+        paper.figure3(tmp_path / "f.jpg", n_seeds=2)
 
 
 def test_failure_leaves_the_old_file(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command ``fcfast``."""
+    """Run the command, or say what it needs."""
     try:
         from fcfast.commands import app
     except ImportError as error:
@@ -14,5 +14,14 @@ def main() -> None:
     app()
 
 
+def run() -> None:
+    """Run the command ``fcfast``, and answer Ctrl-C wherever it comes, imports included, with one line."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write("fcfast: interrupted; files that were not finished were not written\n")
+        sys.exit(130)
+
+
 if __name__ == "__main__":
-    main()
+    run()

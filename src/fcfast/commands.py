@@ -29,6 +29,7 @@ messages = Console(stderr=True)
 # A pipe has no width of its own; tables want more than the 80 columns that would be assumed.
 screen = Console() if Console().is_terminal else Console(width=110)
 
+SEEDS_TO_JUDGE = 1000
 VERDICT_STYLE = {"holds": "green", "holds with a correction": "yellow", "fails": "red", "not measured": "dim"}
 
 
@@ -48,13 +49,15 @@ def fcfast(
 
 @app.command()
 def reproduce(
-    seeds: Annotated[int, typer.Option(help="Random networks in each study (at least 10).")] = 10_000,
+    seeds: Annotated[
+        int, typer.Option(min=10, help="Random networks in each study; from 1000 on Figure 3 is judged.")
+    ] = 10_000,
     out: Annotated[Path, typer.Option(help="Folder for the pictures and the JSON file; made if missing.")] = Path(
         "fcfast-reproduction"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the random networks.")] = 0,
-    jobs: Annotated[int | None, typer.Option(help="Threads; all available by default.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random networks.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")] = None,
 ) -> None:
     """Reproduce the paper: Figure 3, a study over many seeds, and a verdict on every claim with its evidence."""
     with clear_errors(), progress_bar(report.STEPS + 2) as tell:
@@ -72,7 +75,8 @@ def reproduce(
         return
     screen.print(study_table(result))
     screen.print(claims_table(result))
-    screen.print(summary(result))
+    for line in summary(result):
+        screen.print(line, highlight=False)
     pictures = "figure3.png, width.png" if result.width else "figure3.png (width.png needs the compiled kernels)"
     screen.print(f"Written to {out}: {pictures}, reproduction.json", highlight=False)
 
@@ -82,9 +86,6 @@ def clear_errors() -> Iterator[None]:
     """Turn what the user can mend into one line and an exit code; leave programming errors their traceback."""
     try:
         yield
-    except KeyboardInterrupt:
-        messages.print("fcfast: interrupted; files that were not finished were not written", markup=False)
-        raise typer.Exit(130) from None
     except (ValueError, TypeError, OSError, ImportError) as error:
         messages.print(f"fcfast: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
@@ -128,7 +129,8 @@ def study_table(result: report.Report) -> Table:
     """One row per technique and order."""
     table = Table(
         title=f"Seed study: max |y_BP - y_front| over 1000 iterations, {result.n_seeds} seeds, eta 0.1",
-        caption="shares and quantiles are over the seeds that did not diverge",
+        caption="sim. and seq.: both layers updated at once, or the first with the new final weights. Shares and\n"
+        "quantiles are over the seeds that did not diverge; 'equals BP': the largest of them is below 1e-9",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
@@ -137,7 +139,7 @@ def study_table(result: report.Report) -> Table:
         table.add_column(heading, no_wrap=True)
     for heading in ("<1e-15", *(f"{q:.0%}" if q < 1 else "max" for q in report.QUANTILES), "diverged"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("equals BP", no_wrap=True)
+    table.add_column("equals BP", no_wrap=True, min_width=9)
     for row in map(report.study_row, result.studies):
         table.add_row(
             row["technique"],
@@ -171,11 +173,16 @@ def claims_table(result: report.Report) -> Table:
     return table
 
 
-def summary(result: report.Report) -> str:
-    """Count the verdicts."""
-    counts = {verdict: sum(claim.verdict == verdict for claim in result.claims) for verdict in VERDICT_STYLE}
-    text = "{} claims: {} hold, {} hold with a correction, {} fail, {} not measured"
-    return text.format(len(result.claims), *counts.values())
+def summary(result: report.Report) -> list[str]:
+    """Say which claims got which verdict."""
+    lines = [f"{len(result.claims)} claims:"]
+    for verdict, style in VERDICT_STYLE.items():
+        names = [claim.id for claim in result.claims if claim.verdict == verdict]
+        if names:
+            lines.append(f"[{style}]{len(names):3} {verdict}[/]: {', '.join(names)}")
+    if result.n_seeds < SEEDS_TO_JUDGE:
+        lines.append(f"{result.n_seeds} seeds are too few to judge Figure 3; use at least {SEEDS_TO_JUDGE}")
+    return lines
 
 
 def number(value: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fcfast import validation
 from fcfast.paper.experiments import error_traces
 from fcfast.paper.timing import WidthCost
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 PANELS = (
     ("weights", "Top: w + p updated (one input)"),
     ("compensation", "Middle: only p updated (one input)"),
-    ("states", "Bottom: states updated (XOR, inputs in turn)"),
+    ("states", "Bottom: states updated (XOR, four inputs in turn)"),
 )
 # An error of exactly 0 has no place on a logarithmic axis; it is drawn on this line.
 ZERO_ERROR = 1e-17
@@ -36,6 +37,8 @@ def new_figure(width: float, height: float) -> "Figure":
 def save_figure(figure: "Figure", out: str | os.PathLike[str]) -> Path:
     """Write a PNG whole or not at all; the folder must exist."""
     path = Path(out)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"out={os.fspath(out)!r} must end in .png, the only format written")
     if path.is_dir():
         raise IsADirectoryError(f"out={os.fspath(out)!r} is a folder; give the name of the PNG file")
     if not path.parent.is_dir():
@@ -87,6 +90,7 @@ def figure3(out: str | os.PathLike[str], n_seeds: int = 500, seed: int = 0) -> P
     ...     paper.figure3(pathlib.Path(folder, "figure3.png"), n_seeds=5).name
     'figure3.png'
     """
+    validation.integer(n_seeds, "n_seeds", 1)
     figure = new_figure(7.5, 8)
     axes = figure.subplots(3, 1, sharex=True, sharey=True)
     for ax, (technique, title) in zip(axes, PANELS, strict=True):
@@ -95,7 +99,9 @@ def figure3(out: str | os.PathLike[str], n_seeds: int = 500, seed: int = 0) -> P
     axes[0].legend(loc="upper right", fontsize=8, ncols=3, frameon=False)
     axes[1].set_ylabel("|output of backpropagation − output of front contribution|")
     axes[2].set_xlabel("training iteration")
-    figure.suptitle(f"Figure 3 of arXiv 2106.05569, {n_seeds} random 2-2-1 networks, η = 0.1", fontsize=11, color=INK)
+    figure.suptitle(
+        f"Figure 3 of arXiv 2106.05569, {n_seeds} random 2-2-1 networks, η = 0.1, simultaneous updates", fontsize=11, color=INK
+    )
     return save_figure(figure, out)
 
 
@@ -134,7 +140,8 @@ def width_figure(out: str | os.PathLike[str], cost: WidthCost) -> Path:
     ax = figure.subplots()
     for seconds, label, color in ((cost.backprop, "backpropagation", PALE), (cost.closed_form, "closed form", ACCENT)):
         ax.plot(cost.hidden, np.array(seconds) * 1e9, "o-", color=color, label=label)
-        ax.annotate(f"{seconds[-1] * 1e9:,.0f} ns", (cost.hidden[-1], seconds[-1] * 1e9), xytext=(-6, 7),
+        last = f"{seconds[-1] * 1e3:.1f} ms" if seconds[-1] > 1e-4 else f"{seconds[-1] * 1e9:.0f} ns"
+        ax.annotate(last, (cost.hidden[-1], seconds[-1] * 1e9), xytext=(-6, 7),
                     textcoords="offset points", ha="right", fontsize=9, color=INK)  # fmt: skip
     ax.set_xscale("log")
     ax.set_yscale("log")

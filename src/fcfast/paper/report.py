@@ -30,6 +30,7 @@ class Report:
     """What `reproduce` found."""
 
     n_seeds: int
+    seed: int
     studies: list[StudyResult]
     claims: list[Claim]
     width: WidthCost | None  # None in pure-Python mode, whose closed form is not O(1)
@@ -39,6 +40,7 @@ class Report:
         return {
             "config": config(),
             "n_seeds": self.n_seeds,
+            "seed": self.seed,
             "seed_study": [study_row(result) for result in self.studies],
             "claims": [_without_nan(asdict(claim)) for claim in self.claims],
             "seconds_per_iteration_by_width": asdict(self.width) if self.width else None,
@@ -93,4 +95,4 @@ def reproduce(
         studies.append(laboratory.study(technique, order))
     claims = judge_all(laboratory, lambda name: tell(f"claim: {name}"))
     tell("cost against width")
-    return Report(n_seeds, studies, claims, width_cost(seed=seed) if backend.NAME == "compiled" else None)
+    return Report(n_seeds, seed, studies, claims, width_cost(seed=seed) if backend.NAME == "compiled" else None)

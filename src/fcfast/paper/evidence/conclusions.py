@@ -63,8 +63,8 @@ def conclusion_i(lab: Laboratory) -> Judgement:
         "the printed formulas fail, but for one input and simultaneous updates two scalars (alpha, beta) are the network, so "
         "an iteration is O(1) in the width after sorting the units once; for several inputs there is no such form"
     )
-    # A timing, so the limit is generous; the width grows by a factor of 500,000.
-    return Judgement(CORRECTED if ratio < 2 and result.quantile(1) < 1e-11 else FAILS, evidence, correction)
+    # A timing, so the limit is generous, for a busy machine; the width grows by a factor of 500,000.
+    return Judgement(CORRECTED if ratio < 100 and result.quantile(1) < 1e-11 else FAILS, evidence, correction)
 
 
 def state_bytes(technique: type[Technique], n_samples: int, n_features: int, hidden: int) -> int:
@@ -213,11 +213,10 @@ def redundancy(lab: Laboratory) -> Judgement:
         "numbers per hidden unit of W1 (6 features)": float(X.shape[1]),
     }
     correction = (
-        "one number per hidden unit is redundant, not the layer: ||w_in||^2 - ||w_out||^2 stays constant as eta -> 0; for a "
-        "single input that one number is all there is"
+        "what holds is weaker: one number per hidden unit is redundant, not the layer: ||w_in||^2 - ||w_out||^2 stays constant "
+        "as eta -> 0; for a single input that one number is all there is"
     )
-    # As printed, W1 would follow from the later weights alone: it does not where a unit has more than one input direction.
-    return judge_corrected(float(X.shape[1] - 1), law.error, correction, evidence)
+    return Judgement(FAILS, evidence, correction)
 
 
 ENTRIES = tuple(claim.entries)
