@@ -43,6 +43,8 @@ class BuildKernels(build_ext):
     """Choose flags for the compiler at hand and probe OpenMP by compiling, linking and running."""
 
     def build_extensions(self) -> None:
+        self.parallel = self.parallel or os.cpu_count()
+        self.force = True  # objects of an earlier build may have been made with other switches
         msvc = self.compiler.compiler_type == "msvc"
         # -ffp-contract=off: the same arithmetic on every machine, with or without fused multiply-add.
         compile_args = ["/O2", "/fp:precise"] if msvc else ["-O3", "-ffp-contract=off"]
@@ -106,6 +108,7 @@ def kernels() -> list[Extension]:
     ]
     return cythonize(
         extensions,
+        force=True,  # the C of an earlier build may have been made with other directives
         compiler_directives={
             "language_level": 3,
             "binding": True,

@@ -91,7 +91,8 @@ def test_version():
 def test_interrupt_leaves_nothing_half_written(tmp_path):
     """Ctrl-C: exit code 130, one line, no file."""
     code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import fcfast.cli; print('ready', flush=True)"
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import fcfast.cli"
+        "; print('ready', flush=True)"
         "; sys.argv[1:] = ['reproduce', '--seeds', '100000', '--out', 'out']; fcfast.cli.run()"
     )
     process = subprocess.Popen(

@@ -8,13 +8,14 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fcfast import FrontClassifier, FrontRegressor, backend
+from fcfast.optimizers import Constant
 
 ROUNDING = "equal up to float32's rounding, which the check does not allow; in float64 it passes"
 EPOCHS = 200 if backend.NAME == "compiled" else 20
@@ -188,9 +189,91 @@ def test_multi_output_regression(global_random_seed):
 def test_divergence_warns_and_keeps_the_network(wide):
     """A loss that is not finite ends the training; what was before it still predicts."""
     X, _ = wide
-    with pytest.warns(ConvergenceWarning, match="diverged in epoch"):
+    with pytest.warns(ConvergenceWarning, match="diverged in"):
         regressor = FrontRegressor((8,), "identity", learning_rate=50.0, max_epochs=50).fit(X, X[:, 0])
     assert regressor.n_epochs_ < 50
+
+
+@pytest.mark.parametrize("form", ["contributions", "weights"])
+@pytest.mark.parametrize("learning_rate", [1e2, 1e15, 1e38])
+def test_divergence_never_leaves_infinite_weights(form, learning_rate):
+    """Whenever the bad update happens, the last one included, what stays gives finite predictions."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 20))
+    for max_epochs in (1, 3):
+        regressor = FrontRegressor((8,), learning_rate=learning_rate, form=form, max_epochs=max_epochs, random_state=0)
+        assert np.isfinite(regressor.fit(X, X[:, 0]).predict(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("factors", "error"),
+    [
+        (lambda steps, total: np.ones(max(0, len(steps) - 1)), ValueError),
+        (lambda steps, total: -np.ones(len(steps)), ValueError),
+        (lambda steps, total: np.full(len(steps), np.nan), ValueError),
+        (None, TypeError),
+    ],
+    ids=["short", "negative", "nan", "none"],
+)
+def test_bad_schedules(wide, factors, error):
+    """A schedule of the caller's own is checked before a kernel sees its numbers."""
+    schedule = type("Schedule", (), {"factors": staticmethod(factors)} if factors else {})()
+    with pytest.raises(error, match="schedule"):
+        FrontClassifier((4,), schedule=schedule, batch_size=10).fit(*wide)
+    assert FrontClassifier((4,), schedule=Constant(), max_epochs=1).fit(*wide).n_epochs_ == 1
+
+
+def test_column_targets_score_alike(wide):
+    """Targets of shape (N, 1) are those of shape (N,), validation scores included."""
+    X, y = wide
+    settings = {"early_stopping": True, "validation_fraction": 0.3, "max_epochs": 3, "random_state": 0}
+    flat = FrontClassifier((8,), **settings).fit(X, y)
+    with pytest.warns(DataConversionWarning):
+        column = FrontClassifier((8,), **settings).fit(X, y[:, None])
+    assert column.validation_scores_ == flat.validation_scores_
+
+
+def test_early_stopping_needs_enough_samples(wide):
+    """The message names the fraction."""
+    X, y = wide
+    with pytest.raises(ValueError, match="validation_fraction"):
+        FrontClassifier(early_stopping=True, validation_fraction=0.01).fit(X, y)
+
+
+def test_window_from_numpy(wide):
+    """A window out of np.arange is a window."""
+    X, y = wide
+    fitted = FrontClassifier((8,), form="windowed", batch_size=4, window=np.int64(8), max_epochs=1).fit(X, y)
+    assert fitted.network_.window == 8
+
+
+def test_warm_start_with_other_classes(wide):
+    """Refused, and what was fitted stays."""
+    X, y = wide
+    classifier = FrontClassifier((8,), warm_start=True, max_epochs=2).fit(X, y)
+    with pytest.raises(ValueError, match="warm_start"):
+        classifier.fit(X, np.where(y == "a", "u", "d"))
+    assert classifier.predict_proba(X).shape == (40, 3)
+
+
+@pytest.mark.parametrize("form", ["contributions", "weights"])
+def test_overflow_names_the_data(wide, form):
+    """Values that overflow float32 are the data's fault, not the learning rate's."""
+    X, y = wide
+    with pytest.raises(ValueError, match=r"^X has values"):
+        FrontClassifier((8,), form=form).fit(X * (1e20 if form == "contributions" else 1e38), y)
+    with pytest.raises(ValueError, match=r"^y has values"):
+        FrontRegressor((8,), form=form).fit(X, X[:, 0] * 1e39)
+
+
+def test_fitted_weights_are_copies(wide):
+    """Writing to coefs_ does not change the network."""
+    X, y = wide
+    classifier = FrontClassifier((8,), form="weights", max_epochs=2, random_state=0).fit(X, y)
+    before = classifier.predict_proba(X)
+    for array in (*classifier.coefs_, *classifier.intercepts_):
+        array[:] = 0
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
 
 
 def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):
@@ -240,6 +323,9 @@ def test_memory_limit_is_checked_before_allocation(wide):
         ({"hidden_layer_sizes": (8, 0)}, ValueError),
         ({"n_jobs": 0}, ValueError),
         ({"max_grad_norm": -1}, ValueError),
+        ({"hidden_layer_sizes": 256.0}, TypeError),
+        ({"tol": None}, TypeError),
+        ({"memory_limit": -1}, ValueError),
     ],
 )
 def test_bad_parameters(wide, parameters, error):

@@ -77,7 +77,7 @@ AWKWARD = [reversed_rows, every_other_column, overlapping_windows, one_row_repea
 def with_duplicates(X: np.ndarray) -> sparse.coo_array:
     """Every entry as the sum of two."""
     whole = sparse.coo_array(X)
-    row, column = (np.concatenate([index, index]) for index in whole.coords)
+    row, column = np.tile(whole.row, 2), np.tile(whole.col, 2)
     return sparse.coo_array((np.concatenate([whole.data * 0.25, whole.data * 0.75]), (row, column)), shape=X.shape)
 
 
@@ -247,8 +247,9 @@ def test_blocks_do_not_matter(data):
 def test_duplicates_are_summed_in_the_wanted_dtype():
     """100 + 100 is 200 also where the entries are 8-bit integers."""
     X = sparse.coo_array((np.array([100, 100], np.int8), ([0, 0], [1, 1])), shape=(1, 3))
-    G, S0 = gram_and_states(X, GivenWeights(np.ones((1, 3))), "float64")
-    assert (G, S0) == (200**2, 200)
+    initial = GivenWeights(np.ones((1, 3)))
+    assert gram_and_states(X, initial, "float64") == (200**2, 200)
+    assert cross_gram_and_states(X, X, initial, "float64") == (200**2, 200)
 
 
 @pytest.mark.parametrize("n_new", [1, 3, 4, 60])
@@ -481,7 +482,7 @@ def test_many_rows_are_taken_a_few_at_a_time(monkeypatch, global_random_seed):
 def test_sparse_inputs_are_never_made_dense(container, monkeypatch):
     """60 x 20,000 stay sparse: what is made dense is a Gram matrix or a block within the budget."""
     set_block_size(monkeypatch, n_bytes=8 * 60 * 100, min_side=1)
-    X = sparse.random_array((60, 20_000), density=0.001, rng=np.random.default_rng(0))
+    X = sparse.random(60, 20_000, density=0.001, random_state=0)
     exact, held, sizes = X.toarray(), container(X), []
     for kind in {type(held), *(getattr(sparse, f"{f}_{k}") for f in ("csr", "csc", "coo") for k in ("array", "matrix"))}:
 

@@ -143,7 +143,7 @@ def test_regressors_come_back_with_their_shape(X, path, shape):
 def test_everything_fitted_and_every_parameter_comes_back(X, path):
     """Parameters with their types, and what fitting found out."""
     classifier = classify(
-        X, LABELS["int64"], class_weight={-3: 2.0, 0: np.float64(1.5), 2**60: 1}, early_stopping=True, tol=-np.inf,
+        X, LABELS["int64"], class_weight={-3: 2.0, 0: np.float64(1.5), 2**60: 1}, early_stopping=True, tol=0.0,
         validation_fraction=0.25, schedule="cosine", max_grad_norm=np.float32(1.5), n_jobs=1,
     )  # fmt: skip
     classifier.feature_names_in_ = np.array([f"gene-{i} 'α' \ud800" for i in range(D)], dtype=object)
@@ -408,7 +408,7 @@ HOSTILE = {
     "bad parameter": ({"header": {"params": {"learning_rate": -1}}}, "learning_rate"),
     "bad schedule": ({"header": {"params": {"schedule": [1]}}}, "schedule"),
     "bad threads": ({"header": {"params": {"n_jobs": "all"}}}, "n_jobs"),
-    "bad widths": ({"header": {"params": {"hidden_layer_sizes": 1.5}}}, "float"),
+    "bad widths": ({"header": {"params": {"hidden_layer_sizes": 1.5}}}, "integer"),
     "object parameter": ({"header": {"params": {"tol": {"set": []}}}}, "no tuple and no dict"),
     "bad dict": ({"header": {"params": {"class_weight": {"dict": [[[], 1]]}}}}, "unhashable"),
     "form": ({"header": {"form": "auto"}}, "form='auto'"),

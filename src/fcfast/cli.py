@@ -2,6 +2,8 @@
 
 import sys
 
+INTERRUPTED = "fcfast: interrupted; files that were not finished were not written"
+
 
 def main() -> None:
     """Run the command, or say what it needs."""
@@ -19,7 +21,7 @@ def run() -> None:
     try:
         main()
     except KeyboardInterrupt:
-        sys.stderr.write("fcfast: interrupted; files that were not finished were not written\n")
+        sys.stderr.write(f"{INTERRUPTED}\n")
         sys.exit(130)
 
 

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from fcfast import plots
 from fcfast._version import __version__
+from fcfast.cli import INTERRUPTED
 from fcfast.paper import report
 
 app = typer.Typer(
@@ -86,6 +87,9 @@ def clear_errors() -> Iterator[None]:
     """Turn what the user can mend into one line and an exit code; leave programming errors their traceback."""
     try:
         yield
+    except KeyboardInterrupt:  # before click makes it "Aborted!"
+        messages.print(INTERRUPTED, markup=False)
+        raise typer.Exit(130) from None
     except (ValueError, TypeError, OSError, ImportError) as error:
         messages.print(f"fcfast: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None

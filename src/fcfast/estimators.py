@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
@@ -20,7 +21,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from fcfast import validation
 from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
-from fcfast.front.network import FrontNetwork
+from fcfast.front.network import FrontNetwork, Snapshot
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, choose_form, choose_window
 from fcfast.network import ACTIVATIONS
 from fcfast.optimizers import SCHEDULES, SGD, Schedule
@@ -119,7 +120,7 @@ class _FrontEstimator(BaseEstimator):
     # ------------------------------------------------------------------------------------------------------------------
     # what subclasses say
 
-    def _encode_targets(self, y: Array) -> Array:
+    def _encode_targets(self, y: Array, warm: bool) -> Array:
         raise NotImplementedError
 
     def _class_weights(self, y: Array) -> Array | None:
@@ -162,16 +163,19 @@ class _FrontEstimator(BaseEstimator):
         """
         self._check_parameters()
         X, y = self._validate(X, y)
-        targets = self._encode_targets(y)
+        before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
+        targets = self._encode_targets(y, before is not None)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
-        if self.warm_start and hasattr(self, "network_") and coefs_init is None:
-            coefs_init, intercepts_init = self.coefs_, self.intercepts_
-        stopping = None
+        if before is not None:
+            coefs_init, intercepts_init = self.coefs_, intercepts_init or self.intercepts_
+        held_out: tuple[Any, Array] | None = None
         if self.early_stopping:
-            X, y, targets, weights, stopping = self._hold_out(X, y, targets, weights, random_state)
+            rows, others = self._hold_out(y, random_state)
+            held_out = X[others], targets[others]
+            X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
         self._start(X, targets, coefs_init, intercepts_init, random_state)
-        self._train(len(targets), targets, weights, stopping, random_state)
+        self._train(targets, weights, held_out, random_state)
         return self
 
     def _check_parameters(self) -> None:
@@ -181,21 +185,23 @@ class _FrontEstimator(BaseEstimator):
         validation.positive(self.learning_rate, "learning_rate")
         validation.integer(self.max_epochs, "max_epochs", 1)
         validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
-        validation.integer(self.memory_limit, "memory_limit", 0)
-        validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
+        validation.in_range(self.tol, "tol", 0, np.inf)
+        validation.in_range(self.memory_limit, "memory_limit", 0, np.inf)
         for value, name in ((self.batch_size, "batch_size"), (self.window, "window")):
             if value != "auto":
                 validation.integer(value, name, 1)
         if isinstance(self.schedule, str):
             validation.choice(self.schedule, "schedule", SCHEDULES)
-        for width in self._hidden():
-            validation.integer(width, "hidden_layer_sizes", 1)
-        if not self._hidden():
-            raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
+        elif not callable(getattr(self.schedule, "factors", None)):
+            raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
+        self._hidden()
 
     def _hidden(self) -> tuple[int, ...]:
         sizes = self.hidden_layer_sizes
-        return (sizes,) if isinstance(sizes, (int, np.integer)) else tuple(sizes)
+        widths = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+        if not widths:
+            raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
+        return tuple(validation.integer(width, "hidden_layer_sizes", 1) for width in widths)
 
     def _validate(self, X: Any, y: ArrayLike) -> tuple[Any, Array]:
         numeric = self._loss != "cross_entropy"
@@ -210,15 +216,22 @@ class _FrontEstimator(BaseEstimator):
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         return weights if by_class is None else weights * by_class
 
-    def _hold_out(
-        self, X: Any, y: Array, targets: Array, weights: Array | None, random_state: np.random.RandomState
-    ) -> tuple[Any, Array, Array, Array | None, tuple[Any, Array]]:
-        stratify = y if self._loss == "cross_entropy" else None
+    def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Split the rows into those to train on and at least two to stop by."""
+        validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
+        n_held_out = round(self.validation_fraction * len(y))
+        n_classes = len(getattr(self, "classes_", [None]))
+        if n_held_out < max(2, n_classes) or len(y) - n_held_out < n_classes:
+            raise ValueError(
+                f"early_stopping holds out validation_fraction={self.validation_fraction} of {len(y)} samples, {n_held_out}: "
+                f"too few to score {n_classes} class(es) or a regression; use more samples, another fraction, or "
+                "early_stopping=False"
+            )
+        stratify = y if self._loss == "cross_entropy" and np.unique(y, return_counts=True)[1].min() > 1 else None
         train, held_out = train_test_split(
-            np.arange(len(y)), test_size=self.validation_fraction, random_state=random_state, stratify=stratify
+            np.arange(len(y)), test_size=n_held_out, random_state=random_state, stratify=stratify
         )
-        part = None if weights is None else weights[train]
-        return X[train], y[train], targets[train], part, (X[held_out], y[held_out])
+        return train, held_out
 
     def _start(
         self,
@@ -230,7 +243,7 @@ class _FrontEstimator(BaseEstimator):
     ) -> None:
         """Make the network: initial weights, the form of the front layer, batch and window."""
         n_samples, n_features = X.shape
-        n_outputs = len(self.classes_) if self._loss == "cross_entropy" else targets.shape[1]
+        n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
         widths = (n_features, *self._hidden(), n_outputs)
         optimizer = SGD(self.momentum, self.dampening, self.nesterov, self.weight_decay, self.max_grad_norm)
         dtype = np.dtype(self.dtype)
@@ -240,9 +253,10 @@ class _FrontEstimator(BaseEstimator):
         with_momentum = bool(optimizer.momentum)
         self.form_ = choose_form(self.form, X, widths[1], self.max_epochs, with_momentum, dtype.itemsize, self.memory_limit)
         form = ContributionsForm if self.form_ == "contributions" else WeightsForm
+        n_threads = resolve_n_jobs(self.n_jobs)
         self.network_ = FrontNetwork(
             form(X, initial, dtype, with_momentum), biases, weights, self.activation, self._loss, optimizer, batch_size,
-            choose_window(self.form_, self.window, batch_size, n_samples), resolve_n_jobs(self.n_jobs),
+            choose_window(self.form_, self.window, batch_size, n_samples), n_threads,
         )  # fmt: skip
         self._front_coef: Array | None = None
 
@@ -274,39 +288,36 @@ class _FrontEstimator(BaseEstimator):
 
     def _train(
         self,
-        n_samples: int,
         targets: Array,
         weights: Array | None,
         held_out: tuple[Any, Array] | None,
         random_state: np.random.RandomState,
     ) -> None:
         """Run the epochs until the loss (or the validation score) no longer improves, or max_epochs."""
-        network, schedule = self.network_, SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
-        steps_per_epoch = -(-n_samples // network.batch_size)
+        network, n_samples = self.network_, len(targets)
         self.loss_curve_: list[float] = []
         scores: list[float] = []
         self.validation_scores_ = scores if held_out else None
-        best, since_best, kept = -np.inf, 0, None
+        best, since_best, kept = -np.inf, 0, network.snapshot()
         try:
             for epoch in range(self.max_epochs):
-                steps = np.arange(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch)
-                rates = self.learning_rate * schedule.factors(steps, self.max_epochs * steps_per_epoch)
                 rows = random_state.permutation(n_samples) if self.shuffle else np.arange(n_samples)
-                losses = network.train_epoch(rows.astype(np.intp), rates, targets, weights)
-                if len(losses) < steps_per_epoch:
-                    self._warn_diverged(epoch, len(losses))
+                before = network.snapshot()
+                losses = network.train_epoch(rows.astype(np.intp), self._rates(epoch, n_samples), targets, weights)
+                if reason := self._divergence(losses, n_samples):
+                    self._go_back(kept, f"epoch {epoch + 1}: {reason}")
                     break
-                self.loss_curve_.append(self._mean_loss(losses, n_samples))
-                quality = -self.loss_curve_[-1]
+                loss = self._mean_loss(losses, n_samples)
+                quality = self._score_held_out(*held_out) if held_out else -loss
+                self.loss_curve_.append(loss)
                 if held_out:
-                    quality = self._score_held_out(*held_out)
                     scores.append(quality)
                 if self.verbose:
-                    validation_part = f", validation {quality:.4f}" if held_out else ""
-                    print(f"epoch {epoch + 1}: loss {self.loss_curve_[-1]:.6g}{validation_part}")
+                    print(f"epoch {epoch + 1}: loss {loss:.6g}" + (f", validation {quality:.4f}" if held_out else ""))
                 since_best = 0 if quality > best + self.tol else since_best + 1
                 if quality > best:
-                    best, kept = quality, network.snapshot() if held_out else None
+                    # A training loss is that of the weights before the updates, a validation score that of those after.
+                    best, kept = quality, network.snapshot() if held_out else before
                 if since_best >= self.n_iter_no_change:
                     break
             else:
@@ -315,9 +326,21 @@ class _FrontEstimator(BaseEstimator):
                     warnings.warn(message, ConvergenceWarning, stacklevel=3)
         except KeyboardInterrupt:
             warnings.warn(f"interrupted after {len(self.loss_curve_)} epoch(s); what was fitted is kept", stacklevel=3)
-        if kept is not None:
+        if held_out:
             network.restore(kept)
+        if not network.answers():
+            self._go_back(kept, "the last epoch: outputs are not finite")
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
+
+    def _rates(self, epoch: int, n_samples: int) -> NDArray[np.float64]:
+        """Learning rates of the epoch's steps."""
+        schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
+        n_steps = -(-n_samples // self.network_.batch_size)
+        steps = np.arange(epoch * n_steps, (epoch + 1) * n_steps)
+        factors = np.ascontiguousarray(schedule.factors(steps, self.max_epochs * n_steps), dtype=np.float64)
+        if factors.shape != (n_steps,) or not (np.isfinite(factors) & (factors >= 0)).all():
+            raise ValueError(f"schedule must give {n_steps} finite factors >= 0 for {n_steps} steps, got {factors!r}")
+        return self.learning_rate * factors
 
     def _mean_loss(self, losses: NDArray[np.float64], n_samples: int) -> float:
         """Mean over the samples: the last batch may be shorter."""
@@ -325,15 +348,25 @@ class _FrontEstimator(BaseEstimator):
         sizes[-1] = n_samples - sizes[:-1].sum()
         return float(np.average(losses, weights=sizes))
 
-    def _warn_diverged(self, epoch: int, step: int) -> None:
+    def _divergence(self, losses: NDArray[np.float64], n_samples: int) -> str:
+        """Say why this epoch is no training any more; nothing if it is."""
+        if len(losses) < -(-n_samples // self.network_.batch_size):
+            return f"the loss of step {len(losses) + 1} is not finite"
+        if self.loss_curve_ and self._mean_loss(losses, n_samples) > 1000 * max(self.loss_curve_[0], 1e-3):
+            return "the loss has grown more than 1000 times"
+        return "" if self.network_.is_finite() else "weights are not finite any more"
+
+    def _go_back(self, kept: Snapshot, reason: str) -> None:
+        """Restore the best network so far, and warn."""
+        self.network_.restore(kept)
         warnings.warn(
-            f"training diverged in epoch {epoch + 1}, step {step + 1}: the loss is not finite. The network before that step is "
-            f"kept; lower learning_rate={self.learning_rate}, or set max_grad_norm",
+            f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
+            "set max_grad_norm, or scale X and y (StandardScaler)",
             ConvergenceWarning,
             stacklevel=4,
         )
 
-    def _score_held_out(self, X: Any, y: Array) -> float:
+    def _score_held_out(self, X: Any, targets: Array) -> float:
         raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -345,13 +378,13 @@ class _FrontEstimator(BaseEstimator):
         check_is_fitted(self, "network_")
         if self._front_coef is None:
             self._front_coef = self.network_.front.expand()
-        return [self._front_coef.T, *(weights.T for weights in self.network_.weights)]
+        return [self._front_coef.T.copy(), *(weights.T.copy() for weights in self.network_.weights)]
 
     @property
     def intercepts_(self) -> list[Array]:
         """Biases of all layers."""
         check_is_fitted(self, "network_")
-        return list(self.network_.biases)
+        return [bias.copy() for bias in self.network_.biases]
 
     @property
     def contributions_(self) -> Array:
@@ -527,6 +560,7 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
     ('contributions', 1.0)
     """
 
+    classes_: Array
     _loss = "cross_entropy"
 
     def __init__(
@@ -568,17 +602,23 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
         )  # fmt: skip
         self.class_weight = class_weight
 
-    def _encode_targets(self, y: Array) -> Array:
+    def _encode_targets(self, y: Array, warm: bool) -> Array:
         check_classification_targets(y)
-        y = column_or_1d(y, warn=True)
-        self.classes_ = unique_labels(y)
-        return np.searchsorted(self.classes_, y).astype(np.intp)
+        classes = unique_labels(y)
+        if warm and not np.array_equal(classes, self.classes_):
+            raise ValueError(f"y has classes {classes}, but warm_start goes on with {self.classes_}; use warm_start=False")
+        self.classes_ = classes
+        return np.searchsorted(classes, y).astype(np.intp)
 
     def _class_weights(self, y: Array) -> Array | None:
         return None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
 
-    def _score_held_out(self, X: Any, y: Array) -> float:
-        return float(np.mean(self.classes_[self._outputs(X).argmax(axis=1)] == y))
+    def _validate(self, X: Any, y: ArrayLike) -> tuple[Any, Array]:
+        X, y = super()._validate(X, y)
+        return X, column_or_1d(y, warn=True)
+
+    def _score_held_out(self, X: Any, targets: Array) -> float:
+        return float(np.mean(self.network_.outputs(X).argmax(axis=1) == targets))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the probability (M, c) of each class in `classes_`: softmax of the outputs, in float64."""
@@ -611,14 +651,16 @@ class FrontRegressor(RegressorMixin, _FrontEstimator):
 
     _loss = "half_squared_error"
 
-    def _encode_targets(self, y: Array) -> Array:
+    def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim
-        return np.ascontiguousarray(y.reshape(len(y), -1), dtype=self.dtype)
+        with np.errstate(over="ignore"):  # reported below
+            targets = np.ascontiguousarray(y.reshape(len(y), -1), dtype=self.dtype)
+        if not np.isfinite(targets).all():
+            raise ValueError(f"y has values too large for dtype {self.dtype!r}; scale it, or use dtype='float64'")
+        return targets
 
-    def _score_held_out(self, X: Any, y: Array) -> float:
-        from sklearn.metrics import r2_score
-
-        return float(r2_score(y, self._shaped(self._outputs(X))))
+    def _score_held_out(self, X: Any, targets: Array) -> float:
+        return float(r2_score(targets, self.network_.outputs(X)))
 
     def _shaped(self, outputs: Array) -> Array:
         return outputs[:, 0] if self._y_ndim == 1 else outputs

@@ -40,7 +40,10 @@ class WeightsForm:
     scale: NDArray[np.float64] | None = None
 
     def __init__(self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
-        self.source = np.ascontiguousarray(X, dtype=dtype)
+        with np.errstate(over="ignore"):  # reported below
+            self.source = np.ascontiguousarray(X, dtype=dtype)
+        if not np.isfinite(self.source).all():
+            raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
         self.base = initial.dense(dtype)
         self.velocity: Array | None = np.zeros_like(self.base) if with_velocity else None
 
@@ -56,7 +59,10 @@ class ContributionsForm:
 
     def __init__(self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
         self.X, self.initial, self.dtype = X, initial, dtype
-        self.source, S0 = gram_and_states(X, initial, dtype)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            self.source, S0 = gram_and_states(X, initial, dtype)
+        if not (np.isfinite(self.source).all() and np.isfinite(S0).all()):
+            raise ValueError(f"X has values so large that its Gram matrix overflows {dtype}; scale X, or use dtype='float64'")
         self.S0: Array | None = S0
         self.base = np.zeros_like(S0)
         self.velocity: Array | None = np.zeros_like(S0) if with_velocity else None

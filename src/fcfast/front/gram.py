@@ -254,7 +254,7 @@ def _is_mapped(array: Any) -> bool:
 
 def _row_readers(X: Inputs, n_results: int, dtype: np.dtype[Any]) -> Iterator[tuple[slice, _Reader]]:
     """Readers of as many rows at a time as leave blocks and their `n_results` double precision results per row affordable."""
-    rows_of = X.tocsr() if sparse.issparse(X) else X
+    rows_of = X.astype(dtype, copy=False).tocsr() if sparse.issparse(X) else X
     for rows in _slices(X.shape[0], _affordable_rows(n_results)):
         yield rows, _reader(rows_of[rows], dtype)
 

@@ -13,6 +13,7 @@ from fcfast.optimizers import SGD
 from fcfast.threads import after_fork_one
 
 Array = NDArray[Any]
+Snapshot = tuple[Array, Array, NDArray[np.float64] | None]
 
 
 class FrontNetwork:
@@ -60,6 +61,9 @@ class FrontNetwork:
         """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
         front, sgd = self.front, self.optimizer
         columns = front.source.shape[1]
+        n_steps = -(-len(rows) // self.batch_size)
+        if len(rates) != n_steps:
+            raise ValueError(f"rates has {len(rates)} value(s), but {len(rows)} rows make {n_steps} step(s)")
         size = backend.front.work_size(len(rows), self.batch_size, self.window, columns, self.widths, len(self.params))
         if len(self._work) < size:
             self._work = np.empty(size, dtype=self.params.dtype)
@@ -95,12 +99,30 @@ class FrontNetwork:
         )
         return values[-len(hidden) * self.widths[-1] :].reshape(len(hidden), self.widths[-1])
 
-    def snapshot(self) -> tuple[Array, Array, NDArray[np.float64] | None]:
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite numbers."""
+        return bool(np.isfinite(self.front.base).all() and np.isfinite(self.params).all())
+
+    def answers(self) -> bool:
+        """Whether the outputs for some of the training rows are finite."""
+        front = self.front
+        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+            if front.S0 is None or front.scale is None:
+                S = front.source[:64] @ front.base.T
+            else:
+                S = front.scale[0] * front.S0[:64] + front.source[:64] @ front.base
+            return bool(np.isfinite(self.outputs_from_states(S)).all())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the scratch out of copies and pickles."""
+        return self.__dict__ | {"_work": self._work[:0]}
+
+    def snapshot(self) -> Snapshot:
         """Copy the parameters, to come back to them with `restore`."""
         scale = self.front.scale
         return self.front.base.copy(), self.params.copy(), None if scale is None else scale.copy()
 
-    def restore(self, kept: tuple[Array, Array, NDArray[np.float64] | None]) -> None:
+    def restore(self, kept: Snapshot) -> None:
         """Go back to the parameters of a snapshot; velocities are not kept."""
         base, params, scale = kept
         self.front.base[:], self.params[:] = base, params

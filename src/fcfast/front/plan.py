@@ -60,7 +60,7 @@ def choose_window(form: str, window: int | str, batch_size: int, n_samples: int)
     """Resolve ``window="auto"`` into rows, a multiple of the batch size."""
     if form == "weights":
         return batch_size
-    rows = window if isinstance(window, int) else WINDOW_ROWS[form]
+    rows = WINDOW_ROWS[form] if isinstance(window, str) else min(int(window), n_samples)
     return max(batch_size, rows // batch_size * batch_size)
 
 

@@ -316,9 +316,9 @@ def balance(
         for t in range(n_iter):
             network.loss_and_gradient(inputs, targets)
             for total, change in zip(predicted, _unit_balance(network.weight_grads, network.bias_grads), strict=True):
-                total += eta**2 * change
+                total += eta * eta * change
             network.step(eta)
-            if not np.isfinite(network.params).all():
+            if not (np.isfinite(network.params).all() and all(np.isfinite(total).all() for total in predicted)):
                 raise DivergenceError(f"training diverged at iteration {t}; use a smaller eta")
     after = _unit_balance(network.weights, network.biases)
     measured = tuple(last - first for last, first in zip(after, before, strict=True))
