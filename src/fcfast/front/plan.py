@@ -8,6 +8,9 @@ from scipy import sparse
 # The Gram matrix may take this much unless the caller says otherwise.
 DEFAULT_MEMORY_LIMIT = 4 << 30
 
+# Long enough to make matrix products of single samples, short enough that the K x K work inside a window stays small.
+WINDOW_ROWS = {"windowed": 96, "contributions": 32}
+
 
 @dataclass(frozen=True)
 class Work:
@@ -62,7 +65,3 @@ def choose_window(form: str, window: int | str, batch_size: int, n_samples: int)
         return batch_size
     rows = WINDOW_ROWS[form] if isinstance(window, str) else min(int(window), n_samples)
     return max(batch_size, rows // batch_size * batch_size)
-
-
-# Long enough to make matrix-matrix products of single samples, short enough that the K x K work inside stays small.
-WINDOW_ROWS = {"windowed": 96, "contributions": 128}
