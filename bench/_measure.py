@@ -14,7 +14,7 @@ from statistics import median
 
 from fcfast import backend
 
-BLOCK = 2e-3  # seconds that one timed block of calls lasts at least: far above the clock's resolution and a loop's cost
+BLOCK = 1e-2  # seconds that one timed block of calls lasts at least: far above the clock's resolution and a loop's cost
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 

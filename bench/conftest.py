@@ -6,8 +6,6 @@ Only that everything runs and agrees, one round each: pytest bench --benchmark-d
 
 import os
 
-# PyTorch's threads wait for more work by spinning, on the processors that the other side is then timed on.
-os.environ["OMP_WAIT_POLICY"] = "passive"
 # Before NumPy loads its BLAS. More threads only where a benchmark asks for them.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 

@@ -16,7 +16,13 @@ def test_python_examples_run(capsys):
         promised = [line.split("#", 1)[1].strip() for line in block.splitlines() if line.startswith("print(")]
         assert len(printed) == len(promised) > 1
         for line, promise in zip(printed, promised, strict=True):
-            assert promise.startswith(line)
+            assert promise.startswith(line), promise
+
+
+def test_nothing_is_left_to_fill_in():
+    """No placeholder such as SOME_TABLE remains."""
+    prose = re.sub(r"```.*?```|`[^`]*`", "", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert re.findall(r"\b[A-Z]+_[A-Z_]+\b", prose) == []
 
 
 def test_pictures_exist():

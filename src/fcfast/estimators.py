@@ -25,7 +25,7 @@ from fcfast.front.network import FrontNetwork, Snapshot
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, choose_form, choose_window
 from fcfast.network import ACTIVATIONS
 from fcfast.optimizers import SCHEDULES, SGD, Schedule
-from fcfast.threads import resolve_n_jobs
+from fcfast.threads import blas_threads_for, resolve_n_jobs
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -38,7 +38,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Explanation:
-    """Pre-activations of the front layer, split without remainder (MATH section 8).
+    """Pre-activations of the front layer, split without remainder (docs/mathematics.md, 6).
 
     Attributes
     ----------
@@ -175,7 +175,8 @@ class _FrontEstimator(BaseEstimator):
             held_out = X[others], targets[others]
             X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
         self._start(X, targets, coefs_init, intercepts_init, random_state)
-        self._train(targets, weights, held_out, random_state)
+        with blas_threads_for(self.network_.largest_product):
+            self._train(targets, weights, held_out, random_state)
         return self
 
     def _check_parameters(self) -> None:
@@ -494,59 +495,77 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
     """A classifier: a dense network trained by SGD on the cross-entropy, its first layer in any form.
 
     Exactly the network that backpropagation trains (torch.optim.SGD semantics) at a cost per step that, in form
-    "contributions", does not depend on the number of features.
+    "contributions", does not depend on the number of features. `explain` splits a pre-activation by training sample.
 
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int
+    hidden_layer_sizes : int or sequence of int, default (256,)
         Widths of the hidden layers, the front layer first.
-    activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}
-        Of all hidden layers.
-    learning_rate : float
-    schedule : {"constant", "cosine", "step", "warm-up"} or object of `fcfast.optimizers`
-        How the learning rate changes over max_epochs.
-    momentum, dampening, nesterov, weight_decay, max_grad_norm
-        As in `fcfast.optimizers.SGD`.
-    batch_size : int or "auto"
+    activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
+        Of all hidden layers; the leaky slope is 0.01.
+    learning_rate : float, default 0.01
+        Step size; wide data that is not scaled, or very wide data, needs a smaller one.
+    schedule : {"constant", "cosine", "step", "warm-up"} or object of `fcfast.optimizers`, default "constant"
+        How the learning rate changes over `max_epochs`.
+    momentum : float, default 0.9
+    dampening : float, default 0
+    nesterov : bool, default False
+    weight_decay : float, default 0
+    max_grad_norm : float or None, default None
+        These five as in `fcfast.optimizers.SGD`, which has the semantics of torch.optim.SGD.
+    batch_size : int or "auto", default "auto"
         "auto" is min(200, N). The last, shorter batch of an epoch is kept.
-    max_epochs : int
-    tol : float
-        An improvement of the loss (or the validation score) by less than this is none.
-    n_iter_no_change : int
+    max_epochs : int, default 200
+    tol : float, default 1e-4
+        A smaller improvement of the loss (or the validation score) is none.
+    n_iter_no_change : int, default 10
         Epochs without improvement after which training stops.
-    early_stopping : bool
-        Hold out `validation_fraction` of the data, stop by its score, and keep the best network.
-    validation_fraction : float
-    shuffle : bool
+    early_stopping : bool, default False
+        Hold out part of the data, stop by its score (accuracy), and keep the best network.
+    validation_fraction : float, default 0.1
+        The part held out.
+    shuffle : bool, default True
         False takes the samples in order.
-    form : {"auto", "contributions", "windowed", "weights"}
-        How the front layer is held; all give the same network up to rounding.
-    window : int or "auto"
-        Rows of a window.
-    memory_limit : int
+    form : {"auto", "contributions", "windowed", "weights"}, default "auto"
+        How the front layer is held; all train the same network up to rounding. "contributions": one row per training sample
+        and their Gram matrix, for features that outnumber samples and for sparse data. "windowed": the weights, touched
+        once per window of samples, for many samples. "weights": the weights, touched every step. "auto" counts the work.
+    window : int or "auto", default "auto"
+        Samples between two passes over what is held; a multiple of the batch size is used.
+    memory_limit : int, default 4 GiB
         Bytes that the Gram matrix of form "contributions" may take.
-    dtype : {"float32", "float64"}
+    dtype : {"float32", "float64"}, default "float32"
         Of computation and parameters.
-    n_jobs : int or None
-        Threads; the bits of the result do not depend on it.
-    random_state : int, RandomState or None
-    warm_start : bool
+    n_jobs : int or None, default None
+        Threads; None for all available. The bits of the result do not depend on it.
+    random_state : int, RandomState or None, default None
+        Seeds initial weights, the order of samples and what is held out.
+    warm_start : bool, default False
         Continue from the last fit's weights.
-    verbose : int
+    verbose : int, default 0
         Above 0: a line per epoch.
-    class_weight : dict, "balanced" or None
+    class_weight : dict, "balanced" or None, default None
+        Factors of the sample weights, by class.
 
     Attributes
     ----------
     classes_ : ndarray of shape (c,)
+    form_ : {"contributions", "windowed", "weights"}
+        The form that was used.
     coefs_, intercepts_ : list of ndarray
-        Conventional weights (n_in, n_out) and biases, expanded when first asked for.
+        Conventional weights (n_in, n_out) and biases of all layers; the first is expanded when first asked for, and then used
+        for predictions too (the last digits may differ).
     contributions_ : ndarray of shape (N, h)
         Form "contributions" only.
-    form_ : str
     loss_curve_ : list of float
+        Mean training loss of each epoch.
     validation_scores_ : list of float or None
     n_epochs_ : int
+
+    Notes
+    -----
+    In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them: do not change X
+    afterwards. `save` writes the conventional weights instead.
 
     Examples
     --------
@@ -554,9 +573,10 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
     >>> from fcfast import FrontClassifier
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 5000))
-    >>> y = np.where(X[:, 0] + X[:, 1] > 0, "up", "down")
-    >>> classifier = FrontClassifier((32,), random_state=0).fit(X, y)
-    >>> classifier.form_, classifier.score(X, y)
+    >>> y = np.where(np.arange(60) % 2, "up", "down")
+    >>> X[y == "up", :100] += 1
+    >>> classifier = FrontClassifier((32,), random_state=0).fit(X[:40], y[:40])
+    >>> classifier.form_, classifier.score(X[40:], y[40:])
     ('contributions', 1.0)
     """
 
@@ -635,8 +655,74 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
 class FrontRegressor(RegressorMixin, _FrontEstimator):
     """A regressor: a dense network trained by SGD on half the squared error, its first layer in any form.
 
-    Parameters and attributes are those of `FrontClassifier`, without classes; `y` may have several outputs. Scale targets to
-    order 1, as for any network.
+    As `FrontClassifier`; `y` may have several outputs. Scale inputs and targets to order 1, as for any network.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default (256,)
+        Widths of the hidden layers, the front layer first.
+    activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
+        Of all hidden layers; the leaky slope is 0.01.
+    learning_rate : float, default 0.01
+        Step size; wide data that is not scaled, or very wide data, needs a smaller one.
+    schedule : {"constant", "cosine", "step", "warm-up"} or object of `fcfast.optimizers`, default "constant"
+        How the learning rate changes over `max_epochs`.
+    momentum : float, default 0.9
+    dampening : float, default 0
+    nesterov : bool, default False
+    weight_decay : float, default 0
+    max_grad_norm : float or None, default None
+        These five as in `fcfast.optimizers.SGD`, which has the semantics of torch.optim.SGD.
+    batch_size : int or "auto", default "auto"
+        "auto" is min(200, N). The last, shorter batch of an epoch is kept.
+    max_epochs : int, default 200
+    tol : float, default 1e-4
+        A smaller improvement of the loss (or the validation score) is none.
+    n_iter_no_change : int, default 10
+        Epochs without improvement after which training stops.
+    early_stopping : bool, default False
+        Hold out part of the data, stop by its score (R²), and keep the best network.
+    validation_fraction : float, default 0.1
+        The part held out.
+    shuffle : bool, default True
+        False takes the samples in order.
+    form : {"auto", "contributions", "windowed", "weights"}, default "auto"
+        How the front layer is held; all train the same network up to rounding. "contributions": one row per training sample
+        and their Gram matrix, for features that outnumber samples and for sparse data. "windowed": the weights, touched
+        once per window of samples, for many samples. "weights": the weights, touched every step. "auto" counts the work.
+    window : int or "auto", default "auto"
+        Samples between two passes over what is held; a multiple of the batch size is used.
+    memory_limit : int, default 4 GiB
+        Bytes that the Gram matrix of form "contributions" may take.
+    dtype : {"float32", "float64"}, default "float32"
+        Of computation and parameters.
+    n_jobs : int or None, default None
+        Threads; None for all available. The bits of the result do not depend on it.
+    random_state : int, RandomState or None, default None
+        Seeds initial weights, the order of samples and what is held out.
+    warm_start : bool, default False
+        Continue from the last fit's weights.
+    verbose : int, default 0
+        Above 0: a line per epoch.
+
+    Attributes
+    ----------
+    form_ : {"contributions", "windowed", "weights"}
+        The form that was used.
+    coefs_, intercepts_ : list of ndarray
+        Conventional weights (n_in, n_out) and biases of all layers; the first is expanded when first asked for, and then used
+        for predictions too (the last digits may differ).
+    contributions_ : ndarray of shape (N, h)
+        Form "contributions" only.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+    n_epochs_ : int
+
+    Notes
+    -----
+    In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them: do not change X
+    afterwards. `save` writes the conventional weights instead.
 
     Examples
     --------

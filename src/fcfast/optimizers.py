@@ -1,7 +1,7 @@
 """How deltas become updates: stochastic gradient descent and its learning-rate schedules.
 
 SGD with momentum, dampening, Nesterov, weight decay and clipping by global norm commutes with rotations of the input, so it
-is exact in every form of the front layer (MATH section 4).
+is exact in every form of the front layer (docs/mathematics.md, 4).
 """
 
 import math

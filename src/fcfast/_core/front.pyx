@@ -15,6 +15,7 @@ Design
 Axes: N samples, d features, h hidden units, c outputs, B batch, K window.
 """
 
+from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport isfinite, sqrt
 from libc.string cimport memcpy
 
@@ -139,8 +140,12 @@ cdef Py_ssize_t run_window(const real* start, const real* start_velocity, const 
 
 
 cdef void mix(real* W, real* M, Py_ssize_t n, const double* r) noexcept nogil:
-    """(W, M) <- (r00 W + r01 M, r10 W + r11 M); nothing where that changes nothing."""
+    """(W, M) <- (r00 W + r01 M, r10 W + r11 M); nothing where that changes nothing.
+
+    The velocity of a dead unit decays for ever; as soon as it is subnormal it is 0, or arithmetic would slow down.
+    """
     cdef Py_ssize_t i
+    cdef real m, smallest = <real>(FLT_MIN if real is float else DBL_MIN)
     cdef real w, r00 = <real>r[0], r01 = <real>r[1], r10 = <real>r[2], r11 = <real>r[3]
     if M == NULL:
         if r[0] != 1:
@@ -150,7 +155,8 @@ cdef void mix(real* W, real* M, Py_ssize_t n, const double* r) noexcept nogil:
     for i in range(n):
         w = W[i]
         W[i] = r00 * w + r01 * M[i]
-        M[i] = r10 * w + r11 * M[i]
+        m = r10 * w + r11 * M[i]
+        M[i] = m if m >= smallest or m <= -smallest or m != m else 0
 
 
 cdef void gather(const real* source, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t n_columns, real* out) noexcept nogil:

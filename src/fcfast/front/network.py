@@ -1,6 +1,7 @@
 """A network whose first layer is held in a form: its parameters above it, an epoch of training, its outputs."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,12 @@ class FrontNetwork:
             after_fork_one(self.n_threads),
         )
         return values[-len(hidden) * self.widths[-1] :].reshape(len(hidden), self.widths[-1])
+
+    @property
+    def largest_product(self) -> float:
+        """Floating-point operations of the largest matrix product of a step."""
+        front = 2.0 * self.window * self.front.source.shape[1] * self.widths[0]
+        return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths)))
 
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers."""

@@ -14,7 +14,7 @@ WINDOW_ROWS = {"windowed": 96, "contributions": 32}
 
 @dataclass(frozen=True)
 class Work:
-    """Floating-point operations of the front layer over a whole training, for each form (MATH section 4)."""
+    """Floating-point operations of the front layer over a whole training, for each form (docs/mathematics.md, 4)."""
 
     contributions: float
     windowed: float

@@ -150,7 +150,7 @@ class Compensation(OneInput):
 
 
 class ClosedForm(OneInput):
-    """The exact collapse of one output: two scalars, whatever the width (MATH section 2.3).
+    """The exact collapse of one output: two scalars, whatever the width (docs/mathematics.md, 2.3).
 
     Sorting the living units by the angle of (s, w) is the one-time calculation; an iteration then costs O(1).
     """
@@ -297,7 +297,7 @@ class States(Technique):
 
 
 class Contributions(Technique):
-    """One row of contributions per distinct sample: S = S0 + G A, W1 = W1(0) + A' X (MATH section 3)."""
+    """One row of contributions per distinct sample: S = S0 + G A, W1 = W1(0) + A' X (docs/mathematics.md, 3)."""
 
     name = "contributions"
     state_names = ("A", "w2")

@@ -60,7 +60,7 @@ def equation_29(lab: Laboratory) -> Judgement:
     evidence["with the lower limit w5(0) of the integral"] = relative_error(
         (w**3 - w_start**3) * paths.norm / (3 * start**2), truth
     )
-    # The exact integral in the limit eta -> 0 (MATH section 2.4): a square root, not a cube.
+    # The exact integral in the limit eta -> 0 (docs/mathematics.md, 2.4): a square root, not a cube.
     # Its argument is s^2, which a finite eta can take just below 0 for a unit about to die.
     s_squared = np.maximum(start**2 - paths.norm * w_start**2 + paths.norm * w**2, 0)
     exact = w * np.sqrt(s_squared) / start - w
