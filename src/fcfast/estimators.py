@@ -574,10 +574,10 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.normal(size=(60, 5000))
     >>> y = np.where(np.arange(60) % 2, "up", "down")
-    >>> X[y == "up", :100] += 1
+    >>> X[:, :500] += np.where(y == "up", 0.7, -0.7)[:, None]
     >>> classifier = FrontClassifier((32,), random_state=0).fit(X[:40], y[:40])
-    >>> classifier.form_, classifier.score(X[40:], y[40:])
-    ('contributions', 1.0)
+    >>> classifier.form_, classifier.score(X[40:], y[40:]) > 0.9
+    ('contributions', True)
     """
 
     classes_: Array
