@@ -7,7 +7,9 @@ Only that everything runs and agrees, one round each: pytest bench --benchmark-d
 import os
 
 # Before NumPy loads its BLAS. More threads only where a benchmark asks for them.
-os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+# OpenMP's own limit stays at the processors: below it, libgomp takes two threads for too many and lets them sleep.
+os.environ["OMP_NUM_THREADS"] = str(os.cpu_count() or 1)
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
