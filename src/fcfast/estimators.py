@@ -1,497 +1,27 @@
 """scikit-learn estimators: networks trained exactly as backpropagation would, with the front layer in any form."""
 
-import os
-import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d
 
-from fcfast import validation
-from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
-from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
-from fcfast.front.network import FrontNetwork, Snapshot
-from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, choose_form, choose_window
-from fcfast.network import ACTIVATIONS
-from fcfast.optimizers import SCHEDULES, SGD, Schedule
-from fcfast.threads import blas_threads_for, resolve_n_jobs
+from fcfast.estimator_base import FrontEstimator
+from fcfast.front.plan import DEFAULT_MEMORY_LIMIT
+from fcfast.optimizers import SGD, Optimizer, Schedule
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
 
-    from sklearn.neural_network import MLPClassifier, MLPRegressor
-    from torch.nn import Sequential
-
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Pre-activations of the front layer, split without remainder (docs/mathematics.md, 6).
-
-    Attributes
-    ----------
-    initial : ndarray of shape (M, h)
-        What the initial weights give.
-    bias : ndarray of shape (h,)
-    terms : ndarray of shape (M, N, h)
-        What each training sample contributes.
-    """
-
-    initial: Array
-    bias: Array
-    terms: Array
-
-    @property
-    def preactivations(self) -> Array:
-        """The sum of all parts, shape (M, h)."""
-        return self.initial + self.terms.sum(axis=1) + self.bias
-
-
-class _FrontEstimator(BaseEstimator):
-    """What classifier and regressor share: everything but targets and the meaning of outputs."""
-
-    _loss: str
-
-    def __init__(
-        self,
-        hidden_layer_sizes: int | Sequence[int] = (256,),
-        activation: str = "relu",
-        *,
-        learning_rate: float = 0.01,
-        schedule: str | Schedule = "constant",
-        momentum: float = 0.9,
-        dampening: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-        max_grad_norm: float | None = None,
-        batch_size: int | str = "auto",
-        max_epochs: int = 200,
-        tol: float = 1e-4,
-        n_iter_no_change: int = 10,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        shuffle: bool = True,
-        form: str = "auto",
-        window: int | str = "auto",
-        memory_limit: int = DEFAULT_MEMORY_LIMIT,
-        dtype: str = "float32",
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.momentum = momentum
-        self.dampening = dampening
-        self.nesterov = nesterov
-        self.weight_decay = weight_decay
-        self.max_grad_norm = max_grad_norm
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.shuffle = shuffle
-        self.form = form
-        self.window = window
-        self.memory_limit = memory_limit
-        self.dtype = dtype
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-
-    # ------------------------------------------------------------------------------------------------------------------
-    # what subclasses say
-
-    def _encode_targets(self, y: Array, warm: bool) -> Array:
-        raise NotImplementedError
-
-    def _class_weights(self, y: Array) -> Array | None:
-        return None
-
-    # ------------------------------------------------------------------------------------------------------------------
-
-    def fit(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        coefs_init: Sequence[ArrayLike] | None = None,
-        intercepts_init: Sequence[ArrayLike] | None = None,
-    ) -> "Self":
-        """Train.
-
-        Parameters
-        ----------
-        X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
-            In form "contributions" a reference to it is kept, for `predict` and `coefs_`.
-        y : array-like of shape (N,), or (N, c) for regression
-        sample_weight : array-like of shape (N,) or None
-            Weights in the mean over a batch.
-        coefs_init : sequence of array-like of shape (n_in, n_out), or None
-            Initial weights of all layers; None draws them (Glorot uniform, as scikit-learn's MLP).
-        intercepts_init : sequence of array-like of shape (n_out,), or None
-            Initial biases of all layers.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError, TypeError
-            For bad data or parameters.
-        MemoryError
-            If the Gram matrix of form "contributions" would exceed `memory_limit`.
-        """
-        self._check_parameters()
-        X, y = self._validate(X, y)
-        before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
-        targets = self._encode_targets(y, before is not None)
-        weights = self._sample_weights(sample_weight, y, X)
-        random_state = check_random_state(self.random_state)
-        if before is not None:
-            coefs_init, intercepts_init = self.coefs_, intercepts_init or self.intercepts_
-        held_out: tuple[Any, Array] | None = None
-        if self.early_stopping:
-            rows, others = self._hold_out(y, random_state)
-            held_out = X[others], targets[others]
-            X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
-        self._start(X, targets, coefs_init, intercepts_init, random_state)
-        with blas_threads_for(self.network_.largest_product):
-            self._train(targets, weights, held_out, random_state)
-        return self
-
-    def _check_parameters(self) -> None:
-        validation.choice(self.activation, "activation", ACTIVATIONS)
-        validation.choice(self.form, "form", ("auto", *FORMS))
-        validation.choice(self.dtype, "dtype", ("float32", "float64"))
-        validation.positive(self.learning_rate, "learning_rate")
-        validation.integer(self.max_epochs, "max_epochs", 1)
-        validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
-        validation.in_range(self.tol, "tol", 0, np.inf)
-        validation.in_range(self.memory_limit, "memory_limit", 0, np.inf)
-        for value, name in ((self.batch_size, "batch_size"), (self.window, "window")):
-            if value != "auto":
-                validation.integer(value, name, 1)
-        if isinstance(self.schedule, str):
-            validation.choice(self.schedule, "schedule", SCHEDULES)
-        elif not callable(getattr(self.schedule, "factors", None)):
-            raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
-        self._hidden()
-
-    def _hidden(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
-        widths = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
-        if not widths:
-            raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
-        return tuple(validation.integer(width, "hidden_layer_sizes", 1) for width in widths)
-
-    def _validate(self, X: Any, y: ArrayLike) -> tuple[Any, Array]:
-        numeric = self._loss != "cross_entropy"
-        return validate_data(
-            self, X, y, accept_sparse="csr", dtype=(np.float64, np.float32), multi_output=True, y_numeric=numeric
-        )
-
-    def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
-        by_class = self._class_weights(y)
-        if sample_weight is None:
-            return by_class
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        return weights if by_class is None else weights * by_class
-
-    def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Split the rows into those to train on and at least two to stop by."""
-        validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
-        n_held_out = round(self.validation_fraction * len(y))
-        n_classes = len(getattr(self, "classes_", [None]))
-        if n_held_out < max(2, n_classes) or len(y) - n_held_out < n_classes:
-            raise ValueError(
-                f"early_stopping holds out validation_fraction={self.validation_fraction} of {len(y)} samples, {n_held_out}: "
-                f"too few to score {n_classes} class(es) or a regression; use more samples, another fraction, or "
-                "early_stopping=False"
-            )
-        stratify = y if self._loss == "cross_entropy" and np.unique(y, return_counts=True)[1].min() > 1 else None
-        train, held_out = train_test_split(
-            np.arange(len(y)), test_size=n_held_out, random_state=random_state, stratify=stratify
-        )
-        return train, held_out
-
-    def _start(
-        self,
-        X: Any,
-        targets: Array,
-        coefs_init: Sequence[ArrayLike] | None,
-        intercepts_init: Sequence[ArrayLike] | None,
-        random_state: np.random.RandomState,
-    ) -> None:
-        """Make the network: initial weights, the form of the front layer, batch and window."""
-        n_samples, n_features = X.shape
-        n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
-        widths = (n_features, *self._hidden(), n_outputs)
-        optimizer = SGD(self.momentum, self.dampening, self.nesterov, self.weight_decay, self.max_grad_norm)
-        dtype = np.dtype(self.dtype)
-        initial, weights = self._initial_weights(widths, coefs_init, random_state)
-        biases = self._initial_biases(widths, intercepts_init, random_state)
-        batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), n_samples)
-        with_momentum = bool(optimizer.momentum)
-        self.form_ = choose_form(self.form, X, widths[1], self.max_epochs, with_momentum, dtype.itemsize, self.memory_limit)
-        form = ContributionsForm if self.form_ == "contributions" else WeightsForm
-        n_threads = resolve_n_jobs(self.n_jobs)
-        self.network_ = FrontNetwork(
-            form(X, initial, dtype, with_momentum), biases, weights, self.activation, self._loss, optimizer, batch_size,
-            choose_window(self.form_, self.window, batch_size, n_samples), n_threads,
-        )  # fmt: skip
-        self._front_coef: Array | None = None
-
-    def _bound(self, n_in: int, n_out: int) -> float:
-        """Glorot's bound as scikit-learn's MLP uses it."""
-        return float(((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5)
-
-    def _initial_weights(
-        self, widths: Sequence[int], coefs_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
-    ) -> tuple[InitialWeights, list[Array]]:
-        """W1(0) as a function, and the weights (n_out, n_in) above it."""
-        seed = int(random_state.randint(2**31 - 1))
-        pairs = list(pairwise(widths))
-        if coefs_init is None:
-            upper = [random_state.uniform(-self._bound(i, o), self._bound(i, o), (o, i)) for i, o in pairs[1:]]
-            return RandomWeights(widths[1], widths[0], seed, self.activation), upper
-        arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs_init)]
-        if [array.shape for array in arrays] != pairs:
-            raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
-        return GivenWeights(arrays[0].T), [array.T for array in arrays[1:]]
-
-    def _initial_biases(
-        self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
-    ) -> list[Array]:
-        if intercepts_init is not None:
-            return list(validation.layer_biases(intercepts_init, widths[1:]))
-        bounds = [self._bound(i, o) for i, o in pairwise(widths)]
-        return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
-
-    def _train(
-        self,
-        targets: Array,
-        weights: Array | None,
-        held_out: tuple[Any, Array] | None,
-        random_state: np.random.RandomState,
-    ) -> None:
-        """Run the epochs until the loss (or the validation score) no longer improves, or max_epochs."""
-        network, n_samples = self.network_, len(targets)
-        self.loss_curve_: list[float] = []
-        scores: list[float] = []
-        self.validation_scores_ = scores if held_out else None
-        best, since_best, kept = -np.inf, 0, network.snapshot()
-        try:
-            for epoch in range(self.max_epochs):
-                rows = random_state.permutation(n_samples) if self.shuffle else np.arange(n_samples)
-                before = network.snapshot()
-                losses = network.train_epoch(rows.astype(np.intp), self._rates(epoch, n_samples), targets, weights)
-                if reason := self._divergence(losses, n_samples):
-                    self._go_back(kept, f"epoch {epoch + 1}: {reason}")
-                    break
-                loss = self._mean_loss(losses, n_samples)
-                quality = self._score_held_out(*held_out) if held_out else -loss
-                self.loss_curve_.append(loss)
-                if held_out:
-                    scores.append(quality)
-                if self.verbose:
-                    print(f"epoch {epoch + 1}: loss {loss:.6g}" + (f", validation {quality:.4f}" if held_out else ""))
-                since_best = 0 if quality > best + self.tol else since_best + 1
-                if quality > best:
-                    # A training loss is that of the weights before the updates, a validation score that of those after.
-                    best, kept = quality, network.snapshot() if held_out else before
-                if since_best >= self.n_iter_no_change:
-                    break
-            else:
-                if self.tol > 0 and self.n_iter_no_change < self.max_epochs:
-                    message = f"max_epochs={self.max_epochs} reached before the loss stopped improving"
-                    warnings.warn(message, ConvergenceWarning, stacklevel=3)
-        except KeyboardInterrupt:
-            warnings.warn(f"interrupted after {len(self.loss_curve_)} epoch(s); what was fitted is kept", stacklevel=3)
-        if held_out:
-            network.restore(kept)
-        if not network.answers():
-            self._go_back(kept, "the last epoch: outputs are not finite")
-        self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
-
-    def _rates(self, epoch: int, n_samples: int) -> NDArray[np.float64]:
-        """Learning rates of the epoch's steps."""
-        schedule = SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
-        n_steps = -(-n_samples // self.network_.batch_size)
-        steps = np.arange(epoch * n_steps, (epoch + 1) * n_steps)
-        factors = np.ascontiguousarray(schedule.factors(steps, self.max_epochs * n_steps), dtype=np.float64)
-        if factors.shape != (n_steps,) or not (np.isfinite(factors) & (factors >= 0)).all():
-            raise ValueError(f"schedule must give {n_steps} finite factors >= 0 for {n_steps} steps, got {factors!r}")
-        return self.learning_rate * factors
-
-    def _mean_loss(self, losses: NDArray[np.float64], n_samples: int) -> float:
-        """Mean over the samples: the last batch may be shorter."""
-        sizes = np.full(len(losses), self.network_.batch_size)
-        sizes[-1] = n_samples - sizes[:-1].sum()
-        return float(np.average(losses, weights=sizes))
-
-    def _divergence(self, losses: NDArray[np.float64], n_samples: int) -> str:
-        """Say why this epoch is no training any more; nothing if it is."""
-        if len(losses) < -(-n_samples // self.network_.batch_size):
-            return f"the loss of step {len(losses) + 1} is not finite"
-        if self.loss_curve_ and self._mean_loss(losses, n_samples) > 1000 * max(self.loss_curve_[0], 1e-3):
-            return "the loss has grown more than 1000 times"
-        return "" if self.network_.is_finite() else "weights are not finite any more"
-
-    def _go_back(self, kept: Snapshot, reason: str) -> None:
-        """Restore the best network so far, and warn."""
-        self.network_.restore(kept)
-        warnings.warn(
-            f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
-            "set max_grad_norm, or scale X and y (StandardScaler)",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
-
-    def _score_held_out(self, X: Any, targets: Array) -> float:
-        raise NotImplementedError
-
-    # ------------------------------------------------------------------------------------------------------------------
-    # what is fitted
-
-    @property
-    def coefs_(self) -> list[Array]:
-        """Conventional weights (n_in, n_out) of all layers; the first is expanded when first asked for, and kept."""
-        check_is_fitted(self, "network_")
-        if self._front_coef is None:
-            self._front_coef = self.network_.front.expand()
-        return [self._front_coef.T.copy(), *(weights.T.copy() for weights in self.network_.weights)]
-
-    @property
-    def intercepts_(self) -> list[Array]:
-        """Biases of all layers."""
-        check_is_fitted(self, "network_")
-        return [bias.copy() for bias in self.network_.biases]
-
-    @property
-    def contributions_(self) -> Array:
-        """Contributions (N, h) of the training samples; form "contributions" only."""
-        check_is_fitted(self, "network_")
-        if self.form_ != "contributions":
-            raise AttributeError(f"contributions_ exist in form 'contributions' only, this was fitted in form {self.form_!r}")
-        return self.network_.front.base
-
-    def explain(self, X: Any) -> Explanation:
-        """Split the front layer's pre-activations into one term per training sample, without remainder.
-
-        Parameters
-        ----------
-        X : ndarray or sparse matrix of shape (M, d)
-
-        Returns
-        -------
-        Explanation
-
-        Raises
-        ------
-        AttributeError
-            If fitted in another form than "contributions".
-        """
-        _ = self.contributions_  # raises in the other forms
-        front: Any = self.network_.front
-        initial, terms = front.explain(self._validate_new(X))
-        return Explanation(initial, self.network_.biases[0], terms)
-
-    def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
-        """Save to a safetensors file, for `fcfast.load`.
-
-        The file is written whole or not at all: until it is complete, an older one stays.
-
-        Parameters
-        ----------
-        path : path-like
-        weights : bool
-            True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
-            "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
-            only be loaded beside the training inputs.
-
-        Raises
-        ------
-        TypeError
-            If a parameter cannot be stored as JSON, such as a schedule or random state that is an object.
-        ValueError
-            If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
-        OSError
-            If the file cannot be written.
-        """
-        from fcfast.modelfile import save  # it imports this module
-
-        save(self, path, weights)
-
-    def to_sklearn(self) -> "MLPClassifier | MLPRegressor":
-        """Convert to scikit-learn's own network, fitted and with the same predictions up to rounding.
-
-        Returns
-        -------
-        sklearn.neural_network.MLPClassifier or MLPRegressor
-
-        Raises
-        ------
-        ValueError
-            If scikit-learn has no such network: activation "leaky_relu", or a single class.
-        """
-        from fcfast.convert import to_sklearn
-
-        return to_sklearn(self)
-
-    def to_torch(self) -> "Sequential":
-        """Convert to a PyTorch module with the same outputs up to rounding.
-
-        Returns
-        -------
-        torch.nn.Sequential
-            Linear layers and activations, in the estimator's dtype. A classifier's outputs are logits, one for each of
-            `classes_`; a regressor's have shape (M, c).
-
-        Raises
-        ------
-        ImportError
-            If PyTorch is not installed.
-        """
-        from fcfast.convert import to_torch
-
-        return to_torch(self)
-
-    def _validate_new(self, X: Any) -> Any:
-        check_is_fitted(self, "network_")
-        return validate_data(self, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
-
-    def _outputs(self, X: Any) -> Array:
-        if self._front_coef is not None:
-            return self.network_.outputs_from_states(np.asarray(X @ self._front_coef.T))
-        return self.network_.outputs(X)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-
-class FrontClassifier(ClassifierMixin, _FrontEstimator):
+class FrontClassifier(ClassifierMixin, FrontEstimator):
     """A classifier: a dense network trained by SGD on the cross-entropy, its first layer in any form.
 
     Exactly the network that backpropagation trains (torch.optim.SGD semantics) at a cost per step that, in form
@@ -503,6 +33,9 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
         Widths of the hidden layers, the front layer first.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
         Of all hidden layers; the leaky slope is 0.01.
+    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
+        A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" treat each feature by
+        itself and need form "weights"; the others train the same network in every form.
     learning_rate : float, default 0.01
         Step size; wide data that is not scaled, or very wide data, needs a smaller one.
     schedule : {"constant", "cosine", "step", "warm-up"} or object of `fcfast.optimizers`, default "constant"
@@ -512,7 +45,8 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
     nesterov : bool, default False
     weight_decay : float, default 0
     max_grad_norm : float or None, default None
-        These five as in `fcfast.optimizers.SGD`, which has the semantics of torch.optim.SGD.
+        These five as in `fcfast.optimizers.SGD`, which has the semantics of torch.optim.SGD. Of "neuron-adam", "adam" and
+        "adamw" momentum is beta1; the adaptive ones have no dampening and no Nesterov, "muon" no dampening.
     batch_size : int or "auto", default "auto"
         "auto" is min(200, N). The last, shorter batch of an epoch is kept.
     max_epochs : int, default 200
@@ -543,7 +77,7 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
     warm_start : bool, default False
         Continue from the last fit's weights.
     verbose : int, default 0
-        Above 0: a line per epoch.
+        1: a progress bar on a terminal (with rich installed), elsewhere a line per epoch; 2: always lines.
     class_weight : dict, "balanced" or None, default None
         Factors of the sample weights, by class.
 
@@ -588,6 +122,7 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
         hidden_layer_sizes: int | Sequence[int] = (256,),
         activation: str = "relu",
         *,
+        optimizer: str | SGD | Optimizer = "sgd",
         learning_rate: float = 0.01,
         schedule: str | Schedule = "constant",
         momentum: float = 0.9,
@@ -613,8 +148,8 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
         class_weight: Any = None,
     ) -> None:
         super().__init__(
-            hidden_layer_sizes, activation, learning_rate=learning_rate, schedule=schedule, momentum=momentum,
-            dampening=dampening, nesterov=nesterov, weight_decay=weight_decay, max_grad_norm=max_grad_norm,
+            hidden_layer_sizes, activation, optimizer=optimizer, learning_rate=learning_rate, schedule=schedule,
+            momentum=momentum, dampening=dampening, nesterov=nesterov, weight_decay=weight_decay, max_grad_norm=max_grad_norm,
             batch_size=batch_size, max_epochs=max_epochs, tol=tol, n_iter_no_change=n_iter_no_change,
             early_stopping=early_stopping, validation_fraction=validation_fraction, shuffle=shuffle, form=form,
             window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs, random_state=random_state,
@@ -633,8 +168,52 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
     def _class_weights(self, y: Array) -> Array | None:
         return None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
 
-    def _validate(self, X: Any, y: ArrayLike) -> tuple[Any, Array]:
-        X, y = super()._validate(X, y)
+    def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
+        check_classification_targets(y)
+        given = None if classes is None else unique_labels(classes)
+        known = getattr(self, "classes_", None)
+        if known is None and given is None:
+            raise ValueError("classes must be given in the first call of partial_fit: all labels that will ever occur")
+        if known is not None and given is not None and not np.array_equal(given, known):
+            raise ValueError(f"classes is {given}, but the first call of partial_fit, or fit, had {known}")
+        labels: Array = known if known is not None else given  # type: ignore[assignment]  # one of them is given
+        if unseen := sorted(set(unique_labels(y).tolist()) - set(labels.tolist())):
+            raise ValueError(f"y has labels {unseen} that are not among the classes {labels}")
+        self.classes_ = labels
+        return np.searchsorted(labels, y).astype(np.intp)
+
+    def partial_fit(
+        self, X: Any, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> "Self":
+        """Train one epoch on new samples, from where the last call left off, momentum included.
+
+        In form "contributions" the samples join those that are held, at a cost that grows with their number; ``form="auto"``
+        takes "windowed" here, which forgets them, and "contributions" for sparse data.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (N, d)
+        y : array-like of shape (N,)
+        classes : array-like of shape (c,), or None
+            All labels that will ever occur; needed in the first call.
+        sample_weight : array-like of shape (N,) or None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad data or parameters, labels that are not among the classes, early stopping, or a schedule that needs the
+            length of the training.
+        MemoryError
+            If the Gram matrix of all samples would exceed `memory_limit`; nothing is changed then.
+        """
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, y = super()._validate(X, y, reset)
         return X, column_or_1d(y, warn=True)
 
     def _score_held_out(self, X: Any, targets: Array) -> float:
@@ -652,7 +231,7 @@ class FrontClassifier(ClassifierMixin, _FrontEstimator):
         return self.classes_[outputs.argmax(axis=1)]
 
 
-class FrontRegressor(RegressorMixin, _FrontEstimator):
+class FrontRegressor(RegressorMixin, FrontEstimator):
     """A regressor: a dense network trained by SGD on half the squared error, its first layer in any form.
 
     As `FrontClassifier`; `y` may have several outputs. Scale inputs and targets to order 1, as for any network.
@@ -663,6 +242,9 @@ class FrontRegressor(RegressorMixin, _FrontEstimator):
         Widths of the hidden layers, the front layer first.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
         Of all hidden layers; the leaky slope is 0.01.
+    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
+        A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" treat each feature by
+        itself and need form "weights"; the others train the same network in every form.
     learning_rate : float, default 0.01
         Step size; wide data that is not scaled, or very wide data, needs a smaller one.
     schedule : {"constant", "cosine", "step", "warm-up"} or object of `fcfast.optimizers`, default "constant"
@@ -672,7 +254,8 @@ class FrontRegressor(RegressorMixin, _FrontEstimator):
     nesterov : bool, default False
     weight_decay : float, default 0
     max_grad_norm : float or None, default None
-        These five as in `fcfast.optimizers.SGD`, which has the semantics of torch.optim.SGD.
+        These five as in `fcfast.optimizers.SGD`, which has the semantics of torch.optim.SGD. Of "neuron-adam", "adam" and
+        "adamw" momentum is beta1; the adaptive ones have no dampening and no Nesterov, "muon" no dampening.
     batch_size : int or "auto", default "auto"
         "auto" is min(200, N). The last, shorter batch of an epoch is kept.
     max_epochs : int, default 200
@@ -703,7 +286,7 @@ class FrontRegressor(RegressorMixin, _FrontEstimator):
     warm_start : bool, default False
         Continue from the last fit's weights.
     verbose : int, default 0
-        Above 0: a line per epoch.
+        1: a progress bar on a terminal (with rich installed), elsewhere a line per epoch; 2: always lines.
 
     Attributes
     ----------
@@ -744,6 +327,41 @@ class FrontRegressor(RegressorMixin, _FrontEstimator):
         if not np.isfinite(targets).all():
             raise ValueError(f"y has values too large for dtype {self.dtype!r}; scale it, or use dtype='float64'")
         return targets
+
+    def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
+        network = getattr(self, "network_", None)
+        n_outputs = y.shape[1] if y.ndim == 2 else 1
+        if network is not None and (y.ndim, n_outputs) != (self._y_ndim, network.widths[-1]):
+            raise ValueError(
+                f"y has shape {y.shape}, but the first call of partial_fit, or fit, had {network.widths[-1]} output(s)"
+            )
+        return self._encode_targets(y, False)
+
+    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "Self":
+        """Train one epoch on new samples, from where the last call left off, momentum included.
+
+        In form "contributions" the samples join those that are held, at a cost that grows with their number; ``form="auto"``
+        takes "windowed" here, which forgets them, and "contributions" for sparse data.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (N, d)
+        y : array-like of shape (N,) or (N, c)
+        sample_weight : array-like of shape (N,) or None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad data or parameters, another number of outputs than before, early stopping, or a schedule that needs the
+            length of the training.
+        MemoryError
+            If the Gram matrix of all samples would exceed `memory_limit`; nothing is changed then.
+        """
+        return self._partial_fit(X, y, sample_weight, None)
 
     def _score_held_out(self, X: Any, targets: Array) -> float:
         return float(r2_score(targets, self.network_.outputs(X)))

@@ -5,10 +5,11 @@ Design
 * Same packed layouts as ``forward.pyx``: ``values`` and ``deltas`` have the blocks of the layers one after the other,
   ``grad`` mirrors ``params``.
 * Two products per layer go to BLAS, the derivative is multiplied in place, so nothing is allocated.
-* The update has the semantics of torch.optim.SGD and is one pass over the packed vectors.
+* The updates have the semantics of torch.optim's SGD, Adam and AdamW and are one pass over the packed vectors.
 """
 
 from cython.parallel cimport prange
+from libc.math cimport sqrt, sqrtf
 
 from fcfast._core.blas cimport gemm
 from fcfast._core.mathfn cimport IDENTITY, RELU, derivative
@@ -120,3 +121,44 @@ def sgd_step(real[::1] params,              # IN and OUT
     with nogil:
         sgd_update(&params[0], &grad[0], velocity_data, params.shape[0], learning_rate, momentum, dampening, nesterov,
                    weight_decay, first)
+
+
+cdef inline real root(real x) noexcept nogil:
+    return sqrtf(x) if real is float else sqrt(x)
+
+
+cdef void adam_update(real* w, const real* grad, real* m, real* v, Py_ssize_t n, real beta1, real fresh1, real beta2,
+                      real fresh2, real rate, real correction, real eps, real decay, real shrink) noexcept nogil:
+    """``correction`` is that of the root of the second moment, ``rate`` holds that of the first."""
+    cdef Py_ssize_t i
+    cdef real g
+    for i in range(n):
+        g = grad[i] + decay * w[i]
+        m[i] = beta1 * m[i] + fresh1 * g
+        v[i] = beta2 * v[i] + fresh2 * g * g
+        w[i] = shrink * w[i] - rate * m[i] / (root(v[i]) * correction + eps)
+
+
+def adam_step(real[::1] params,             # IN and OUT
+              const real[::1] grad,         # IN
+              real[::1] first_moment,       # IN and OUT
+              real[::1] second_moment,      # IN and OUT
+              double learning_rate,
+              double beta1,
+              double beta2,
+              double eps,
+              double weight_decay,
+              bint decoupled,
+              Py_ssize_t step,
+              int n_threads):
+    """Step number ``step`` (from 1) of Adam, or with ``decoupled`` weight decay of AdamW, as torch.optim defines them."""
+    cdef Py_ssize_t i, n = params.shape[0]
+    cdef real rate = <real>(learning_rate / (1 - beta1 ** step)), correction = <real>(1 / sqrt(1 - beta2 ** step))
+    cdef real b1 = <real>beta1, b2 = <real>beta2, fresh1 = <real>(1 - beta1), fresh2 = <real>(1 - beta2), small = <real>eps
+    cdef real decay = 0 if decoupled else <real>weight_decay
+    cdef real shrink = <real>(1 - learning_rate * weight_decay) if decoupled else 1
+    if n < THREADED_WORK:
+        n_threads = 1
+    for i in prange(0, n, THREADED_WORK, schedule="static", num_threads=n_threads, nogil=True):
+        adam_update(&params[i], &grad[i], &first_moment[i], &second_moment[i], min(THREADED_WORK, n - i), b1, fresh1, b2,
+                    fresh2, rate, correction, small, decay, shrink)

@@ -54,3 +54,30 @@ def sgd_step(
         velocity[:] = step if first else real(momentum) * velocity + real(1 - dampening) * step
         step = step + real(momentum) * velocity if nesterov else velocity
     params -= real(learning_rate) * step
+
+
+@quiet
+def adam_step(
+    params: Array,
+    grad: Array,
+    first_moment: Array,
+    second_moment: Array,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    step: int,
+    n_threads: int,
+) -> None:
+    """Step number ``step`` (from 1) of Adam, or with ``decoupled`` weight decay of AdamW, as torch.optim defines them."""
+    real = params.dtype.type
+    if decoupled:
+        params *= real(1 - learning_rate * weight_decay)
+    else:
+        grad = grad + real(weight_decay) * params
+    first_moment[:] = real(beta1) * first_moment + real(1 - beta1) * grad
+    second_moment[:] = real(beta2) * second_moment + real(1 - beta2) * grad * grad
+    root = np.sqrt(second_moment) * real(1 / np.sqrt(1 - beta2**step))
+    params -= real(learning_rate / (1 - beta1**step)) * first_moment / (root + real(eps))

@@ -49,23 +49,24 @@ def sgd_epoch(
     for step, rate in enumerate(rates):
         batch = rows[step * batch_size : (step + 1) * batch_size]
         S = source[batch] @ base.T if S0 is None or scale is None else scale[0] * S0[batch] + source[batch] @ base
-        weights = None if sample_weight is None else sample_weight[batch]
-        answers: Array = labels[batch] if labels is not None else targets[batch]  # type: ignore[index]  # one of them is given
-        losses[step], grad, D = _gradient(S, params, widths, activation, loss, answers, weights)
+        grad, D = np.empty_like(params), np.empty_like(S)
+        losses[step] = gradient(
+            S, batch, params, widths, activation, loss, targets, labels, sample_weight, grad, D, work, n_threads
+        )
         if not np.isfinite(losses[step]):
             return step
         if S0 is None:
-            gradient = D.T @ source[batch]
-            norm = np.sum(gradient.astype(np.float64) ** 2)
+            front_grad = D.T @ source[batch]
+            norm = np.sum(front_grad.astype(np.float64) ** 2)
         else:
-            gradient = np.zeros_like(base)
-            np.add.at(gradient, batch, D)
+            front_grad = np.zeros_like(base)
+            np.add.at(front_grad, batch, D)
             norm = np.sum((source[np.ix_(batch, batch)] @ D) * D)
         if max_norm > 0:
             factor = min(1.0, max_norm / (np.sqrt(norm + np.sum(grad.astype(np.float64) ** 2)) + 1e-6))
-            grad, gradient = grad * params.dtype.type(factor), gradient * params.dtype.type(factor)
+            grad, front_grad = grad * params.dtype.type(factor), front_grad * params.dtype.type(factor)
         sgd_step(params, grad, velocity, rate, *hyper, first)
-        sgd_step(base, gradient, base_velocity, rate, *hyper, first)
+        sgd_step(base, front_grad, base_velocity, rate, *hyper, first)
         if scale is not None:
             # c has no gradient of its own, only weight decay.
             c, c_velocity = scale[:1], scale[1:]
@@ -74,34 +75,42 @@ def sgd_epoch(
     return len(rates)
 
 
-def _gradient(
+def work_size(n_rows: int, batch_size: int, window: int, n_columns: int, widths: NDArray[np.intp], n_params: int) -> int:
+    """How many numbers of scratch an epoch needs."""
+    return 0  # every step allocates its own
+
+
+@quiet
+def gradient(
     S: Array,
+    rows: NDArray[np.intp],
     params: Array,
     widths: NDArray[np.intp],
     activation: int,
     loss: int,
-    answers: Array,
+    targets: Array | None,
+    labels: NDArray[np.intp] | None,
     sample_weight: NDArray[np.float64] | None,
-) -> tuple[float, Array, Array]:
-    """Loss of a batch, gradient of the packed parameters, deltas of the front layer."""
-    h, n_rows = widths[0], len(S)
-    v = activate(S + params[:h], activation).astype(params.dtype)
+    grad: Array,
+    D: Array,
+    work: Array,
+    n_threads: int,
+) -> float:
+    """The loss of a batch from the front layer's pre-activations, and its gradient, for steps made outside this module."""
+    h, n_rows = widths[0], len(rows)
+    answers: Array = labels[rows] if labels is not None else targets[rows]  # type: ignore[index]  # one of them is given
+    S[:] = activate(S + params[:h], activation)
     values, deltas = (np.empty(n_rows * widths[1:].sum(), dtype=params.dtype) for _ in range(2))
-    forward(params[h:], widths, True, activation, v, values, 1)
+    forward(params[h:], widths, True, activation, S, values, 1)
     outputs, delta = blocks(values, widths, n_rows)[-1], blocks(deltas, widths, n_rows)[-1]
-    share = np.full(n_rows, 1 / n_rows) if sample_weight is None else sample_weight / (sample_weight.sum() or 1)
+    weights = np.ones(n_rows) if sample_weight is None else sample_weight[rows]
+    shares = weights / (weights.sum() or 1)
     result = 0.0
     for i in range(n_rows):  # one sample at a time, so that each gets its weight
         one_loss = softmax_cross_entropy if loss == CROSS_ENTROPY else half_squared_error
-        result += share[i] * one_loss(outputs[i : i + 1], answers[i : i + 1], delta[i : i + 1])
-        delta[i] *= params.dtype.type(share[i])
-    grad, D = np.empty_like(params), np.empty_like(v)
-    backward(params[h:], widths, True, activation, v, values, deltas, grad[h:], D, 1)
-    D *= derivative(v, activation)
+        result += shares[i] * one_loss(outputs[i : i + 1], answers[i : i + 1], delta[i : i + 1])
+        delta[i] *= params.dtype.type(shares[i])
+    backward(params[h:], widths, True, activation, S, values, deltas, grad[h:], D, 1)
+    D *= derivative(S, activation)
     grad[:h] = D.sum(axis=0)
-    return result, grad, D
-
-
-def work_size(n_rows: int, batch_size: int, window: int, n_columns: int, widths: NDArray[np.intp], n_params: int) -> int:
-    """How many numbers of scratch an epoch needs."""
-    return 0  # every step allocates its own
+    return result

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.front.gram import cross_gram_and_states, expand, gram_and_states, states_of
+from fcfast.front.gram import cross_gram, cross_gram_and_states, expand, gram_and_states, stacked, states_of
 from fcfast.front.initial import InitialWeights
 
 Array = NDArray[Any]
@@ -25,12 +25,16 @@ class FrontForm(Protocol):
     source: Array
     S0: Array | None
     scale: NDArray[np.float64] | None
+    n_features: int
 
     def states(self, X: Any) -> Array:
         """Pre-activations (M, h) of new data, without biases."""
 
     def expand(self) -> Array:
         """Conventional weights (h, d)."""
+
+    def join(self, X: Any) -> NDArray[np.intp]:
+        """Take new samples to train on; give their rows."""
 
 
 class WeightsForm:
@@ -40,11 +44,9 @@ class WeightsForm:
     scale: NDArray[np.float64] | None = None
 
     def __init__(self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
-        with np.errstate(over="ignore"):  # reported below
-            self.source = np.ascontiguousarray(X, dtype=dtype)
-        if not np.isfinite(self.source).all():
-            raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
+        self.source = _converted(X, dtype)
         self.base = initial.dense(dtype)
+        self.n_features = initial.n_features
         self.velocity: Array | None = np.zeros_like(self.base) if with_velocity else None
 
     def states(self, X: Any) -> Array:
@@ -53,20 +55,54 @@ class WeightsForm:
     def expand(self) -> Array:
         return self.base
 
+    def join(self, X: Array) -> NDArray[np.intp]:
+        """Replace the samples: the weights know all they need of earlier ones."""
+        self.source = _converted(X, self.base.dtype)
+        return np.arange(len(X))
+
+
+def _converted(X: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(over="ignore"):  # reported below
+        converted = np.ascontiguousarray(X, dtype=dtype)
+    if not np.isfinite(converted).all():
+        raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
+    return converted
+
 
 class ContributionsForm:
     """W1 = c W1(0) + A' X: contributions A of the training samples and their Gram matrix; W1 is never stored."""
 
     def __init__(self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
         self.X, self.initial, self.dtype = X, initial, dtype
+        self.n_features = initial.n_features
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             self.source, S0 = gram_and_states(X, initial, dtype)
-        if not (np.isfinite(self.source).all() and np.isfinite(S0).all()):
-            raise ValueError(f"X has values so large that its Gram matrix overflows {dtype}; scale X, or use dtype='float64'")
+        self._refuse_overflow(self.source, S0)
         self.S0: Array | None = S0
         self.base = np.zeros_like(S0)
         self.velocity: Array | None = np.zeros_like(S0) if with_velocity else None
         self.scale: NDArray[np.float64] | None = np.array([1.0, 0.0])
+
+    def _refuse_overflow(self, *products: Array) -> None:
+        if not all(np.isfinite(product).all() for product in products):
+            raise ValueError(
+                f"X has values so large that its Gram matrix overflows {self.dtype}; scale X, or use dtype='float64'"
+            )
+
+    def join(self, X: Any) -> NDArray[np.intp]:
+        """Add samples, with no contributions yet. All are copied, so that add many at a time."""
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            gram, S0 = gram_and_states(X, self.initial, self.dtype)
+            crossed = cross_gram(X, self.X, self.dtype)
+        self._refuse_overflow(gram, S0, crossed)
+        joined = stacked(self.X, X)
+        n_old, n_new = crossed.shape[::-1]
+        self.X, self.source = joined, np.block([[self.source, crossed.T], [crossed, gram]])
+        self.S0 = np.concatenate([self.S0, S0])
+        none_yet = np.zeros_like(S0)
+        self.base = np.concatenate([self.base, none_yet])
+        self.velocity = None if self.velocity is None else np.concatenate([self.velocity, none_yet])
+        return np.arange(n_old, n_old + n_new)
 
     @property
     def initial_share(self) -> float:

@@ -126,6 +126,45 @@ def cross_gram_and_states(
     return G_new, S0_new
 
 
+def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike) -> Array:
+    """Compute the products of new inputs with the training inputs.
+
+    Parameters
+    ----------
+    X_new : ndarray, memmap or sparse of shape (M, d)
+    X : ndarray, memmap or sparse of shape (N, d)
+    dtype : {"float32", "float64"}
+        Of products and result.
+
+    Returns
+    -------
+    ndarray of shape (M, N)
+        X_new X'.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of features differ.
+    """
+    dtype = np.dtype(dtype)
+    _check_features("X_new", X_new, "X", X.shape[1])
+    inputs = _reader(X, dtype)
+    G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
+    for rows, new_inputs in _row_readers(X_new, X.shape[0], dtype):
+        products = np.zeros(G_new[rows].shape)
+        for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
+            products += _product(new_inputs.read(features), inputs.read(features))
+        G_new[rows] = products
+    return G_new
+
+
+def stacked(X: Inputs, X_new: Inputs) -> Inputs:
+    """Join samples to others, as sparse as the others are."""
+    if sparse.issparse(X):
+        return sparse.vstack([X, sparse.csr_array(X_new)], format="csr")
+    return np.concatenate([X, X_new.toarray() if sparse.issparse(X_new) else X_new])
+
+
 def states_of(
     X_new: Inputs, X: Inputs, A: Array, c: float, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None
 ) -> Array:

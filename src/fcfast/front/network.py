@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend
+from fcfast.front import stepwise
 from fcfast.front.forms import FrontForm
 from fcfast.network import ACTIVATIONS, LOSSES, layer_views
-from fcfast.optimizers import SGD
+from fcfast.optimizers import SGD, Optimizer
 from fcfast.threads import after_fork_one
 
 Array = NDArray[Any]
-Snapshot = tuple[Array, Array, NDArray[np.float64] | None]
+Snapshot = tuple[Array, ...]
 
 
 class FrontNetwork:
@@ -39,7 +40,7 @@ class FrontNetwork:
         weights: Sequence[Array],
         activation: str,
         loss: str,
-        optimizer: SGD,
+        optimizer: SGD | Optimizer,
         batch_size: int,
         window: int,
         n_threads: int,
@@ -50,21 +51,41 @@ class FrontNetwork:
         self.widths = np.array([len(bias) for bias in biases], dtype=np.intp)
         parts = [biases[0], *(part for pair in zip(weights, biases[1:], strict=True) for part in pair)]
         self.params: Array = np.concatenate([np.ravel(part) for part in parts]).astype(dtype)
-        self.velocity = np.zeros_like(self.params) if optimizer.momentum else None
-        self.weights, upper_biases = layer_views(self.params[self.widths[0] :], self.widths, bias=True)
-        self.biases = [self.params[: self.widths[0]], *upper_biases]
+        self.velocity = np.zeros_like(self.params) if optimizer.has_velocity else None
+        self.moments = [] if isinstance(optimizer, SGD) else stepwise.new_moments(self)
         self.n_steps = 0
         self._work = np.empty(0, dtype=dtype)
+
+    @property
+    def weights(self) -> list[Array]:
+        """Views of the weights (n_out, n_in) of the layers above the front layer."""
+        return layer_views(self.params[self.widths[0] :], self.widths, bias=True)[0]
+
+    @property
+    def biases(self) -> list[Array]:
+        """Views of the biases of all layers."""
+        return [self.params[: self.widths[0]], *layer_views(self.params[self.widths[0] :], self.widths, bias=True)[1]]
 
     def train_epoch(
         self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
         """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
-        front, sgd = self.front, self.optimizer
-        columns = front.source.shape[1]
         n_steps = -(-len(rows) // self.batch_size)
         if len(rates) != n_steps:
             raise ValueError(f"rates has {len(rates)} value(s), but {len(rows)} rows make {n_steps} step(s)")
+        if not isinstance(self.optimizer, SGD):
+            return stepwise.train_epoch(self, rows, rates, answers, sample_weight)
+        return self._train_epoch_of_sgd(self.optimizer, rows, rates, answers, sample_weight)
+
+    def _train_epoch_of_sgd(
+        self,
+        sgd: SGD,
+        rows: NDArray[np.intp],
+        rates: NDArray[np.float64],
+        answers: Array,
+        sample_weight: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        front, columns = self.front, self.front.source.shape[1]
         size = backend.front.work_size(len(rows), self.batch_size, self.window, columns, self.widths, len(self.params))
         if len(self._work) < size:
             self._work = np.empty(size, dtype=self.params.dtype)
@@ -127,14 +148,25 @@ class FrontNetwork:
         """Leave the scratch out of copies and pickles."""
         return self.__dict__ | {"_work": self._work[:0]}
 
-    def snapshot(self) -> Snapshot:
-        """Copy the parameters, to come back to them with `restore`."""
-        scale = self.front.scale
-        return self.front.base.copy(), self.params.copy(), None if scale is None else scale.copy()
+    @property
+    def _held(self) -> Snapshot:
+        """All parameters, as they are held."""
+        base, params, scale = self.front.base, self.params, self.front.scale
+        return (base, params) if scale is None else (base, params, scale)
+
+    def snapshot(self, into: Snapshot | None = None) -> Snapshot:
+        """Copy the parameters, to come back to them with `restore`; into an older snapshot that is no longer wanted, if given."""
+        if into is None:
+            return tuple(array.copy() for array in self._held)
+        for copy, array in zip(into, self._held, strict=True):
+            copy[:] = array
+        return into
 
     def restore(self, kept: Snapshot) -> None:
         """Go back to the parameters of a snapshot; velocities are not kept."""
-        base, params, scale = kept
-        self.front.base[:], self.params[:] = base, params
-        if self.front.scale is not None and scale is not None:
-            self.front.scale[:] = scale
+        for array, copy in zip(self._held, kept, strict=True):
+            array[:] = copy
+
+    def join(self, X: Any) -> NDArray[np.intp]:
+        """Take new samples to train on; give their rows."""
+        return self.front.join(X)

@@ -1,0 +1,521 @@
+"""What the estimators share: parameters, fitting, and what is fitted."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fcfast import validation
+from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
+from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
+from fcfast.front.network import FrontNetwork
+from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, choose_form, choose_window
+from fcfast.network import ACTIVATIONS
+from fcfast.optimizers import OPTIMIZERS, SCHEDULES, SGD, Adam, Muon, NeuronAdam, Optimizer, Schedule, make_optimizer
+from fcfast.progress import progress
+from fcfast.threads import blas_threads_for, resolve_n_jobs
+from fcfast.training import Callback, History, Training
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
+
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from torch.nn import Sequential
+
+Array = NDArray[Any]
+
+# Parameters of the estimators that make an optimiser of a name, with their defaults.
+OPTIMIZER_SETTINGS = {"momentum": 0.9, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_grad_norm": None}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Pre-activations of the front layer, split without remainder (docs/mathematics.md, 6).
+
+    Attributes
+    ----------
+    initial : ndarray of shape (M, h)
+        What the initial weights give.
+    bias : ndarray of shape (h,)
+    terms : ndarray of shape (M, N, h)
+        What each training sample contributes.
+    """
+
+    initial: Array
+    bias: Array
+    terms: Array
+
+    @property
+    def preactivations(self) -> Array:
+        """The sum of all parts, shape (M, h)."""
+        return self.initial + self.terms.sum(axis=1) + self.bias
+
+
+class FrontEstimator(BaseEstimator):
+    """What classifier and regressor share: everything but targets and the meaning of outputs."""
+
+    _loss: str
+    _front_coef: Array | None
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (256,),
+        activation: str = "relu",
+        *,
+        optimizer: str | SGD | Optimizer = "sgd",
+        learning_rate: float = 0.01,
+        schedule: str | Schedule = "constant",
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        batch_size: int | str = "auto",
+        max_epochs: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        form: str = "auto",
+        window: int | str = "auto",
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.dampening = dampening
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.shuffle = shuffle
+        self.form = form
+        self.window = window
+        self.memory_limit = memory_limit
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what subclasses say
+
+    def _encode_targets(self, y: Array, warm: bool) -> Array:
+        raise NotImplementedError
+
+    def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
+        raise NotImplementedError
+
+    def _class_weights(self, y: Array) -> Array | None:
+        return None
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        coefs_init: Sequence[ArrayLike] | None = None,
+        intercepts_init: Sequence[ArrayLike] | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> "Self":
+        """Train.
+
+        Parameters
+        ----------
+        X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
+            In form "contributions" a reference to it is kept, for `predict` and `coefs_`.
+        y : array-like of shape (N,), or (N, c) for regression
+        sample_weight : array-like of shape (N,) or None
+            Weights in the mean over a batch.
+        coefs_init : sequence of array-like of shape (n_in, n_out), or None
+            Initial weights of all layers; None draws them (Glorot uniform, as scikit-learn's MLP).
+        intercepts_init : sequence of array-like of shape (n_out,), or None
+            Initial biases of all layers.
+        callbacks : sequence of callable
+            Called after each epoch with a `fcfast.training.Epoch`; one that returns True ends the training.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad data or parameters.
+        MemoryError
+            If the Gram matrix of form "contributions" would exceed `memory_limit`.
+        """
+        self._check_parameters()
+        X, y = self._validate(X, y, reset=True)
+        before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
+        targets = self._encode_targets(y, before is not None)
+        weights = self._sample_weights(sample_weight, y, X)
+        random_state = check_random_state(self.random_state)
+        if before is not None:
+            coefs_init, intercepts_init = self.coefs_, intercepts_init or self.intercepts_
+        score = None
+        if self.early_stopping:
+            rows, others = self._hold_out(y, random_state)
+            score = partial(self._score_held_out, X[others], targets[others])
+            X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
+        self._start(X, targets, self.form, coefs_init, intercepts_init, random_state)
+        history = self._train(
+            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
+        )
+        self.loss_curve_ = history.losses
+        self.validation_scores_ = history.scores if score else None
+        self.n_epochs_ = self.n_iter_ = len(history.losses)
+        return self
+
+    def _partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
+        """Train one epoch on new samples."""
+        self._check_parameters()
+        for name, wanted in (("early_stopping", False), ("schedule", "constant")):
+            if getattr(self, name) != wanted:
+                raise ValueError(f"partial_fit sees no whole training: use {name}={wanted!r}, got {getattr(self, name)!r}")
+        first = not hasattr(self, "network_")
+        X, y = self._validate(X, y, reset=first)
+        targets = self._encode_more_targets(y, classes)
+        weights = self._sample_weights(sample_weight, y, X)
+        if first:
+            self._start(
+                X, targets, "streaming" if self.form == "auto" else self.form, None, None, check_random_state(self.random_state)
+            )
+            self.loss_curve_, self.validation_scores_, self.n_epochs_ = [], None, 0
+            rows = np.arange(X.shape[0])
+        else:
+            self._check_room(X.shape[0])
+            rows = self.network_.join(X)
+            self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
+        earlier = rows[0]  # samples that have joined before; their targets are not asked for
+        targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
+        weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
+        history = self._train(rows, targets, weights, SCHEDULES["constant"], 1, 0, None, ())
+        self._front_coef = None
+        self.loss_curve_ += history.losses
+        self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
+        return self
+
+    def _train(
+        self,
+        rows: NDArray[np.intp],
+        targets: Array,
+        weights: Array | None,
+        schedule: Schedule,
+        max_epochs: int,
+        tol: float,
+        score: Callable[[], float] | None,
+        callbacks: Sequence[Callback],
+    ) -> History:
+        network = self.network_
+        with blas_threads_for(network.largest_product), progress(self.verbose, max_epochs) as shown:
+            training = Training(
+                self.learning_rate, schedule, max_epochs, tol, self.n_iter_no_change, self.shuffle, score, (*shown, *callbacks)
+            )
+            return training.run(network, rows, targets, weights, self._random_state)
+
+    def _check_parameters(self) -> None:
+        validation.choice(self.activation, "activation", ACTIVATIONS)
+        validation.choice(self.form, "form", ("auto", *FORMS))
+        validation.choice(self.dtype, "dtype", ("float32", "float64"))
+        validation.positive(self.learning_rate, "learning_rate")
+        validation.integer(self.max_epochs, "max_epochs", 1)
+        validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
+        validation.in_range(self.tol, "tol", 0, np.inf)
+        validation.in_range(self.memory_limit, "memory_limit", 0, np.inf)
+        for value, name in ((self.batch_size, "batch_size"), (self.window, "window")):
+            if value != "auto":
+                validation.integer(value, name, 1)
+        if isinstance(self.schedule, str):
+            validation.choice(self.schedule, "schedule", SCHEDULES)
+        elif not callable(getattr(self.schedule, "factors", None)):
+            raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
+        self._optimizer()
+        self._hidden()
+
+    def _optimizer(self) -> SGD | Optimizer:
+        settings = {name: getattr(self, name) for name in OPTIMIZER_SETTINGS}
+        if isinstance(self.optimizer, str):
+            return make_optimizer(self.optimizer, **settings)
+        if not isinstance(self.optimizer, (SGD, Muon, NeuronAdam, Adam)):
+            raise TypeError(f"optimizer must be one of {OPTIMIZERS} or an object of fcfast.optimizers, got {self.optimizer!r}")
+        given = [f"{name}={settings[name]!r}" for name, default in OPTIMIZER_SETTINGS.items() if settings[name] != default]
+        if given:
+            raise ValueError(f"optimizer={self.optimizer!r} has settings of its own; set {', '.join(given)} there")
+        return self.optimizer
+
+    @property
+    def _schedule(self) -> Schedule:
+        return SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
+
+    def _hidden(self) -> tuple[int, ...]:
+        sizes = self.hidden_layer_sizes
+        widths = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+        if not widths:
+            raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
+        return tuple(validation.integer(width, "hidden_layer_sizes", 1) for width in widths)
+
+    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        return validate_data(
+            self, X, y, accept_sparse="csr", dtype=self._dtypes, multi_output=True, y_numeric=self._loss != "cross_entropy",
+            reset=reset,
+        )  # fmt: skip
+
+    @property
+    def _dtypes(self) -> tuple[str, ...]:
+        """What is taken as it is; anything else becomes the first."""
+        return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
+
+    def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
+        by_class = self._class_weights(y)
+        if sample_weight is None:
+            return by_class
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        return weights if by_class is None else weights * by_class
+
+    def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Split the rows into those to train on and at least two to stop by."""
+        validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
+        n_held_out = round(self.validation_fraction * len(y))
+        n_classes = len(getattr(self, "classes_", [None]))
+        if n_held_out < max(2, n_classes) or len(y) - n_held_out < n_classes:
+            raise ValueError(
+                f"early_stopping holds out validation_fraction={self.validation_fraction} of {len(y)} samples, {n_held_out}: "
+                f"too few to score {n_classes} class(es) or a regression; use more samples, another fraction, or "
+                "early_stopping=False"
+            )
+        stratify = y if self._loss == "cross_entropy" and np.unique(y, return_counts=True)[1].min() > 1 else None
+        train, held_out = train_test_split(
+            np.arange(len(y)), test_size=n_held_out, random_state=random_state, stratify=stratify
+        )
+        return train, held_out
+
+    def _start(
+        self,
+        X: Any,
+        targets: Array,
+        form: str,
+        coefs_init: Sequence[ArrayLike] | None,
+        intercepts_init: Sequence[ArrayLike] | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Make the network: initial weights, the form of the front layer, batch and window."""
+        n_samples, n_features = X.shape
+        n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
+        widths = (n_features, *self._hidden(), n_outputs)
+        optimizer, dtype = self._optimizer(), np.dtype(self.dtype)
+        initial, weights = self._initial_weights(widths, coefs_init, random_state)
+        biases = self._initial_biases(widths, intercepts_init, random_state)
+        self.form_ = self._choose_form(form, X, widths[1], optimizer)
+        front = ContributionsForm if self.form_ == "contributions" else WeightsForm
+        self.network_ = FrontNetwork(
+            front(X, initial, dtype, optimizer.has_velocity), biases, weights, self.activation, self._loss, optimizer,
+            *self._batch_and_window(n_samples), resolve_n_jobs(self.n_jobs),
+        )  # fmt: skip
+        self._random_state = random_state
+        self._front_coef = None
+
+    def _check_room(self, n_new: int) -> None:
+        """Refuse samples whose Gram matrix with those that are held would exceed the limit."""
+        if self.form_ == "contributions":
+            n_samples = self.network_.front.source.shape[1] + n_new
+            n_bytes = n_samples**2 * self.network_.params.itemsize
+            if n_bytes > self.memory_limit:
+                raise MemoryError(
+                    f"{n_new} more samples make a Gram matrix of {n_samples} x {n_samples}, {n_bytes / 2**30:.1f} GiB, over "
+                    f"memory_limit={self.memory_limit / 2**30:.1f} GiB; raise the limit, or start again with form='windowed'"
+                )
+
+    def _choose_form(self, form: str, X: Any, hidden: int, optimizer: SGD | Optimizer) -> str:
+        if not optimizer.commutes:
+            if form in ("contributions", "windowed"):
+                raise ValueError(
+                    f"optimizer={self.optimizer!r} scales every weight by itself; that does not commute with rotations of the "
+                    f"inputs, so form={form!r} cannot hold it. Use optimizer='neuron-adam' or 'muon', or form='weights'"
+                )
+            form = "weights"
+        elif form == "streaming":
+            form = "contributions" if sparse.issparse(X) else "windowed"
+        return choose_form(
+            form, X, hidden, self.max_epochs, optimizer.has_velocity, np.dtype(self.dtype).itemsize, self.memory_limit
+        )
+
+    def _batch_and_window(self, n_samples: int) -> tuple[int, int]:
+        batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), n_samples)
+        return batch_size, choose_window(self.form_, self.window, batch_size, n_samples)
+
+    def _bound(self, n_in: int, n_out: int) -> float:
+        """Glorot's bound as scikit-learn's MLP uses it."""
+        return float(((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5)
+
+    def _initial_weights(
+        self, widths: Sequence[int], coefs_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
+    ) -> tuple[InitialWeights, list[Array]]:
+        """W1(0) as a function, and the weights (n_out, n_in) above it."""
+        seed = int(random_state.randint(2**31 - 1))
+        pairs = list(pairwise(widths))
+        if coefs_init is None:
+            upper = [random_state.uniform(-self._bound(i, o), self._bound(i, o), (o, i)) for i, o in pairs[1:]]
+            return RandomWeights(widths[1], widths[0], seed, self.activation), upper
+        arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs_init)]
+        if [array.shape for array in arrays] != pairs:
+            raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
+        return GivenWeights(arrays[0].T), [array.T for array in arrays[1:]]
+
+    def _initial_biases(
+        self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
+    ) -> list[Array]:
+        if intercepts_init is not None:
+            return list(validation.layer_biases(intercepts_init, widths[1:]))
+        bounds = [self._bound(i, o) for i, o in pairwise(widths)]
+        return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
+
+    def _score_held_out(self, X: Any, targets: Array) -> float:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what is fitted
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Conventional weights (n_in, n_out) of all layers; the first is expanded when first asked for, and kept."""
+        check_is_fitted(self, "network_")
+        if self._front_coef is None:
+            self._front_coef = self.network_.front.expand()
+        return [self._front_coef.T.copy(), *(weights.T.copy() for weights in self.network_.weights)]
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Biases of all layers."""
+        check_is_fitted(self, "network_")
+        return [bias.copy() for bias in self.network_.biases]
+
+    @property
+    def contributions_(self) -> Array:
+        """Contributions (N, h) of the training samples; form "contributions" only."""
+        check_is_fitted(self, "network_")
+        if self.form_ != "contributions":
+            raise AttributeError(f"contributions_ exist in form 'contributions' only, this was fitted in form {self.form_!r}")
+        return self.network_.front.base
+
+    def explain(self, X: Any) -> Explanation:
+        """Split the front layer's pre-activations into one term per training sample, without remainder.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (M, d)
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        AttributeError
+            If fitted in another form than "contributions".
+        """
+        _ = self.contributions_  # raises in the other forms
+        front: Any = self.network_.front
+        initial, terms = front.explain(self._validate_new(X))
+        return Explanation(initial, self.network_.biases[0], terms)
+
+    def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
+        """Save to a safetensors file, for `fcfast.load`.
+
+        The file is written whole or not at all: until it is complete, an older one stays.
+
+        Parameters
+        ----------
+        path : path-like
+        weights : bool
+            True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
+            "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
+            only be loaded beside the training inputs.
+
+        Raises
+        ------
+        TypeError
+            If a parameter cannot be stored as JSON, such as a schedule or random state that is an object.
+        ValueError
+            If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
+        OSError
+            If the file cannot be written.
+        """
+        from fcfast.modelfile import save  # it imports this module
+
+        save(self, path, weights)
+
+    def to_sklearn(self) -> "MLPClassifier | MLPRegressor":
+        """Convert to scikit-learn's own network, fitted and with the same predictions up to rounding.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn has no such network: activation "leaky_relu", or a single class.
+        """
+        from fcfast.convert import to_sklearn
+
+        return to_sklearn(self)
+
+    def to_torch(self) -> "Sequential":
+        """Convert to a PyTorch module with the same outputs up to rounding.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Linear layers and activations, in the estimator's dtype. A classifier's outputs are logits, one for each of
+            `classes_`; a regressor's have shape (M, c).
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        from fcfast.convert import to_torch
+
+        return to_torch(self)
+
+    def _validate_new(self, X: Any) -> Any:
+        check_is_fitted(self, "network_")
+        return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
+
+    def _outputs(self, X: Any) -> Array:
+        if self._front_coef is not None:
+            return self.network_.outputs_from_states(np.asarray(X @ self._front_coef.T))
+        return self.network_.outputs(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,203 @@
+"""A layer's weights as an optimiser sees them: held as an array, or by coordinates in the span of the inputs.
+
+Optimisers that commute with rotations of the inputs only scale W, move a velocity M towards the gradient, read the gradient's
+norm unit by unit, and take steps along M scaled or mixed over the units. All of that can be done on either representation, so
+an optimiser never knows which one it updates (docs/mathematics.md, 5).
+
+Units are rows: W, M and the gradient are (n_out, n_in).
+"""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class Layer(Protocol):
+    """Weights with a velocity and a fresh gradient."""
+
+    n_in: int
+    n_out: int
+    moment: Array  # what an optimiser remembers of squared gradients: by unit (n_out,) or by weight (n_out, n_in)
+
+    def squared_gradient_norms(self) -> NDArray[np.float64]:
+        """Squared norm of the gradient of each unit, shape (n_out,)."""
+
+    def scale_gradient(self, factor: float) -> None:
+        """Multiply the gradient."""
+
+    def accumulate(self, decay: float, fresh: float) -> None:
+        """Move the velocity: M <- decay M + fresh gradient."""
+
+    def shrink(self, factor: float) -> None:
+        """Multiply the weights."""
+
+    def descend(self, rates: Array) -> None:
+        """Step along the velocity, each unit at its own rate (n_out,): W <- W - diag(rates) M."""
+
+    def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
+        """Step along the nearest semi-orthogonal matrix to M, or for momentum > 0 (Nesterov) to gradient + momentum M."""
+
+
+class DenseLayer:
+    """Weights, velocity and gradient as arrays, changed in place."""
+
+    def __init__(self, weights: Array, velocity: Array, gradient: Array, moment: Array, n_threads: int) -> None:
+        self.n_out, self.n_in = weights.shape
+        self.weights, self.velocity, self.gradient, self.moment = weights, velocity, gradient, moment
+        self.n_threads = n_threads
+
+    def squared_gradient_norms(self) -> NDArray[np.float64]:
+        return np.square(self.gradient).sum(axis=1).astype(np.float64)
+
+    def scale_gradient(self, factor: float) -> None:
+        self.gradient *= self.gradient.dtype.type(factor)
+
+    def accumulate(self, decay: float, fresh: float) -> None:
+        real = self.velocity.dtype.type
+        self.velocity *= real(decay)
+        self.velocity += real(fresh) * self.gradient
+
+    def shrink(self, factor: float) -> None:
+        self.weights *= self.weights.dtype.type(factor)
+
+    def descend(self, rates: Array) -> None:
+        self.weights -= rates.astype(self.weights.dtype)[:, None] * self.velocity
+
+    def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
+        real = self.weights.dtype.type
+        U = self.gradient + real(momentum) * self.velocity if momentum else self.velocity
+        if self.n_out <= self.n_in:
+            direction = orthogonalizer(U @ U.T, n_iterations) @ U
+        else:
+            direction = U @ orthogonalizer(U.T @ U, n_iterations)
+        self.weights -= real(rate) * direction
+
+
+class SpanLayer:
+    """Weights W = c W_start + L M_start + Y' X and velocity M = mu M_start + Z' X, by their coordinates c, L, Y, mu and Z.
+
+    X are the inputs that can occur: all training samples, with M_start = 0 (form "contributions"), or those of a window, with
+    the weights and the velocity at its start (form "windowed"). The gradient is D' X, where D is 0 but for the batch's rows.
+
+    Parameters
+    ----------
+    n_in : int
+        Input features.
+    gram : ndarray of shape (K, K)
+        X X'.
+    start, start_velocity : ndarray of shape (K, n_out), or None for a velocity that starts at 0
+        X W_start' and X M_start'.
+    velocity_gram : ndarray of shape (n_out, n_out), or None
+        M_start M_start', where a step mixes the units.
+    Y, Z : ndarray of shape (K, n_out)
+        Changed in place.
+    c : float
+    moment : ndarray of shape (n_out,)
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        gram: Array,
+        start: Array,
+        start_velocity: Array | None,
+        velocity_gram: Array | None,
+        Y: Array,
+        Z: Array,
+        c: float,
+        moment: Array,
+    ) -> None:
+        self.n_in, self.n_out = n_in, start.shape[1]
+        self.gram, self.start, self.start_velocity, self.velocity_gram = gram, start, start_velocity, velocity_gram
+        self.Y, self.Z, self.c, self.moment = Y, Z, c, moment
+        self.mu = 0.0 if start_velocity is None else 1.0
+        # a factor per unit, or a matrix where steps mix the units
+        self.L = np.zeros(self.n_out if velocity_gram is None else velocity_gram.shape, gram.dtype)
+        self.rows: slice | NDArray[np.intp] = slice(0)
+        self.D = Y[:0]
+
+    def states(self, rows: slice | NDArray[np.intp]) -> Array:
+        """Pre-activations of some of the inputs."""
+        S = self.gram.dtype.type(self.c) * self.start[rows]
+        if self.start_velocity is not None:
+            S += self.mixed(self.start_velocity[rows].T).T
+        S += self.gram[rows] @ self.Y
+        return S
+
+    def mixed(self, M: Array) -> Array:
+        """Give L M for a velocity or its products, (n_out, ...)."""
+        return self.L @ M if self.L.ndim == 2 else self.L[:, None] * M
+
+    def take(self, D: Array, rows: slice | NDArray[np.intp]) -> None:
+        """Take the gradient D' X[rows]; the rows are distinct."""
+        self.D, self.rows = D, rows
+
+    def squared_gradient_norms(self) -> NDArray[np.float64]:
+        batch_gram = self.gram[self.rows][:, self.rows]
+        # Of a unit with equal and opposite deltas rounding may leave less than nothing.
+        return np.maximum(((batch_gram @ self.D) * self.D).sum(axis=0), 0).astype(np.float64)
+
+    def scale_gradient(self, factor: float) -> None:
+        self.D *= self.D.dtype.type(factor)
+
+    def accumulate(self, decay: float, fresh: float) -> None:
+        real = self.Z.dtype.type
+        self.mu *= decay
+        self.Z *= real(decay)
+        self.Z[self.rows] += real(fresh) * self.D
+
+    def shrink(self, factor: float) -> None:
+        real = self.Y.dtype.type
+        self.c *= factor
+        self.L *= real(factor)
+        self.Y *= real(factor)
+
+    def descend(self, rates: Array) -> None:
+        rates = rates.astype(self.Y.dtype)
+        self.L -= self.Y.dtype.type(self.mu) * rates
+        self.Y -= rates * self.Z
+
+    def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
+        real = self.Y.dtype.type
+        V, mu = self.Z, self.mu  # the direction is mu M_start + V' X
+        if momentum:
+            V, mu = real(momentum) * V, momentum * mu
+            V[self.rows] += self.D
+        if self.start_velocity is None and len(V) < self.n_out:
+            # p(U U') U with U = V' X is (p(V V' G) V)' X: the smaller product
+            self.Y -= real(rate) * (orthogonalizer(V @ (self.gram @ V).T, n_iterations) @ V)
+            return
+        K = V.T @ (self.gram @ V)
+        if self.start_velocity is not None and self.velocity_gram is not None:
+            crossed = self.start_velocity.T @ V
+            K += real(mu * mu) * self.velocity_gram + real(mu) * (crossed + crossed.T)
+        P = orthogonalizer(K, n_iterations)
+        self.Y -= real(rate) * (V @ P.T)
+        if self.start_velocity is not None:
+            self.L -= real(rate * mu) * P
+
+
+NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315  # K. Jordan's quintic, as in torch.optim.Muon
+SMALLEST_NORM = 1e-7
+
+
+def orthogonalizer(gram: Array, n_iterations: int) -> Array:
+    """Compute P such that P U is close to semi-orthogonal, for the Gram matrix U U' (n, n): Newton-Schulz as Muon does it.
+
+    Its iteration X <- a X + b (X X') X + c (X X')^2 X from X = U / |U| only multiplies by polynomials in X X', which is therefore
+    all that has to be known; U' U gives the factor on the other side.
+    """
+    a, b, c = (gram.dtype.type(coefficient) for coefficient in NEWTON_SCHULZ)
+    norm = max(float(np.trace(gram)), 0.0) ** 0.5
+    norm = max(norm, SMALLEST_NORM)
+    identity = np.eye(len(gram), dtype=gram.dtype)
+    P, K = identity / gram.dtype.type(norm), gram / gram.dtype.type(norm * norm)
+    for iteration in range(n_iterations):
+        Q = a * identity + b * K + c * (K @ K)
+        P = Q @ P
+        if iteration < n_iterations - 1:
+            K = Q @ K @ Q
+    return P

@@ -1,0 +1,175 @@
+"""The fit loop: epochs, early stopping, divergence, callbacks. It knows nothing of the form of the front layer."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from fcfast.front.network import FrontNetwork, Snapshot
+from fcfast.optimizers import Schedule
+
+Array = NDArray[Any]
+
+GROWTH = 1000  # a loss that has grown so many times is no training any more
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What a callback is told after each epoch.
+
+    Attributes
+    ----------
+    epoch, max_epochs : int
+        Epochs done, from 1, and the most that will be.
+    loss : float
+        Mean training loss over the epoch.
+    validation_score : float or None
+        Score of the held-out samples, with early stopping.
+    """
+
+    epoch: int
+    max_epochs: int
+    loss: float
+    validation_score: float | None
+
+
+Callback = Callable[[Epoch], Any]
+
+
+@dataclass(frozen=True)
+class History:
+    """Mean training loss of each epoch, and the validation scores where there are any."""
+
+    losses: list[float] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, loss: float, score: float | None) -> None:
+        """Note an epoch."""
+        self.losses.append(loss)
+        if score is not None:
+            self.scores.append(score)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train: the parameters of an estimator of the same names.
+
+    `score` gives the score of held-out samples, or is None to go by the training loss. A callback that returns True ends the
+    training after that epoch.
+    """
+
+    learning_rate: float
+    schedule: Schedule
+    max_epochs: int
+    tol: float
+    n_iter_no_change: int
+    shuffle: bool
+    score: Callable[[], float] | None = None
+    callbacks: Sequence[Callback] = ()
+
+    def run(
+        self,
+        network: FrontNetwork,
+        rows: NDArray[np.intp],
+        answers: Array,
+        weights: NDArray[np.float64] | None,
+        random_state: np.random.RandomState,
+    ) -> History:
+        """Train on some rows until there is no improvement, or for `max_epochs`.
+
+        The network then is the best one where there are validation scores, the last one otherwise; after a divergence the best
+        one before it, after Ctrl-C that of the last whole epoch.
+        """
+        history = History()
+        best, since_best = -np.inf, 0
+        kept = network.snapshot()
+        spare: Snapshot | None = None
+        try:
+            for epoch in range(self.max_epochs):
+                order = random_state.permutation(rows) if self.shuffle else rows
+                before = kept if self.score else network.snapshot(spare)
+                losses = self._train_epoch(network, epoch, order, answers, weights, before)
+                if reason := _divergence(network, losses, len(rows), history):
+                    self._go_back(network, kept, f"epoch {epoch + 1}: {reason}")
+                    break
+                loss = _mean_loss(network, losses, len(rows))
+                score = self.score() if self.score else None
+                history.add(loss, score)
+                quality = -loss if score is None else score
+                since_best = 0 if quality > best + self.tol else since_best + 1
+                spare = before
+                if quality > best:
+                    best = quality
+                    # A training loss is that of the weights before the updates, a validation score that of those after.
+                    kept, spare = (before, kept) if score is None else (network.snapshot(kept), None)
+                told = Epoch(epoch + 1, self.max_epochs, loss, score)
+                stop = [callback(told) is True for callback in self.callbacks]
+                if any(stop) or since_best >= self.n_iter_no_change:
+                    break
+            else:
+                if self.tol > 0 and self.n_iter_no_change < self.max_epochs:
+                    message = f"max_epochs={self.max_epochs} reached before the loss stopped improving"
+                    warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        except KeyboardInterrupt:
+            warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=4)
+        if self.score:
+            network.restore(kept)
+        if not network.answers():
+            self._go_back(network, kept, "the last epoch: outputs are not finite")
+        return history
+
+    def _train_epoch(
+        self,
+        network: FrontNetwork,
+        epoch: int,
+        order: NDArray[np.intp],
+        answers: Array,
+        weights: NDArray[np.float64] | None,
+        before: Snapshot,
+    ) -> NDArray[np.float64]:
+        """Train one epoch, or none: Ctrl-C may come in the middle of a step."""
+        rates = self._rates(network, epoch, len(order))
+        try:
+            return network.train_epoch(order, rates, answers, weights)
+        except KeyboardInterrupt:
+            network.restore(before)
+            raise
+
+    def _rates(self, network: FrontNetwork, epoch: int, n_samples: int) -> NDArray[np.float64]:
+        """Learning rates of the epoch's steps."""
+        n_steps = -(-n_samples // network.batch_size)
+        steps = np.arange(epoch * n_steps, (epoch + 1) * n_steps)
+        factors = np.ascontiguousarray(self.schedule.factors(steps, self.max_epochs * n_steps), dtype=np.float64)
+        if factors.shape != (n_steps,) or not (np.isfinite(factors) & (factors >= 0)).all():
+            raise ValueError(f"schedule must give {n_steps} finite factors >= 0 for {n_steps} steps, got {factors!r}")
+        return self.learning_rate * factors
+
+    def _go_back(self, network: FrontNetwork, kept: Snapshot, reason: str) -> None:
+        """Restore the best network so far, and warn."""
+        network.restore(kept)
+        warnings.warn(
+            f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
+            "set max_grad_norm, or scale X and y (StandardScaler)",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+
+
+def _mean_loss(network: FrontNetwork, losses: NDArray[np.float64], n_samples: int) -> float:
+    """Mean over the samples: the last batch may be shorter."""
+    sizes = np.full(len(losses), network.batch_size)
+    sizes[-1] = n_samples - sizes[:-1].sum()
+    return float(np.average(losses, weights=sizes))
+
+
+def _divergence(network: FrontNetwork, losses: NDArray[np.float64], n_samples: int, history: History) -> str:
+    """Say why this epoch is no training any more; nothing if it is."""
+    if len(losses) < -(-n_samples // network.batch_size):
+        return f"the loss of step {len(losses) + 1} is not finite"
+    if history.losses and _mean_loss(network, losses, n_samples) > GROWTH * max(history.losses[0], 1e-3):
+        return f"the loss has grown more than {GROWTH} times"
+    return "" if network.is_finite() else "weights are not finite any more"
