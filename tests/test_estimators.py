@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
@@ -356,3 +357,163 @@ def test_real_wide_data(load_data):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 50 epochs are enough here
         assert cross_val_score(pipeline, data["X"], data["y"], cv=5).mean() > 0.75
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# samples that arrive one group after the other
+
+
+@pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
+@pytest.mark.parametrize("settings", [{}, {"optimizer": "neuron-adam"}, {"weight_decay": 0.1, "nesterov": True}])
+def test_partial_fit_is_training_on_each_group(wide, form, settings):
+    """A pass over groups is an epoch over all of them in that order, momentum and all, in every form."""
+    X, y = wide
+    settings = {"dtype": "float64", "shuffle": False, "learning_rate": 1e-3, "batch_size": 10, "random_state": 0} | settings
+    whole = FrontClassifier((8,), max_epochs=1, tol=0, form="weights", **settings).fit(X, y)
+    groups = FrontClassifier((8,), form=form, **settings)
+    for rows in np.split(np.arange(40), [10, 30]):
+        groups.partial_fit(X[rows], y[rows], classes=["a", "b", "c"])
+    for a, b in zip(groups.coefs_ + groups.intercepts_, whole.coefs_ + whole.intercepts_, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    assert groups.n_epochs_ == len(groups.loss_curve_) == 3
+    np.testing.assert_allclose(groups.predict_proba(X), whole.predict_proba(X), rtol=1e-9)
+
+
+def test_partial_fit_contributions_join(wide):
+    """The samples of every call are explained, after fit and a pickle too."""
+    X, y = wide
+    classifier = FrontClassifier((6,), dtype="float64", max_epochs=3, random_state=0).fit(X[:20], y[:20])
+    classifier = pickle.loads(pickle.dumps(classifier)).partial_fit(X[20:], y[20:])
+    explanation = classifier.explain(X[:2])
+    assert explanation.terms.shape == (2, 40, 6)
+    expected = X[:2] @ classifier.coefs_[0] + classifier.intercepts_[0]
+    np.testing.assert_allclose(explanation.preactivations, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_partial_fit_of_sparse_groups(wide):
+    """Sparse groups join as sparse rows; dense ones may join them."""
+    X, y = wide
+    settings = {"dtype": "float64", "learning_rate": 1e-3, "random_state": 0, "shuffle": False}
+    dense, csr = (FrontClassifier((4,), form=form, **settings) for form in ("contributions", "auto"))
+    for rows, convert in ((slice(0, 25), sparse.csr_array), (slice(25, 40), np.asarray)):
+        dense.partial_fit(X[rows], y[rows], classes=np.unique(y))
+        csr.partial_fit(convert(X[rows]), y[rows], classes=np.unique(y))
+    assert csr.form_ == "contributions"
+    assert sparse.issparse(csr.network_.front.X)
+    np.testing.assert_allclose(csr.predict_proba(X), dense.predict_proba(X), rtol=1e-9)
+
+
+def test_partial_fit_learns_a_stream(global_random_seed):
+    """Many small groups, in the form that partial_fit takes by itself."""
+    rng = np.random.default_rng(global_random_seed)
+    direction = rng.normal(size=30)
+    regressor = FrontRegressor((16,), learning_rate=3e-3, batch_size=1, random_state=0)
+    for _ in range(60 if backend.NAME == "compiled" else 6):
+        X = rng.normal(size=(50, 30))
+        regressor.partial_fit(X, X @ direction / 30**0.5)
+    assert regressor.form_ == "windowed"
+    X = rng.normal(size=(200, 30))
+    assert regressor.score(X, X @ direction / 30**0.5) > (0.9 if backend.NAME == "compiled" else -1)
+
+
+def test_partial_fit_refuses(wide):
+    """Labels unseen, other classes, other outputs, other features, what needs a whole training, too many samples."""
+    X, y = wide
+    with pytest.raises(ValueError, match="classes must be given"):
+        FrontClassifier((4,)).partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"labels \['c'\].*not among the classes"):
+        FrontClassifier((4,)).partial_fit(X, y, classes=["a", "b"])
+    classifier = FrontClassifier((4,), form="contributions", memory_limit=8000).partial_fit(
+        X[:20], y[:20], classes=np.unique(y)
+    )
+    before = classifier.predict_proba(X)
+    with pytest.raises(ValueError, match="but the first call"):
+        classifier.partial_fit(X, y, classes=["a", "b", "d"])
+    with pytest.raises(ValueError, match="features"):
+        classifier.partial_fit(X[:, :5], y)
+    with pytest.raises(MemoryError, match=r"60 x 60.*memory_limit"):
+        classifier.partial_fit(X, y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+    with pytest.raises(ValueError, match="early_stopping"):
+        FrontClassifier((4,), early_stopping=True).partial_fit(X, y, classes=np.unique(y))
+    with pytest.raises(ValueError, match="schedule"):
+        FrontClassifier((4,), schedule="cosine").partial_fit(X, y, classes=np.unique(y))
+    regressor = FrontRegressor((4,), learning_rate=1e-4).partial_fit(X, X[:, 0])
+    with pytest.raises(ValueError, match="1 output"):
+        regressor.partial_fit(X, X[:, :2])
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# what is seen and heard of a fit
+
+
+def test_callbacks(wide):
+    """Called after each epoch; True ends the training."""
+    X, y = wide
+    seen = []
+
+    def stop_after_four(epoch):
+        seen.append(epoch)
+        return epoch.epoch == 4
+
+    classifier = FrontClassifier((8,), max_epochs=50, tol=0, random_state=0).fit(X, y, callbacks=[stop_after_four])
+    assert classifier.n_epochs_ == 4
+    assert [epoch.loss for epoch in seen] == classifier.loss_curve_
+    assert {epoch.max_epochs for epoch in seen} == {50}
+    assert seen[0].validation_score is None
+
+
+def test_verbose_prints_lines(wide, capsys):
+    """A line per epoch where there is no terminal; nothing by default."""
+    X, y = wide
+    FrontClassifier((4,), max_epochs=3, random_state=0).fit(X, y)
+    assert capsys.readouterr().out == ""
+    FrontClassifier((4,), max_epochs=3, early_stopping=True, random_state=0, verbose=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"epoch {i}: loss ") and "validation" in line for i, line in enumerate(lines, 1))
+
+
+def test_interrupt_in_the_middle_of_an_epoch(wide, monkeypatch):
+    """What a half-done epoch has changed is undone: the network is that of whole epochs."""
+    from fcfast.front.network import FrontNetwork
+
+    X, y = wide
+    train_epoch, calls = FrontNetwork.train_epoch, []
+
+    def interrupted(self, *arguments):
+        calls.append(1)
+        losses = train_epoch(self, *arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return losses
+
+    settings = {"max_epochs": 2, "tol": 0, "random_state": 0}
+    expected = FrontClassifier((8,), **settings).fit(X, y)
+    monkeypatch.setattr(FrontNetwork, "train_epoch", interrupted)
+    with pytest.warns(UserWarning, match="interrupted after 2 epoch"):
+        classifier = FrontClassifier((8,), **settings).set_params(max_epochs=50).fit(X, y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), expected.predict_proba(X))
+
+
+def test_sample_weights_are_routed(wide):
+    """Metadata routing hands sample weights through a search and a pipeline."""
+    X, y = wide
+    weights = np.where(y == "a", 3.0, 1.0)
+    with config_context(enable_metadata_routing=True):
+        classifier = FrontClassifier((4,), max_epochs=3, random_state=0).set_fit_request(sample_weight=True)
+        pipeline = make_pipeline(StandardScaler(), classifier).fit(X, y, sample_weight=weights)
+    expected = FrontClassifier((4,), max_epochs=3, random_state=0).fit(StandardScaler().fit_transform(X), y, weights)
+    np.testing.assert_array_equal(pipeline[-1].loss_curve_, expected.loss_curve_)
+
+
+def test_data_frames():
+    """Names of features are kept and compared."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.random.default_rng(0).normal(size=(20, 3)), columns=["x", "y", "z"])
+    classifier = FrontClassifier((4,), max_epochs=3, random_state=0).fit(frame, pandas.Series(["no", "yes"] * 10))
+    assert classifier.feature_names_in_.tolist() == ["x", "y", "z"]
+    scaled = make_pipeline(StandardScaler(), classifier).set_output(transform="pandas").fit(frame, ["no", "yes"] * 10)
+    assert scaled[-1].feature_names_in_.tolist() == ["x", "y", "z"]
+    with pytest.raises(ValueError, match="feature names"):
+        classifier.predict(frame.rename(columns={"z": "other"}))

@@ -157,6 +157,30 @@ def test_sgd_step(momentum, nesterov, first, weight_decay, dtype, global_random_
             assert_twins_agree("backprop.sgd_step", arguments | {"velocity": poison(50, dtype=dtype)}, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("step", [1, 7])
+def test_adam_step(decoupled, step, dtype, global_random_seed):
+    """The same arithmetic in the same precision, and the same bits for any number of threads."""
+    rng = np.random.default_rng(global_random_seed)
+    for size in (50, 100_000):
+        arguments = {
+            "params": rng.normal(size=size).astype(dtype),
+            "grad": locked(rng.normal(size=size), dtype),
+            "first_moment": rng.normal(size=size).astype(dtype),
+            "second_moment": rng.uniform(0, 1, size).astype(dtype),
+            "learning_rate": 0.3,
+            "beta1": 0.8,
+            "beta2": 0.95,
+            "eps": 1e-3,
+            "weight_decay": 0.1,
+            "decoupled": decoupled,
+            "step": step,
+        }
+        eps = np.finfo(dtype).eps
+        assert_twins_agree("backprop.adam_step", arguments, rtol=8 * eps, atol=8 * eps)
+        assert_same_bits(*(run(CORE, "backprop.adam_step", arguments, n_threads) for n_threads in (1, 2)))
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activate(activation, dtype, global_random_seed):
     """In place, at 0, for large values of either sign, infinity and NaN."""
@@ -273,8 +297,35 @@ def test_sgd_epoch_does_not_depend_on_threads(form, dtype, global_random_seed):
     assert_same_bits(one, two)
 
 
+@pytest.mark.parametrize("loss", [0, 1])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_gradient(activation, loss, dtype, global_random_seed):
+    """Loss, gradients, deltas and activations of some rows, with sample weights and without."""
+    rng = np.random.default_rng(global_random_seed)
+    n_samples, rows = 9, np.array([4, 0, 7])
+    widths = np.array([5, 6, 3])
+    params = rng.normal(size=5 + sum(n_out * (n_in + 1) for n_in, n_out in pairwise(widths)))
+    for weights in (None, locked(rng.uniform(0, 2, n_samples)), locked(np.zeros(n_samples))):
+        arguments = {
+            "S": rng.normal(size=(3, 5)).astype(dtype),
+            "rows": locked(rows, np.intp),
+            "params": locked(params, dtype),
+            "widths": locked(widths, np.intp),
+            "activation": activation,
+            "loss": loss,
+            "targets": None if loss else locked(rng.normal(size=(n_samples, 3)), dtype),
+            "labels": locked(rng.integers(0, 3, n_samples), np.intp) if loss else None,
+            "sample_weight": weights,
+            "grad": poison(len(params), dtype=dtype),
+            "D": poison(3, 5, dtype=dtype),
+            "work": poison(2 * 3 * 9, dtype=dtype),
+        }
+        assert_twins_agree("front.gradient", arguments, **TOLERANCE[dtype.name])
+
+
 def test_every_kernel_is_compared():
     """A kernel added without a comparison would go unnoticed."""
     compared = {"forward.forward", "forward.activate", "forward.half_squared_error", "forward.softmax_cross_entropy"}
-    compared |= {"backprop.backward", "backprop.sgd_step", "front.sgd_epoch", "front.work_size"}
+    compared |= {"backprop.backward", "backprop.sgd_step", "backprop.adam_step"}
+    compared |= {"front.sgd_epoch", "front.gradient", "front.work_size"}
     assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front")}))

@@ -113,4 +113,4 @@ def gradient(
     backward(params[h:], widths, True, activation, S, values, deltas, grad[h:], D, 1)
     D *= derivative(S, activation)
     grad[:h] = D.sum(axis=0)
-    return result
+    return float(result)

@@ -40,7 +40,8 @@ def train_epoch(
     """Train on some distinct rows in that order; give the loss of each step, fewer than `rates` where it diverged."""
     losses: list[float] = []
     above = _Above(network, answers, sample_weight)
-    with closing(_windows(network, rows)) as windows:
+    # A diverging run overflows; its loss is looked at, as in the kernels, and NumPy need not warn.
+    with np.errstate(over="ignore", invalid="ignore"), closing(_windows(network, rows)) as windows:
         for window, front in windows:
             for batch in np.split(window, range(network.batch_size, len(window), network.batch_size)):
                 loss, D = above.gradient(front.states(batch), batch)
