@@ -6,13 +6,16 @@ FCFAST_TEST_SEED   for ``global_random_seed``: a number (default 42), a range "a
 FCFAST_DATA        folder of the real data sets (default: ../shared/data, beside the repository)
 """
 
+import atexit
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
+import _data  # bench/_data.py
 import hypothesis
 import numpy as np
 import pytest
@@ -22,7 +25,9 @@ from fcfast import backend
 
 pytest.register_assert_rewrite("twins")
 
-DATA = Path(os.environ.get("FCFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+# The machine is measured once for all tests and whatever processes they start; the user's own cache is left alone.
+os.environ["FCFAST_CACHE"] = tempfile.mkdtemp(prefix="fcfast-test-cache-")
+atexit.register(shutil.rmtree, os.environ["FCFAST_CACHE"], ignore_errors=True)
 
 
 def seeds(wanted: str) -> list[int]:
@@ -49,7 +54,7 @@ def pytest_report_header() -> list[str]:
     """Say which fcfast is tested, and which of its twins."""
     return [
         f"fcfast {fcfast.__version__}: {fcfast.__file__}",
-        f"backend: {backend.NAME}, OpenMP: {backend.openmp.enabled()}, seeds: {SEEDS}, data: {DATA}",
+        f"backend: {backend.NAME}, OpenMP: {backend.openmp.enabled()}, seeds: {SEEDS}, data: {_data.DATA}",
     ]
 
 
@@ -82,11 +87,10 @@ def load_data() -> Callable[[str], dict[str, np.ndarray]]:
     """``load_data("colon_alon")``: the arrays of a real data set; the test is skipped where it is absent."""
 
     def load(name: str) -> dict[str, np.ndarray]:
-        path = DATA / f"{name}.npz"
-        if not path.exists():
-            pytest.skip(f"real data {path} is absent; set FCFAST_DATA to the folder that has it")
-        with np.load(path) as arrays:
-            return dict(arrays)
+        try:
+            return _data.load(name)
+        except FileNotFoundError as absent:
+            pytest.skip(str(absent))
 
     return load
 

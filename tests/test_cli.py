@@ -121,7 +121,7 @@ def test_tables_fit_eighty_columns():
     """The default terminal: no number of the seed study is cut short."""
     from rich.console import Console
 
-    from fcfast.commands import study_table
+    from fcfast.commands.reproduce import study_table
     from fcfast.paper.experiments import StudyResult
     from fcfast.paper.report import Report
 

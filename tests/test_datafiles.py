@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import DATA
+from _data import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse

@@ -300,9 +300,22 @@ def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):
 def test_memory_limit_is_checked_before_allocation(wide):
     """The error has the figures and the alternative."""
     X, y = wide
-    with pytest.raises(MemoryError, match=r"40 x 40 samples.*memory_limit.*windowed"):
+    with pytest.raises(MemoryError, match=r"40 x 40 samples.*memory_limit"):
         FrontClassifier(form="contributions", memory_limit=1000).fit(X, y)
-    assert FrontClassifier(memory_limit=1000, max_epochs=1).fit(X, y).form_ == "windowed"
+    with pytest.raises(MemoryError, match="no form of the front layer"):
+        FrontClassifier(memory_limit=1000).fit(X, y)
+    X, y = np.random.default_rng(0).normal(size=(2000, 5)), np.arange(2000) % 2
+    small = {"hidden_layer_sizes": (8,), "batch_size": 1, "max_epochs": 1, "memory_limit": 1 << 20}
+    with pytest.raises(MemoryError, match=r"2000 x 2000 samples.*memory_limit.*form='(windowed|weights)'"):
+        FrontClassifier(form="contributions", **small).fit(X, y)
+    assert FrontClassifier(**small).fit(X, y).form_ != "contributions"
+
+
+def test_plan_is_kept(wide):
+    """It says what was chosen and why."""
+    classifier = FrontClassifier((8,), max_epochs=1).fit(*wide)
+    assert classifier.plan_.form == classifier.form_ == "contributions"
+    assert "40 samples of 3,000 dense features" in str(classifier.plan_)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +436,7 @@ def test_partial_fit_refuses(wide):
         FrontClassifier((4,)).partial_fit(X, y)
     with pytest.raises(ValueError, match=r"labels \['c'\].*not among the classes"):
         FrontClassifier((4,)).partial_fit(X, y, classes=["a", "b"])
-    classifier = FrontClassifier((4,), form="contributions", memory_limit=8000).partial_fit(
+    classifier = FrontClassifier((4,), form="contributions", memory_limit=14_000).partial_fit(
         X[:20], y[:20], classes=np.unique(y)
     )
     before = classifier.predict_proba(X)
@@ -502,7 +515,8 @@ def test_sample_weights_are_routed(wide):
     weights = np.where(y == "a", 3.0, 1.0)
     with config_context(enable_metadata_routing=True):
         classifier = FrontClassifier((4,), max_epochs=3, random_state=0).set_fit_request(sample_weight=True)
-        pipeline = make_pipeline(StandardScaler(), classifier).fit(X, y, sample_weight=weights)
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), classifier)
+        pipeline.fit(X, y, sample_weight=weights)
     expected = FrontClassifier((4,), max_epochs=3, random_state=0).fit(StandardScaler().fit_transform(X), y, weights)
     np.testing.assert_array_equal(pipeline[-1].loss_curve_, expected.loss_curve_)
 

@@ -460,7 +460,10 @@ def test_hostile_files_are_refused(saved, change, message):
         ({"scale": 10**400}, "too large"),
         ({"initial_seed": -1}, "initial_seed"),
         ({"initial_seed": 2**128}, "initial_seed"),
-        ({"initial_seed": None}, "missing: front.initial"),
+        ({"initial_seed": None}, "scale of random weights"),
+        ({"initial_seed": None, "initial_scale": None}, "missing: front.initial"),
+        ({"initial_scale": -1}, "initial_scale"),
+        ({"initial_scale": None}, "initial_scale"),
     ],
 )
 def test_hostile_contributions_are_refused(X, path, change, message):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib", reason="pictures need fcfast[plots]")
-from fcfast import backend, paper, plots
+from fcfast import FrontClassifier, FrontRegressor, backend, load, paper, plots
+from fcfast.explain import explain_output
 from fcfast.paper.experiments import error_traces, study
 from fcfast.paper.timing import WidthCost
 
@@ -61,3 +62,94 @@ def test_missing_matplotlib_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"fcfast\[plots\]"):
         paper.figure3(tmp_path / "f.png", n_seeds=2)
+
+
+def fitted(n_classes=2, **settings):
+    """A small classifier of wide data."""
+    settings = {"max_epochs": 12, "tol": 0, "random_state": 0} | settings
+    X = np.random.default_rng(0).normal(size=(40, 120))
+    return FrontClassifier((8,), **settings).fit(X, np.arange(40) % n_classes), X
+
+
+def axes_of(monkeypatch):
+    """Catch the figure before it is written, to look at what is drawn."""
+    figures = []
+    monkeypatch.setattr(plots, "save_figure", lambda figure, out: figures.append(figure))
+    return figures
+
+
+def test_loss_curve_is_written(tmp_path):
+    """From a fitted estimator, and from its model file."""
+    classifier, _ = fitted()
+    assert plots.loss_curve(tmp_path / "c.png", classifier).read_bytes().startswith(b"\x89PNG")
+    classifier.save(tmp_path / "m.safetensors")
+    assert plots.loss_curve(tmp_path / "d.png", load(tmp_path / "m.safetensors")).exists()
+
+
+def test_loss_curve_draws_what_was_measured(tmp_path, monkeypatch):
+    """Losses above; with early stopping the scores below, the best one marked."""
+    figures = axes_of(monkeypatch)
+    classifier, _ = fitted(early_stopping=True, validation_fraction=0.2)
+    plots.loss_curve(tmp_path / "c.png", classifier)
+    above, below = figures[0].axes
+    np.testing.assert_array_equal(above.lines[0].get_ydata(), classifier.loss_curve_)
+    np.testing.assert_array_equal(below.lines[0].get_ydata(), classifier.validation_scores_)
+    assert below.lines[1].get_ydata()[0] == max(classifier.validation_scores_)
+    plots.loss_curve(tmp_path / "c.png", fitted()[0])
+    assert len(figures[1].axes) == 1
+
+
+def test_no_loss_to_draw(tmp_path):
+    """Training that diverged at once has none."""
+    classifier, _ = fitted()
+    classifier.loss_curve_ = []
+    with pytest.raises(ValueError, match="no epoch"):
+        plots.loss_curve(tmp_path / "c.png", classifier)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_contributors_add_up_to_the_output(tmp_path, monkeypatch, activation):
+    """The bars of the largest training samples, the others, initial weights and biases; a curved activation is owned to."""
+    figures = axes_of(monkeypatch)
+    classifier, X = fitted(activation=activation, dtype="float64")
+    plots.contributors_figure(tmp_path / "w.png", classifier, X[3], [f"patient {i}" for i in range(40)], n_top=5)
+    (ax,) = figures[0].axes
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    values = [bar.get_width() for bar in ax.patches]
+    parts = explain_output(classifier, X[3:4])
+    assert sum(values) == pytest.approx(parts.outputs[0], rel=1e-9)
+    top = np.argsort(-np.abs(parts.terms[0]))[:5]
+    assert names == [*(f"patient {i}" for i in top), "the other 35 samples", "initial weights", "biases"]
+    np.testing.assert_array_equal(values[:5], parts.terms[0, top])
+    assert (activation in ax.get_xlabel()) == (activation == "tanh")
+
+
+def test_contributors_figure_is_written(tmp_path):
+    """Also with fewer samples than bars, equal labels and a regression."""
+    X = np.random.default_rng(0).normal(size=(6, 50))
+    regressor = FrontRegressor((4,), max_epochs=3, tol=0, random_state=0).fit(X, X[:, 0])
+    path = plots.contributors_figure(tmp_path / "w.png", regressor, X[:1], ["same"] * 6)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_equal_labels_have_bars_of_their_own(tmp_path, monkeypatch):
+    """Their numbers are added."""
+    figures = axes_of(monkeypatch)
+    classifier, X = fitted()
+    plots.contributors_figure(tmp_path / "w.png", classifier, X[0], ["same"] * 40, n_top=4)
+    assert len(figures[0].axes[0].patches) == 4 + 3
+
+
+def test_contributors_arguments(tmp_path):
+    """One sample, one label per training sample, a form that has contributions."""
+    classifier, X = fitted()
+    with pytest.raises(ValueError, match="x must be one sample"):
+        plots.contributors_figure(tmp_path / "w.png", classifier, X[:2])
+    with pytest.raises(ValueError, match="labels has 3"):
+        plots.contributors_figure(tmp_path / "w.png", classifier, X[0], ["a", "b", "c"])
+    with pytest.raises(ValueError, match="n_top"):
+        plots.contributors_figure(tmp_path / "w.png", classifier, X[0], n_top=0)
+    with pytest.raises(AttributeError, match="contributions"):
+        plots.contributors_figure(tmp_path / "w.png", fitted(form="windowed")[0], X[0])
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ from fcfast.errors import DivergenceError, ModelFileError
 
 if TYPE_CHECKING:
     from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.front.plan import plan
     from fcfast.modelfile import load
 
 __all__ = [
@@ -20,11 +21,12 @@ __all__ = [
     "__version__",
     "load",
     "paper",
+    "plan",
     "show_config",
 ]
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
-_LAZY = {"FrontClassifier": "estimators", "FrontRegressor": "estimators", "load": "modelfile"}
+_LAZY = {"FrontClassifier": "estimators", "FrontRegressor": "estimators", "load": "modelfile", "plan": "front.plan"}
 
 
 def __getattr__(name: str) -> Any:

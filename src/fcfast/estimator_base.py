@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fcfast import validation
+from fcfast.explain import Explanation
 from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
 from fcfast.front.network import FrontNetwork
-from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, choose_form, choose_window
+from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
 from fcfast.network import ACTIVATIONS
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, SGD, Adam, Muon, NeuronAdam, Optimizer, Schedule, make_optimizer
 from fcfast.progress import progress
@@ -38,29 +38,6 @@ Array = NDArray[Any]
 OPTIMIZER_SETTINGS = {"momentum": 0.9, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_grad_norm": None}
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """Pre-activations of the front layer, split without remainder (docs/mathematics.md, 6).
-
-    Attributes
-    ----------
-    initial : ndarray of shape (M, h)
-        What the initial weights give.
-    bias : ndarray of shape (h,)
-    terms : ndarray of shape (M, N, h)
-        What each training sample contributes.
-    """
-
-    initial: Array
-    bias: Array
-    terms: Array
-
-    @property
-    def preactivations(self) -> Array:
-        """The sum of all parts, shape (M, h)."""
-        return self.initial + self.terms.sum(axis=1) + self.bias
-
-
 class FrontEstimator(BaseEstimator):
     """What classifier and regressor share: everything but targets and the meaning of outputs."""
 
@@ -72,6 +49,7 @@ class FrontEstimator(BaseEstimator):
         hidden_layer_sizes: int | Sequence[int] = (256,),
         activation: str = "relu",
         *,
+        init_scale: float = 1.0,
         optimizer: str | SGD | Optimizer = "sgd",
         learning_rate: float = 0.01,
         schedule: str | Schedule = "constant",
@@ -98,6 +76,7 @@ class FrontEstimator(BaseEstimator):
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.init_scale = init_scale
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -185,7 +164,7 @@ class FrontEstimator(BaseEstimator):
             rows, others = self._hold_out(y, random_state)
             score = partial(self._score_held_out, X[others], targets[others])
             X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
-        self._start(X, targets, self.form, coefs_init, intercepts_init, random_state)
+        self._start(X, targets, self.form, self.max_epochs, coefs_init, intercepts_init, random_state)
         history = self._train(
             np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
         )
@@ -205,9 +184,7 @@ class FrontEstimator(BaseEstimator):
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
         if first:
-            self._start(
-                X, targets, "streaming" if self.form == "auto" else self.form, None, None, check_random_state(self.random_state)
-            )
+            self._start(X, targets, self._streaming_form(X), 1, None, None, check_random_state(self.random_state))
             self.loss_curve_, self.validation_scores_, self.n_epochs_ = [], None, 0
             rows = np.arange(X.shape[0])
         else:
@@ -246,6 +223,7 @@ class FrontEstimator(BaseEstimator):
         validation.choice(self.form, "form", ("auto", *FORMS))
         validation.choice(self.dtype, "dtype", ("float32", "float64"))
         validation.positive(self.learning_rate, "learning_rate")
+        validation.positive(self.init_scale, "init_scale")
         validation.integer(self.max_epochs, "max_epochs", 1)
         validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
         validation.in_range(self.tol, "tol", 0, np.inf)
@@ -322,6 +300,7 @@ class FrontEstimator(BaseEstimator):
         X: Any,
         targets: Array,
         form: str,
+        n_epochs: int,
         coefs_init: Sequence[ArrayLike] | None,
         intercepts_init: Sequence[ArrayLike] | None,
         random_state: np.random.RandomState,
@@ -333,7 +312,8 @@ class FrontEstimator(BaseEstimator):
         optimizer, dtype = self._optimizer(), np.dtype(self.dtype)
         initial, weights = self._initial_weights(widths, coefs_init, random_state)
         biases = self._initial_biases(widths, intercepts_init, random_state)
-        self.form_ = self._choose_form(form, X, widths[1], optimizer)
+        self.plan_ = self._plan(form, X, widths, n_epochs, optimizer)
+        self.form_ = self.plan_.form
         front = ContributionsForm if self.form_ == "contributions" else WeightsForm
         self.network_ = FrontNetwork(
             front(X, initial, dtype, optimizer.has_velocity), biases, weights, self.activation, self._loss, optimizer,
@@ -353,27 +333,34 @@ class FrontEstimator(BaseEstimator):
                     f"memory_limit={self.memory_limit / 2**30:.1f} GiB; raise the limit, or start again with form='windowed'"
                 )
 
-    def _choose_form(self, form: str, X: Any, hidden: int, optimizer: SGD | Optimizer) -> str:
-        if not optimizer.commutes:
-            if form in ("contributions", "windowed"):
-                raise ValueError(
-                    f"optimizer={self.optimizer!r} scales every weight by itself; that does not commute with rotations of the "
-                    f"inputs, so form={form!r} cannot hold it. Use optimizer='neuron-adam' or 'muon', or form='weights'"
-                )
-            form = "weights"
-        elif form == "streaming":
-            form = "contributions" if sparse.issparse(X) else "windowed"
-        return choose_form(
-            form, X, hidden, self.max_epochs, optimizer.has_velocity, np.dtype(self.dtype).itemsize, self.memory_limit
-        )
+    def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: SGD | Optimizer) -> Plan:
+        is_sparse, dtype = sparse.issparse(X), np.dtype(self.dtype)
+        return plan(
+            X.shape[0], X.shape[1], widths[1:-1], self._batch_size(X.shape[0]), n_epochs, self.dtype,
+            max(X.nnz, 1) / (X.shape[0] * X.shape[1]) if is_sparse else None, self.memory_limit,
+            n_outputs=widths[-1], optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0),
+            weight_decay=optimizer.weight_decay, window=self.window, form=form,
+            copies_X=not is_sparse and (X.dtype != dtype or not X.flags.c_contiguous),
+        )  # fmt: skip
+
+    def _streaming_form(self, X: Any) -> str:
+        """Give the form for samples whose number is not known yet."""
+        if self.form != "auto":
+            return self.form
+        if sparse.issparse(X):
+            return "contributions"
+        return "windowed" if self._optimizer().commutes else "weights"
+
+    def _batch_size(self, n_samples: int) -> int:
+        return min(200 if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
     def _batch_and_window(self, n_samples: int) -> tuple[int, int]:
-        batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), n_samples)
+        batch_size = self._batch_size(n_samples)
         return batch_size, choose_window(self.form_, self.window, batch_size, n_samples)
 
     def _bound(self, n_in: int, n_out: int) -> float:
-        """Glorot's bound as scikit-learn's MLP uses it."""
-        return float(((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5)
+        """Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""
+        return self.init_scale * float(((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5)
 
     def _initial_weights(
         self, widths: Sequence[int], coefs_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
@@ -383,7 +370,7 @@ class FrontEstimator(BaseEstimator):
         pairs = list(pairwise(widths))
         if coefs_init is None:
             upper = [random_state.uniform(-self._bound(i, o), self._bound(i, o), (o, i)) for i, o in pairs[1:]]
-            return RandomWeights(widths[1], widths[0], seed, self.activation), upper
+            return RandomWeights(widths[1], widths[0], seed, self.activation, self.init_scale), upper
         arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs_init)]
         if [array.shape for array in arrays] != pairs:
             raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")

@@ -33,6 +33,9 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         Widths of the hidden layers, the front layer first.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
         Of all hidden layers; the leaky slope is 0.01.
+    init_scale : float, default 1
+        Factor of the random initial weights and biases, which 1 draws as scikit-learn's MLP does. With far more features than
+        samples much of a network's output is that of its random start; 0.1 often predicts better then.
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
         A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" treat each feature by
         itself and need form "weights"; the others train the same network in every form.
@@ -63,11 +66,12 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
     form : {"auto", "contributions", "windowed", "weights"}, default "auto"
         How the front layer is held; all train the same network up to rounding. "contributions": one row per training sample
         and their Gram matrix, for features that outnumber samples and for sparse data. "windowed": the weights, touched
-        once per window of samples, for many samples. "weights": the weights, touched every step. "auto" counts the work.
+        once per window of samples, for many samples. "weights": the weights, touched every step. "auto" takes the fastest that
+        fits, as `fcfast.plan` predicts it for this machine; name a form for the same one on every machine.
     window : int or "auto", default "auto"
         Samples between two passes over what is held; a multiple of the batch size is used.
     memory_limit : int, default 4 GiB
-        Bytes that the Gram matrix of form "contributions" may take.
+        Bytes that training may hold beside the data.
     dtype : {"float32", "float64"}, default "float32"
         Of computation and parameters.
     n_jobs : int or None, default None
@@ -86,6 +90,8 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
     classes_ : ndarray of shape (c,)
     form_ : {"contributions", "windowed", "weights"}
         The form that was used.
+    plan_ : fcfast.front.plan.Plan
+        What each form was predicted to take; ``str(plan_)`` says why this one.
     coefs_, intercepts_ : list of ndarray
         Conventional weights (n_in, n_out) and biases of all layers; the first is expanded when first asked for, and then used
         for predictions too (the last digits may differ).
@@ -122,6 +128,7 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         hidden_layer_sizes: int | Sequence[int] = (256,),
         activation: str = "relu",
         *,
+        init_scale: float = 1.0,
         optimizer: str | SGD | Optimizer = "sgd",
         learning_rate: float = 0.01,
         schedule: str | Schedule = "constant",
@@ -148,12 +155,12 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         class_weight: Any = None,
     ) -> None:
         super().__init__(
-            hidden_layer_sizes, activation, optimizer=optimizer, learning_rate=learning_rate, schedule=schedule,
-            momentum=momentum, dampening=dampening, nesterov=nesterov, weight_decay=weight_decay, max_grad_norm=max_grad_norm,
-            batch_size=batch_size, max_epochs=max_epochs, tol=tol, n_iter_no_change=n_iter_no_change,
-            early_stopping=early_stopping, validation_fraction=validation_fraction, shuffle=shuffle, form=form,
-            window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs, random_state=random_state,
-            warm_start=warm_start, verbose=verbose,
+            hidden_layer_sizes, activation, init_scale=init_scale, optimizer=optimizer, learning_rate=learning_rate,
+            schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov, weight_decay=weight_decay,
+            max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
+            n_iter_no_change=n_iter_no_change, early_stopping=early_stopping, validation_fraction=validation_fraction,
+            shuffle=shuffle, form=form, window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs,
+            random_state=random_state, warm_start=warm_start, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
 
@@ -242,6 +249,9 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Widths of the hidden layers, the front layer first.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
         Of all hidden layers; the leaky slope is 0.01.
+    init_scale : float, default 1
+        Factor of the random initial weights and biases, which 1 draws as scikit-learn's MLP does. With far more features than
+        samples much of a network's output is that of its random start; 0.1 often predicts better then.
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
         A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" treat each feature by
         itself and need form "weights"; the others train the same network in every form.
@@ -272,11 +282,12 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     form : {"auto", "contributions", "windowed", "weights"}, default "auto"
         How the front layer is held; all train the same network up to rounding. "contributions": one row per training sample
         and their Gram matrix, for features that outnumber samples and for sparse data. "windowed": the weights, touched
-        once per window of samples, for many samples. "weights": the weights, touched every step. "auto" counts the work.
+        once per window of samples, for many samples. "weights": the weights, touched every step. "auto" takes the fastest that
+        fits, as `fcfast.plan` predicts it for this machine; name a form for the same one on every machine.
     window : int or "auto", default "auto"
         Samples between two passes over what is held; a multiple of the batch size is used.
     memory_limit : int, default 4 GiB
-        Bytes that the Gram matrix of form "contributions" may take.
+        Bytes that training may hold beside the data.
     dtype : {"float32", "float64"}, default "float32"
         Of computation and parameters.
     n_jobs : int or None, default None
@@ -292,6 +303,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     ----------
     form_ : {"contributions", "windowed", "weights"}
         The form that was used.
+    plan_ : fcfast.front.plan.Plan
+        What each form was predicted to take; ``str(plan_)`` says why this one.
     coefs_, intercepts_ : list of ndarray
         Conventional weights (n_in, n_out) and biases of all layers; the first is expanded when first asked for, and then used
         for predictions too (the last digits may differ).

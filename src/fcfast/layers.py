@@ -2,7 +2,7 @@
 
 Optimisers that commute with rotations of the inputs only scale W, move a velocity M towards the gradient, read the gradient's
 norm unit by unit, and take steps along M scaled or mixed over the units. All of that can be done on either representation, so
-an optimiser never knows which one it updates (docs/mathematics.md, 5).
+an optimiser never knows which one it updates (docs/mathematics.md, 4).
 
 Units are rows: W, M and the gradient are (n_out, n_in).
 """
@@ -187,8 +187,8 @@ SMALLEST_NORM = 1e-7
 def orthogonalizer(gram: Array, n_iterations: int) -> Array:
     """Compute P such that P U is close to semi-orthogonal, for the Gram matrix U U' (n, n): Newton-Schulz as Muon does it.
 
-    Its iteration X <- a X + b (X X') X + c (X X')^2 X from X = U / |U| only multiplies by polynomials in X X', which is therefore
-    all that has to be known; U' U gives the factor on the other side.
+    Its iteration X <- a X + b (X X') X + c (X X')^2 X from X = U / |U| only multiplies by polynomials in X X', which is all
+    that has to be known; U' U gives the factor on the other side.
     """
     a, b, c = (gram.dtype.type(coefficient) for coefficient in NEWTON_SCHULZ)
     norm = max(float(np.trace(gram)), 0.0) ** 0.5

@@ -160,8 +160,9 @@ def load(path: str | os.PathLike[str], X: Any = None) -> Estimator:
 class _Header:
     """All that a file says beside its tensors.
 
-    `form` is how the front layer is stored; `n_samples`, `scale` (the factor c of W1(0)) and `initial_seed` (None: W1(0) is a
-    tensor) belong to contributions and are None in other forms, `labels` to a classifier, `y_ndim` to a regressor.
+    `form` is how the front layer is stored; `n_samples`, `scale` (the factor c of W1(0)), `initial_seed` and `initial_scale`
+    (None: W1(0) is a tensor) belong to contributions and are None in other forms, `labels` to a classifier, `y_ndim` to a
+    regressor.
     """
 
     estimator: str
@@ -173,6 +174,7 @@ class _Header:
     n_samples: int | None
     scale: float | None
     initial_seed: int | None
+    initial_scale: float | None
     label_dtype: str | None
     labels: list[Any] | None
     y_ndim: int | None
@@ -214,8 +216,8 @@ class _Header:
 
     def _check_contributions(self) -> None:
         if self.form != "contributions":
-            extra = self.n_samples, self.scale, self.initial_seed
-            _require(extra == (None, None, None), f"it has parts of contributions, in form {self.form!r}")
+            extra = {self.n_samples, self.scale, self.initial_seed, self.initial_scale}
+            _require(extra == {None}, f"it has parts of contributions, in form {self.form!r}")
             return
         validation.integer(self.n_samples, "n_samples", 1)
         _numbers([self.scale], "scale")
@@ -223,6 +225,9 @@ class _Header:
         if self.initial_seed is not None:
             seed = validation.integer(self.initial_seed, "initial_seed", 0)
             _require(seed < 2**128, f"initial_seed is {seed}; it must be below 2**128")
+            validation.positive(self.initial_scale, "initial_scale")
+        else:
+            _require(self.initial_scale is None, "it has a scale of random weights, but a tensor of initial ones")
 
     def _check_targets(self) -> None:
         if self.estimator == "FrontRegressor":
@@ -305,6 +310,7 @@ def _describe(estimator: Estimator, weights: bool) -> _Header:
         n_samples=len(front.base) if as_contributions else None,
         scale=front.initial_share if as_contributions else None,
         initial_seed=getattr(front.initial, "seed", None) if as_contributions else None,
+        initial_scale=getattr(front.initial, "scale", None) if as_contributions else None,
         label_dtype=None if classes is None else _label_dtype(classes),
         labels=None if classes is None else [_encoded(label, "classes_") for label in classes.tolist()],
         y_ndim=None if isinstance(estimator, FrontClassifier) else estimator._y_ndim,
@@ -374,9 +380,8 @@ def _network(header: _Header, tensors: dict[str, Array], X: Any, n_threads: int)
     front: FrontForm
     if header.form == "contributions":
         given, seed = tensors.get("front.initial"), header.initial_seed
-        initial = (
-            RandomWeights(n_hidden, n_features, int(seed or 0), header.activation) if given is None else GivenWeights(given.T)
-        )
+        random = RandomWeights(n_hidden, n_features, int(seed or 0), header.activation, header.initial_scale or 1.0)
+        initial = random if given is None else GivenWeights(given.T)
         front = ContributionsForm(X, initial, dtype, with_velocity=False)
         front.base[:] = tensors["front.contributions"]
         front.scale = np.array([header.scale, 0.0])

@@ -1,7 +1,7 @@
 """How gradients become updates: optimisers and learning-rate schedules.
 
 An optimiser that commutes with rotations of the input gives the same network in every form of the front layer; one that treats
-each feature by itself needs the weights as they are, form "weights" (docs/mathematics.md, 5, has the table).
+each feature by itself needs the weights as they are, form "weights" (docs/mathematics.md, 4, has the table).
 """
 
 import math
@@ -18,8 +18,13 @@ from fcfast.layers import DenseLayer, Layer
 class Optimizer(Protocol):
     """What training needs of an optimiser that is not `SGD`, whose whole epochs are compiled."""
 
+    name: ClassVar[str]
     commutes: ClassVar[bool]
     has_velocity: ClassVar[bool]
+
+    @property
+    def weight_decay(self) -> float:
+        """Of all parameters."""
 
     @property
     def max_grad_norm(self) -> float | None:
@@ -69,6 +74,7 @@ class SGD:
     weight_decay: float = 0.0
     max_grad_norm: float | None = None
 
+    name: ClassVar[str] = "sgd"
     commutes: ClassVar[bool] = True
 
     @property
@@ -91,7 +97,7 @@ class NeuronAdam:
     """AdamW with one second moment per unit instead of one per weight, so that it commutes with rotations of the input.
 
     With g the gradient of a unit's n_in weights: M <- beta1 M + (1 - beta1) g, v <- beta2 v + (1 - beta2) mean(g^2), both
-    corrected for their start at 0, and W <- (1 - rate weight_decay) W - rate M / (sqrt(v) + eps). A bias has a moment of its own.
+    corrected for their start at 0, and W <- (1 - rate weight_decay) W - rate M / (sqrt(v) + eps). A bias has its own moment.
 
     Parameters
     ----------
@@ -122,6 +128,7 @@ class NeuronAdam:
     weight_decay: float = 0.0
     max_grad_norm: float | None = None
 
+    name: ClassVar[str] = "neuron-adam"
     commutes: ClassVar[bool] = True
     has_velocity: ClassVar[bool] = True
 
@@ -189,6 +196,7 @@ class Muon:
     max_grad_norm: float | None = None
     n_iterations: int = 5
 
+    name: ClassVar[str] = "muon"
     commutes: ClassVar[bool] = True
     has_velocity: ClassVar[bool] = True
 
@@ -250,6 +258,7 @@ class Adam:
     weight_decay: float = 0.0
     max_grad_norm: float | None = None
 
+    name: ClassVar[str] = "adam"
     commutes: ClassVar[bool] = False
     has_velocity: ClassVar[bool] = True
     decoupled: ClassVar[bool] = False
@@ -292,6 +301,7 @@ class AdamW(Adam):
     0.999
     """
 
+    name: ClassVar[str] = "adamw"
     decoupled: ClassVar[bool] = True
 
 

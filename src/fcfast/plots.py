@@ -2,18 +2,23 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fcfast import validation
+from fcfast.network import HOMOGENEOUS
 from fcfast.paper.experiments import error_traces
 from fcfast.paper.timing import WidthCost
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.explain import OutputExplanation
 
 PANELS = (
     ("weights", "Top: w + p updated (one input)"),
@@ -151,6 +156,163 @@ def width_figure(out: str | os.PathLike[str], cost: WidthCost) -> Path:
     ax.legend(frameon=False)
     _tidy(ax)
     return save_figure(figure, out)
+
+
+def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontRegressor") -> Path:
+    """Draw the training loss of each epoch and, with early stopping, the validation score.
+
+    Parameters
+    ----------
+    out : path
+        The PNG file to write; its folder must exist.
+    estimator : FrontClassifier or FrontRegressor
+        Fitted, or loaded from a model file.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    ValueError
+        If no epoch was finished.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> from fcfast import FrontClassifier, plots
+    >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
+    >>> classifier = FrontClassifier((8,), max_epochs=5, tol=0, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plots.loss_curve(pathlib.Path(folder, "curve.png"), classifier).name
+    'curve.png'
+    """
+    losses, scores = estimator.loss_curve_, estimator.validation_scores_
+    if not losses:
+        raise ValueError("estimator finished no epoch, so there is no loss to draw; lower its learning_rate")
+    figure = new_figure(6.5, 5.5 if scores else 3.8)
+    axes = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
+    epochs = np.arange(1, len(losses) + 1)
+    marker = "o" if len(losses) < 10 else ""  # a line through one point cannot be seen
+    axes[0].plot(epochs, losses, color=INK, marker=marker, markersize=3, linewidth=1.4)
+    if min(losses) > 0 and max(losses) > 20 * min(losses):
+        axes[0].set_yscale("log")
+    axes[0].set_ylabel("training loss")
+    axes[0].set_title(f"{type(estimator).__name__}, {len(losses)} epochs", loc="left", fontsize=11, color=INK)
+    if scores:
+        best = int(np.argmax(scores))
+        axes[1].plot(epochs, scores, color=ACCENT, marker=marker, markersize=3, linewidth=1.4)
+        axes[1].plot(best + 1, scores[best], "o", color=ACCENT)
+        axes[1].set_ylabel("validation " + ("accuracy" if hasattr(estimator, "classes_") else "R²"))
+        axes[1].set_title(f"kept: epoch {best + 1}, {scores[best]:.3f}", loc="left", fontsize=9, color=ACCENT)
+    axes[-1].set_xlabel("epoch")
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    for ax in axes:
+        _tidy(ax)
+    return save_figure(figure, out)
+
+
+def contributors_figure(
+    out: str | os.PathLike[str],
+    estimator: "FrontClassifier | FrontRegressor",
+    x: Any,
+    labels: Sequence[str] | None = None,
+    n_top: int = 12,
+) -> Path:
+    """Draw which training samples contribute most to the prediction of one sample.
+
+    The bars add up to the output (`fcfast.explain.explain_output`): for a classifier that of the predicted class, before the
+    softmax; for a regressor its first output.
+
+    Parameters
+    ----------
+    out : path
+        The PNG file to write; its folder must exist.
+    estimator : FrontClassifier or FrontRegressor
+        Fitted in form "contributions".
+    x : ndarray of shape (d,) or (1, d), or sparse matrix of shape (1, d)
+    labels : sequence of str of length N, or None
+        Names of the training samples; by default their numbers. With early stopping N is less than the number of samples that
+        was given to `fit`.
+    n_top : int
+        Bars of training samples; the others are summed up in one.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    AttributeError
+        If fitted in another form.
+    ValueError
+        If x is several samples, or there is not one label per training sample.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> from fcfast import FrontClassifier, plots
+    >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
+    >>> classifier = FrontClassifier((8,), max_epochs=5, tol=0, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plots.contributors_figure(pathlib.Path(folder, "why.png"), classifier, X[0], n_top=5).name
+    'why.png'
+    """
+    from fcfast.explain import explain_output  # scikit-learn, which the other pictures do without
+
+    validation.integer(n_top, "n_top", 1)
+    x = x.reshape(1, -1) if x.ndim == 1 else x
+    if x.shape[0] != 1:
+        raise ValueError(f"x must be one sample, got shape {x.shape}; give one row")
+    parts = explain_output(estimator, x)
+    n_samples = parts.terms.shape[1]
+    names = [f"sample {i}" for i in range(n_samples)] if labels is None else list(labels)
+    if len(names) != n_samples:
+        raise ValueError(f"labels has {len(names)} name(s), but the network was trained on {n_samples} samples; give one each")
+    bars = _contributor_bars(parts, names, n_top)
+    figure = new_figure(7, 1.9 + 0.27 * len(bars))
+    ax = figure.subplots()
+    values = np.array([value for _, value, _ in bars])
+    drawn = ax.barh([name for name, _, _ in bars], values, color=[color for _, _, color in bars], height=0.7)
+    ax.bar_label(drawn, [f"{value:+.3g}" for value in values], padding=3, fontsize=8, color=INK)
+    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.margins(x=0.15)
+    ax.invert_yaxis()
+    ax.set_xlabel(_contributors_caption(estimator.network_.activation), fontsize=9)
+    ax.set_title(_explained(estimator, parts), loc="left", fontsize=11, color=INK)
+    _tidy(ax)
+    ax.grid(visible=False, axis="y")
+    return save_figure(figure, out)
+
+
+def _contributor_bars(parts: "OutputExplanation", names: Sequence[str], n_top: int) -> list[tuple[str, float, str]]:
+    """Name, value and colour of each bar: the largest terms, the other ones together, and what is no sample's."""
+    terms = parts.terms[0]
+    order = np.argsort(-np.abs(terms), kind="stable")
+    shown, others = order[:n_top], order[n_top:]
+    # Equal names would share one bar.
+    repeated = len(set(names)) < len(names)
+    bars = [(f"{names[i]} ({i})" if repeated else names[i], float(terms[i]), ACCENT if terms[i] > 0 else INK) for i in shown]
+    if len(others):
+        bars.append((f"the other {len(others)} samples", float(terms[others].sum()), PALE))
+    bars.append(("initial weights", float(parts.initial[0]), PALE))
+    bars.append(("biases", float(parts.rest[0]), PALE))
+    return bars
+
+
+def _explained(estimator: "FrontClassifier | FrontRegressor", parts: "OutputExplanation") -> str:
+    classes = getattr(estimator, "classes_", None)
+    output = f"class {classes[parts.chosen[0]]}, before the softmax" if classes is not None else "the first output"
+    return f"What adds up to {parts.outputs[0]:.4g}: {output}"
+
+
+def _contributors_caption(activation: str) -> str:
+    caption = "part of the output, by training sample; the bars add up to it"
+    if activation in HOMOGENEOUS:
+        return caption
+    return f"{caption}\n({activation} taken as the straight line from 0 to each unit's state)"
 
 
 def _tidy(ax: "Axes") -> None:

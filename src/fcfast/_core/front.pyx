@@ -16,7 +16,7 @@ Axes: N samples, d features, h hidden units, c outputs, B batch, K window.
 """
 
 from libc.float cimport DBL_MIN, FLT_MIN
-from libc.math cimport isfinite, sqrt
+from libc.math cimport fabs, fabsf, isfinite, sqrt
 from libc.string cimport memcpy
 
 from fcfast._core.backprop cimport backward_pass, scale_by_derivative, sgd_update, sum_rows
@@ -139,6 +139,10 @@ cdef Py_ssize_t run_window(const real* start, const real* start_velocity, const 
     return step
 
 
+cdef inline real magnitude(real x) noexcept nogil:
+    return fabsf(x) if real is float else fabs(x)
+
+
 cdef void mix(real* W, real* M, Py_ssize_t n, const double* r) noexcept nogil:
     """(W, M) <- (r00 W + r01 M, r10 W + r11 M); nothing where that changes nothing.
 
@@ -156,7 +160,7 @@ cdef void mix(real* W, real* M, Py_ssize_t n, const double* r) noexcept nogil:
         w = W[i]
         W[i] = r00 * w + r01 * M[i]
         m = r10 * w + r11 * M[i]
-        M[i] = m if m >= smallest or m <= -smallest or m != m else 0
+        M[i] = 0 if magnitude(m) < smallest else m      # NaN stays
 
 
 cdef void gather(const real* source, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t n_columns, real* out) noexcept nogil:

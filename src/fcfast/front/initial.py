@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 _WEIGHTS_PER_WORD = 4  # 16 of its 64 bits each
 _WEIGHTS_PER_COUNT = 4 * _WEIGHTS_PER_WORD  # Philox makes four words whenever its counter advances
-_FEATURES_AT_A_TIME = 4096
+_WEIGHTS_AT_A_TIME = 65536
 
 
 class InitialWeights(Protocol):
@@ -51,6 +51,8 @@ class RandomWeights:
         From 0 to 2**128 - 1.
     activation : str
         Of the hidden units; it sets the bound sqrt(factor / (n_features + n_hidden)), factor 2 for "logistic", else 6.
+    scale : float
+        Multiplies the bound.
 
     Examples
     --------
@@ -65,12 +67,13 @@ class RandomWeights:
     n_features: int
     seed: int
     activation: str
+    scale: float = 1.0
 
     @property
     def bound(self) -> float:
         """No weight is larger than this."""
         factor = 2 if self.activation == "logistic" else 6
-        return float(np.float32(math.sqrt(factor / (self.n_features + self.n_hidden))))
+        return float(np.float32(self.scale * math.sqrt(factor / (self.n_features + self.n_hidden))))
 
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
         """Make the weights of features start..stop-1, shape (n_hidden, stop - start), contiguous along the units."""
@@ -86,8 +89,9 @@ class RandomWeights:
     def dense(self, dtype: DTypeLike) -> Array:
         """Make all weights, as a new C-contiguous array (n_hidden, n_features)."""
         weights = np.empty((self.n_hidden, self.n_features), dtype)
-        for start in range(0, self.n_features, _FEATURES_AT_A_TIME):
-            stop = min(start + _FEATURES_AT_A_TIME, self.n_features)
+        width = max(16, _WEIGHTS_AT_A_TIME // self.n_hidden)  # transposed while they are in cache
+        for start in range(0, self.n_features, width):
+            stop = min(start + width, self.n_features)
             weights[:, start:stop] = self.block(start, stop, dtype)
         return weights
 

@@ -155,7 +155,7 @@ class FrontNetwork:
         return (base, params) if scale is None else (base, params, scale)
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
-        """Copy the parameters, to come back to them with `restore`; into an older snapshot that is no longer wanted, if given."""
+        """Copy the parameters, to come back to them with `restore`; into an older snapshot that is not wanted any more."""
         if into is None:
             return tuple(array.copy() for array in self._held)
         for copy, array in zip(into, self._held, strict=True):

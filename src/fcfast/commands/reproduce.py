@@ -1,54 +1,22 @@
-"""The commands: they parse, show progress and print; the work is done elsewhere."""
+"""``fcfast reproduce``: the paper's figure, seed study and claims."""
 
-import json
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console, Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from fcfast import plots
-from fcfast._version import __version__
-from fcfast.cli import INTERRUPTED
+from fcfast.commands.shared import check_folder, clear_errors, json_text, number, percent, progress_bar, screen, write_text
 from fcfast.paper import report
-
-app = typer.Typer(
-    help="Train networks without updating their early layers (arXiv 2106.05569).",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-messages = Console(stderr=True)
-# A pipe has no width of its own; tables want more than the 80 columns that would be assumed.
-screen = Console() if Console().is_terminal else Console(width=110)
 
 SEEDS_TO_JUDGE = 1000
 VERDICT_STYLE = {"holds": "green", "holds with a correction": "yellow", "fails": "red", "not measured": "dim"}
 
 
-def print_version(wanted: bool) -> None:
-    """Print the version and leave."""
-    if wanted:
-        screen.print(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def fcfast(
-    version: Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show it.")] = False,
-) -> None:
-    """Train networks without updating their early layers (arXiv 2106.05569)."""
-
-
-@app.command()
 def reproduce(
     seeds: Annotated[
         int, typer.Option(min=10, help="Random networks in each study; from 1000 on Figure 3 is judged.")
@@ -62,7 +30,7 @@ def reproduce(
 ) -> None:
     """Reproduce the paper: Figure 3, a study over many seeds, and a verdict on every claim with its evidence."""
     with clear_errors(), progress_bar(report.STEPS + 2) as tell:
-        check_writable(out)
+        check_folder(out, "--out")
         result = report.reproduce(seeds, seed, jobs, tell)
         out.mkdir(exist_ok=True)
         tell("drawing figure3.png")
@@ -70,9 +38,9 @@ def reproduce(
         tell("drawing width.png")
         if result.width:
             plots.width_figure(out / "width.png", result.width)
-        write_json(out / "reproduction.json", result.to_dict())
+        write_text(out / "reproduction.json", json_text(result.to_dict()))
     if as_json:
-        print(json.dumps(result.to_dict(), indent=1, allow_nan=False))
+        print(json_text(result.to_dict()))
         return
     screen.print(study_table(result))
     screen.print(claims_table(result))
@@ -80,53 +48,6 @@ def reproduce(
         screen.print(line, highlight=False)
     pictures = "figure3.png, width.png" if result.width else "figure3.png (width.png needs the compiled kernels)"
     screen.print(f"Written to {out}: {pictures}, reproduction.json", highlight=False)
-
-
-@contextmanager
-def clear_errors() -> Iterator[None]:
-    """Turn what the user can mend into one line and an exit code; leave programming errors their traceback."""
-    try:
-        yield
-    except KeyboardInterrupt:  # before click makes it "Aborted!"
-        messages.print(INTERRUPTED, markup=False)
-        raise typer.Exit(130) from None
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        messages.print(f"fcfast: {error}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-
-
-@contextmanager
-def progress_bar(n_steps: int) -> Iterator[Any]:
-    """Show progress on a terminal, nothing in a pipe; yields a function to be called before each step."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
-        task = bar.add_task("starting", total=n_steps)
-
-        def tell(description: str) -> None:
-            bar.update(task, description=description, advance=1)
-
-        yield tell
-
-
-def check_writable(folder: Path) -> None:
-    """Find out before the work, not after it, whether the folder can be written."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"--out {folder}: there is a file of that name; choose another folder")
-    target = folder if folder.exists() else folder.parent
-    if not target.is_dir():
-        raise FileNotFoundError(f"--out {folder}: the folder {target} does not exist; create it first")
-    try:
-        with tempfile.TemporaryFile(dir=target):
-            pass
-    except OSError as error:
-        raise PermissionError(f"--out {folder}: cannot write in {target} ({error.strerror}); choose another folder") from error
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def study_table(result: report.Report) -> Table:
@@ -187,14 +108,3 @@ def summary(result: report.Report) -> list[str]:
     if result.n_seeds < SEEDS_TO_JUDGE:
         lines.append(f"{result.n_seeds} seeds are too few to judge Figure 3; use at least {SEEDS_TO_JUDGE}")
     return lines
-
-
-def number(value: float | None) -> str:
-    """Short, and the same width for most."""
-    if value is None:
-        return "-"
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.1e}"
-
-
-def percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"

@@ -1,0 +1,125 @@
+"""From a file to training and test samples: which task it is, which rows are held out, which columns a model needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from fcfast.commands.shared import listed
+from fcfast.datafiles import Table
+
+MAX_GUESSED_CLASSES = 30  # whole numbers with more values than this are taken for a quantity
+DEFAULT_TEST_SHARE = 0.2
+
+Array = NDArray[Any]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Some rows of a table that is not copied for it."""
+
+    X: Any
+    y: Array
+    rows: Rows
+
+    def targets(self) -> Array:
+        """Give the targets of these rows."""
+        return self.y[self.rows]
+
+
+def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
+    """Give the targets, whether they are classes or quantities, and how that was found out."""
+    if table.y is None:
+        raise ValueError(f"{path}: no target; name it with --target (.npy: the .npy file that holds it)")
+    y = table.y[:, 0] if table.y.ndim == 2 and table.y.shape[1] == 1 else table.y
+    if y.dtype.kind == "f" and (y == np.floor(y)).all() and (np.abs(y) < 2**53).all():
+        y = y.astype(np.int64)  # class 1 is to be predicted as 1, not as 1.0
+    task, reason = (asked, "as asked") if asked != "auto" else _guess(y, table.target_names is not None)
+    if task == "regression":
+        if y.dtype.kind == "U":
+            raise ValueError(f"{path}: the target is text ({y[0]!r}), which --task regression cannot predict")
+        return y.astype(np.float64), task, reason
+    if y.ndim == 2:
+        raise ValueError(f"{path}: the target has {y.shape[1]} columns; --task classification needs one")
+    if y.dtype.kind == "f":
+        raise ValueError(f"{path}: the target has fractions ({y[y != np.floor(y)][0]:g}), no classes; use --task regression")
+    if table.target_names is not None:
+        y = np.array(table.target_names)[y]
+    return y, task, reason
+
+
+def _guess(y: Array, has_names: bool) -> tuple[str, str]:
+    if y.ndim == 2:
+        return "regression", f"the target has {y.shape[1]} columns"
+    if y.dtype.kind == "U":
+        return "classification", "the target is text"
+    if has_names:
+        return "classification", "the file names the classes"
+    if y.dtype.kind == "f":
+        return "regression", "the target has fractions"
+    n_values = len(np.unique(y))
+    few = n_values <= min(MAX_GUESSED_CLASSES, max(2, len(y) // 2))
+    return "classification" if few else "regression", f"the target has {n_values} distinct whole numbers"
+
+
+def targets_like(known: Array, table: Table, path: Path, task: str) -> Array:
+    """Give the targets of another table, which must be comparable: as many outputs, text where there was text."""
+    y, _, _ = task_of(table, path, task)
+    if y.shape[1:] != known.shape[1:] or (y.dtype.kind == "U") != (known.dtype.kind == "U"):
+        raise ValueError(
+            f"the target of {path} ({_kind(y)}) is not of the kind that is predicted ({_kind(known)}); name another one"
+        )
+    return y
+
+
+def _kind(y: Array) -> str:
+    return ("text" if y.dtype.kind == "U" else "numbers") + (f", {y.shape[1]} columns" if y.ndim == 2 else "")
+
+
+def split(y: Array, n_train: int | None, share: float | None, stratify: bool, seed: int) -> tuple[Rows, Rows, str]:
+    """Part the rows into training and test, as the file says unless a share is asked for; tell how."""
+    rows = np.arange(len(y))
+    if share is None and n_train is not None:
+        return rows[:n_train], rows[n_train:], "the file's own test part"
+    share = DEFAULT_TEST_SHARE if share is None else share
+    n_test = ceil(share * len(y))
+    if n_test == 0:
+        return rows, rows[:0], "no test set"
+    if n_test >= len(y):
+        raise ValueError(f"--test {share:g} of {len(y)} sample(s) leaves none to train on; use less, or --test 0")
+    if stratify:
+        _, counts = np.unique(y, return_counts=True)
+        stratify = counts.min() > 1 and min(n_test, len(y) - n_test) >= len(counts)
+    train, test = train_test_split(rows, test_size=n_test, random_state=seed, stratify=y if stratify else None)
+    return np.sort(train), np.sort(test), "drawn at random" + (", each class in proportion" if stratify else "")
+
+
+def in_order(table: Table, names: Sequence[str] | None, n_features: int, path: Path) -> tuple[Any, list[str]]:
+    """Give the features in the model's order, by name if both have names, and the names of columns that are left out.
+
+    Raises
+    ------
+    ValueError
+        If features are missing, or are not as many as the model needs.
+    """
+    if names is not None and table.feature_names is not None:
+        if list(names) == table.feature_names:
+            return table.X, []
+        place = {name: j for j, name in enumerate(table.feature_names)}
+        missing = [name for name in names if name not in place]
+        if missing:
+            raise ValueError(
+                f"{path} lacks {len(missing)} of the {len(names)} features that the model was trained on: {listed(missing)}"
+            )
+        wanted = set(names)
+        return table.X[:, [place[name] for name in names]], [name for name in table.feature_names if name not in wanted]
+    if table.X.shape[1] != n_features:
+        hint = "; if one of its columns is the target, name it with --target" if table.X.shape[1] == n_features + 1 else ""
+        raise ValueError(f"{path} has {table.X.shape[1]} features, but the model was trained on {n_features}{hint}")
+    return table.X, []

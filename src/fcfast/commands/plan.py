@@ -1,0 +1,61 @@
+"""``fcfast plan``: what each form of the front layer would take, without any data."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from fcfast.commands.shared import choice, clear_errors, json_text, screen
+from fcfast.commands.train import widths
+from fcfast.optimizers import OPTIMIZERS
+
+if TYPE_CHECKING:
+    from fcfast.front.plan import Plan
+
+
+def plan(
+    samples: Annotated[int, typer.Argument(min=1, help="Training samples.")],
+    features: Annotated[int, typer.Argument(min=1, help="Input features.")],
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, such as 256,128.")] = "256",
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step.")] = 32,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 100,
+    outputs: Annotated[int, typer.Option(min=1, help="Classes or targets.")] = 10,
+    dtype: Annotated[str, choice(("float32", "float64"), "Of computation.")] = "float32",
+    density: Annotated[
+        float | None, typer.Option(help="Share of non-zero entries of sparse data.", show_default="dense")
+    ] = None,
+    optimizer: Annotated[str, choice(OPTIMIZERS, "The update rule.")] = "sgd",
+    momentum: Annotated[float, typer.Option(min=0, help="Below 1.")] = 0.9,
+    memory_limit: Annotated[float, typer.Option(min=0, help="GiB that training may hold beside the data.")] = 4.0,
+    remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure this machine anew (a third of a second).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Predict the time and memory of training in each form of the first layer, and choose one."""
+    with clear_errors():
+        from fcfast.front.plan import plan as predict
+
+        result = predict(
+            samples, features, widths(hidden), batch_size, epochs, dtype, density, int(memory_limit * 2**30),
+            n_outputs=outputs, optimizer=optimizer, momentum=momentum, remeasure=remeasure,
+        )  # fmt: skip
+    if as_json:
+        costs = {name: asdict(cost) for name, cost in result.costs.items()}
+        print(json_text({"form": result.form, "reason": result.reason, "window": result.window, "costs": costs}))
+        return
+    screen.print(table(result))
+    screen.print(str(result), highlight=False, markup=False)
+
+
+def table(result: "Plan") -> Table:
+    """One row per form."""
+    from fcfast.front.plan import bytes_text, duration
+
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("form", "once", "an epoch", "in all", "memory", ""):
+        rows.add_column(heading, justify="left" if heading in ("form", "") else "right")
+    for name, cost in result.costs.items():
+        figures = [duration(s) for s in (cost.seconds_once, cost.seconds_per_epoch, cost.seconds)]
+        rows.add_row(name, *figures, bytes_text(cost.n_bytes), "chosen" if name == result.form else cost.reason)
+    return rows

@@ -1,0 +1,100 @@
+"""``fcfast predict``: what a model file says about the samples of a data file."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, screen, tell_user, write_text
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="Model file, from fcfast train or an estimator's save().")],
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file.")],
+    out: Annotated[Path | None, typer.Option(help="CSV file to write.", show_default="printed")] = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Give the probability of each class too.")] = False,
+    target: Annotated[
+        str | None, typer.Option(help="Target to compare with, as for train; files that carry one need not name it.")
+    ] = None,
+    header: Annotated[
+        bool | None, typer.Option(show_default="looked for", help="Whether text begins with the names of its columns.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with nothing else on stdout.")] = False,
+) -> None:
+    """Predict with a model file: a line of CSV per sample, and a score where the target is known."""
+    with clear_errors():
+        check_file(out, "--out", inputs=(model, data))
+        columns, result, notes = run(model, data, proba, target, header)
+        if out is not None:
+            write_text(out, csv_text(columns))
+    for note in notes:
+        tell_user(note)
+    if as_json:
+        content = {"n_samples": len(columns["sample"]), "score": result, "out": None if out is None else str(out)}
+        print(json_text(content | ({"predictions": columns} if out is None else {})))
+        return
+    if out is None:
+        print(csv_text(columns), end="")
+    if result is not None:
+        from fcfast.commands.scores import lines
+
+        for line in lines(result):
+            (messages if out is None else screen).print(line, highlight=False, markup=False)
+    if out is not None:
+        screen.print(f"written: {out}", highlight=False, markup=False)
+
+
+def run(
+    model: Path, data: Path, proba: bool, target: str | None, header: bool | None
+) -> tuple[dict[str, list[Any]], dict[str, Any] | None, list[str]]:
+    """Give the columns of the table of predictions, scores if the targets are known, and what the user should hear."""
+    import numpy as np
+
+    from fcfast import FrontClassifier, load
+    from fcfast.commands.data import in_order, targets_like
+    from fcfast.commands.scores import scores
+    from fcfast.datafiles import read_table
+    from fcfast.scaling import by_blocks
+
+    estimator = load(model)
+    classifier = estimator if isinstance(estimator, FrontClassifier) else None
+    task = "regression" if classifier is None else "classification"
+    if proba and classifier is None:
+        raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
+    # Names are compared here, and better: scikit-learn would only warn that an array has none.
+    feature_names = getattr(estimator, "feature_names_in_", None)
+    if feature_names is not None:
+        del estimator.feature_names_in_
+    table = read_table(data, target, header=header, n_features=estimator.n_features_in_)
+    X, ignored = in_order(table, feature_names, estimator.n_features_in_, data)
+    rows = np.arange(X.shape[0])
+    columns: dict[str, list[Any]] = {"sample": rows.tolist()}
+    if proba and classifier is not None:
+        probabilities = by_blocks(classifier.predict_proba, X, rows)
+        predicted = classifier.classes_[probabilities.argmax(axis=1)]
+        columns["prediction"] = predicted.tolist()
+        columns |= {f"P({label})": p for label, p in zip(classifier.classes_, probabilities.T.tolist(), strict=True)}
+    else:
+        predicted = by_blocks(estimator.predict, X, rows)
+        names = ["prediction"] if predicted.ndim == 1 else [f"prediction_{j}" for j in range(predicted.shape[1])]
+        columns |= dict(zip(names, predicted.reshape(len(rows), -1).T.tolist(), strict=True))
+    result, notes = None, [f"columns that the model was not trained on are left out: {listed(ignored)}"] if ignored else []
+    if table.y is not None:
+        try:
+            result = scores(targets_like(predicted, table, data, task), predicted, task == "classification")
+        except ValueError as error:
+            if target is not None:
+                raise
+            notes.append(f"not scored: {error}")
+    return columns, result, notes
+
+
+def csv_text(columns: dict[str, list[Any]]) -> str:
+    """Write a table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return text.getvalue()

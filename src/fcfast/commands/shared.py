@@ -1,0 +1,186 @@
+"""What the commands share: consoles, errors as one line, progress, files written whole or not at all, numbers for tables."""
+
+import json
+import os
+import signal
+import tempfile
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from fcfast.cli import INTERRUPTED
+
+messages = Console(stderr=True)
+# A pipe has no width of its own; tables want more than the 80 columns that would be assumed.
+screen = Console() if Console().is_terminal else Console(width=110)
+
+
+@contextmanager
+def clear_errors() -> Iterator[None]:
+    """Turn what the user can mend into one line and an exit code; leave programming errors their traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:  # before typer makes it "Aborted!"
+        messages.print(INTERRUPTED, markup=False)
+        raise typer.Exit(130) from None
+    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:  # a ModelFileError is a ValueError
+        tell_user(f"fcfast: {error or 'out of memory'}")
+        raise typer.Exit(2) from None
+
+
+def tell_user(message: str) -> None:
+    """Print to stderr as it is: file names may look like markup."""
+    messages.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def ending_on_interrupt() -> Iterator[None]:
+    """Let Ctrl-C end the command although `fit` catches it, to keep what is fitted in a notebook."""
+    answer = signal.getsignal(signal.SIGINT)
+    came = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        raise KeyboardInterrupt
+
+    if not callable(answer):  # ignored, as in a background job
+        yield
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, answer)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """Collect warnings as plain sentences, each once, for the report instead of Python's source lines."""
+    sentences: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        yield sentences
+    sentences += dict.fromkeys(str(warning.message) for warning in caught)
+
+
+@contextmanager
+def progress_bar(n_steps: int) -> Iterator[Any]:
+    """Show progress on a terminal, nothing in a pipe; yields ``tell(description, completed=None)``.
+
+    To be called before each step, or with the number of steps that are completed.
+    """
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
+        task = bar.add_task("starting", total=n_steps)
+
+        def tell(description: str, completed: int | None = None) -> None:
+            bar.update(task, description=description, completed=completed, advance=1 if completed is None else None)
+
+        yield tell
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# options
+
+
+def choice(choices: Collection[str], help: str, **settings: Any) -> Any:
+    """Make an option that takes one of some words."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise typer.BadParameter(f"{value!r} is unknown; use one of {', '.join(choices)}")
+        return value
+
+    return typer.Option(callback=check, metavar="WORD", help=f"{help} One of: {', '.join(choices)}.", **settings)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# files
+
+
+def check_folder(folder: Path, option: str) -> None:
+    """Find out before the work, not after it, whether the folder, or a new one of that name, can be written."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{option} {folder}: there is a file of that name; choose another folder")
+    _check_writable(folder if folder.exists() else folder.parent, f"{option} {folder}")
+
+
+def check_file(path: Path | None, option: str, ending: str | None = None, inputs: Collection[Path | None] = ()) -> None:
+    """Find out before the work whether a file can be written, without overwriting what is read."""
+    if path is None:
+        return
+    if ending and path.suffix.lower() != ending:
+        raise ValueError(f"{option} {path}: the name must end in {ending}, the only format written")
+    if path.is_dir():
+        raise IsADirectoryError(f"{option} {path}: there is a folder of that name; choose another name")
+    for read in inputs:
+        if read is not None and path.exists() and read.exists() and path.samefile(read):
+            raise ValueError(f"{option} {path}: this file is read from; choose another name")
+    _check_writable(path.parent, f"{option} {path}")
+
+
+def _check_writable(folder: Path, what: str) -> None:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{what}: the folder {folder} does not exist; create it first")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PermissionError(f"{what}: cannot write in {folder} ({error.strerror}); choose another folder") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """Give JSON that every reader takes: no NaN."""
+    return json.dumps(content, indent=1, allow_nan=False)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# tables and words
+
+
+def plain_table(title: str | None, *headings: str, n_text: int = 1) -> Table:
+    """Make a table without lines: `n_text` columns of text, then numbers."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for j, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if j < n_text else "right", no_wrap=j >= n_text)
+    return table
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write the first few names."""
+    return ", ".join(map(repr, names[:5])) + (" ..." if len(names) > 5 else "")
+
+
+def number(value: float | None) -> str:
+    """Short, and the same width for most."""
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.1e}"
+
+
+def percent(value: float | None) -> str:
+    """One decimal."""
+    return "-" if value is None else f"{value:.1%}"

@@ -1,0 +1,299 @@
+"""``fcfast train``: from a data file to a model file, with a report on samples that were held out."""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import RenderableType
+
+from fcfast.commands.shared import (
+    check_file,
+    choice,
+    clear_errors,
+    collected_warnings,
+    ending_on_interrupt,
+    json_text,
+    number,
+    progress_bar,
+    screen,
+    tell_user,
+)
+from fcfast.network import ACTIVATIONS
+from fcfast.optimizers import OPTIMIZERS, SCHEDULES
+
+if TYPE_CHECKING:
+    from fcfast.commands.data import Array, Samples
+    from fcfast.estimators import FrontClassifier, FrontRegressor
+
+FORMS = ("auto", "contributions", "windowed", "weights")
+TASKS = ("auto", "classification", "regression")
+PANELS = DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
+LARGEST_RATE = 0.01  # of SGD
+RATES = {"muon": 0.01, "neuron-adam": 0.001, "adam": 0.001, "adamw": 0.001}  # their steps do not grow with the inputs
+
+in_data, in_network, in_training, in_output = (partial(typer.Option, rich_help_panel=panel) for panel in PANELS)
+
+
+def widths(text: str) -> tuple[int, ...]:
+    """Read "256,128"."""
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 1:
+        raise typer.BadParameter(
+            f"{text!r} is no list of widths; write 256, or 256,128 for two hidden layers", param_hint="--hidden"
+        )
+    return sizes
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file.")],
+    save: Annotated[Path, in_output(help="Model file to write, .safetensors.")],
+    target: Annotated[
+        str | None,
+        in_data(help="Column (name, or index from 0; -1 is the last), array of an .npz (default y), or .npy file to predict."),
+    ] = None,
+    task: Annotated[
+        str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)
+    ] = "auto",
+    test: Annotated[
+        float | None,
+        in_data(min=0, max=0.99, help="Share to hold out; 0: no test.", show_default="the file's own test part, else 0.2"),
+    ] = None,
+    test_file: Annotated[Path | None, in_data(help="Test on this file instead.")] = None,
+    test_target: Annotated[str | None, in_data(help="Target of the test file, if not --target.")] = None,
+    header: Annotated[
+        bool | None, in_data(help="Whether text begins with the names of its columns.", show_default="looked for")
+    ] = None,
+    n_features: Annotated[
+        int | None, in_data(min=1, help="Width of an svmlight file.", show_default="the largest seen")
+    ] = None,
+    standardize: Annotated[
+        bool | None,
+        in_data(
+            help="Train on features (and targets of a regression) of variance 1 and, unless sparse, mean 0. "
+            "The model file takes raw features all the same.",
+            show_default="dense data yes, sparse data no",
+        ),
+    ] = None,
+    hidden: Annotated[str, in_network(help="Widths of the hidden layers, such as 256,128.")] = "256",
+    activation: Annotated[str, choice(ACTIVATIONS, "Of all hidden layers.", rich_help_panel=NETWORK)] = "relu",
+    init_scale: Annotated[
+        float | None,
+        in_network(help="Factor of the random initial weights.", show_default="0.1 for more features than samples, else 1"),
+    ] = None,
+    form: Annotated[
+        str, choice(FORMS, "How the first layer is held; all train the same network.", rich_help_panel=NETWORK)
+    ] = "auto",
+    memory_limit: Annotated[float, in_network(min=0, help="GiB that training may hold beside the data.")] = 4.0,
+    optimizer: Annotated[str, choice(tuple(OPTIMIZERS), "The update rule.", rich_help_panel=TRAINING)] = "sgd",
+    learning_rate: Annotated[
+        float | None,
+        in_training(
+            help="Step size.",
+            show_default="sgd: 0.01, or 10 / (squared norm of the median sample) if less; muon 0.01, adam 0.001",
+        ),
+    ] = None,
+    schedule: Annotated[
+        str, choice(tuple(SCHEDULES), "How the learning rate changes over the epochs.", rich_help_panel=TRAINING)
+    ] = "constant",
+    batch_size: Annotated[int | None, in_training(min=1, help="Samples a step.", show_default="200, or all if fewer")] = None,
+    epochs: Annotated[int, in_training(min=1, help="Passes over the data, at most; fewer if nothing improves.")] = 200,
+    momentum: Annotated[float, in_training(min=0, help="Below 1.")] = 0.9,
+    weight_decay: Annotated[float, in_training(min=0, help="Of all weights.")] = 0.0,
+    max_grad_norm: Annotated[float | None, in_training(help="Clip longer gradients to this.")] = None,
+    early_stopping: Annotated[
+        bool, in_training("--early-stopping", help="Hold out a tenth of the training samples; keep the network best there.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Of the split, the first weights and the order of samples.")
+    ] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")] = None,
+    plot: Annotated[Path | None, in_output(help="Picture of the loss curve, .png.")] = None,
+    as_json: Annotated[bool, in_output("--json", help="Print the report as JSON, with nothing else on stdout.")] = False,
+) -> None:
+    """Train a network on a data file, test it on samples that were held out, and save it.
+
+    Ctrl-C ends the command with exit code 130 and writes nothing.
+    """
+    sizes = widths(hidden)
+    with clear_errors():
+        check_file(save, "--save", ".safetensors", (data, test_file))
+        check_file(plot, "--plot", ".png", (data, test_file))
+        if plot is not None:
+            from fcfast.plots import new_figure
+
+            new_figure(1, 1)  # is matplotlib there?
+        source = read_source(data, target, task, header, n_features, test, test_file, test_target, seed)
+        settings = {
+            "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
+            "optimizer": optimizer, "learning_rate": learning_rate,
+            "schedule": schedule, "batch_size": batch_size or "auto", "max_epochs": epochs, "momentum": momentum,
+            "weight_decay": weight_decay, "max_grad_norm": max_grad_norm, "early_stopping": early_stopping, "form": form,
+            "memory_limit": int(memory_limit * 2**30), "n_jobs": jobs, "random_state": seed,
+        }  # fmt: skip
+        estimator, report = run(source, settings, standardize)
+        estimator.save(save)
+        if plot is not None:
+            from fcfast.plots import loss_curve
+
+            loss_curve(plot, estimator)
+        report |= {"model": str(save), "plot": None if plot is None else str(plot)}
+    if as_json:
+        print(json_text(report))
+        return
+    for sentence in report["warnings"]:
+        tell_user(f"warning: {sentence}")
+    for line in summary(report):
+        screen.print(line, highlight=False, markup=False)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is trained and tested on, and how it came about."""
+
+    task: str
+    train: "Samples"
+    test: "Samples | None"
+    feature_names: list[str] | None
+    about: dict[str, Any]  # for the report
+
+
+def read_source(
+    data: Path,
+    target: str | None,
+    asked_task: str,
+    header: bool | None,
+    n_features: int | None,
+    share: float | None,
+    test_file: Path | None,
+    test_target: str | None,
+    seed: int,
+) -> Source:
+    """Read the data and hold out a test set."""
+    import numpy as np
+
+    from fcfast.commands.data import Samples, in_order, split, targets_like, task_of
+    from fcfast.datafiles import read_table
+
+    if test_file is not None and share is not None:
+        raise ValueError("--test and --test-file were both given; use one of them")
+    if test_target is not None and test_file is None:
+        raise ValueError("--test-target was given without --test-file")
+    table = read_table(data, target, header=header, n_features=n_features)
+    y, task, reason = task_of(table, data, asked_task)
+    if task == "classification" and len(np.unique(y)) < 2:
+        raise ValueError(f"{data}: the target is {str(y[0])!r} in every sample; at least two classes are needed")
+    about = {"data": str(data), "task": task, "task_reason": reason, "n_features": table.X.shape[1]}
+    if test_file is None:
+        rows, test_rows, how = split(y, table.n_train, share, task == "classification", seed)
+        test = Samples(table.X, y, test_rows) if len(test_rows) else None
+    else:
+        rows, how = np.arange(len(y)), str(test_file)
+        other = read_table(test_file, test_target or target, header=header, n_features=table.X.shape[1])
+        X, _ = in_order(other, table.feature_names, table.X.shape[1], test_file)
+        test_y = targets_like(y, other, test_file, task)
+        test = Samples(X, test_y, np.arange(len(test_y)))
+    about |= {"n_train": len(rows), "n_test": 0 if test is None else len(test.rows), "test_set": how}
+    return Source(task, Samples(table.X, y, rows), test, table.feature_names, about)
+
+
+def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> tuple[Any, dict[str, Any]]:
+    """Train and test; give the estimator of raw data and the report."""
+    import numpy as np
+    from scipy import sparse
+
+    from fcfast.commands.scores import scores
+    from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.scaling import by_blocks, fold, measure, scaled
+
+    started = time.perf_counter()
+    X, rows, y = source.train.X, source.train.rows, source.train.targets()
+    if standardize is None:
+        standardize = not sparse.issparse(X)
+    inputs = measure(X, rows) if standardize else None
+    targets = measure(y.reshape(len(y), -1), np.arange(len(y))) if standardize and source.task == "regression" else None
+    features = scaled(X, rows, inputs, np.float32)
+    if targets is not None:
+        y = ((y.reshape(len(y), -1) - targets.mean) / targets.scale).reshape(y.shape)
+    if settings["init_scale"] is None:
+        settings["init_scale"] = 0.1 if features.shape[1] > features.shape[0] else 1.0
+    if settings["learning_rate"] is None:
+        settings["learning_rate"] = RATES.get(settings["optimizer"]) or default_rate(features)
+    kind: type[FrontClassifier | FrontRegressor] = FrontClassifier if source.task == "classification" else FrontRegressor
+    estimator = kind(**settings)
+    sentences = fit(estimator, features, y)
+    raw = fold(estimator, inputs, targets)
+    seconds = time.perf_counter() - started
+    test = source.test
+    result = None
+    if test is not None:
+        result = scores(test.targets(), by_blocks(raw.predict, test.X, test.rows), source.task == "classification")
+    if source.feature_names is not None:
+        raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
+    return raw, source.about | {
+        "standardized": standardize,
+        "hidden": list(settings["hidden_layer_sizes"]),
+        "learning_rate": settings["learning_rate"],
+        "form": estimator.form_,
+        "form_reason": estimator.plan_.reason,
+        "n_epochs": estimator.n_epochs_,
+        "loss": estimator.loss_curve_[-1],
+        "seconds": seconds,
+        "test": result,
+        "warnings": sentences,
+    }
+
+
+def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array") -> list[str]:
+    """Fit with progress on a terminal; give the warnings."""
+    with ending_on_interrupt(), collected_warnings() as sentences, progress_bar(estimator.max_epochs) as tell:
+        tell("reading the data", 0)
+
+        def after_epoch(state: Any) -> None:
+            score = "" if state.validation_score is None else f"  validation {state.validation_score:.3f}"
+            tell(f"loss {number(state.loss)}{score}", state.epoch)
+
+        estimator.fit(X, y, callbacks=[after_epoch])
+    if not estimator.loss_curve_:
+        raise ValueError(f"training diverged in its first epoch; lower --learning-rate (it was {estimator.learning_rate:.3g})")
+    return sentences
+
+
+def default_rate(X: Any) -> float:
+    """Choose a learning rate at which the front layer does not overshoot: a step changes it by the squared norm of a sample.
+
+    That of the median sample: a few huge ones, as in counts of words, would stop all the others from learning.
+    """
+    import numpy as np
+    from scipy import sparse
+
+    if sparse.issparse(X):
+        squares = X.astype(np.float64)
+        squares.data **= 2
+        norms = np.asarray(squares.sum(axis=1)).ravel()
+    else:
+        norms = np.einsum("ij,ij->i", X, X, dtype=np.float64)
+    typical = float(np.median(norms))
+    return LARGEST_RATE if typical == 0 else min(LARGEST_RATE, 10 / typical)
+
+
+def summary(report: dict[str, Any]) -> list[RenderableType]:
+    """Say what was done, and how well it went."""
+    from fcfast.commands.scores import lines
+
+    said: list[RenderableType] = [
+        f"{report['task']} ({report['task_reason']}): {report['n_train']} samples x {report['n_features']} features"
+        + (", standardised" if report["standardized"] else ""),
+        f"form {report['form']} ({report['form_reason']})",
+        f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, learning rate {number(report['learning_rate'])}, "
+        f"last training loss {number(report['loss'])}",
+    ]
+    if report["test"] is not None:
+        said += [f"\ntest on {report['n_test']} samples ({report['test_set']}):", *lines(report["test"])]
+    written = [report["model"], *([report["plot"]] if report["plot"] else [])]
+    return [*said, f"\nwritten: {', '.join(written)}"]

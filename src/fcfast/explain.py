@@ -1,0 +1,157 @@
+"""Pre-activations and outputs of a network, split by training sample.
+
+`FrontClassifier.explain` splits the pre-activations s of the front layer by training sample, without remainder. To carry that
+split through the layers above, every hidden unit is taken as the straight line from its activation at 0 to the one that it has,
+``phi(s) = phi(0) + k s``. The output is then linear in s, ``o = m s + (what the biases above give)``, and a training sample's
+part of s, weighted with m, is its part of the output: they add up to it, whatever the activation and the depth.
+
+For ReLU, leaky ReLU and identity the line is the activation itself, and m the gradient; for tanh and logistic it is a secant.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fcfast._pure.mathfn import activate, derivative
+from fcfast.network import ACTIVATIONS, HOMOGENEOUS
+
+if TYPE_CHECKING:
+    from fcfast.estimators import FrontClassifier, FrontRegressor
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Pre-activations of the front layer, split without remainder (docs/mathematics.md, 6).
+
+    Attributes
+    ----------
+    initial : ndarray of shape (M, h)
+        What the initial weights give.
+    bias : ndarray of shape (h,)
+    terms : ndarray of shape (M, N, h)
+        What each training sample contributes.
+    """
+
+    initial: NDArray[Any]
+    bias: NDArray[Any]
+    terms: NDArray[Any]
+
+    @property
+    def preactivations(self) -> NDArray[Any]:
+        """The sum of all parts, shape (M, h)."""
+        return self.initial + self.terms.sum(axis=1) + self.bias
+
+
+@dataclass(frozen=True)
+class OutputExplanation:
+    """One output of each of M samples, ``outputs = initial + terms.sum(axis=1) + rest``.
+
+    Attributes
+    ----------
+    chosen : ndarray of int of shape (M,)
+        Which output: the place of a class in `classes_`, or the column of a regression.
+    outputs : ndarray of shape (M,)
+        Its value; for a classifier before the softmax.
+    initial : ndarray of shape (M,)
+        The part of the initial weights of the front layer.
+    terms : ndarray of shape (M, N)
+        The part of each training sample, in the order of `contributions_`.
+    rest : ndarray of shape (M,)
+        The part of the biases (and of phi(0), where it is not 0).
+    """
+
+    chosen: NDArray[np.intp]
+    outputs: Array
+    initial: Array
+    terms: Array
+    rest: Array
+
+
+def explain_output(estimator: "FrontClassifier | FrontRegressor", X: Any, chosen: ArrayLike | None = None) -> OutputExplanation:
+    """Split an output of each sample by training sample.
+
+    The weights of the layers above the front layer are those after training, which the training samples shaped too: what is
+    split is how the output comes out of the front layer.
+
+    Parameters
+    ----------
+    estimator : FrontClassifier or FrontRegressor
+        Fitted in form "contributions".
+    X : ndarray or sparse matrix of shape (M, d)
+    chosen : array-like of int of shape (M,), int, or None
+        Which output; None takes the predicted class, or the first output of a regression.
+
+    Returns
+    -------
+    OutputExplanation
+
+    Raises
+    ------
+    AttributeError
+        If fitted in another form.
+    ValueError
+        If there is no such output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast import FrontClassifier
+    >>> from fcfast.explain import explain_output
+    >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
+    >>> classifier = FrontClassifier((8,), max_epochs=5, tol=0, dtype="float64", random_state=0).fit(X, y)
+    >>> parts = explain_output(classifier, X[:3])
+    >>> parts.terms.shape, np.allclose(parts.initial + parts.terms.sum(axis=1) + parts.rest, parts.outputs)
+    ((3, 20), True)
+    """
+    split = estimator.explain(X)
+    network = estimator.network_
+    initial = split.initial.astype(np.float64)
+    states, outputs = _forward(network, initial + split.terms.sum(axis=1, dtype=np.float64) + split.bias)
+    index = _chosen(chosen, outputs, hasattr(estimator, "classes_"))
+    picked = np.take_along_axis(outputs, index[:, None], axis=1)[:, 0]
+    weights = _weights_of_states(network, states, index)
+    terms = np.einsum("mnh,mh->mn", split.terms, weights)
+    from_initial = (initial * weights).sum(axis=1)
+    return OutputExplanation(index, picked, from_initial, terms, picked - from_initial - terms.sum(axis=1))
+
+
+def _chosen(chosen: ArrayLike | None, outputs: Array, classification: bool) -> NDArray[np.intp]:
+    n_samples, n_outputs = outputs.shape
+    if chosen is None:
+        return outputs.argmax(axis=1) if classification else np.zeros(n_samples, dtype=np.intp)
+    index = np.asarray(chosen)
+    if index.dtype.kind not in "iu" or index.shape not in ((), (n_samples,)):
+        raise ValueError(f"chosen must be an int, or {n_samples} of them, got shape {index.shape} and dtype {index.dtype}")
+    if index.size and not (index.min() >= 0 and index.max() < n_outputs):
+        raise ValueError(f"chosen must be 0 to {n_outputs - 1}, got {index.min()} to {index.max()}")
+    return np.broadcast_to(index, n_samples).astype(np.intp)
+
+
+def _forward(network: Any, S: Array) -> tuple[list[Array], Array]:
+    """Give the pre-activations of the hidden layers, the front layer's first, and the outputs, in double precision."""
+    states = [S]
+    for weights, bias in zip(network.weights, network.biases[1:], strict=True):
+        states.append(activate(states[-1], ACTIVATIONS[network.activation]) @ weights.T.astype(np.float64) + bias)
+    return states[:-1], states[-1]
+
+
+def _weights_of_states(network: Any, states: list[Array], index: NDArray[np.intp]) -> Array:
+    """Give the weights (M, h) with which the front layer's pre-activations enter the chosen output."""
+    weights = network.weights[-1].astype(np.float64)[index] * _slope(states[-1], network.activation)
+    for S, above in zip(reversed(states[:-1]), reversed(network.weights[:-1]), strict=True):
+        weights = (weights @ above.astype(np.float64)) * _slope(S, network.activation)
+    return weights
+
+
+def _slope(S: Array, activation: str) -> Array:
+    """Slope of the line from (0, phi(0)) to (s, phi(s))."""
+    if activation in HOMOGENEOUS:
+        code = ACTIVATIONS[activation]
+        return derivative(activate(S, code), code)
+    width = {"tanh": 1, "logistic": 2}[activation]  # logistic(s) - 1/2 is tanh(s/2) / 2
+    T = S / width
+    return np.divide(np.tanh(T), T, out=np.ones_like(T), where=T != 0) / width**2

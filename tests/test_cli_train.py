@@ -1,0 +1,423 @@
+"""``fcfast train`` and ``fcfast predict`` as a user meets them, on files of every kind."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
+pytest.importorskip("matplotlib", reason="pictures need fcfast[plots]")
+from sklearn.datasets import dump_svmlight_file
+from sklearn.metrics import balanced_accuracy_score, precision_score, r2_score
+from typer.testing import CliRunner
+
+from fcfast import FrontClassifier, load
+from fcfast.commands import app
+
+FEATURES = [f"gene {j}" for j in range(30)]
+KINDS = np.array(["ape", "bee", "cat"])
+QUICK = ("--hidden", 8, "--epochs", 25, "--jobs", 1)
+
+
+def run(*arguments):
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def train(data, folder, *arguments):
+    """Train with few units and epochs; give the report."""
+    result = run("train", data, "--save", folder / "m.safetensors", "--json", *QUICK, *arguments)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def animals(n_samples=60, seed=0):
+    """Three classes that can be told apart, on features of very different scale and mean."""
+    rng = np.random.default_rng(seed)
+    codes = np.arange(n_samples) % 3
+    X = rng.normal(size=(n_samples, 30))
+    X[:, :9] += 2 * (codes[:, None] == np.arange(9) % 3)
+    return (X * np.logspace(-2, 3, 30) + 500).round(6), codes
+
+
+def write_csv(path, X, y, target="kind", delimiter=","):
+    """A table with a header line, the target first."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter)
+        writer.writerow([target, *FEATURES[: X.shape[1]]])
+        writer.writerows([label, *row] for label, row in zip(y.tolist(), X.tolist(), strict=True))
+    return path
+
+
+def write(kind, folder):
+    """The same animals in a file of each kind, and how its target is named."""
+    X, codes = animals()
+    path = folder / f"animals.{kind}"
+    if kind in ("csv", "tsv"):
+        return write_csv(path, X, KINDS[codes], delimiter="," if kind == "csv" else "\t"), ("--target", "kind")
+    if kind == "npz":
+        np.savez(path, X=X, y=codes, target_names=KINDS)
+        return path, ()
+    if kind == "npy":
+        np.save(path, X.astype(np.float32))
+        np.save(folder / "y.npy", codes)
+        return path, ("--target", folder / "y.npy")
+    if kind == "parquet":
+        pa = pytest.importorskip("pyarrow", reason="Parquet needs fcfast[parquet]")
+        from pyarrow import parquet
+
+        columns = dict(zip(FEATURES, X.T, strict=True)) | {"kind": KINDS[codes]}
+        parquet.write_table(pa.table(columns), path)
+        return path, ("--target", "kind")
+    sparse_X = sparse.csr_array(np.where(X > 500, X - 500, 0) / np.logspace(-2, 3, 30))
+    if kind == "svm":
+        dump_svmlight_file(sparse_X, codes, str(path), zero_based=True)
+        return path, ()
+    path = folder / "sparse.npz"
+    sparse.save_npz(path, sparse_X)
+    with np.load(path) as arrays:
+        np.savez(path, **arrays, y=codes, target_names=KINDS, n_train=np.int64(45))
+    return path, ()
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "npz", "npy", "parquet", "svm", "sparse npz"])
+def test_every_kind_of_file(kind, tmp_path):
+    """Trained, tested and saved; what predict then says of the raw file is what the model says."""
+    data, target = write(kind, tmp_path)
+    report = train(data, tmp_path, *target)
+    assert report["task"] == "classification"
+    assert report["test"]["accuracy"] > 0.7
+    assert report["standardized"] == (kind not in ("svm", "sparse npz"))
+    assert (report["n_train"], report["n_test"]) == ((45, 15) if kind == "sparse npz" else (48, 12))
+    model = load(tmp_path / "m.safetensors")
+    result = run("predict", tmp_path / "m.safetensors", data, *target, "--out", tmp_path / "p.csv", "--json")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
+    assert [row["sample"] for row in rows] == [str(i) for i in range(60)]
+    assert {row["prediction"] for row in rows} <= set(map(str, model.classes_.tolist()))
+    truth = KINDS[animals()[1]] if model.classes_.dtype.kind == "U" else animals()[1].astype(str)
+    accuracy = np.mean([row["prediction"] == label for row, label in zip(rows, truth, strict=True)])
+    assert json.loads(result.stdout)["score"]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_report_is_of_the_saved_model(tmp_path):
+    """Scores on a test file, recomputed from the model file and raw features."""
+    data = write_csv(tmp_path / "a.csv", animals()[0], KINDS[animals()[1]])
+    X, codes = animals(21, seed=1)
+    test = write_csv(tmp_path / "b.csv", X, KINDS[codes])
+    report = train(data, tmp_path, "--target", "kind", "--test-file", test, "--epochs", 4)
+    model = load(tmp_path / "m.safetensors")
+    assert model.feature_names_in_.tolist() == FEATURES
+    del model.feature_names_in_  # or scikit-learn warns that an array has none
+    predicted = model.predict(X)
+    scores = report["test"]
+    assert scores["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(KINDS[codes], predicted), rel=1e-12)
+    precision = precision_score(KINDS[codes], predicted, labels=KINDS, average=None, zero_division=np.nan)
+    for row, label, value in zip(scores["classes"], KINDS, precision, strict=True):
+        assert (row["class"], row["support"]) == (label, 7)
+        assert (row["precision"] is None) if np.isnan(value) else (row["precision"] == pytest.approx(value))
+    assert (report["n_train"], report["n_test"]) == (60, 21)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_regression_in_the_unit_of_its_target(tmp_path, n_outputs):
+    """A target of order 5000 is learnt exactly as one of order 1: same R², errors in its unit, predictions that give them."""
+    X, _ = animals(90)
+    z = ((X - X.mean(0)) / X.std(0))[:, :n_outputs] + 0.1
+    z = z[:, 0] if n_outputs == 1 else z
+    reports = []
+    for y in (z, 5000 + 100 * z):
+        np.savez(tmp_path / "r.npz", X=X, y=y)
+        reports.append(train(tmp_path / "r.npz", tmp_path, "--epochs", 60)["test"])
+    assert reports[0]["r2"] > 0.5
+    assert reports[1]["r2"] == pytest.approx(reports[0]["r2"], rel=1e-4)
+    for small, large in zip(reports[0]["outputs"], reports[1]["outputs"], strict=True):
+        assert (large["rmse"], large["mae"]) == pytest.approx((100 * small["rmse"], 100 * small["mae"]), rel=1e-4)
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "r.npz")
+    assert result.exit_code == 0, result.output
+    predicted = np.loadtxt(io.StringIO(result.stdout), delimiter=",", skiprows=1)[:, 1:]
+    assert f"R² {r2_score(y, predicted):.3g}" in result.stderr
+    assert result.stdout.startswith("sample,prediction\n" if n_outputs == 1 else "sample,prediction_0,prediction_1\n")
+
+
+def test_same_seed_same_model(tmp_path):
+    """And another seed another one."""
+    data, _ = write("npz", tmp_path)
+    weights = []
+    for seed in (3, 3, 4):
+        train(data, tmp_path, "--seed", seed)
+        weights.append(load(tmp_path / "m.safetensors").coefs_[0])
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.allclose(weights[0], weights[2])
+
+
+def test_printed_report_and_picture(tmp_path):
+    """Task, form with its reason, scores, a row per class, what was written; no more than that in the folder."""
+    data, target = write("csv", tmp_path)
+    result = run("train", data, "--save", tmp_path / "m.safetensors", "--plot", tmp_path / "c.png", *target, *QUICK)
+    assert result.exit_code == 0, result.output
+    for words in ("the target is text", "form ", "balanced accuracy", "recall", "bee", "epochs in", "m.safetensors", "c.png"):
+        assert words in result.stdout
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {"animals.csv", "m.safetensors", "c.png"}
+    assert "warning: max_epochs" in result.stderr or "warning" not in result.stderr
+
+
+def test_many_classes_are_shown_in_part(tmp_path):
+    """The worst 20 on the screen; all in JSON."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "a.npz", X=rng.normal(size=(100, 5)), y=np.arange(100) % 25)
+    result = run("train", tmp_path / "a.npz", "--save", tmp_path / "m.safetensors", "--test", 0.5, *QUICK)
+    assert "the 20 of 25 with the lowest recall" in result.stdout
+    assert len(train(tmp_path / "a.npz", tmp_path, "--test", 0.5)["test"]["classes"]) == 25
+
+
+@pytest.mark.parametrize(
+    ("y", "task"),
+    [
+        (np.arange(40) % 2, "classification"),
+        (np.arange(40.0) % 2, "classification"),
+        (np.arange(40) % 2 == 0, "classification"),
+        (np.arange(40), "regression"),
+        (np.arange(40) / 8, "regression"),
+        (np.ones((40, 2)), "regression"),
+        ((np.arange(40) % 2)[:, None], "classification"),
+    ],
+)
+def test_task_is_looked_for(tmp_path, y, task):
+    """Few distinct whole numbers are classes; the report says what was taken, and why."""
+    np.savez(tmp_path / "a.npz", X=animals(40)[0], y=y)
+    report = train(tmp_path / "a.npz", tmp_path)
+    assert report["task"] == task
+    assert report["task_reason"].startswith("the target has")
+
+
+def test_asked_task_and_no_test(tmp_path):
+    """--task and --test 0."""
+    np.savez(tmp_path / "a.npz", X=animals()[0], y=animals()[1])
+    report = train(tmp_path / "a.npz", tmp_path, "--task", "regression", "--test", 0)
+    assert (report["task"], report["task_reason"], report["test"]) == ("regression", "as asked", None)
+    assert report["n_train"] == 60
+
+
+def test_options_reach_the_estimator(tmp_path):
+    """The model file remembers them."""
+    data, _ = write("npz", tmp_path)
+    options = {
+        "activation": "tanh", "learning_rate": 0.003, "batch_size": 7, "momentum": 0.5, "weight_decay": 0.01,
+        "schedule": "cosine", "form": "windowed", "max_grad_norm": 2.0, "optimizer": "sgd",
+    }  # fmt: skip
+    flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
+    report = train(data, tmp_path, *flags, "--hidden", "6,5", "--early-stopping", "--epochs", 5, "--seed", 9)
+    params = load(tmp_path / "m.safetensors").get_params()
+    assert {name: params[name] for name in options} == options
+    assert (params["hidden_layer_sizes"], params["max_epochs"], params["random_state"]) == ((6, 5), 5, 9)
+    assert params["early_stopping"]
+    assert (report["form"], report["form_reason"], report["learning_rate"]) == ("windowed", "as asked", 0.003)
+
+
+@pytest.mark.parametrize(("optimizer", "rate"), [("muon", 0.01), ("neuron-adam", 0.001), ("adam", 0.001), ("adamw", 0.001)])
+def test_optimizers(tmp_path, optimizer, rate):
+    """Each learns, at a rate of its own; Adam says why it holds the weights."""
+    data, _ = write("npz", tmp_path)
+    report = train(data, tmp_path, "--optimizer", optimizer, "--epochs", 100)
+    assert report["test"]["accuracy"] > 0.6
+    assert report["learning_rate"] == rate
+    assert ("scales every weight" in report["form_reason"]) == optimizer.startswith("adam")
+
+
+def test_no_standardize(tmp_path):
+    """Features as they are: the network is the estimator's own on raw data."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 20)), np.arange(40) % 2
+    np.savez(tmp_path / "a.npz", X=X, y=y)
+    train(tmp_path / "a.npz", tmp_path, "--no-standardize", "--test", 0, "--learning-rate", 0.01)
+    own = FrontClassifier((8,), max_epochs=25, n_jobs=1, random_state=0)
+    with pytest.warns(match="max_epochs"):
+        own.fit(X.astype(np.float32), y)
+    np.testing.assert_allclose(load(tmp_path / "m.safetensors").predict_proba(X), own.predict_proba(X), rtol=1e-4)
+
+
+def test_probabilities(tmp_path):
+    """A column per class, adding up to 1, in a file and in JSON."""
+    data, _ = write("npz", tmp_path)
+    train(data, tmp_path)
+    content = json.loads(run("predict", tmp_path / "m.safetensors", data, "--proba", "--json").stdout)["predictions"]
+    assert list(content) == ["sample", "prediction", "P(ape)", "P(bee)", "P(cat)"]
+    np.testing.assert_allclose(np.sum([content[f"P({kind})"] for kind in KINDS], axis=0), 1, rtol=1e-12)
+    model = load(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(content["P(ape)"], model.predict_proba(animals()[0])[:, 0])
+
+
+def test_columns_are_found_by_name(tmp_path):
+    """In another order, with others between them: told, and left out; a missing one is named."""
+    data, target = write("csv", tmp_path)
+    train(data, tmp_path, *target)
+    X, codes = animals()
+    model = tmp_path / "m.safetensors"
+    expected = run("predict", model, data, *target).stdout
+    order = [f"{name}," for name in ("id", *FEATURES[::-1])]
+    shuffled = tmp_path / "s.csv"
+    lines = [",".join(map(str, [i, *row])) for i, row in enumerate(X[:, ::-1].tolist())]
+    shuffled.write_text("".join(order)[:-1] + "\n" + "\n".join(lines))
+    result = run("predict", model, shuffled)
+    assert result.stdout == expected
+    assert "left out: 'id'" in result.stderr
+    missing = write_csv(tmp_path / "missing.csv", X[:, :28], KINDS[codes])
+    result = run("predict", model, missing, *target)
+    assert result.exit_code == 2
+    assert "lacks 2 of the 30 features" in result.stderr
+    assert "'gene 28', 'gene 29'" in result.stderr
+
+
+def test_narrow_svmlight_is_widened(tmp_path):
+    """Lines that lack the last features are as wide as the model; wider ones are refused."""
+    data, _ = write("svm", tmp_path)
+    train(data, tmp_path)
+    (tmp_path / "narrow.svm").write_text("0 1:2.5\n1 0:1 3:0.5\n")
+    assert run("predict", tmp_path / "m.safetensors", tmp_path / "narrow.svm").exit_code == 0
+    (tmp_path / "wide.svm").write_text("0 99:1\n")
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "wide.svm")
+    assert result.exit_code == 2
+    assert "wide.svm" in result.stderr
+
+
+def test_target_that_the_model_does_not_predict(tmp_path):
+    """A file's own target of another kind is passed over with a note; one that was asked for is an error."""
+    data, _ = write("npz", tmp_path)
+    train(data, tmp_path)
+    np.savez(tmp_path / "n.npz", X=animals()[0], y=animals()[1])
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "n.npz")
+    assert result.exit_code == 0
+    assert "not scored" in result.stderr
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "n.npz", "--target", "y")
+    assert result.exit_code == 2
+    assert "is not of the kind that is predicted (text)" in result.stderr
+    result = run("train", data, "--save", tmp_path / "m.safetensors", "--test-file", tmp_path / "n.npz")
+    assert result.exit_code == 2
+    assert "n.npz (numbers) is not of the kind" in result.stderr
+
+
+def test_headless_text(tmp_path):
+    """The target by its index; the same columns without it are counted right."""
+    X, codes = animals()
+    np.savetxt(tmp_path / "a.csv", np.column_stack([X, codes]), delimiter=",")
+    report = train(tmp_path / "a.csv", tmp_path, "--target", -1, "--no-header")
+    assert report["n_features"] == 30
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "a.csv", "--no-header")
+    assert result.exit_code == 2
+    assert "name it with --target" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--target", "knd"), "did you mean 'kind'"),
+        ((), "'ape' is not a number"),
+        (("--target", "gene 0", "--task", "classification"), "'ape' is not a number"),
+        (("--target", "kind", "--task", "regression"), "is text"),
+        (("--target", "kind", "--hidden", "8,x"), "no list of widths"),
+        (("--target", "kind", "--hidden", "0"), "--hidden"),
+        (("--target", "kind", "--activation", "rely"), "--activation"),
+        (("--target", "kind", "--optimizer", "sdg"), "--optimizer"),
+        (("--target", "kind", "--schedule", "cos"), "--schedule"),
+        (("--target", "kind", "--form", "front"), "--form"),
+        (("--target", "kind", "--momentum", "1.5"), "momentum"),
+        (("--target", "kind", "--learning-rate", "-1"), "learning_rate"),
+        (("--target", "kind", "--learning-rate", "1e30", "--batch-size", 4), "lower --learning-rate"),
+        (("--target", "kind", "--test", "0.99"), "none to train on"),
+        (("--target", "kind", "--test", "0.2", "--test-file", "x.csv"), "--test and --test-file"),
+        (("--target", "kind", "--test-target", "kind"), "without --test-file"),
+        (("--target", "kind", "--test-file", "x.csv"), "does not exist"),
+        (("--target", "kind", "--plot", "curve.jpg"), "must end in .png"),
+        (("--target", "kind", "--plot", "missing/curve.png"), "create it first"),
+        (("--target", "kind", "--form", "contributions", "--memory-limit", "1e-9"), "memory_limit"),
+    ],
+)
+def test_bad_arguments(tmp_path, monkeypatch, arguments, message):
+    """One clear message, exit code 2, nothing written."""
+    write("csv", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    result = run("train", "animals.csv", "--save", "m.safetensors", *QUICK[2:], "--hidden", 8, *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["animals.csv"]
+
+
+def test_one_class(tmp_path):
+    """Nothing to learn."""
+    np.savez(tmp_path / "a.npz", X=animals()[0], y=np.ones(60, int))
+    result = run("train", tmp_path / "a.npz", "--save", tmp_path / "m.safetensors")
+    assert result.exit_code == 2
+    assert "two classes" in result.stderr
+
+
+def test_outputs_are_checked_before_training(tmp_path, monkeypatch):
+    """A wrong name, a missing folder, a folder in the way, the data file itself: found out before anything is read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.safetensors").mkdir()
+    for name, message in (
+        ("m.pkl", "must end in .safetensors"),
+        ("missing/m.safetensors", "create it first"),
+        ("folder.safetensors", "there is a folder"),
+    ):
+        result = run("train", "no.csv", "--save", name)
+        assert result.exit_code == 2
+        assert message in result.stderr
+    np.savez("a.npz", X=animals()[0], y=animals()[1])
+    train(tmp_path / "a.npz", tmp_path)
+    result = run("predict", "m.safetensors", "a.npz", "--out", "a.npz")
+    assert "choose another name" in result.stderr
+    assert run("predict", "m.safetensors", "a.npz", "--out", "missing/p.csv").exit_code == 2
+
+
+def test_damaged_model_file(tmp_path):
+    """A ModelFileError is one line."""
+    (tmp_path / "m.safetensors").write_bytes(b"no model")
+    np.save(tmp_path / "x.npy", np.ones((2, 3)))
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "x.npy")
+    assert result.exit_code == 2
+    assert "cannot be loaded" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_regressor_has_no_probabilities(tmp_path):
+    """The message says so."""
+    np.savez(tmp_path / "r.npz", X=animals()[0], y=np.linspace(0, 1, 60))
+    train(tmp_path / "r.npz", tmp_path)
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "r.npz", "--proba")
+    assert result.exit_code == 2
+    assert "--proba needs a classifier" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_interrupt_writes_nothing(tmp_path):
+    """Ctrl-C in the middle of training, which the estimator alone would survive: exit code 130, one line, no file."""
+    write("npz", tmp_path)
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import fcfast.cli, fcfast.commands.train as command\n"
+        "number = command.number\n"
+        "def first_epoch(loss):\n"  # the progress bar has just been told of an epoch
+        "    print('training', flush=True); command.number = number; signal.pause()\n"
+        "command.number = first_epoch\n"
+        "sys.argv[1:] = ['train', 'animals.npz', '--save', 'm.safetensors', '--plot', 'c.png']; fcfast.cli.run()"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, **pipes) as process:
+        assert process.stdout.readline() == "training\n", process.stderr.read()
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert (output, "interrupted" in errors, "Traceback" in errors) == ("", True, False)
+    assert [path.name for path in tmp_path.iterdir()] == ["animals.npz"]

@@ -1,0 +1,361 @@
+"""Plans with a machine made by hand, and the figures of the real one: measured, kept, read again."""
+
+import json
+import pickle
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fcfast.machine
+from fcfast import backend
+from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
+from fcfast.front.initial import RandomWeights
+from fcfast.front.network import FrontNetwork
+from fcfast.front.plan import plan
+from fcfast.machine import DTYPES, SIDES, WORKING_SETS, Machine, machine
+from fcfast.optimizers import SGD
+
+RATES = [min(5e9 * side, 1e11) for side in SIDES]
+MACHINE = Machine(
+    inner={"float32": RATES, "float64": [rate / 2 for rate in RATES]},
+    outer={"float32": RATES, "float64": [rate / 2 for rate in RATES]},
+    bandwidth=[1e11] * (len(WORKING_SETS) - 1) + [2e10],
+    speedup=1.8,
+    n_threads=2,
+    windows=True,
+    decay={"float32": 4e-10, "float64": 8e-10},
+    step=5e-7,
+    row=2e-7,
+    element=1e-9,
+    draw=1e-9,
+    fill=3e-9,
+    sparse_pair=2e-8,
+    sparse_product=2e-10,
+    python_step=2e-5,
+)
+
+
+@pytest.fixture
+def by_hand(monkeypatch):
+    """Plans for a machine whose figures never change."""
+    monkeypatch.setattr("fcfast.front.plan.machine", lambda remeasure=False: MACHINE)
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """An empty cache, measurements counted and not made; reading starts anew when the fixture's list is cleared."""
+    calls = []
+
+    def measure():
+        calls.append(1)
+        return replace(MACHINE, speedup=1 + len(calls) / 10)
+
+    monkeypatch.setenv("FCFAST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fcfast.machine, "measure", measure)
+    monkeypatch.setattr(fcfast.machine, "_known", {})
+    return calls
+
+
+def new_process(monkeypatch):
+    """Forget what this process has read."""
+    monkeypatch.setattr(fcfast.machine, "_known", {})
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# the choice
+
+
+@pytest.mark.usefixtures("by_hand")
+@pytest.mark.parametrize(
+    ("n_samples", "n_features", "options", "form"),
+    [
+        (100, 1_000_000, {"batch_size": 100}, "contributions"),
+        (1000, 20_000, {}, "contributions"),
+        (20_000, 100, {"batch_size": 1}, "windowed"),
+        (20_000, 100, {"batch_size": 1, "momentum": 0.0}, "windowed"),
+        (60_000, 784, {"batch_size": 1, "n_epochs": 1}, "windowed"),
+        (20_000, 100, {"density": 0.01}, "contributions"),
+        (100, 100_000, {"optimizer": "adam"}, "weights"),
+        (100, 100_000, {"optimizer": "muon"}, "contributions"),
+        (100, 100_000, {"optimizer": "neuron-adam"}, "contributions"),
+    ],
+)
+def test_choice(n_samples, n_features, options, form):
+    """Wide data takes contributions, single samples of narrow data windows, optimisers by feature the weights."""
+    made = plan(n_samples, n_features, **options)
+    assert made.form == form
+    assert made.window == made.costs[form].window
+    assert made.machine is MACHINE
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_a_plan_survives_a_pickle():
+    """Estimators keep theirs."""
+    made = plan(100, 1000)
+    assert pickle.loads(pickle.dumps(made)) == made
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_choice_flips_once_between_narrow_and_wide():
+    """Along the features there is one border, far below the number of samples."""
+    choices = [plan(3000, n_features, batch_size=1).form for n_features in (100, 300, 1000, 10_000, 100_000)]
+    assert choices[0] == "windowed"
+    assert choices[-1] == "contributions"
+    assert sum(a != b for a, b in pairwise(choices)) == 1
+
+
+@pytest.mark.usefixtures("by_hand")
+@given(
+    st.integers(1, 3000), st.integers(1, 10**6), st.integers(1, 3000), st.integers(1, 2048), st.sampled_from((0.0, 0.9)),
+    st.sampled_from(DTYPES), st.sampled_from(("sgd", "muon", "neuron-adam")),
+)  # fmt: skip
+def test_laws_of_predictions(n_samples, n_features, batch_size, hidden, momentum, dtype, optimizer):
+    """The choice is the fastest form that fits; more features or epochs never take less, of contributions' epochs none more."""
+    settings = {"hidden": hidden, "batch_size": batch_size, "momentum": momentum, "dtype": dtype, "optimizer": optimizer}
+    made = plan(n_samples, n_features, **settings, memory_limit=1 << 50)
+    wider = plan(n_samples, 2 * n_features, **settings, memory_limit=1 << 50)
+    assert made.costs[made.form].seconds == min(cost.seconds for cost in made.costs.values())
+    for form in FORMS:
+        cost, more = made.costs[form], wider.costs[form]
+        assert cost.seconds == pytest.approx(cost.seconds_once + 100 * cost.seconds_per_epoch, rel=1e-12)
+        assert 0 < cost.seconds_once < more.seconds_once
+        assert (cost.seconds_per_epoch < more.seconds_per_epoch) == (form != "contributions")
+        assert (cost.n_bytes < more.n_bytes) == (form != "contributions")
+        assert cost.reason == ""
+    assert wider.costs["contributions"].seconds_per_epoch == made.costs["contributions"].seconds_per_epoch
+
+
+@pytest.mark.usefixtures("by_hand")
+@pytest.mark.parametrize("form", FORMS)
+def test_more_samples_take_longer(form):
+    """Also where they do not fill another window."""
+    seconds = [plan(n, 5000, 64, 10, form=form).costs[form].seconds_per_epoch for n in (95, 96, 97, 192, 1000, 3000)]
+    assert seconds == sorted(set(seconds))
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_full_batch_of_weights_by_hand():
+    """One step without momentum: two products of the front layer, three above it, and what a step takes besides."""
+    n, d, h, c = 512, 4096, 512, 256
+    cost = plan(n, d, h, n, 1, n_outputs=c, momentum=0.0, form="weights").costs["weights"]
+    products = (4 * n * d * h + 6 * n * h * c) / (1e11 * 1.8)
+    size = 4.0
+    update = 5 * size * (h + c * (h + 1)) / 1e11
+    # gathered rows of 8 MiB: between a rate of 1e11 for 16 MiB and below
+    gathered = 2 * n * d * size / 1e11
+    step = 5e-7 + n * 2e-7 + n * h * 1e-9
+    assert cost.seconds_per_epoch == pytest.approx(2e-5 + products + update + gathered + step, rel=1e-9)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# memory
+
+
+@pytest.mark.usefixtures("by_hand")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("copies_X", [False, True])
+@pytest.mark.parametrize(("n", "d", "hidden", "batch"), [(50, 70, (6, 5), 8), (7, 300, (4,), 7), (130, 20, (3,), 1)])
+def test_memory_is_what_is_allocated(form, momentum, copies_X, n, d, hidden, batch, dtype):
+    """The bytes of every array of a network that has trained an epoch."""
+    rng = np.random.default_rng(0)
+    other = np.dtype("float64" if dtype == np.float32 else "float32")
+    X = rng.normal(size=(n, d)).astype(other if copies_X else dtype)
+    cost = plan(n, d, hidden, batch, dtype=dtype.name, n_outputs=2, momentum=momentum, form=form, copies_X=copies_X).costs[form]
+    front = (ContributionsForm if form == "contributions" else WeightsForm)(
+        X, RandomWeights(hidden[0], d, 0, "relu"), dtype, bool(momentum)
+    )
+    widths = (*hidden, 2)
+    above = [rng.normal(size=(o, i)) for i, o in pairwise(widths)]
+    biases = [np.zeros(width) for width in widths]
+    network = FrontNetwork(front, biases, above, "relu", "cross_entropy", SGD(momentum), batch, cost.window, 1)
+    network.train_epoch(np.arange(n), np.full(-(-n // batch), 1e-3), np.zeros(n, np.intp), None)
+    arrays = [front.base, front.velocity, front.S0, network.params, network.velocity, network._work]
+    if form == "contributions" or copies_X:
+        arrays.append(front.source)
+    snapshots = 2 * (front.base.nbytes + network.params.nbytes)  # of the fit loop
+    assert cost.n_bytes == snapshots + sum(array.nbytes for array in arrays if array is not None)
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_memory_limit_moves_the_choice():
+    """The fastest form of those within the limit, to the byte."""
+    free = plan(2000, 20_000, 16)
+    assert free.form == "contributions"
+    needed = free.costs["contributions"].n_bytes
+    assert plan(2000, 20_000, 16, memory_limit=needed).form == "contributions"
+    tight = plan(2000, 20_000, 16, memory_limit=needed - 1)
+    assert tight.form != "contributions"
+    assert "memory_limit" in tight.costs["contributions"].reason
+    assert tight.costs[tight.form].n_bytes < needed
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_no_form_fits():
+    """The error has the figures of each form and what to change."""
+    with pytest.raises(MemoryError, match=r"'weights' holds .* MiB.*'contributions' holds .*memory_limit=1000 bytes.*fewer"):
+        plan(40, 3000, 16, memory_limit=1000)
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_forced_form_over_the_limit():
+    """The error has the figures and, where there is one, the alternative with its own."""
+    with pytest.raises(MemoryError, match=r"20000 x 20000 samples, 1.5 GiB.*memory_limit=1.0 GiB.*form='windowed'.*KiB"):
+        plan(20_000, 50, 16, batch_size=1, form="contributions", memory_limit=1 << 30)
+    with pytest.raises(MemoryError, match=r"form='weights' holds .* GiB, over memory_limit=1.0 GiB.*form='contributions'"):
+        plan(100, 10**7, form="weights", memory_limit=1 << 30)
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_forms_that_cannot_be():
+    """Sparse inputs and optimisers by feature say why, and what to use instead."""
+    with pytest.raises(TypeError, match=r"form='windowed' needs a dense X.*contributions"):
+        plan(100, 1000, density=0.1, form="windowed")
+    with pytest.raises(ValueError, match=r"rotations.*form='contributions'.*neuron-adam.*form='weights'"):
+        plan(100, 1000, optimizer="adamw", form="contributions")
+    with pytest.raises(MemoryError, match="does not hold the weights"):
+        plan(100, 1000, optimizer="adam", memory_limit=1000)
+    assert plan(100, 1000, density=0.1).costs["weights"].reason == "needs a dense X"
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# what it says
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_explanation_is_a_paragraph_with_the_figures():
+    """Sizes, each form's time and memory or what rules it out, the choice and the machine."""
+    text = str(plan(30_000, 1000, (16, 8), batch_size=1, memory_limit=1 << 30))
+    assert "\n" not in text
+    for part in (
+        "30,000 samples of 1,000 dense features",
+        "16 and 8 hidden units",
+        "Form 'contributions' is out of the question: it holds 3.4 GiB, over memory_limit=1.0 GiB.",
+        "Form 'weights' would take ",
+        "Chosen: 'windowed', ",
+        "times as fast as 'weights'",
+        "180 billion operations a second",
+    ):
+        assert part in text
+    assert "Chosen: 'weights', as asked." in str(plan(100, 1000, form="weights"))
+    assert "Chosen: 'weights', the only one" in str(plan(100, 1000, optimizer="adam"))
+
+
+@pytest.mark.usefixtures("by_hand")
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"n_samples": 0}, ValueError),
+        ({"n_features": 2.5}, TypeError),
+        ({"hidden": ()}, ValueError),
+        ({"hidden": (8, 0)}, ValueError),
+        ({"batch_size": 0}, ValueError),
+        ({"n_epochs": "many"}, TypeError),
+        ({"dtype": "float16"}, ValueError),
+        ({"density": 0}, ValueError),
+        ({"density": 1.5}, ValueError),
+        ({"memory_limit": -1}, ValueError),
+        ({"n_outputs": 0}, ValueError),
+        ({"optimizer": "lbfgs"}, ValueError),
+        ({"momentum": 1.0}, ValueError),
+        ({"weight_decay": -1}, ValueError),
+        ({"window": 0}, ValueError),
+        ({"form": "gram"}, ValueError),
+    ],
+)
+def test_bad_arguments(arguments, error):
+    """The message names the argument."""
+    with pytest.raises(error, match=next(iter(arguments))):
+        plan(**{"n_samples": 100, "n_features": 1000} | arguments)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# the machine
+
+
+def test_measured_figures_are_sound():
+    """All rates and times are positive; more samples at a time make products faster."""
+    figures = fcfast.machine.measure()
+    assert figures.is_sound()
+    assert figures.windows == (backend.NAME == "compiled")
+    assert 1 <= figures.speedup <= figures.n_threads
+    for dtype in DTYPES:
+        assert figures.inner[dtype][-1] > figures.inner[dtype][1]
+
+
+def test_product_is_limited_by_arithmetic_or_memory():
+    """A large product by the rate of its shortest side, on all threads where asked; one that is used once by the memory."""
+    assert MACHINE.product(512, 512, 512, "float32") == pytest.approx(2 * 512**3 / 1e11)
+    assert MACHINE.product(512, 512, 512, "float64", 2) == pytest.approx(2 * 512**3 / 5e10 / 1.8)
+    assert MACHINE.product(4096, 4096, 4, "float32") == pytest.approx((2 * 4096**2 + 8 * 4096) * 4 / 2e10)
+    fast, slow = MACHINE.passes(1, WORKING_SETS[-2]), MACHINE.passes(1, WORKING_SETS[-1])
+    assert MACHINE.passes(1, 2**25) == pytest.approx((fast * slow) ** 0.5)
+
+
+def test_figures_are_measured_once(measured, monkeypatch):
+    """The next process reads what this one kept; measuring again replaces it."""
+    first = machine()
+    assert machine() is first
+    new_process(monkeypatch)
+    assert machine() == first
+    assert len(measured) == 1
+    again = machine(remeasure=True)
+    assert again != first
+    new_process(monkeypatch)
+    assert machine() == again
+    assert len(measured) == 2
+
+
+def test_plan_measures_again_when_asked(measured):
+    """And only then."""
+    plan(100, 1000)
+    assert plan(100, 1000).machine.speedup == 1.1
+    assert plan(100, 1000, remeasure=True).machine.speedup == 1.2
+
+
+def test_other_facts_have_their_own_figures(measured, monkeypatch):
+    """Another processor, backend or number of threads is another machine."""
+    first = machine()
+    monkeypatch.setattr(fcfast.machine, "_processor", lambda: "another")
+    new_process(monkeypatch)
+    assert machine() != first
+    assert len(measured) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: "[1, 2]",
+        lambda text: json.dumps({"machine": {"speedup": 1}}),
+        lambda text: text.replace('"speedup": 1.1', '"speedup": -1.1'),
+        lambda text: text.replace('"speedup": 1.1', '"speedup": "fast"'),
+        lambda text: text.replace('"speedup": 1.1', '"speedup": NaN'),
+        lambda text: "\x00\xff",
+    ],
+)
+def test_damaged_file_is_replaced(measured, monkeypatch, tmp_path, damage):
+    """As if it had not been there."""
+    machine()
+    (file,) = (tmp_path / "cache").iterdir()
+    kept = file.read_text(encoding="utf-8")
+    file.write_text(damage(kept), encoding="utf-8")
+    new_process(monkeypatch)
+    assert machine().speedup == 1.2
+    new_process(monkeypatch)
+    assert machine().speedup == 1.2
+    assert len(measured) == 2
+    assert list((tmp_path / "cache").iterdir()) == [file]
+
+
+def test_no_place_to_keep_figures(measured, monkeypatch, tmp_path):
+    """A folder that cannot be made is no error; a process still measures only once."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FCFAST_CACHE", str(tmp_path / "file" / "cache"))
+    assert machine() is machine()
+    assert len(measured) == 1
