@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -87,6 +88,8 @@ def verdict(met: bool) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 # peak memory: VmHWM of a child process minus its resident memory after imports and a small warm-up run.
 # Not getrusage's ru_maxrss: Linux starts it at the size of the process that made the child, and it cannot be reset.
+# Anonymous memory, which leaves out the pages of mapped files, has no such mark; it is looked at again and again, and compared
+# with what is held after imports alone.
 
 
 def memory_is_measurable() -> bool:
@@ -94,11 +97,11 @@ def memory_is_measurable() -> bool:
     return STATUS.exists() and RESET.exists()
 
 
-def peak_memory(function: str, work: tuple[object, ...], warm_up: tuple[object, ...]) -> int:
+def peak_memory(function: str, work: tuple[object, ...], warm_up: tuple[object, ...], anonymous: bool = False) -> int:
     """Bytes that ``function`` ("module:name", in this folder) adds at its peak when called with ``work``."""
     child = subprocess.run(
-        [sys.executable, __file__, function, json.dumps(work), json.dumps(warm_up)],
-        capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, __file__, function, json.dumps(work), json.dumps(warm_up), *(["anonymous"] if anonymous else [])],
+        capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
     if child.returncode != 0:
         raise RuntimeError(f"measuring the memory of {function}{work} failed:\n{child.stderr}")
@@ -109,14 +112,34 @@ def _status_bytes(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in STATUS.read_text().splitlines() if line.startswith(field))
 
 
-def _measure_here(function: str, work: str, warm_up: str) -> int:
+def _measure_here(function: str, work: str, warm_up: str, kind: str = "resident") -> int:
     module, name = function.split(":")
     call = getattr(import_module(module), name)
+    if kind == "anonymous":
+        return _highest(lambda: call(*json.loads(work)), "RssAnon")
     call(*json.loads(warm_up))
     RESET.write_text("5")  # the peak starts again at what is resident now
     before = _status_bytes("VmRSS")
     call(*json.loads(work))
     return max(0, _status_bytes("VmHWM") - before)
+
+
+def _highest(call: Callable[[], object], field: str) -> int:
+    """Bytes that a field of the status rises by at most during a call, looked at every millisecond."""
+    seen, done = [_status_bytes(field)], threading.Event()
+
+    def look() -> None:
+        while not done.wait(1e-3):
+            seen.append(_status_bytes(field))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        call()
+    finally:
+        done.set()
+        watcher.join()
+    return max(seen) - seen[0]
 
 
 if __name__ == "__main__":

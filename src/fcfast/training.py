@@ -120,6 +120,8 @@ class Training:
             network.restore(kept)
         if not network.answers():
             self._go_back(network, kept, "the last epoch: outputs are not finite")
+        elif not self.score and history.losses[-1:] > history.losses[:1]:
+            self._go_back(network, kept, f"epoch {len(history.losses)}: the loss is higher than in the first epoch")
         return history
 
     def _train_epoch(
