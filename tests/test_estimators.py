@@ -195,14 +195,13 @@ def test_divergence_warns_and_keeps_the_network(wide):
     assert regressor.n_epochs_ < 50
 
 
-def test_loss_above_its_start_is_a_divergence():
-    """Bounded steps that are too long do not overflow; a training that made the network worse says so and keeps the best."""
+def test_loss_above_its_start_is_told():
+    """Bounded steps that are too long do not overflow; a training that made the network worse says so."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 100))
     regressor = FrontRegressor((16,), optimizer="neuron-adam", learning_rate=0.1, max_epochs=2, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="higher than in the first epoch"):
+    with pytest.warns(ConvergenceWarning, match="higher than it began"):
         regressor.fit(X, X[:, 0])
-    assert np.mean((regressor.predict(X) - X[:, 0]) ** 2) / 2 <= min(regressor.loss_curve_) * (1 + 1e-5)
 
 
 @pytest.mark.parametrize("form", ["contributions", "weights"])

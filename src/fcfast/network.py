@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fcfast import backend, validation
 from fcfast.optimizers import SGD
-from fcfast.threads import after_fork_one, resolve_n_jobs
+from fcfast.threads import kernel_threads, resolve_n_jobs
 
 ACTIVATIONS = {"identity": 0, "relu": 1, "leaky_relu": 2, "tanh": 3, "logistic": 4}
 HOMOGENEOUS = ("identity", "relu", "leaky_relu")
@@ -112,9 +112,12 @@ class DenseNetwork:
             ACTIVATIONS[self.activation],
             inputs,
             self._values,
-            after_fork_one(self.n_threads),
+            self._threads(len(inputs)),
         )
         return inputs, self._last_block(self._values, len(inputs))
+
+    def _threads(self, n_rows: int) -> int:
+        return kernel_threads(self.n_threads, 2.0 * n_rows * int((self.widths[1:] * self.widths[:-1]).max()))
 
     def _last_block(self, workspace: Array, n_rows: int) -> Array:
         return workspace[-n_rows * self.widths[-1] :].reshape(n_rows, self.widths[-1])
@@ -151,7 +154,7 @@ class DenseNetwork:
             loss = backend.forward.half_squared_error(outputs, targets, delta)
         backend.backprop.backward(
             self.params, self.widths, self.bias, ACTIVATIONS[self.activation], inputs, self._values, self._deltas,
-            self.grad, input_gradient, after_fork_one(self.n_threads),
+            self.grad, input_gradient, self._threads(len(inputs)),
         )  # fmt: skip
         return loss
 

@@ -42,9 +42,13 @@ def blas_threads_for(flops: float) -> Iterator[None]:
         yield
 
 
-def after_fork_one(n_threads: int) -> int:
-    """Give the number resolved earlier, or 1 where this process has been forked since."""
-    return 1 if _forked else n_threads
+def kernel_threads(n_threads: int, flops: float) -> int:
+    """Give the threads of a kernel whose largest matrix product takes so many operations: those resolved earlier, or one.
+
+    One where this process has been forked since, and where BLAS itself uses several: its threads and OpenMP's each wait for
+    work by keeping a processor busy, and take it from the other (measured on two cores: steps 7 to 9 times as long).
+    """
+    return 1 if _forked or flops >= SMALL_PRODUCT else n_threads
 
 
 def resolve_n_jobs(n_jobs: int | None = None) -> int:

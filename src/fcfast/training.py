@@ -121,7 +121,8 @@ class Training:
         if not network.answers():
             self._go_back(network, kept, "the last epoch: outputs are not finite")
         elif not self.score and history.losses[-1:] > history.losses[:1]:
-            self._go_back(network, kept, f"epoch {len(history.losses)}: the loss is higher than in the first epoch")
+            message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
         return history
 
     def _train_epoch(

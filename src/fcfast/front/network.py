@@ -12,7 +12,7 @@ from fcfast.front import stepwise
 from fcfast.front.forms import FrontForm
 from fcfast.network import ACTIVATIONS, LOSSES, layer_views
 from fcfast.optimizers import SGD, Optimizer
-from fcfast.threads import after_fork_one
+from fcfast.threads import kernel_threads
 
 Array = NDArray[Any]
 Snapshot = tuple[Array, ...]
@@ -96,7 +96,7 @@ class FrontNetwork:
             self.params, self.velocity, self.widths, ACTIVATIONS[self.activation], LOSSES.index(self.loss),
             None if classes else answers, answers if classes else None, sample_weight, rates,
             sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, sgd.max_grad_norm or 0.0, self.n_steps == 0,
-            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), after_fork_one(self.n_threads),
+            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), self.kernel_threads,
         )  # fmt: skip
         self.n_steps += done
         return losses[:done]
@@ -120,7 +120,7 @@ class FrontNetwork:
             ACTIVATIONS[self.activation],
             hidden,
             values,
-            after_fork_one(self.n_threads),
+            self.kernel_threads,
         )
         return values[-len(hidden) * self.widths[-1] :].reshape(len(hidden), self.widths[-1])
 
@@ -129,6 +129,11 @@ class FrontNetwork:
         """Floating-point operations of the largest matrix product of a step."""
         front = 2.0 * self.window * self.front.source.shape[1] * self.widths[0]
         return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths)))
+
+    @property
+    def kernel_threads(self) -> int:
+        """Threads of a step's kernels."""
+        return kernel_threads(self.n_threads, self.largest_product)
 
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers."""

@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend
-from fcfast.layers import DenseLayer, Layer, SpanLayer
+from fcfast.layers import DenseLayer, Layer, SpanLayer, multiply
 from fcfast.network import ACTIVATIONS, LOSSES, layer_views
 from fcfast.optimizers import Muon
-from fcfast.threads import after_fork_one
 
 if TYPE_CHECKING:
     from fcfast.front.network import FrontNetwork
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
+STEPS_TO_FLUSH = 100
 CLIP_EPS = 1e-6  # as torch.nn.utils.clip_grad_norm_ has it
 
 
@@ -65,6 +65,15 @@ def _update(network: "FrontNetwork", weights: Sequence[Layer], biases: Sequence[
         optimizer.update(layer, rate, network.n_steps)
     for layer in biases:
         optimizer.for_biases.update(layer, rate, network.n_steps)
+    if network.n_steps % STEPS_TO_FLUSH == 0:
+        _flush(network)
+
+
+def _flush(network: "FrontNetwork") -> None:
+    """Set subnormal numbers to 0. What a dead unit remembers decays for ever, and arithmetic with subnormal numbers is slow."""
+    for remembered in (network.front.velocity, network.velocity, *network.moments):
+        if remembered is not None:
+            remembered[np.abs(remembered) < np.finfo(remembered.dtype).tiny] = 0
 
 
 class _Above:
@@ -75,7 +84,7 @@ class _Above:
         classes = network.loss == "cross_entropy"
         self.targets, self.labels = None if classes else answers, answers if classes else None
         self.grad = np.empty_like(network.params)
-        n_threads, n_hidden = after_fork_one(network.n_threads), network.widths[0]
+        n_threads, n_hidden = network.kernel_threads, network.widths[0]
         packed: tuple[Any, ...] = network.params, network.velocity, self.grad
         views = [layer_views(vector[n_hidden:], network.widths, bias=True) for vector in packed]
         first_biases = (vector[:n_hidden] for vector in packed)
@@ -97,7 +106,7 @@ class _Above:
         loss = backend.front.gradient(
             S, rows, network.params, network.widths, ACTIVATIONS[network.activation], LOSSES.index(network.loss),
             self.targets, self.labels, self.sample_weight, self.grad, D,
-            np.empty(2 * len(rows) * int(network.widths[1:].sum()), S.dtype), after_fork_one(network.n_threads),
+            np.empty(2 * len(rows) * int(network.widths[1:].sum()), S.dtype), network.kernel_threads,
         )  # fmt: skip
         return loss, D
 
@@ -116,7 +125,7 @@ def _windows(network: "FrontNetwork", rows: Rows) -> Generator[tuple[Rows, Any]]
         finally:
             contributions.close()
     elif network.window == network.batch_size:
-        yield rows, _Weights(form, moment, after_fork_one(network.n_threads))
+        yield rows, _Weights(form, moment, network.kernel_threads)
     else:
         for start in range(0, len(rows), network.window):
             window = _Window(form, moment, rows[start : start + network.window], isinstance(network.optimizer, Muon))
@@ -135,10 +144,10 @@ class _Weights:
 
     def states(self, batch: Rows) -> Array:
         self.inputs = self.form.source[batch]
-        return self.inputs @ self.form.base.T
+        return multiply(self.inputs, self.form.base.T)
 
     def take(self, D: Array) -> None:
-        np.matmul(D.T, self.inputs, out=self.layer.gradient)
+        self.layer.gradient = multiply(D.T, self.inputs)
 
 
 class _Contributions:
@@ -169,7 +178,17 @@ class _Window:
         X, W, M = form.source[rows], form.base, form.velocity
         self.X = X
         Y, Z = np.zeros((2, len(rows), len(W)), W.dtype)
-        self.layer = SpanLayer(form.n_features, X @ X.T, X @ W.T, X @ M.T, M @ M.T if mixes_units else None, Y, Z, 1.0, moment)
+        self.layer = SpanLayer(
+            form.n_features,
+            multiply(X, X.T),
+            multiply(X, W.T),
+            multiply(X, M.T),
+            multiply(M, M.T) if mixes_units else None,
+            Y,
+            Z,
+            1.0,
+            moment,
+        )
         self.done = 0
 
     def states(self, batch: Rows) -> Array:
@@ -184,6 +203,6 @@ class _Window:
         layer, (W, M), real = self.layer, (self.form.base, self.form.velocity), self.X.dtype.type
         W *= real(layer.c)
         W += layer.mixed(M)
-        W += layer.Y.T @ self.X
+        W += multiply(layer.Y.T, self.X)
         M *= real(layer.mu)
-        M += layer.Z.T @ self.X
+        M += multiply(layer.Z.T, self.X)
