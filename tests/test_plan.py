@@ -197,7 +197,7 @@ def test_memory_limit_moves_the_choice():
 @pytest.mark.usefixtures("by_hand")
 def test_no_form_fits():
     """The error has the figures of each form and what to change."""
-    with pytest.raises(MemoryError, match=r"'weights' holds .* MiB.*'contributions' holds .*memory_limit=1000 bytes.*fewer"):
+    with pytest.raises(MemoryError, match=r"'weights' holds .* [KM]iB.*'contributions' holds .*memory_limit=1000 bytes.*fewer"):
         plan(40, 3000, 16, memory_limit=1000)
 
 

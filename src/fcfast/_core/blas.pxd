@@ -6,7 +6,7 @@ to a loop: a matrix product packs its operands first, which takes longer than us
 time, 256 x 784, a third of the step).
 """
 
-from scipy.linalg.cython_blas cimport dgemm, dgemv, sgemm, sgemv
+from scipy.linalg.cython_blas cimport dgemm, dgemv, dsyrk, sgemm, sgemv, ssyrk
 
 from fcfast._core.types cimport real
 
@@ -62,3 +62,17 @@ cdef inline void gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize
         sgemm(tb, ta, &cols, &rows, &inner, &alpha, <float*>b, &ldb, <float*>a, &lda, &beta, c, &cols)
     else:
         dgemm(tb, ta, &cols, &rows, &inner, &alpha, <double*>b, &ldb, <double*>a, &lda, &beta, c, &cols)
+
+
+cdef inline void syrk(Py_ssize_t n, Py_ssize_t k, const real* a, real* c) noexcept nogil:
+    """C (n x n) = A A' for A (n x k): half the work of a general product, the other half copied."""
+    cdef int size = <int>n, inner = <int>k, lda = max(<int>k, 1)
+    cdef real one = 1, zero = 0
+    cdef Py_ssize_t i, j
+    if real is float:
+        ssyrk(b"U", b"T", &size, &inner, &one, <float*>a, &lda, &zero, c, &size)
+    else:
+        dsyrk(b"U", b"T", &size, &inner, &one, <double*>a, &lda, &zero, c, &size)
+    for i in range(n):
+        for j in range(i):
+            c[j * n + i] = c[i * n + j]

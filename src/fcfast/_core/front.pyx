@@ -20,7 +20,7 @@ from libc.math cimport fabs, fabsf, isfinite, sqrt
 from libc.string cimport memcpy
 
 from fcfast._core.backprop cimport backward_pass, scale_by_derivative, sgd_update, sum_rows
-from fcfast._core.blas cimport gemm
+from fcfast._core.blas cimport gemm, syrk
 from fcfast._core.forward cimport activate_row, forward_pass, half_squared_error_rows, softmax_cross_entropy_rows
 from fcfast._core.types cimport real
 
@@ -273,7 +273,7 @@ def sgd_epoch(real[:, ::1] base,                # IN and OUT, W (h, d) or A (N, 
                         for j in range(K):
                             gram[i * K + j] = gathered[i * n_columns + rows[position + j]]
                 else:
-                    gemm(False, True, K, K, n_columns, <real>1, gathered, gathered, <real>0, gram)
+                    syrk(K, n_columns, gathered, gram)
             done = run_window(start, start_velocity if M != NULL else NULL, gram, &rows[position], K, batch_size,
                               &params[0], velocity_data, n_params, &widths[0], n_layers, activation, loss, target_data,
                               label_data, weight_data, &rates[step], &sgd, first, &losses[step], v, scaled, values, deltas,

@@ -4,7 +4,7 @@ One pass, in blocks of features: an array, a sparse matrix or a memory map is ne
 W1(0) is made block by block beside it. What a call holds besides arguments, results and their sums in double precision stays
 near `BLOCK_BYTES`; only a sparse matrix is copied once, still sparse, to have its columns at hand.
 
-Products are made in `dtype` and summed over blocks in double precision. The blocks do not depend on the number of threads,
+Products are made in `dtype` and summed over many blocks in double precision. The blocks do not depend on the number of threads,
 so neither does a single bit of the result.
 """
 
@@ -26,6 +26,7 @@ BLOCK_BYTES = 64 << 20  # of inputs read or converted, or of a product before it
 WEIGHT_BYTES = 4 << 20  # of weights, multiplied while they are still in cache
 MIN_SIDE = 1024  # no block has a shorter side to save bytes: adding up its products would take longer than making them
 MAX_SIDE = 65536  # no product sums more features than this in single precision
+FEW_BLOCKS = 8
 SPARSE_SHARE = 1 / 250  # of a dense product's multiplications; a sparse product that makes more of them is slower than BLAS
 SPARSE_TILES = 8  # sparse products have no symmetric routine: tiles on and below the diagonal save almost half
 
@@ -73,7 +74,8 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
     _check_features("X", X, "W1(0)", initial.n_features)
     n_threads = resolve_n_jobs(n_jobs)
     inputs = _reader(X, dtype)
-    G = np.zeros((n_samples, n_samples), dtype if inputs.width >= n_features else np.float64)
+    # A few single-precision products may be added up as they are; the sum of many would lose digits.
+    G = np.zeros((n_samples, n_samples), dtype if n_features <= FEW_BLOCKS * inputs.width else np.float64)
     S0 = np.zeros((n_samples, initial.n_hidden))
     for features in _slices(n_features, inputs.width):
         block = inputs.read(features)
