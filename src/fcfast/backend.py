@@ -9,12 +9,15 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__all__ = ["KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "front", "openmp", "states", "two_layer"]
+__all__ = [
+    "KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "forward_gradient", "front", "openmp", "states",
+    "two_layer",
+]  # fmt: skip
 
-KERNELS = ("forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "openmp")
+KERNELS = ("forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "openmp")
 
 if TYPE_CHECKING:  # the twins carry the types of both
-    from fcfast._pure import backprop, closed_form, compensation, forward, front, openmp, states, two_layer
+    from fcfast._pure import backprop, closed_form, compensation, forward, forward_gradient, front, openmp, states, two_layer
 
 
 def _choose(requested: str) -> str:

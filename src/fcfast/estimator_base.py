@@ -18,11 +18,12 @@ from fcfast import validation
 from fcfast.explain import Explanation
 from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
-from fcfast.front.network import FrontNetwork
+from fcfast.front.network import FrontNetwork, block_diagonal
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
 from fcfast.network import ACTIVATIONS
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, SGD, Adam, Muon, NeuronAdam, Optimizer, Schedule, make_optimizer
 from fcfast.progress import progress
+from fcfast.rules import Rule, make_rule
 from fcfast.threads import blas_threads_for, resolve_n_jobs
 from fcfast.training import Callback, History, Training
 
@@ -49,8 +50,10 @@ class FrontEstimator(BaseEstimator):
         hidden_layer_sizes: int | Sequence[int] = (256,),
         activation: str = "relu",
         *,
+        rule: str | Rule = "backprop",
+        groups: int | Sequence[int] = 1,
         init_scale: float = 1.0,
-        optimizer: str | SGD | Optimizer = "sgd",
+        optimizer: str | Optimizer = "sgd",
         learning_rate: float = 0.01,
         schedule: str | Schedule = "constant",
         momentum: float = 0.9,
@@ -76,6 +79,8 @@ class FrontEstimator(BaseEstimator):
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.rule = rule
+        self.groups = groups
         self.init_scale = init_scale
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -235,10 +240,18 @@ class FrontEstimator(BaseEstimator):
             validation.choice(self.schedule, "schedule", SCHEDULES)
         elif not callable(getattr(self.schedule, "factors", None)):
             raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
-        self._optimizer()
-        self._hidden()
+        if max(self._groups()) > 1 and isinstance(self._optimizer(), Muon):
+            raise ValueError(
+                f"groups={self.groups} with optimizer='muon': its steps mix all units of a layer; use another optimizer"
+            )
+        rule = make_rule(self.rule)
+        if not rule.stays_in_span and (self.form in ("contributions", "windowed")):
+            raise ValueError(
+                f"rule={self.rule!r} moves the front layer's weights in random directions, out of the span of the inputs, and "
+                f"form={self.form!r} cannot hold that. Use form='weights', or a rule that moves activations"
+            )
 
-    def _optimizer(self) -> SGD | Optimizer:
+    def _optimizer(self) -> Optimizer:
         settings = {name: getattr(self, name) for name in OPTIMIZER_SETTINGS}
         if isinstance(self.optimizer, str):
             return make_optimizer(self.optimizer, **settings)
@@ -259,6 +272,18 @@ class FrontEstimator(BaseEstimator):
         if not widths:
             raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
         return tuple(validation.integer(width, "hidden_layer_sizes", 1) for width in widths)
+
+    def _groups(self) -> tuple[int, ...]:
+        """Groups of each hidden layer, the front layer's 1."""
+        hidden = self._hidden()
+        given = tuple(self.groups) if isinstance(self.groups, Iterable) else (1, *[self.groups] * (len(hidden) - 1))
+        groups = tuple(validation.integer(count, "groups", 1) for count in given)
+        if len(groups) != len(hidden) or groups[0] != 1:
+            raise ValueError(f"groups={self.groups!r} must have one number per hidden layer, {len(hidden)}, the first one 1")
+        for n_in, n_out, count in zip(hidden, hidden[1:], groups[1:], strict=False):
+            if n_in % count or n_out % count:
+                raise ValueError(f"groups={self.groups!r}: {count} does not divide hidden layers of {n_in} and {n_out} units")
+        return groups
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
         return validate_data(
@@ -309,15 +334,16 @@ class FrontEstimator(BaseEstimator):
         n_samples, n_features = X.shape
         n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
         widths = (n_features, *self._hidden(), n_outputs)
-        optimizer, dtype = self._optimizer(), np.dtype(self.dtype)
-        initial, weights = self._initial_weights(widths, coefs_init, random_state)
+        optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
+        seed = int(random_state.randint(2**31 - 1))
+        initial, weights = self._initial_weights(widths, groups, coefs_init, seed, random_state)
         biases = self._initial_biases(widths, intercepts_init, random_state)
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer)
         self.form_ = self.plan_.form
         front = ContributionsForm if self.form_ == "contributions" else WeightsForm
         self.network_ = FrontNetwork(
             front(X, initial, dtype, optimizer.has_velocity), biases, weights, self.activation, self._loss, optimizer,
-            *self._batch_and_window(n_samples), resolve_n_jobs(self.n_jobs),
+            *self._batch_and_window(n_samples), resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
         )  # fmt: skip
         self._random_state = random_state
         self._front_coef = None
@@ -333,13 +359,14 @@ class FrontEstimator(BaseEstimator):
                     f"memory_limit={self.memory_limit / 2**30:.1f} GiB; raise the limit, or start again with form='windowed'"
                 )
 
-    def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: SGD | Optimizer) -> Plan:
+    def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer) -> Plan:
         is_sparse, dtype = sparse.issparse(X), np.dtype(self.dtype)
         return plan(
             X.shape[0], X.shape[1], widths[1:-1], self._batch_size(X.shape[0]), n_epochs, self.dtype,
             max(X.nnz, 1) / (X.shape[0] * X.shape[1]) if is_sparse else None, self.memory_limit,
             n_outputs=widths[-1], optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0),
-            weight_decay=optimizer.weight_decay, window=self.window, form=form,
+            weight_decay=optimizer.weight_decay, window=self.window,
+            form=form if make_rule(self.rule).stays_in_span else "weights",
             copies_X=not is_sparse and (X.dtype != dtype or not X.flags.c_contiguous),
         )  # fmt: skip
 
@@ -349,7 +376,7 @@ class FrontEstimator(BaseEstimator):
             return self.form
         if sparse.issparse(X):
             return "contributions"
-        return "windowed" if self._optimizer().commutes else "weights"
+        return "windowed" if self._optimizer().commutes and make_rule(self.rule).stays_in_span else "weights"
 
     def _batch_size(self, n_samples: int) -> int:
         return min(200 if self.batch_size == "auto" else int(self.batch_size), n_samples)
@@ -363,17 +390,27 @@ class FrontEstimator(BaseEstimator):
         return self.init_scale * float(((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5)
 
     def _initial_weights(
-        self, widths: Sequence[int], coefs_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
+        self,
+        widths: Sequence[int],
+        groups: Sequence[int],
+        coefs_init: Sequence[ArrayLike] | None,
+        seed: int,
+        random_state: np.random.RandomState,
     ) -> tuple[InitialWeights, list[Array]]:
         """W1(0) as a function, and the weights (n_out, n_in) above it."""
-        seed = int(random_state.randint(2**31 - 1))
         pairs = list(pairwise(widths))
         if coefs_init is None:
-            upper = [random_state.uniform(-self._bound(i, o), self._bound(i, o), (o, i)) for i, o in pairs[1:]]
+            upper = []
+            for (n_in, n_out), count in zip(pairs[1:], (*groups[1:], 1), strict=True):
+                bound = self._bound(n_in // count, n_out // count)
+                upper.append(random_state.uniform(-bound, bound, (n_out, n_in)) * block_diagonal(n_in, n_out, count))
             return RandomWeights(widths[1], widths[0], seed, self.activation, self.init_scale), upper
         arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs_init)]
         if [array.shape for array in arrays] != pairs:
             raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
+        for l, (array, count) in enumerate(zip(arrays[1:-1], groups[1:], strict=True), 1):
+            if (array.T[~block_diagonal(array.shape[0], array.shape[1], count)] != 0).any():
+                raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
         return GivenWeights(arrays[0].T), [array.T for array in arrays[1:]]
 
     def _initial_biases(

@@ -13,7 +13,8 @@ from sklearn.utils.validation import column_or_1d
 
 from fcfast.estimator_base import FrontEstimator
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT
-from fcfast.optimizers import SGD, Optimizer, Schedule
+from fcfast.optimizers import Optimizer, Schedule
+from fcfast.rules import Rule
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -33,6 +34,12 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         Widths of the hidden layers, the front layer first.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
         Of all hidden layers; the leaky slope is 0.01.
+    rule : str or object of `fcfast.rules`, default "backprop"
+        How deltas are made: "backprop", or one of its alternatives: "local-loss", "fa" and "dfa" (feedback alignment), "frozen"
+        (output layer only), "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a" (forward gradients; see
+        `fcfast.rules.ForwardGradient` for their whole grid). Noise on weights ("fg-w", "lg-fg-w") needs form "weights".
+    groups : int or sequence of int, default 1
+        Units of each hidden layer above the front layer are in so many groups, connected to the same group below only.
     init_scale : float, default 1
         Factor of the random initial weights and biases, which 1 draws as scikit-learn's MLP does. With far more features than
         samples much of a network's output is that of its random start; 0.1 often predicts better then.
@@ -128,8 +135,10 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         hidden_layer_sizes: int | Sequence[int] = (256,),
         activation: str = "relu",
         *,
+        rule: str | Rule = "backprop",
+        groups: int | Sequence[int] = 1,
         init_scale: float = 1.0,
-        optimizer: str | SGD | Optimizer = "sgd",
+        optimizer: str | Optimizer = "sgd",
         learning_rate: float = 0.01,
         schedule: str | Schedule = "constant",
         momentum: float = 0.9,
@@ -155,9 +164,9 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         class_weight: Any = None,
     ) -> None:
         super().__init__(
-            hidden_layer_sizes, activation, init_scale=init_scale, optimizer=optimizer, learning_rate=learning_rate,
-            schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov, weight_decay=weight_decay,
-            max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
+            hidden_layer_sizes, activation, rule=rule, groups=groups, init_scale=init_scale, optimizer=optimizer,
+            learning_rate=learning_rate, schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov,
+            weight_decay=weight_decay, max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
             n_iter_no_change=n_iter_no_change, early_stopping=early_stopping, validation_fraction=validation_fraction,
             shuffle=shuffle, form=form, window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
@@ -249,6 +258,12 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Widths of the hidden layers, the front layer first.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
         Of all hidden layers; the leaky slope is 0.01.
+    rule : str or object of `fcfast.rules`, default "backprop"
+        How deltas are made: "backprop", or one of its alternatives: "local-loss", "fa" and "dfa" (feedback alignment), "frozen"
+        (output layer only), "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a" (forward gradients; see
+        `fcfast.rules.ForwardGradient` for their whole grid). Noise on weights ("fg-w", "lg-fg-w") needs form "weights".
+    groups : int or sequence of int, default 1
+        Units of each hidden layer above the front layer are in so many groups, connected to the same group below only.
     init_scale : float, default 1
         Factor of the random initial weights and biases, which 1 draws as scikit-learn's MLP does. With far more features than
         samples much of a network's output is that of its random start; 0.1 often predicts better then.

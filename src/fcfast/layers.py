@@ -7,11 +7,16 @@ an optimiser never knows which one it updates (docs/mathematics.md, 4).
 Units are rows: W, M and the gradient are (n_out, n_in).
 """
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import dgemm, sgemm
+
+from fcfast import backend
+
+if TYPE_CHECKING:
+    from fcfast.optimizers import SGD
 
 Array = NDArray[Any]
 
@@ -53,13 +58,19 @@ class Layer(Protocol):
     def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
         """Step along the nearest semi-orthogonal matrix to M, or for momentum > 0 (Nesterov) to gradient + momentum M."""
 
+    def descend_as_sgd(self, rate: float, sgd: "SGD", first: bool) -> None:
+        """Take a step of torch.optim.SGD, whose weight decay goes through the velocity; the first one starts the velocity."""
+
 
 class DenseLayer:
     """Weights, velocity and gradient as arrays, changed in place."""
 
-    def __init__(self, weights: Array, velocity: Array, gradient: Array, moment: Array, n_threads: int) -> None:
+    velocity: Array  # none, in fact, for an optimiser that has none and does not ask
+
+    def __init__(self, weights: Array, velocity: Array | None, gradient: Array, moment: Array, n_threads: int) -> None:
         self.n_out, self.n_in = weights.shape
-        self.weights, self.velocity, self.gradient, self.moment = weights, velocity, gradient, moment
+        self.weights, self.gradient, self.moment = weights, gradient, moment
+        self.velocity = velocity  # type: ignore[assignment]
         self.n_threads = n_threads
 
     def squared_gradient_norms(self) -> NDArray[np.float64]:
@@ -88,12 +99,20 @@ class DenseLayer:
             direction = multiply(U, orthogonalizer(multiply(U.T, U), n_iterations))
         self.weights -= real(rate) * direction
 
+    def descend_as_sgd(self, rate: float, sgd: "SGD", first: bool) -> None:
+        velocity = None if self.velocity is None else self.velocity.reshape(-1)
+        backend.backprop.sgd_step(
+            self.weights.reshape(-1), self.gradient.reshape(-1), velocity, rate, sgd.momentum, sgd.dampening, sgd.nesterov,
+            sgd.weight_decay, first,
+        )  # fmt: skip
+
 
 class SpanLayer:
-    """Weights W = c W_start + L M_start + Y' X and velocity M = mu M_start + Z' X, by their coordinates c, L, Y, mu and Z.
+    """Weights W = c W_start + L M_start + Y' X and velocity M = m W_start + mu M_start + Z' X, by their coordinates.
 
     X are the inputs that can occur: all training samples, with M_start = 0 (form "contributions"), or those of a window, with
     the weights and the velocity at its start (form "windowed"). The gradient is D' X, where D is 0 but for the batch's rows.
+    Only SGD's weight decay brings weights into the velocity: m is 0 for all others.
 
     Parameters
     ----------
@@ -106,8 +125,8 @@ class SpanLayer:
     velocity_gram : ndarray of shape (n_out, n_out), or None
         M_start M_start', where a step mixes the units.
     Y, Z : ndarray of shape (K, n_out)
-        Changed in place.
-    c : float
+        Changed in place; Z may be None for an optimiser without a velocity.
+    c, m : float
     moment : ndarray of shape (n_out,)
     """
 
@@ -119,13 +138,15 @@ class SpanLayer:
         start_velocity: Array | None,
         velocity_gram: Array | None,
         Y: Array,
-        Z: Array,
+        Z: Array | None,
         c: float,
+        m: float,
         moment: Array,
     ) -> None:
         self.n_in, self.n_out = n_in, start.shape[1]
         self.gram, self.start, self.start_velocity, self.velocity_gram = gram, start, start_velocity, velocity_gram
-        self.Y, self.Z, self.c, self.moment = Y, Z, c, moment
+        self.Y, self.c, self.m, self.moment = Y, c, m, moment
+        self.Z: Array = Z  # type: ignore[assignment]  # as a DenseLayer's velocity
         self.mu = 0.0 if start_velocity is None else 1.0
         # a factor per unit, or a matrix where steps mix the units
         self.L = np.zeros(self.n_out if velocity_gram is None else velocity_gram.shape, gram.dtype)
@@ -192,6 +213,26 @@ class SpanLayer:
         self.Y -= real(rate) * multiply(V, P.T)
         if self.start_velocity is not None:
             self.L -= real(rate * mu) * P
+
+    def descend_as_sgd(self, rate: float, sgd: "SGD", first: bool) -> None:
+        real, l = self.Y.dtype.type, float(self.L[0])  # all units take the same steps
+        decay, fresh = sgd.weight_decay, 1.0 if first else 1 - sgd.dampening
+        keep = 0.0 if first else sgd.momentum
+        # gradient = decay W + D' X, by the coordinates of W
+        by_start, by_velocity = decay * self.c, decay * l
+        by_inputs = real(decay) * self.Y
+        by_inputs[self.rows] += self.D
+        if sgd.momentum:
+            self.m, self.mu = keep * self.m + fresh * by_start, keep * self.mu + fresh * by_velocity
+            self.Z *= real(keep)
+            self.Z += real(fresh) * by_inputs
+            # along the velocity, or gradient + momentum velocity
+            share, ahead = (1.0, sgd.momentum) if sgd.nesterov else (0.0, 1.0)
+            by_start, by_velocity = share * by_start + ahead * self.m, share * by_velocity + ahead * self.mu
+            by_inputs = real(share) * by_inputs + real(ahead) * self.Z
+        self.c -= rate * by_start
+        self.L -= real(rate * by_velocity)
+        self.Y -= real(rate) * by_inputs
 
 
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315  # K. Jordan's quintic, as in torch.optim.Muon

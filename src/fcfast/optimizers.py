@@ -16,11 +16,14 @@ from fcfast.layers import DenseLayer, Layer
 
 
 class Optimizer(Protocol):
-    """What training needs of an optimiser that is not `SGD`, whose whole epochs are compiled."""
+    """What training needs of an optimiser."""
 
     name: ClassVar[str]
     commutes: ClassVar[bool]
-    has_velocity: ClassVar[bool]
+
+    @property
+    def has_velocity(self) -> bool:
+        """Whether a velocity is kept beside the weights."""
 
     @property
     def weight_decay(self) -> float:
@@ -90,6 +93,19 @@ class SGD:
             raise ValueError(
                 f"nesterov=True needs momentum > 0 and dampening = 0, got {self.momentum} and {self.dampening}, as in PyTorch"
             )
+
+    def moment_shape(self, n_out: int, n_in: int) -> tuple[int, ...]:
+        """None is needed."""
+        return (0,)
+
+    def update(self, layer: Layer, rate: float, step: int) -> None:
+        """Update a layer in any representation."""
+        layer.descend_as_sgd(rate, self, step == 1)
+
+    @property
+    def for_biases(self) -> "SGD":
+        """Itself."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -323,7 +339,7 @@ _ADAPTIVE: dict[str, type[NeuronAdam] | type[Adam]] = {"neuron-adam": NeuronAdam
 
 def make_optimizer(
     name: str, momentum: float, dampening: float, nesterov: bool, weight_decay: float, max_grad_norm: float | None
-) -> SGD | Optimizer:
+) -> Optimizer:
     """Make the optimiser of that name.
 
     Parameters

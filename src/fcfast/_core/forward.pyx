@@ -150,3 +150,18 @@ def softmax_cross_entropy(const real[:, ::1] outputs,       # IN
     """Mean over rows of -log softmax(outputs)[label]; ``delta`` receives its gradient with respect to the outputs."""
     return softmax_cross_entropy_rows(&outputs[0, 0], &labels[0], NULL, NULL, outputs.shape[0], outputs.shape[1],
                                       &delta[0, 0])
+
+
+def loss_of_rows(const real[:, ::1] outputs,            # IN (B, c)
+                 const Py_ssize_t[::1] rows,            # IN (B,), the samples of the batch
+                 const real[:, ::1] targets,            # IN (N, c), or None
+                 const Py_ssize_t[::1] labels,          # IN (N,), or None
+                 const double[::1] sample_weight,       # IN (N,), or None
+                 real[:, ::1] delta):                   # OUT (B, c)
+    """Loss of a batch, cross-entropy if there are labels; ``delta`` receives its gradient with respect to the outputs."""
+    cdef const double* weight_data = NULL if sample_weight is None else &sample_weight[0]
+    if labels is not None:
+        return softmax_cross_entropy_rows(&outputs[0, 0], &labels[0], &rows[0], weight_data, outputs.shape[0],
+                                          outputs.shape[1], &delta[0, 0])
+    return half_squared_error_rows(&outputs[0, 0], &targets[0, 0], &rows[0], weight_data, outputs.shape[0],
+                                   outputs.shape[1], &delta[0, 0])

@@ -311,31 +311,3 @@ def work_size(Py_ssize_t n_rows,                    # in an epoch
     for i in range(1, widths.shape[0]):
         upper += widths[i]
     return (batch_size * (h + 2 * upper + window) + window * (3 * h + window + n_columns) + n_params)
-
-
-def gradient(real[:, ::1] S,                    # IN, pre-activations of the rows, without biases; OUT, their activations
-             const Py_ssize_t[::1] rows,        # IN, the samples of the batch
-             const real[::1] params,            # IN
-             const Py_ssize_t[::1] widths,      # IN, h ... c
-             int activation,
-             int loss,
-             const real[:, ::1] targets,        # IN (N, c), or None
-             const Py_ssize_t[::1] labels,      # IN (N,), or None
-             const double[::1] sample_weight,   # IN (N,), or None
-             real[::1] grad,                    # OUT, of params
-             real[:, ::1] D,                    # OUT, dLoss/dS
-             real[::1] work,                    # scratch, two numbers for each row and unit above the front layer
-             int n_threads):
-    """The loss of a batch from the front layer's pre-activations, and its gradient, for steps made outside this module."""
-    cdef Py_ssize_t n_rows = rows.shape[0], n_values = 0, i
-    cdef const real* target_data = NULL if targets is None else &targets[0, 0]
-    cdef const Py_ssize_t* label_data = NULL if labels is None else &labels[0]
-    cdef const double* weight_data = NULL if sample_weight is None else &sample_weight[0]
-    cdef double result
-    for i in range(1, widths.shape[0]):
-        n_values += n_rows * widths[i]
-    with nogil:
-        result = upper_gradient(&S[0, 0], &params[0], &widths[0], widths.shape[0] - 1, activation, loss, target_data,
-                                label_data, weight_data, &rows[0], n_rows, &work[0], &work[n_values], &grad[0], &D[0, 0],
-                                n_threads)
-    return result

@@ -72,3 +72,24 @@ def softmax_cross_entropy(outputs: Array, labels: NDArray[np.intp], delta: Array
     delta[:] = exponentials / (normaliser * len(outputs))
     delta[rows, labels] -= delta.dtype.type(1 / len(outputs))
     return float(np.mean(np.log(normaliser[:, 0]) - shifted[rows, labels]))
+
+
+@quiet
+def loss_of_rows(
+    outputs: Array,
+    rows: NDArray[np.intp],
+    targets: Array | None,
+    labels: NDArray[np.intp] | None,
+    sample_weight: NDArray[np.float64] | None,
+    delta: Array,
+) -> float:
+    """Loss of a batch, cross-entropy if there are labels; ``delta`` receives its gradient with respect to the outputs."""
+    answers: Array = labels[rows] if labels is not None else targets[rows]  # type: ignore[index]  # one of them is given
+    weights = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
+    shares = weights / (weights.sum() or 1)
+    result = 0.0
+    for i in range(len(rows)):  # one sample at a time, so that each gets its weight
+        one_loss = half_squared_error if labels is None else softmax_cross_entropy
+        result += shares[i] * one_loss(outputs[i : i + 1], answers[i : i + 1], delta[i : i + 1])
+        delta[i] *= delta.dtype.type(shares[i])
+    return float(result)

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast._pure.backprop import backward, sgd_step
-from fcfast._pure.forward import blocks, forward, half_squared_error, softmax_cross_entropy
+from fcfast._pure.forward import blocks, forward, loss_of_rows
 from fcfast._pure.mathfn import Array, activate, derivative, quiet
-
-CROSS_ENTROPY = 1
 
 
 @quiet
@@ -50,9 +48,7 @@ def sgd_epoch(
         batch = rows[step * batch_size : (step + 1) * batch_size]
         S = source[batch] @ base.T if S0 is None or scale is None else scale[0] * S0[batch] + source[batch] @ base
         grad, D = np.empty_like(params), np.empty_like(S)
-        losses[step] = gradient(
-            S, batch, params, widths, activation, loss, targets, labels, sample_weight, grad, D, work, n_threads
-        )
+        losses[step] = _gradient(S, batch, params, widths, activation, targets, labels, sample_weight, grad, D)
         if not np.isfinite(losses[step]):
             return step
         if S0 is None:
@@ -80,37 +76,26 @@ def work_size(n_rows: int, batch_size: int, window: int, n_columns: int, widths:
     return 0  # every step allocates its own
 
 
-@quiet
-def gradient(
+def _gradient(
     S: Array,
     rows: NDArray[np.intp],
     params: Array,
     widths: NDArray[np.intp],
     activation: int,
-    loss: int,
     targets: Array | None,
     labels: NDArray[np.intp] | None,
     sample_weight: NDArray[np.float64] | None,
     grad: Array,
     D: Array,
-    work: Array,
-    n_threads: int,
 ) -> float:
-    """The loss of a batch from the front layer's pre-activations, and its gradient, for steps made outside this module."""
+    """Loss of a batch from the front layer's pre-activations; fill its gradient."""
     h, n_rows = widths[0], len(rows)
-    answers: Array = labels[rows] if labels is not None else targets[rows]  # type: ignore[index]  # one of them is given
     S[:] = activate(S + params[:h], activation)
     values, deltas = (np.empty(n_rows * widths[1:].sum(), dtype=params.dtype) for _ in range(2))
     forward(params[h:], widths, True, activation, S, values, 1)
     outputs, delta = blocks(values, widths, n_rows)[-1], blocks(deltas, widths, n_rows)[-1]
-    weights = np.ones(n_rows) if sample_weight is None else sample_weight[rows]
-    shares = weights / (weights.sum() or 1)
-    result = 0.0
-    for i in range(n_rows):  # one sample at a time, so that each gets its weight
-        one_loss = softmax_cross_entropy if loss == CROSS_ENTROPY else half_squared_error
-        result += shares[i] * one_loss(outputs[i : i + 1], answers[i : i + 1], delta[i : i + 1])
-        delta[i] *= params.dtype.type(shares[i])
+    loss = loss_of_rows(outputs, rows, targets, labels, sample_weight, delta)
     backward(params[h:], widths, True, activation, S, values, deltas, grad[h:], D, 1)
     D *= derivative(S, activation)
     grad[:h] = D.sum(axis=0)
-    return float(result)
+    return loss

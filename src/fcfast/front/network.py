@@ -12,10 +12,17 @@ from fcfast.front import stepwise
 from fcfast.front.forms import FrontForm
 from fcfast.network import ACTIVATIONS, LOSSES, layer_views
 from fcfast.optimizers import SGD, Optimizer
+from fcfast.rules import Backprop, Rule
 from fcfast.threads import kernel_threads
 
 Array = NDArray[Any]
 Snapshot = tuple[Array, ...]
+
+
+def block_diagonal(n_in: int, n_out: int, groups: int) -> NDArray[np.bool_]:
+    """Give the mask (n_out, n_in) of a layer that connects each of so many groups of units to the same one below only."""
+    blocks = np.eye(groups, dtype=bool)
+    return np.repeat(np.repeat(blocks, n_out // groups, axis=0), n_in // groups, axis=1)
 
 
 class FrontNetwork:
@@ -31,6 +38,12 @@ class FrontNetwork:
     activation, loss : str
     window : int
         Rows of a window, a multiple of the batch size.
+    rule : Rule or None
+        How deltas are made; None is backpropagation.
+    groups : sequence of int or None
+        Of each hidden layer, the front layer's 1: so many groups of units are connected to their own group below only.
+    seed : int
+        Of what the rule draws.
     """
 
     def __init__(
@@ -40,10 +53,13 @@ class FrontNetwork:
         weights: Sequence[Array],
         activation: str,
         loss: str,
-        optimizer: SGD | Optimizer,
+        optimizer: Optimizer,
         batch_size: int,
         window: int,
         n_threads: int,
+        rule: Rule | None = None,
+        groups: Sequence[int] | None = None,
+        seed: int = 0,
     ) -> None:
         dtype = front.base.dtype
         self.front, self.activation, self.loss, self.optimizer = front, activation, loss, optimizer
@@ -52,8 +68,14 @@ class FrontNetwork:
         parts = [biases[0], *(part for pair in zip(weights, biases[1:], strict=True) for part in pair)]
         self.params: Array = np.concatenate([np.ravel(part) for part in parts]).astype(dtype)
         self.velocity = np.zeros_like(self.params) if optimizer.has_velocity else None
-        self.moments = [] if isinstance(optimizer, SGD) else stepwise.new_moments(self)
         self.n_steps = 0
+        self.rule: Rule = rule or Backprop()
+        self.groups = tuple(groups or [1] * (len(self.widths) - 1))
+        shapes = zip(self.widths, self.widths[1:-1], self.groups[1:], strict=False)
+        hidden = [None if count == 1 else block_diagonal(n_in, n_out, count) for n_in, n_out, count in shapes]
+        self.masks: list[NDArray[np.bool_] | None] = [None, *hidden, None]
+        self.moments = [] if self._is_compiled_whole else stepwise.new_moments(self)
+        self.rule_state = self.rule.start(self, seed)
         self._work = np.empty(0, dtype=dtype)
 
     @property
@@ -73,19 +95,24 @@ class FrontNetwork:
         n_steps = -(-len(rows) // self.batch_size)
         if len(rates) != n_steps:
             raise ValueError(f"rates has {len(rates)} value(s), but {len(rows)} rows make {n_steps} step(s)")
-        if not isinstance(self.optimizer, SGD):
-            return stepwise.train_epoch(self, rows, rates, answers, sample_weight)
-        return self._train_epoch_of_sgd(self.optimizer, rows, rates, answers, sample_weight)
+        if self._is_compiled_whole:
+            return self._train_compiled_epoch(rows, rates, answers, sample_weight)
+        return stepwise.train_epoch(self, rows, rates, answers, sample_weight)
 
-    def _train_epoch_of_sgd(
+    @property
+    def _is_compiled_whole(self) -> bool:
+        """Whether there is a kernel for whole epochs."""
+        return type(self.rule) is Backprop and isinstance(self.optimizer, SGD) and max(self.groups) == 1
+
+    def _train_compiled_epoch(
         self,
-        sgd: SGD,
         rows: NDArray[np.intp],
         rates: NDArray[np.float64],
         answers: Array,
         sample_weight: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
-        front, columns = self.front, self.front.source.shape[1]
+        sgd, front, columns = self.optimizer, self.front, self.front.source.shape[1]
+        assert isinstance(sgd, SGD)
         size = backend.front.work_size(len(rows), self.batch_size, self.window, columns, self.widths, len(self.params))
         if len(self._work) < size:
             self._work = np.empty(size, dtype=self.params.dtype)
@@ -156,8 +183,9 @@ class FrontNetwork:
     @property
     def _held(self) -> Snapshot:
         """All parameters, as they are held."""
-        base, params, scale = self.front.base, self.params, self.front.scale
-        return (base, params) if scale is None else (base, params, scale)
+        heads = [head.params for head in self.rule_state.heads]
+        scale = [] if self.front.scale is None else [self.front.scale]
+        return self.front.base, self.params, *scale, *heads
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
         """Copy the parameters, to come back to them with `restore`; into an older snapshot that is not wanted any more."""

@@ -1,16 +1,15 @@
-"""An epoch of any optimiser but SGD, whose epochs are compiled whole: one batch at a time, the layers as in `fcfast.layers`."""
+"""An epoch of any rule and optimiser but backpropagation with SGD, whose epochs are compiled whole: one batch at a time."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast import backend
 from fcfast.layers import DenseLayer, Layer, SpanLayer, multiply
-from fcfast.network import ACTIVATIONS, LOSSES, layer_views
 from fcfast.optimizers import Muon
+from fcfast.rules.base import Update
 
 if TYPE_CHECKING:
     from fcfast.front.network import FrontNetwork
@@ -23,7 +22,7 @@ CLIP_EPS = 1e-6  # as torch.nn.utils.clip_grad_norm_ has it
 
 def new_moments(network: "FrontNetwork") -> list[Array]:
     """Allocate what the optimiser remembers of squared gradients: front layer, the weights above it, then all biases."""
-    optimizer: Any = network.optimizer
+    optimizer = network.optimizer
     shapes = [(len(network.biases[0]), network.front.n_features), *(weights.shape for weights in network.weights)]
     wanted = [optimizer.moment_shape(*shape) for shape in shapes]
     wanted += [optimizer.for_biases.moment_shape(len(bias), 1) for bias in network.biases]
@@ -39,76 +38,49 @@ def train_epoch(
 ) -> NDArray[np.float64]:
     """Train on some distinct rows in that order; give the loss of each step, fewer than `rates` where it diverged."""
     losses: list[float] = []
-    above = _Above(network, answers, sample_weight)
+    teacher = network.rule.teacher(network, answers, sample_weight)
     # A diverging run overflows; its loss is looked at, as in the kernels, and NumPy need not warn.
     with np.errstate(over="ignore", invalid="ignore"), closing(_windows(network, rows)) as windows:
         for window, front in windows:
             for batch in np.split(window, range(network.batch_size, len(window), network.batch_size)):
-                loss, D = above.gradient(front.states(batch), batch)
-                if not np.isfinite(loss):
-                    return np.array(losses)
-                front.take(D)
-                _update(network, [front.layer, *above.weights], above.biases, rates[len(losses)])
-                losses.append(loss)
+                for weights, biases in _updates(network, teacher.step(front, batch)):
+                    if not np.isfinite(teacher.loss):
+                        return np.array(losses)
+                    _apply(network, weights, biases, rates[len(losses)])
+                losses.append(teacher.loss)
+                network.n_steps += 1
+                if network.n_steps % STEPS_TO_FLUSH == 0:
+                    _flush(network)
     return np.array(losses)
 
 
-def _update(network: "FrontNetwork", weights: Sequence[Layer], biases: Sequence[Layer], rate: float) -> None:
-    """One step of every layer from its gradient."""
-    optimizer: Any = network.optimizer
-    network.n_steps += 1
-    if optimizer.max_grad_norm is not None:
-        norm = sum(float(layer.squared_gradient_norms().sum()) for layer in (*weights, *biases)) ** 0.5
-        for layer in (*weights, *biases):
-            layer.scale_gradient(min(1.0, optimizer.max_grad_norm / (norm + CLIP_EPS)))
+def _updates(network: "FrontNetwork", ready: Iterator[Update]) -> Iterable[Update]:
+    """Give a step's updates as they come; at once, with gradients clipped, where their norm has to be known."""
+    limit = network.optimizer.max_grad_norm
+    if limit is None:
+        return ready
+    parts = list(ready)
+    layers = [layer for part in parts for kind in part for layer in kind]
+    norm = sum(float(layer.squared_gradient_norms().sum()) for layer in layers) ** 0.5
+    for layer in layers:
+        layer.scale_gradient(min(1.0, limit / (norm + CLIP_EPS)))
+    return parts
+
+
+def _apply(network: "FrontNetwork", weights: Sequence[Layer], biases: Sequence[Layer], rate: float) -> None:
+    """Update layers from their gradients."""
+    optimizer, step = network.optimizer, network.n_steps + 1
     for layer in weights:
-        optimizer.update(layer, rate, network.n_steps)
+        optimizer.update(layer, rate, step)
     for layer in biases:
-        optimizer.for_biases.update(layer, rate, network.n_steps)
-    if network.n_steps % STEPS_TO_FLUSH == 0:
-        _flush(network)
+        optimizer.for_biases.update(layer, rate, step)
 
 
 def _flush(network: "FrontNetwork") -> None:
     """Set subnormal numbers to 0. What a dead unit remembers decays for ever, and arithmetic with subnormal numbers is slow."""
-    for remembered in (network.front.velocity, network.velocity, *network.moments):
+    for remembered in (network.front.velocity, network.velocity, *network.moments, *network.rule_state.remembered):
         if remembered is not None:
             remembered[np.abs(remembered) < np.finfo(remembered.dtype).tiny] = 0
-
-
-class _Above:
-    """The layers above the front layer, and all biases, each a layer of one feature; loss and gradient of a batch."""
-
-    def __init__(self, network: "FrontNetwork", answers: Array, sample_weight: NDArray[np.float64] | None) -> None:
-        self.network, self.sample_weight = network, sample_weight
-        classes = network.loss == "cross_entropy"
-        self.targets, self.labels = None if classes else answers, answers if classes else None
-        self.grad = np.empty_like(network.params)
-        n_threads, n_hidden = network.kernel_threads, network.widths[0]
-        packed: tuple[Any, ...] = network.params, network.velocity, self.grad
-        views = [layer_views(vector[n_hidden:], network.widths, bias=True) for vector in packed]
-        first_biases = (vector[:n_hidden] for vector in packed)
-        moments = iter(network.moments[1:])
-        self.weights = [
-            DenseLayer(W, M, gradient, next(moments), n_threads)
-            for W, M, gradient in zip(*(matrices for matrices, _ in views), strict=True)
-        ]
-        self.biases = [
-            DenseLayer(b[:, None], M[:, None], gradient[:, None], next(moments), n_threads)
-            for b, M, gradient in zip(
-                *([first, *others] for first, (_, others) in zip(first_biases, views, strict=True)), strict=True
-            )
-        ]
-
-    def gradient(self, S: Array, rows: Rows) -> tuple[float, Array]:
-        """Loss of the rows from the pre-activations S of the front layer; fill the layers' gradients and give dLoss/dS."""
-        network, D = self.network, np.empty_like(S)
-        loss = backend.front.gradient(
-            S, rows, network.params, network.widths, ACTIVATIONS[network.activation], LOSSES.index(network.loss),
-            self.targets, self.labels, self.sample_weight, self.grad, D,
-            np.empty(2 * len(rows) * int(network.widths[1:].sum()), S.dtype), network.kernel_threads,
-        )  # fmt: skip
-        return loss, D
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -149,6 +121,9 @@ class _Weights:
     def take(self, D: Array) -> None:
         self.layer.gradient = multiply(D.T, self.inputs)
 
+    def batch_gram(self) -> Array:
+        return multiply(self.inputs, self.inputs.T)
+
 
 class _Contributions:
     """Contributions of all training samples: the span's coordinates are what the form holds."""
@@ -156,7 +131,7 @@ class _Contributions:
     def __init__(self, form: Any, moment: Array) -> None:
         self.form = form
         self.layer = SpanLayer(
-            form.n_features, form.source, form.S0, None, None, form.base, form.velocity, form.scale[0], moment
+            form.n_features, form.source, form.S0, None, None, form.base, form.velocity, form.scale[0], form.scale[1], moment
         )
 
     def states(self, batch: Rows) -> Array:
@@ -166,8 +141,11 @@ class _Contributions:
     def take(self, D: Array) -> None:
         self.layer.take(D, self.batch)
 
+    def batch_gram(self) -> Array:
+        return np.asarray(self.form.source[self.batch][:, self.batch])
+
     def close(self) -> None:
-        self.form.scale[0] = self.layer.c
+        self.form.scale[:] = self.layer.c, self.layer.m
 
 
 class _Window:
@@ -182,27 +160,36 @@ class _Window:
             form.n_features,
             multiply(X, X.T),
             multiply(X, W.T),
-            multiply(X, M.T),
+            None if M is None else multiply(X, M.T),
             multiply(M, M.T) if mixes_units else None,
             Y,
-            Z,
+            None if M is None else Z,
             1.0,
+            0.0,
             moment,
         )
         self.done = 0
 
     def states(self, batch: Rows) -> Array:
         self.batch = slice(self.done, self.done + len(batch))
+        self.done += len(batch)
         return self.layer.states(self.batch)
 
     def take(self, D: Array) -> None:
         self.layer.take(D, self.batch)
-        self.done += len(D)
+
+    def batch_gram(self) -> Array:
+        return self.layer.gram[self.batch, self.batch]
 
     def close(self) -> None:
         layer, (W, M), real = self.layer, (self.form.base, self.form.velocity), self.X.dtype.type
+        started = W.copy() if layer.m else None
         W *= real(layer.c)
-        W += layer.mixed(M)
         W += multiply(layer.Y.T, self.X)
+        if M is None:
+            return
+        W += layer.mixed(M)
         M *= real(layer.mu)
         M += multiply(layer.Z.T, self.X)
+        if started is not None:
+            M += real(layer.m) * started
