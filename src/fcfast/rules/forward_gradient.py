@@ -351,11 +351,14 @@ class ForwardTeacher(Teacher):
 
     def noise(self, *shape: int) -> Array:
         """Draw noise of unit variance."""
-        generator, dtype = self.state.generator, self.network.params.dtype
+        generator, size = self.state.generator, int(np.prod(shape))
+        out = np.empty(size, self.network.params.dtype)
         if self.rule.guess == "gaussian":
-            return generator.standard_normal(shape, dtype=dtype.type)
-        signs = np.unpackbits(np.frombuffer(generator.bytes(-(-int(np.prod(shape)) // 8)), np.uint8), count=int(np.prod(shape)))
-        return (2 * signs.astype(dtype) - 1).reshape(shape)
+            backend.noise.normals(int(generator.integers(2**64, dtype=np.uint64)), out, self.n_threads)
+        else:
+            bits = np.frombuffer(generator.bytes(-(-size // 8)), np.uint8)
+            np.subtract(2 * np.unpackbits(bits, count=size), 1, out=out, dtype=out.dtype)
+        return out.reshape(shape)
 
     def random_direction(self, i: int, front: Front, inputs: Array | None, values: Array) -> Direction:
         """Draw a direction for hidden layer i with these inputs and values."""
@@ -405,7 +408,7 @@ class ForwardTeacher(Teacher):
         if self.rule.is_normalized:
             # a guess that is 0 says nothing
             derivatives = np.divide(derivatives, norms, out=np.zeros_like(derivatives), where=norms > 0)
-        return derivatives / self.rule.n_tangents
+        return np.ascontiguousarray(derivatives / self.rule.n_tangents)
 
     def guess(self, i: int, top: Array, batch: Rows) -> Array:
         """Give an auxiliary head's gradient with respect to the values of hidden layer i, not the last one."""
