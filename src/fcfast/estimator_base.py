@@ -486,7 +486,7 @@ class FrontEstimator(BaseEstimator):
         Raises
         ------
         TypeError
-            If a parameter cannot be stored as JSON, such as a schedule or random state that is an object.
+            If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
         ValueError
             If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
         OSError
