@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from math import ceil
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any
 
 import joblib
 import numpy as np
@@ -30,6 +30,7 @@ from fcfast.config import config
 from fcfast.estimators import FrontClassifier, FrontRegressor
 from fcfast.front.plan import bytes_text, duration
 from fcfast.rules import RULES, ForwardGradient, FrozenHidden, Rule, make_rule
+from fcfast.training import Callback, Epoch
 
 TASKS = ("classification", "regression")
 BASELINES = ("backprop", "frozen")
@@ -48,7 +49,6 @@ Rows = NDArray[np.intp]
 Estimator = FrontClassifier | FrontRegressor
 Sheet = tuple[list[str], list[list[str]]]  # headings, rows
 Tell = Callable[[str, int], Any]
-Parsed = TypeVar("Parsed")
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def _bases() -> dict[str, Rule]:
-    return {**RULES, ForwardGradient.name: ForwardGradient()}
+    return {ForwardGradient.name: ForwardGradient(), **RULES}
 
 
 def _setting(text: str, key: str, value: str, default: Any) -> Any:
@@ -110,7 +110,7 @@ def _setting(text: str, key: str, value: str, default: Any) -> Any:
 
 
 def rule_name(rule: Rule) -> str:
-    """Give the shortest name that `parse_rule` reads as this rule.
+    """Give the name with the fewest settings that `parse_rule` reads as this rule.
 
     Examples
     --------
@@ -119,12 +119,13 @@ def rule_name(rule: Rule) -> str:
     >>> rule_name(ForwardGradient(target="local", guess="gaussian", n_tangents=4))
     'lg-fg-a:n_tangents=4'
     """
-    names = []
+    names: list[list[str]] = []
     for name, base in _bases().items():
         if type(base) is type(rule):
             pairs = [(f.name, getattr(rule, f.name), getattr(base, f.name)) for f in fields(rule)]  # type: ignore[arg-type]
             names.append([name, *(f"{key}={_written(value)}" for key, value, own in pairs if value != own)])
-    return ":".join(min(names, key=lambda parts: len(parts)))
+    shortest = min(names, key=len)
+    return ":".join(shortest)
 
 
 def _written(value: Any) -> str:
@@ -192,10 +193,18 @@ def rate_grid(centre: float, n_rates: int) -> list[float]:
 
 @dataclass(frozen=True)
 class Trial:
-    """A learning rate that was tried, and the error on the validation part; None if training diverged."""
+    """A learning rate that was tried.
+
+    Attributes
+    ----------
+    learning_rate : float
+    error, loss : float or None
+        On the validation part: 1 - accuracy or 1 - R², and cross-entropy or 1 - R². None if training diverged.
+    """
 
     learning_rate: float
     error: float | None
+    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -246,8 +255,8 @@ class RuleResult:
     form : str or None
         How the front layer was held.
     learning_rate : float or None
-        The rate with the lowest validation error, the one nearest to the middle of the grid among equals; None if training
-        diverged at every rate.
+        The rate with the lowest error on the validation part, among equals the one with the lowest loss there; None if
+        training diverged at every rate.
     trials : list of Trial
     runs : list of Run
     peak_bytes : int or None
@@ -665,17 +674,24 @@ class _Work:
         rates = rate_grid(default_rate(rule, X, kind, momentum), self.n_rates)
         if self.n_rates == 1:
             return rates[0], []
-        trials = []
-        for k, rate in enumerate(rates):
-            doing = f"{name}: rate {rate:g}, {k + 1} of {len(rates)}"
-            estimator = self._estimator(rule, rate, self.seed)
-            diverged, _ = _fit(estimator, X, y, lambda epoch, doing=doing: self.tell(doing, self.done + epoch.epoch))
-            self.done += self.epochs
-            error = None if diverged else 1 - estimator.score(data.X[data.validation_rows], data.y[data.validation_rows])
-            trials.append(Trial(rate, error))
-        middle = (len(trials) - 1) / 2
-        finished = [(trial.error, abs(k - middle), trial) for k, trial in enumerate(trials) if trial.error is not None]
-        return min(finished, key=lambda found: found[:2])[2].learning_rate if finished else None, trials
+        trials = [self._trial(name, rule, rate, f"{k} of {len(rates)}", X, y) for k, rate in enumerate(rates, 1)]
+        finished = [(trial.error, trial.loss, trial.learning_rate) for trial in trials if trial.error is not None]
+        return min(finished)[2] if finished else None, trials
+
+    def _trial(self, name: str, rule: Rule, rate: float, which: str, X: Any, y: Array) -> Trial:
+        """Train at a rate on these samples, and score the validation part."""
+
+        def after_epoch(epoch: Epoch) -> None:
+            self.tell(f"{name}: rate {rate:g}, {which}", self.done + epoch.epoch)
+
+        estimator = self._estimator(rule, rate, self.seed)
+        diverged, _ = _fit(estimator, X, y, after_epoch)
+        self.done += self.epochs
+        if diverged:
+            return Trial(rate, None, None)
+        X, y = self.data.X[self.data.validation_rows], self.data.y[self.data.validation_rows]
+        error = 1 - estimator.score(X, y)
+        return Trial(rate, error, _cross_entropy(estimator, X, y) if isinstance(estimator, FrontClassifier) else error)
 
     def _run(self, name: str, rule: Rule, rate: float, seed: int, which: str) -> tuple[Run, str]:
         """Train on all training samples and score the test samples; give the form of the front layer too."""
@@ -686,7 +702,7 @@ class _Work:
         curve: dict[int, float] = {}
         started = time.perf_counter()
 
-        def after_epoch(epoch: Any) -> None:
+        def after_epoch(epoch: Epoch) -> None:
             nonlocal started
             seconds.append(time.perf_counter() - started)
             self.tell(f"{name}: {which}, loss {epoch.loss:.3g}", self.done + epoch.epoch)
@@ -706,7 +722,13 @@ class _Work:
         return run, estimator.form_
 
 
-def _fit(estimator: Any, X: Any, y: Array, *callbacks: Callable[[Any], Any]) -> tuple[bool, int]:
+def _cross_entropy(classifier: FrontClassifier, X: Any, y: Array) -> float:
+    """Give the mean cross-entropy; a class that was not trained on has the probability 0, or nearly."""
+    of_true_class = (classifier.predict_proba(X) * (y[:, None] == classifier.classes_)).sum(axis=1)
+    return float(-np.log(np.maximum(of_true_class, np.finfo(np.float64).tiny)).mean())
+
+
+def _fit(estimator: Any, X: Any, y: Array, *callbacks: Callback) -> tuple[bool, int]:
     """Fit; say whether training diverged, and how many warnings of convergence there were. Ctrl-C ends it, unlike `fit`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
