@@ -159,7 +159,7 @@ def test_default_rates():
     backprop, noise = RULES["backprop"], RULES["fg-w"]
     assert default_rate(backprop, np.ones((5, 4))) == pytest.approx(0.1)
     assert default_rate(backprop, X) == pytest.approx(0.025) == default_rate(backprop, sparse.csr_array(X))
-    assert default_rate(noise, X, momentum=0.0) == pytest.approx(0.03 * 0.25)
+    assert default_rate(noise, X, momentum=0.0) == pytest.approx(0.01 * 0.25)
     assert default_rate(noise, X, "adam") == default_rate(backprop, X, "adam")
     assert rate_grid(0.1, 5) == [0.01, 0.0316, 0.1, 0.316, 1.0]
     assert rate_grid(0.1, 1) == [0.1]

@@ -167,7 +167,7 @@ def default_rate(rule: Rule, X: Any, optimizer: str = "sgd", momentum: float = 0
     >>> import numpy as np
     >>> from fcfast.comparison import default_rate, parse_rule
     >>> [round(default_rate(parse_rule(name), np.ones((5, 4))), 4) for name in ("backprop", "fg-a", "fg-w")]
-    [0.1, 0.01, 0.003]
+    [0.1, 0.01, 0.001]
     """
     if optimizer != "sgd":
         return 0.01 if optimizer == "muon" else 0.001
@@ -177,7 +177,7 @@ def default_rate(rule: Rule, X: Any, optimizer: str = "sgd", momentum: float = 0
 def _factor(rule: Rule) -> float:
     """Rate relative to backpropagation's, from a search on scikit-learn's digits."""
     if isinstance(rule, ForwardGradient) and not rule.is_normalized:
-        return (0.1 if rule.space == "activation" else 0.03) if rule.is_random else 3
+        return (0.1 if rule.space == "activation" else 0.01) if rule.is_random else 3
     return 3 if isinstance(rule, FrozenHidden) else 1
 
 
@@ -412,6 +412,7 @@ def compare(
     epochs: int = 30,
     n_seeds: int = 3,
     n_rates: int = 5,
+    tune_epochs: int | None = None,
     learning_rate: float | None = None,
     validation_share: float = 0.2,
     seed: int = 0,
@@ -446,6 +447,8 @@ def compare(
         Trainings at the chosen rate, with `seed`, ``seed + 1`` ...
     n_rates : int
         Learning rates tried for each rule, from a tenth of its `default_rate` to ten times it; 1 takes that one untried.
+    tune_epochs : int or None
+        Of the tried trainings; None makes them as long as the others.
     learning_rate : float or None
         A rate for all rules instead.
     validation_share : float
@@ -489,13 +492,14 @@ def compare(
     ('none', 2)
     """
     chosen = chosen_rules(rules, only)
-    _check(task, epochs, n_seeds, n_rates, learning_rate, settings, memory)
+    tune_epochs = epochs if tune_epochs is None else tune_epochs
+    _check(task, epochs, n_seeds, n_rates, tune_epochs, learning_rate, settings, memory)
     data = _Data.make(X, y, test, test_share, validation_share, task == "classification", seed)
     kind = FrontClassifier if task == "classification" else FrontRegressor
     template = kind(**settings, max_epochs=epochs, tol=0, n_iter_no_change=epochs)
     own = {
-        "task": task, **data.facts(), "epochs": epochs, "n_seeds": n_seeds, "n_rates": n_rates, "learning_rate": learning_rate,
-        "validation_share": validation_share, "seed": seed, "memory": memory, "network": settings,
+        "task": task, **data.facts(), "epochs": epochs, "n_seeds": n_seeds, "n_rates": n_rates,
+        "tune_epochs": tune_epochs, "learning_rate": learning_rate, "validation_share": validation_share, "seed": seed, "memory": memory, "network": settings,
         "fcfast": config()["fcfast"], "backend": config()["backend"],
     }  # fmt: skip
     own = json.loads(json.dumps(own, default=repr))  # as it will be read again
@@ -505,7 +509,7 @@ def compare(
         _try(name, clone(template).set_params(rule=rule), data)
     known = {} if earlier is None else {result.rule: result for result in earlier.results}
     order = [*chosen, *(name for name in known if name not in chosen)]
-    work = _Work(template, data, n_seeds, 1 if learning_rate else n_rates, learning_rate, seed, memory, tell)
+    work = _Work(template, data, n_seeds, 1 if learning_rate else n_rates, tune_epochs, learning_rate, seed, memory, tell)
     for name, rule in chosen.items():
         if name in known:
             work.skip()
@@ -516,17 +520,26 @@ def compare(
     return Comparison(own, config(), [known[name] for name in order])
 
 
-def n_epochs(n_rules: int, epochs: int, n_seeds: int, n_rates: int, learning_rate: float | None = None) -> int:
+def n_epochs(
+    n_rules: int, epochs: int, n_seeds: int, n_rates: int, tune_epochs: int | None = None, learning_rate: float | None = None
+) -> int:
     """Give the epochs of all trainings of a comparison, as `tell` counts them."""
     tried = 0 if learning_rate or n_rates == 1 else n_rates
-    return n_rules * (tried + n_seeds) * epochs
+    return n_rules * (tried * (tune_epochs or epochs) + n_seeds * epochs)
 
 
 def _check(
-    task: str, epochs: int, n_seeds: int, n_rates: int, learning_rate: float | None, settings: dict[str, Any], memory: bool
+    task: str,
+    epochs: int,
+    n_seeds: int,
+    n_rates: int,
+    tune_epochs: int,
+    learning_rate: float | None,
+    settings: dict[str, Any],
+    memory: bool,
 ) -> None:
     validation.choice(task, "task", TASKS)
-    for value, name in ((epochs, "epochs"), (n_seeds, "n_seeds"), (n_rates, "n_rates")):
+    for value, name in ((epochs, "epochs"), (n_seeds, "n_seeds"), (n_rates, "n_rates"), (tune_epochs, "tune_epochs")):
         validation.integer(value, name, 1)
     if learning_rate is not None:
         validation.positive(learning_rate, "learning_rate")
@@ -624,12 +637,13 @@ class _Work:
         data: _Data,
         n_seeds: int,
         n_rates: int,
+        tune_epochs: int,
         learning_rate: float | None,
         seed: int,
         memory: bool,
         tell: Tell | None,
     ) -> None:
-        self.template, self.data = template, data
+        self.template, self.data, self.tune_epochs = template, data, tune_epochs
         self.n_seeds, self.n_rates, self.learning_rate, self.seed, self.memory = n_seeds, n_rates, learning_rate, seed, memory
         self.tell = tell or (lambda description, completed: None)
         self.epochs = template.max_epochs
@@ -637,7 +651,7 @@ class _Work:
 
     def skip(self) -> None:
         """Pass over a rule whose results are known."""
-        self.done += n_epochs(1, self.epochs, self.n_seeds, self.n_rates)
+        self.done += n_epochs(1, self.epochs, self.n_seeds, self.n_rates, self.tune_epochs)
 
     def result(self, name: str, rule: Rule) -> RuleResult:
         """Tune and train a rule."""
@@ -684,9 +698,9 @@ class _Work:
         def after_epoch(epoch: Epoch) -> None:
             self.tell(f"{name}: rate {rate:g}, {which}", self.done + epoch.epoch)
 
-        estimator = self._estimator(rule, rate, self.seed)
+        estimator = self._estimator(rule, rate, self.seed, max_epochs=self.tune_epochs, n_iter_no_change=self.tune_epochs)
         diverged, _ = _fit(estimator, X, y, after_epoch)
-        self.done += self.epochs
+        self.done += self.tune_epochs
         if diverged:
             return Trial(rate, None, None)
         X, y = self.data.X[self.data.validation_rows], self.data.y[self.data.validation_rows]

@@ -63,6 +63,9 @@ def compare(
             help="Learning rates tried for each rule, scored on samples held out of the training part; 1: the rule's default.",
         ),
     ] = 5,
+    tune_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes of those trainings; as many as of the others by default.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="One for all rules, instead of trying any.")] = None,
     only: Annotated[bool, typer.Option("--only", help="Do not add backprop and frozen, the two baselines.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first one; of the splits too.")] = 0,
@@ -139,7 +142,7 @@ def compare(
         "batch_size": batch_size, "momentum": momentum, "weight_decay": weight_decay,
         "max_grad_norm": max_grad_norm, "n_jobs": jobs,
     }  # fmt: skip
-    budget = {"epochs": epochs, "n_seeds": seeds, "n_rates": tune, "learning_rate": learning_rate}
+    budget = {"epochs": epochs, "n_seeds": seeds, "n_rates": tune, "tune_epochs": tune_epochs, "learning_rate": learning_rate}
     with clear_errors():
         from fcfast.comparison import chosen_rules
 
@@ -188,7 +191,7 @@ def run(
         network["init_scale"] = 0.1 if X.shape[1] > X.shape[0] else 1.0
     if network["batch_size"] is None:
         network["batch_size"] = max(1, min(LARGEST_BATCH, X.shape[0] // 10))
-    budget = {name: settings[name] for name in ("epochs", "n_seeds", "n_rates", "learning_rate")}
+    budget = {name: settings[name] for name in ("epochs", "n_seeds", "n_rates", "tune_epochs", "learning_rate")}
 
     def keep(finished: "Comparison") -> None:
         if out is not None:
