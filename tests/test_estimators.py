@@ -438,6 +438,39 @@ def test_partial_fit_learns_a_stream(global_random_seed):
     assert regressor.score(X, X @ direction / 30**0.5) > (0.9 if backend.NAME == "compiled" else -1)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam"])
+def test_forms_agree_after_early_stopping_and_partial_fit(wide, optimizer):
+    """The best network is restored without a trace of what came after it, in every form alike."""
+    X, y = wide
+    settings = {
+        "dtype": "float64", "learning_rate": 1e-3, "weight_decay": 0.1, "random_state": 0, "early_stopping": True,
+        "validation_fraction": 0.3, "max_epochs": 6, "batch_size": 7, "optimizer": optimizer,
+    }  # fmt: skip
+    fitted = [FrontClassifier((6,), form=form, **settings).fit(X, y) for form in ("weights", "windowed", "contributions")]
+    for classifier in fitted:
+        classifier.set_params(early_stopping=False).partial_fit(X[::-1], y[::-1])
+    for other in fitted[1:]:
+        np.testing.assert_allclose(other.predict_proba(X), fitted[0].predict_proba(X), rtol=1e-8)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon", "neuron-adam"])
+@pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
+def test_partial_fit_recovers_from_a_divergence(wide, form, optimizer):
+    """A huge step leaves nothing behind in the optimiser: a small one trains as if there had been none."""
+    X, y = wide
+    settings = {"form": form, "optimizer": optimizer, "random_state": 0, "shuffle": False, "batch_size": 10}
+    with_it, without = (FrontClassifier((6,), **settings, learning_rate=1e-4) for _ in range(2))
+    for classifier in (with_it, without):
+        classifier.partial_fit(X[::-1], y[::-1], classes=np.unique(y))
+        classifier.network_.restore(classifier.network_.snapshot())
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        with_it.set_params(learning_rate=1e38).partial_fit(X, y)
+    without.network_.join(X)
+    for classifier in (with_it, without):
+        classifier.set_params(learning_rate=1e-4).partial_fit(X, y)
+    np.testing.assert_array_equal(with_it.predict_proba(X), without.predict_proba(X))
+
+
 def test_partial_fit_refuses(wide):
     """Labels unseen, other classes, other outputs, other features, what needs a whole training, too many samples."""
     X, y = wide
