@@ -277,6 +277,24 @@ def test_columns_are_found_by_name(tmp_path):
     assert "'gene 28', 'gene 29'" in result.stderr
 
 
+def test_columns_of_the_same_name_are_refused(tmp_path):
+    """Nobody knows which of them is meant; names that the model does not need may be repeated."""
+    data, target = write("csv", tmp_path)
+    train(data, tmp_path, *target)
+    head, _, body = data.read_text().partition("\n")
+    rows = body.splitlines()
+    for name, code in (("gene 3", 2), ("note", 0)):
+        twice = tmp_path / "twice.csv"
+        twice.write_text("\n".join([f"{head},{name},{name}", *(f"{row},1,2" for row in rows)]))
+        result = run("predict", tmp_path / "m.safetensors", twice, *target)
+        assert result.exit_code == code
+        assert code == 0 or "several columns of the same name: 'gene 3'" in result.stderr
+        result = run("train", twice, "--save", tmp_path / "n.safetensors", *QUICK, *target)
+        assert result.exit_code == 2
+        assert f"several columns of the same name: {name!r}" in result.stderr
+    assert not (tmp_path / "n.safetensors").exists()
+
+
 def test_narrow_svmlight_is_widened(tmp_path):
     """Lines that lack the last features are as wide as the model; wider ones are refused."""
     data, _ = write("svm", tmp_path)

@@ -177,7 +177,7 @@ def read_source(
     """Read the data and hold out a test set."""
     import numpy as np
 
-    from fcfast.commands.data import Samples, in_order, split, targets_like, task_of
+    from fcfast.commands.data import Samples, in_order, refuse_repeated, split, targets_like, task_of
     from fcfast.datafiles import read_table
 
     if test_file is not None and share is not None:
@@ -185,6 +185,8 @@ def read_source(
     if test_target is not None and test_file is None:
         raise ValueError("--test-target was given without --test-file")
     table = read_table(data, target, header=header, n_features=n_features)
+    if table.feature_names is not None:
+        refuse_repeated(table.feature_names, data)  # or `fcfast predict` could not tell them apart
     y, task, reason = task_of(table, data, asked_task)
     if task == "classification" and len(np.unique(y)) < 2:
         raise ValueError(f"{data}: the target is {str(y[0])!r} in every sample; at least two classes are needed")
