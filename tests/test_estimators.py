@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fcfast import FrontClassifier, FrontRegressor, backend
+from fcfast.estimator_base import OPTIMIZER_SETTINGS
 from fcfast.optimizers import Constant
 
 ROUNDING = "equal up to float32's rounding, which the check does not allow; in float64 it passes"
@@ -496,6 +497,33 @@ def test_partial_fit_refuses(wide):
     regressor = FrontRegressor((4,), learning_rate=1e-4).partial_fit(X, X[:, 0])
     with pytest.raises(ValueError, match="1 output"):
         regressor.partial_fit(X, X[:, :2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"momentum": 0.5},
+        {"weight_decay": 0.1},
+        {"optimizer": "muon"},
+        {"nesterov": True},
+        {"max_grad_norm": 1.0},
+        {"dampening": 0.5},
+        {"hidden_layer_sizes": (5,)},
+        {"activation": "tanh"},
+        {"form": "contributions"},
+        {"dtype": "float64"},
+    ],
+)
+def test_partial_fit_refuses_changed_parameters(wide, change):
+    """What the network has been made with stays; a learning rate and a form that was never named may change."""
+    X, y = wide
+    classifier = FrontClassifier((4,), form="windowed").partial_fit(X, y, classes=np.unique(y))
+    classifier.set_params(learning_rate=1e-4, form="auto").partial_fit(X, y)
+    before = classifier.predict_proba(X)
+    wanted = next(iter(change)) if next(iter(change)) not in OPTIMIZER_SETTINGS else "optimizer"
+    with pytest.raises(ValueError, match=f"partial_fit goes on with {wanted}="):
+        classifier.set_params(**change).partial_fit(X, y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
 from fcfast import FrontClassifier, FrontRegressor, load, scaling
@@ -90,6 +91,20 @@ def test_folded_sparse():
     X_scaled = scaled(X, rows, inputs, "float64")
     fitted = FrontClassifier((8,), max_epochs=20, tol=0, dtype="float64", random_state=0).fit(X_scaled, y)
     np.testing.assert_allclose(fold(fitted, inputs).predict_proba(X), fitted.predict_proba(X_scaled), rtol=1e-9)
+
+
+def test_partial_fit_goes_on_from_a_folded_network():
+    """With the optimiser of the parameters, and without a change to the network that was folded."""
+    X, y = table(4), np.arange(30) % 2
+    fitted = FrontClassifier((4,), max_epochs=3, optimizer="neuron-adam", dtype="float64", random_state=0).fit(X, y)
+    before, losses = fitted.predict_proba(X), list(fitted.loss_curve_)
+    expected = clone(fitted).set_params(max_epochs=1, form="windowed")
+    expected.fit(X, y, coefs_init=fitted.coefs_, intercepts_init=fitted.intercepts_)
+    raw = fold(fitted, None).partial_fit(X, y)
+    np.testing.assert_allclose(raw.predict_proba(X), expected.predict_proba(X), rtol=1e-9)
+    np.testing.assert_array_equal(fitted.predict_proba(X), before)
+    assert fitted.loss_curve_ == losses
+    assert raw.n_epochs_ == len(losses) + 1
 
 
 def test_folded_is_saved_whole(tmp_path):

@@ -43,6 +43,7 @@ class FrontEstimator(BaseEstimator):
 
     _loss: str
     _front_coef: Array | None
+    _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
 
     def __init__(
         self,
@@ -180,12 +181,16 @@ class FrontEstimator(BaseEstimator):
             if getattr(self, name) != wanted:
                 raise ValueError(f"partial_fit sees no whole training: use {name}={wanted!r}, got {getattr(self, name)!r}")
         first = not hasattr(self, "network_")
+        if not first:
+            self._refuse_changes()
         X, y = self._validate(X, y, reset=first)
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
-        if first:
-            self._start(X, targets, self._streaming_form(X), 1, None, None, check_random_state(self.random_state))
-            self.loss_curve_, self.validation_scores_, self.n_epochs_ = [], None, 0
+        if self._random_state is None:
+            coefs, intercepts = (None, None) if first else (self.coefs_, self.intercepts_)
+            self._start(X, targets, self._streaming_form(X), 1, coefs, intercepts, check_random_state(self.random_state))
+            if first:
+                self.loss_curve_, self.validation_scores_ = [], None
             rows = np.arange(X.shape[0])
         else:
             self._check_room(X.shape[0])
@@ -196,7 +201,7 @@ class FrontEstimator(BaseEstimator):
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
         history = self._train(rows, targets, weights, SCHEDULES["constant"], 1, 0, None, ())
         self._front_coef = None
-        self.loss_curve_ += history.losses
+        self.loss_curve_ = self.loss_curve_ + history.losses
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
         return self
 
@@ -216,7 +221,23 @@ class FrontEstimator(BaseEstimator):
             training = Training(
                 self.learning_rate, schedule, max_epochs, tol, self.n_iter_no_change, self.shuffle, score, (*shown, *callbacks)
             )
+            assert self._random_state is not None  # `_start` has set it
             return training.run(network, rows, targets, weights, self._random_state)
+
+    def _refuse_changes(self) -> None:
+        """Refuse parameters that differ from those of the network that partial_fit goes on with."""
+        network = self.network_
+        held: dict[str, tuple[Any, Any]] = {
+            "hidden_layer_sizes": (self._hidden(), tuple(map(int, network.widths[:-1]))),
+            "activation": (self.activation, network.activation),
+            "dtype": (self.dtype, network.params.dtype.name),
+        }
+        if self._random_state is not None:  # else the optimiser and the form are made anew
+            held["optimizer"] = self._optimizer(), network.optimizer
+            held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
+        for name, (asked, had) in held.items():
+            if asked != had:
+                raise ValueError(f"partial_fit goes on with {name}={had!r}, but it is {asked!r} now; set it back, or use fit")
 
     def _check_parameters(self) -> None:
         validation.choice(self.activation, "activation", ACTIVATIONS)
