@@ -177,6 +177,29 @@ def test_class_weight_is_sample_weight(wide):
     np.testing.assert_allclose(by_class.loss_curve_, by_sample.loss_curve_, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("settings", "sample_weight", "message"),
+    [
+        ({"class_weight": {"a": -1}}, None, "class_weight gives weights from -1"),
+        ({"class_weight": {"a": np.nan}}, None, "class_weight gives weights from nan"),
+        ({"class_weight": {"a": np.inf}}, np.ones(40), "class_weight gives weights from 1 to inf"),
+        ({"class_weight": dict.fromkeys("abc", 0)}, None, "class_weight.*not all 0"),
+        ({}, np.full(40, 1e307), "sample_weight.*with the sum inf"),
+        ({"class_weight": {"a": 1e200}}, np.full(40, 1e200), "sample_weight.*to inf"),
+        ({"class_weight": {"a": 0, "b": 0}}, "only a", "sample_weight.*not all 0"),
+    ],
+)
+def test_bad_weights_of_samples(wide, settings, sample_weight, message):
+    """Weights that have no mean are refused, by fit and partial_fit, and it is said where they come from."""
+    X, y = wide
+    if isinstance(sample_weight, str):
+        sample_weight = (y == "a").astype(float)
+    with pytest.raises(ValueError, match=message):
+        FrontClassifier((4,), **settings).fit(X, y, sample_weight=sample_weight)
+    with pytest.raises(ValueError, match=message):
+        FrontClassifier((4,), **settings).partial_fit(X, y, classes=np.unique(y), sample_weight=sample_weight)
+
+
 def test_multi_output_regression(global_random_seed):
     """Targets of shape (N, c) give predictions of shape (M, c), those of shape (N,) one of shape (M,)."""
     rng = np.random.default_rng(global_random_seed)
@@ -275,6 +298,47 @@ def test_overflow_names_the_data(wide, form):
         FrontClassifier((8,), form=form).fit(X * (1e20 if form == "contributions" else 1e38), y)
     with pytest.raises(ValueError, match=r"^y has values"):
         FrontRegressor((8,), form=form).fit(X, X[:, 0] * 1e39)
+
+
+@pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
+@pytest.mark.parametrize(("dtype", "huge"), [("float32", 1e200), ("float32", 3e38), ("float64", 1e308)])
+def test_overflow_in_prediction_names_the_data(wide, form, dtype, huge):
+    """New samples too large for the network: told before there are NaNs, with the remedy where there is one."""
+    X, y = wide
+    classifier = FrontClassifier((4,), "identity", form=form, dtype=dtype, max_epochs=1, learning_rate=1e-9, tol=0)
+    classifier.fit(X, y, coefs_init=[np.ones((3000, 4)), np.eye(4, 3)])
+    new = X[:3].copy()
+    new[1] = huge
+    calls = [classifier.predict, classifier.predict_proba, *([classifier.explain] if form == "contributions" else [])]
+    for new_X in (new, sparse.csr_array(new)):
+        for call in calls:
+            with pytest.raises(ValueError, match=rf"X has values.*{dtype} overflows") as caught:
+                call(new_X)
+            assert ("dtype='float64'" in str(caught.value)) == (dtype == "float32")
+    _ = classifier.coefs_  # used for predictions from here on
+    with pytest.raises(ValueError, match="X has values"):
+        classifier.predict(new)
+    assert np.isfinite(classifier.predict_proba(X)).all()
+
+
+def test_given_arrays_may_change_later(wide):
+    """Initial weights are copied, and the samples of a stream, whose array is used again; those of fit are referred to."""
+    X, y = wide
+    coefs = [np.full((3000, 4), 0.001), np.eye(4, 3)]
+    settings = {"form": "contributions", "dtype": "float64", "random_state": 0, "max_epochs": 2}
+    classifier = FrontClassifier((4,), **settings).fit(X, y, coefs_init=coefs)
+    before = classifier.predict_proba(X)
+    coefs[0][:] = 7
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+    for convert in (np.array, sparse.csr_array):
+        expected, stream = FrontClassifier((4,), **settings), FrontClassifier((4,), **settings)
+        buffer = convert(X[:20])
+        expected.partial_fit(convert(X[:20]), y[:20], classes=np.unique(y)).partial_fit(X[20:], y[20:])
+        stream.partial_fit(buffer, y[:20], classes=np.unique(y))
+        buffer[:] = X[20:] if isinstance(buffer, np.ndarray) else 0
+        stream.partial_fit(X[20:], y[20:])
+        np.testing.assert_array_equal(stream.predict_proba(X), expected.predict_proba(X))
+    assert FrontClassifier((4,), **settings).fit(X, y).network_.front.X is X
 
 
 def test_fitted_weights_are_copies(wide):

@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fcfast import validation
 from fcfast.explain import Explanation
 from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
+from fcfast.front.gram import is_mapped
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
 from fcfast.front.network import FrontNetwork
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
@@ -188,7 +189,10 @@ class FrontEstimator(BaseEstimator):
         weights = self._sample_weights(sample_weight, y, X)
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self.coefs_, self.intercepts_)
-            self._start(X, targets, self._streaming_form(X), 1, coefs, intercepts, check_random_state(self.random_state))
+            form = self._streaming_form(X)
+            if form == "contributions":  # keeps X, and a stream may reuse the array for the next samples
+                X = X.copy()
+            self._start(X, targets, form, 1, coefs, intercepts, check_random_state(self.random_state))
             if first:
                 self.loss_curve_, self.validation_scores_ = [], None
             rows = np.arange(X.shape[0])
@@ -293,11 +297,16 @@ class FrontEstimator(BaseEstimator):
         return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
 
     def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
-        by_class = self._class_weights(y)
-        if sample_weight is None:
-            return by_class
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        return weights if by_class is None else weights * by_class
+        factors = {"class_weight": self._class_weights(y)}
+        if sample_weight is not None:
+            factors["sample_weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights: Array | None = None
+        with np.errstate(over="ignore", invalid="ignore"):  # reported
+            for name, factor in factors.items():
+                if factor is not None:
+                    weights = factor if weights is None else weights * factor
+                    validation.sample_weights(weights, name)
+        return weights
 
     def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Split the rows into those to train on and at least two to stop by."""
@@ -395,7 +404,9 @@ class FrontEstimator(BaseEstimator):
         arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs_init)]
         if [array.shape for array in arrays] != pairs:
             raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
-        return GivenWeights(arrays[0].T), [array.T for array in arrays[1:]]
+        # The caller may change the array later; a file that is mapped is not read into memory for that.
+        first = arrays[0] if is_mapped(arrays[0]) else arrays[0].copy()
+        return GivenWeights(first.T), [array.T for array in arrays[1:]]
 
     def _initial_biases(
         self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
@@ -448,10 +459,14 @@ class FrontEstimator(BaseEstimator):
         ------
         AttributeError
             If fitted in another form than "contributions".
+        ValueError
+            For bad data, and values so large that the network's precision overflows.
         """
         _ = self.contributions_  # raises in the other forms
         front: Any = self.network_.front
-        initial, terms = front.explain(self._validate_new(X))
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            initial, terms = front.explain(self._validate_new(X))
+        self._refuse_overflow(initial, terms)
         return Explanation(initial, self.network_.biases[0], terms)
 
     def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
@@ -519,9 +534,18 @@ class FrontEstimator(BaseEstimator):
         return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
 
     def _outputs(self, X: Any) -> Array:
-        if self._front_coef is not None:
-            return self.network_.outputs_from_states(np.asarray(X @ self._front_coef.T))
-        return self.network_.outputs(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            S = self.network_.front.states(X) if self._front_coef is None else np.asarray(X @ self._front_coef.T)
+            outputs = self.network_.outputs_from_states(S)
+        self._refuse_overflow(S, outputs)
+        return outputs
+
+    def _refuse_overflow(self, *results: Array) -> None:
+        """Refuse samples whose states or outputs are no numbers."""
+        if not all(np.isfinite(result).all() for result in results):
+            dtype = self.network_.params.dtype
+            other = ", or train with dtype='float64'" if dtype == np.float32 else ""
+            raise ValueError(f"X has values so large that the network's {dtype} overflows; scale X as for training{other}")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -105,7 +105,9 @@ def refuse_repeated(names: Sequence[str], path: Path, wanted: Collection[str] | 
     """Raise a ValueError if columns have the same name, and one that is wanted (by default, all are)."""
     repeated = [name for name, count in Counter(names).items() if count > 1 and (wanted is None or name in wanted)]
     if repeated:
-        raise ValueError(f"{path} has several columns of the same name: {listed(repeated)}; rename them, or leave all but one out")
+        raise ValueError(
+            f"{path} has several columns of the same name: {listed(repeated)}; rename them, or leave all but one out"
+        )
 
 
 def in_order(table: Table, names: Sequence[str] | None, n_features: int, path: Path) -> tuple[Any, list[str]]:
