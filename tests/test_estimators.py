@@ -219,6 +219,19 @@ def test_divergence_warns_and_keeps_the_network(wide):
     assert regressor.n_epochs_ < 50
 
 
+@pytest.mark.parametrize("form", ["contributions", "weights"])
+@pytest.mark.parametrize("kind", [FrontClassifier, FrontRegressor])
+def test_held_out_outputs_that_overflow_are_a_divergence(wide, kind, form):
+    """Weights may be finite after a huge step and no output be: the network before it is kept, and it is told."""
+    X, y = wide[0], np.arange(40) % 2
+    model = kind((4,), form=form, early_stopping=True, learning_rate=1e30, batch_size=36, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 1: outputs for the held-out samples"):
+        model.fit(X, y)
+    assert model.loss_curve_ == model.validation_scores_ == []
+    assert np.isfinite(model.coefs_[0]).all()
+    assert np.abs(model.coefs_[0]).max() < 1
+
+
 def test_loss_above_its_start_is_told():
     """Bounded steps that are too long do not overflow; a training that made the network worse says so."""
     rng = np.random.default_rng(0)
@@ -608,6 +621,13 @@ def test_callbacks(wide):
     assert [epoch.loss for epoch in seen] == classifier.loss_curve_
     assert {epoch.max_epochs for epoch in seen} == {50}
     assert seen[0].validation_score is None
+
+
+@pytest.mark.parametrize(("reply", "n_epochs"), [(True, 1), (np.True_, 1), (np.False_, 3), (None, 3), (1, 3), ("yes", 3)])
+def test_only_true_ends_the_training(wide, reply, n_epochs):
+    """Python's and NumPy's; a callback that happens to return something else is no request."""
+    classifier = FrontClassifier((4,), max_epochs=3, tol=0, random_state=0).fit(*wide, callbacks=[lambda epoch: reply])
+    assert classifier.n_epochs_ == n_epochs
 
 
 def test_verbose_prints_lines(wide, capsys):

@@ -115,6 +115,9 @@ class FrontEstimator(BaseEstimator):
     def _class_weights(self, y: Array) -> Array | None:
         return None
 
+    def _score_outputs(self, outputs: Array, targets: Array) -> float:
+        raise NotImplementedError
+
     # ------------------------------------------------------------------------------------------------------------------
 
     def fit(
@@ -417,7 +420,10 @@ class FrontEstimator(BaseEstimator):
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
 
     def _score_held_out(self, X: Any, targets: Array) -> float:
-        raise NotImplementedError
+        """Score the network as it is now; NaN where its outputs, or their squares, are not finite."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+            outputs = self.network_.outputs(X)
+            return self._score_outputs(outputs, targets) if np.isfinite(outputs).all() else np.nan
 
     # ------------------------------------------------------------------------------------------------------------------
     # what is fitted

@@ -112,7 +112,7 @@ def save(estimator: Estimator, path: str | os.PathLike[str], weights: bool = Tru
 def load(path: str | os.PathLike[str], X: Any = None) -> Estimator:
     """Load an estimator that was saved with `save`. It predicts the same bits, and can be saved again and fitted anew.
 
-    `partial_fit`, and `fit` with ``warm_start=True``, go on from its weights; the optimiser starts anew, for a file holds weights.
+    `partial_fit`, and `fit` with ``warm_start=True``, go on from its weights; the optimiser, which no file holds, starts anew.
 
     Parameters
     ----------

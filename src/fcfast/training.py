@@ -58,8 +58,8 @@ class History:
 class Training:
     """How to train: the parameters of an estimator of the same names.
 
-    `score` gives the score of held-out samples, or is None to go by the training loss. A callback that returns True ends the
-    training after that epoch.
+    `score` gives the score of held-out samples (not a finite number: the training has diverged), or is None to go by the
+    training loss. A callback that returns True ends the training after that epoch.
     """
 
     learning_rate: float
@@ -93,11 +93,14 @@ class Training:
                 order = random_state.permutation(rows) if self.shuffle else rows
                 before = kept if self.score else network.snapshot(spare)
                 losses = self._train_epoch(network, epoch, order, answers, weights, before)
-                if reason := _divergence(network, losses, len(rows), history):
+                reason = _divergence(network, losses, len(rows), history)
+                score = self.score() if self.score and not reason else None
+                if score is not None and not np.isfinite(score):
+                    reason = "outputs for the held-out samples are not finite"
+                if reason:
                     self._go_back(network, kept, f"epoch {epoch + 1}: {reason}")
                     break
                 loss = _mean_loss(network, losses, len(rows))
-                score = self.score() if self.score else None
                 history.add(loss, score)
                 quality = -loss if score is None else score
                 since_best = 0 if quality > best + self.tol else since_best + 1
@@ -107,7 +110,7 @@ class Training:
                     # A training loss is that of the weights before the updates, a validation score that of those after.
                     kept, spare = (before, kept) if score is None else (network.snapshot(kept), None)
                 told = Epoch(epoch + 1, self.max_epochs, loss, score)
-                stop = [callback(told) is True for callback in self.callbacks]
+                stop = [_is_true(callback(told)) for callback in self.callbacks]
                 if any(stop) or since_best >= self.n_iter_no_change:
                     break
             else:
@@ -134,11 +137,11 @@ class Training:
         weights: NDArray[np.float64] | None,
         before: Snapshot,
     ) -> NDArray[np.float64]:
-        """Train one epoch, or none: Ctrl-C may come in the middle of a step."""
+        """Train one epoch, or none: Ctrl-C, or a lack of memory, may come in the middle of it."""
         rates = self._rates(network, epoch, len(order))
         try:
             return network.train_epoch(order, rates, answers, weights)
-        except KeyboardInterrupt:
+        except BaseException:
             network.restore(before)
             raise
 
@@ -160,6 +163,11 @@ class Training:
             ConvergenceWarning,
             stacklevel=5,
         )
+
+
+def _is_true(reply: Any) -> bool:
+    """Whether it is True itself; a callback may return what it likes to nobody."""
+    return isinstance(reply, (bool, np.bool_)) and bool(reply)
 
 
 def _mean_loss(network: FrontNetwork, losses: NDArray[np.float64], n_samples: int) -> float:

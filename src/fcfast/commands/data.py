@@ -106,7 +106,7 @@ def refuse_repeated(names: Sequence[str], path: Path, wanted: Collection[str] | 
     repeated = [name for name, count in Counter(names).items() if count > 1 and (wanted is None or name in wanted)]
     if repeated:
         raise ValueError(
-            f"{path} has several columns of the same name: {listed(repeated)}; rename them, or leave all but one out"
+            f"{path} has several columns of the same name: {listed(repeated)}; rename them, or leave out all but one"
         )
 
 
