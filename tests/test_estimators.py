@@ -214,9 +214,10 @@ def test_multi_output_regression(global_random_seed):
 def test_divergence_warns_and_keeps_the_network(wide):
     """A loss that is not finite ends the training; what was before it still predicts."""
     X, _ = wide
-    with pytest.warns(ConvergenceWarning, match="diverged in"):
+    with pytest.warns(ConvergenceWarning, match="diverged in") as caught:
         regressor = FrontRegressor((8,), "identity", learning_rate=50.0, max_epochs=50).fit(X, X[:, 0])
     assert regressor.n_epochs_ < 50
+    assert {warning.filename for warning in caught} == {__file__}  # the caller's line is the one to look at
 
 
 @pytest.mark.parametrize("form", ["contributions", "weights"])
@@ -442,6 +443,61 @@ def test_bad_initial_weights(wide):
         FrontClassifier((8,)).fit(X, y, coefs_init=[np.zeros((3000, 9)), np.zeros((9, 3))])
     with pytest.raises(ValueError, match="biases have lengths"):
         FrontClassifier((8,)).fit(X, y, intercepts_init=[np.zeros(8), np.zeros(2)])
+
+
+def test_failed_fit_leaves_the_estimator_as_it_was(wide):
+    """Wherever it fails: neither new classes with the old network nor classes without one."""
+    X, y = wide
+    classifier = FrontClassifier((4,), form="contributions", max_epochs=2, random_state=0).fit(X, y)
+    before, probabilities = vars(classifier).copy(), classifier.predict_proba(X)
+
+    def fail(epoch):
+        raise RuntimeError("no more of this")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        classifier.fit(X[:, :50], np.arange(40) % 5, callbacks=[fail])
+    assert vars(classifier) == before
+    with pytest.raises(MemoryError):
+        classifier.set_params(memory_limit=10).fit(X[:, :50], np.arange(40) % 5)
+    assert vars(classifier) == before | {"memory_limit": 10}
+    np.testing.assert_array_equal(classifier.predict_proba(X), probabilities)
+    unfitted = FrontClassifier((4,), form="contributions", memory_limit=10)
+    with pytest.raises(MemoryError):
+        unfitted.partial_fit(X, y, classes=["a", "b", "c"])
+    with pytest.raises(NotFittedError):
+        unfitted.predict(X)
+    unfitted.set_params(memory_limit=10**9).partial_fit(X, y, classes=["a", "b", "c", "d"])
+    assert unfitted.predict_proba(X).shape == (40, 4)
+
+
+def test_failed_partial_fit_leaves_the_estimator_as_it_was(wide, monkeypatch):
+    """Too little memory while samples join, or in the middle of an epoch."""
+    X, y = wide
+    from fcfast.front import forms
+    from fcfast.front.network import FrontNetwork
+
+    train_epoch = FrontNetwork.train_epoch
+
+    def out_of_memory(*arguments, **settings):
+        raise MemoryError
+
+    def half_an_epoch(self, rows, rates, answers, weights):
+        train_epoch(self, rows[:10], rates[:1], answers, weights)
+        raise MemoryError
+
+    settings = {"form": "contributions", "dtype": "float64", "batch_size": 10, "random_state": 0}
+    classifier = FrontClassifier((4,), **settings).partial_fit(X[:20], y[:20], classes=np.unique(y))
+    front = classifier.network_.front
+    probabilities, held = classifier.predict_proba(X), {name: id(value) for name, value in vars(front).items()}
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(forms, "stacked", out_of_memory)
+        classifier.partial_fit(X[20:], y[20:])
+    assert held == {name: id(value) for name, value in vars(front).items()}
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(FrontNetwork, "train_epoch", half_an_epoch)
+        classifier.partial_fit(X[20:], y[20:])
+    assert classifier.n_epochs_ == 1
+    np.testing.assert_allclose(classifier.predict_proba(X), probabilities, rtol=1e-12)
 
 
 def test_unfitted():

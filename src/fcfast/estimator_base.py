@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import partial, wraps
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,9 +34,26 @@ if TYPE_CHECKING:
     from torch.nn import Sequential
 
 Array = NDArray[Any]
+Fitted = TypeVar("Fitted", bound="FrontEstimator")
+Arguments = ParamSpec("Arguments")
 
 # Parameters of the estimators that make an optimiser of a name, with their defaults.
 OPTIMIZER_SETTINGS = {"momentum": 0.9, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_grad_norm": None}
+
+
+def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Callable[Concatenate[Fitted, Arguments], Fitted]:
+    """Leave an estimator as it was if the method fails: new classes must not meet an old network."""
+
+    @wraps(fit)
+    def fit_or_undo(self: Fitted, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Fitted:
+        before = self.__dict__.copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    return fit_or_undo
 
 
 class FrontEstimator(BaseEstimator):
@@ -120,6 +137,7 @@ class FrontEstimator(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------------------------
 
+    @all_or_nothing
     def fit(
         self,
         X: Any,
@@ -178,6 +196,7 @@ class FrontEstimator(BaseEstimator):
         self.n_epochs_ = self.n_iter_ = len(history.losses)
         return self
 
+    @all_or_nothing
     def _partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
         """Train one epoch on new samples."""
         self._check_parameters()
@@ -201,7 +220,7 @@ class FrontEstimator(BaseEstimator):
             rows = np.arange(X.shape[0])
         else:
             self._check_room(X.shape[0])
-            rows = self.network_.join(X)
+            rows = self.network_.join(X)  # what fails after this leaves samples that contribute nothing
             self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
         earlier = rows[0]  # samples that have joined before; their targets are not asked for
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])

@@ -116,16 +116,16 @@ class Training:
             else:
                 if self.tol > 0 and self.n_iter_no_change < self.max_epochs:
                     message = f"max_epochs={self.max_epochs} reached before the loss stopped improving"
-                    warnings.warn(message, ConvergenceWarning, stacklevel=4)
+                    warnings.warn(message, ConvergenceWarning, stacklevel=5)
         except KeyboardInterrupt:
-            warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=4)
+            warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=5)
         if self.score:
             network.restore(kept)
         if not network.answers():
             self._go_back(network, kept, "the last epoch: outputs are not finite")
         elif not self.score and history.losses[-1:] > history.losses[:1]:
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
         return history
 
     def _train_epoch(
@@ -161,7 +161,7 @@ class Training:
             f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
             "set max_grad_norm, or scale X and y (StandardScaler)",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 
