@@ -143,6 +143,19 @@ def test_nothing_to_scale():
     assert sparse_counts.dtype == np.float32
 
 
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("huge", [1e160, 1e200, 1e307])
+def test_too_large_to_scale(convert, huge):
+    """The first column whose variance overflows is named; without scaling, overflow of the dtype is told."""
+    X = table(7)
+    X[:, 2] *= huge / np.abs(X[:, 2]).max()
+    X, rows = convert(X), np.arange(30)
+    with pytest.raises(ValueError, match=r"the features: column 2 .* too large to be scaled"):
+        measure(X, rows, "the features")
+    with pytest.raises(ValueError, match="X has values too large for float32"):
+        scaled(X, rows[::-1], None, "float32")
+
+
 def test_rows_in_blocks(monkeypatch):
     """Blocks come back in order; rows that follow one another are not copied."""
     X = np.arange(24.0).reshape(8, 3)
