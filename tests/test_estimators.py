@@ -489,13 +489,15 @@ def test_failed_partial_fit_leaves_the_estimator_as_it_was(wide, monkeypatch):
     classifier = FrontClassifier((4,), **settings).partial_fit(X[:20], y[:20], classes=np.unique(y))
     front = classifier.network_.front
     probabilities, held = classifier.predict_proba(X), {name: id(value) for name, value in vars(front).items()}
-    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+    with monkeypatch.context() as patch:
         patch.setattr(forms, "stacked", out_of_memory)
-        classifier.partial_fit(X[20:], y[20:])
+        with pytest.raises(MemoryError):
+            classifier.partial_fit(X[20:], y[20:])
     assert held == {name: id(value) for name, value in vars(front).items()}
-    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+    with monkeypatch.context() as patch:
         patch.setattr(FrontNetwork, "train_epoch", half_an_epoch)
-        classifier.partial_fit(X[20:], y[20:])
+        with pytest.raises(MemoryError):
+            classifier.partial_fit(X[20:], y[20:])
     assert classifier.n_epochs_ == 1
     np.testing.assert_allclose(classifier.predict_proba(X), probabilities, rtol=1e-12)
 
