@@ -499,8 +499,8 @@ def compare(
     template = kind(**settings, max_epochs=epochs, tol=0, n_iter_no_change=epochs)
     own = {
         "task": task, **data.facts(), "epochs": epochs, "n_seeds": n_seeds, "n_rates": n_rates,
-        "tune_epochs": tune_epochs, "learning_rate": learning_rate, "validation_share": validation_share, "seed": seed, "memory": memory, "network": settings,
-        "fcfast": config()["fcfast"], "backend": config()["backend"],
+        "tune_epochs": tune_epochs, "learning_rate": learning_rate, "validation_share": validation_share, "seed": seed,
+        "memory": memory, "network": settings, "fcfast": config()["fcfast"], "backend": config()["backend"],
     }  # fmt: skip
     own = json.loads(json.dumps(own, default=repr))  # as it will be read again
     if earlier is not None:

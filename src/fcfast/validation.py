@@ -3,12 +3,13 @@
 import math
 from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, SupportsFloat, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Item = TypeVar("Item")
 
 
 def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
@@ -36,7 +37,7 @@ def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Fl
     return array
 
 
-def to_float(value: Real) -> float:
+def to_float(value: SupportsFloat) -> float:
     """Convert; an integer beyond float64 is infinite."""
     try:
         return float(value)
@@ -73,6 +74,20 @@ def integer(value: object, name: str, minimum: int) -> int:
     return int(value)
 
 
+def boolean(value: object, name: str) -> bool:
+    """Check for True or False: of strings, "no" too would count as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def sequence(value: Iterable[Item], name: str) -> list[Item]:
+    """Check for something with items, and list them."""
+    if not isinstance(value, Iterable) or isinstance(value, str):
+        raise TypeError(f"{name} must be a list or another sequence, got {value!r}")
+    return list(value)
+
+
 def choice(value: str, name: str, choices: Collection[str]) -> str:
     """Check for one of the strings in `choices`."""
     if not isinstance(value, str) or value not in choices:
@@ -103,6 +118,16 @@ def squarable(X: Floats, name: str) -> None:
         norms = (X * X).sum(axis=1)
     if not np.isfinite(norms).all() or ((norms == 0) & X.any(axis=1)).any():
         raise ValueError(f"{name} has values as large as {np.abs(X).max():.1e} or so small that squares vanish; rescale it")
+
+
+def sample_weights(values: Floats, name: str) -> None:
+    """Check weights of samples: finite, none negative, and with a sum that is positive and finite."""
+    total = values.sum()
+    if not (values >= 0).all() or not 0 < total < np.inf:
+        raise ValueError(
+            f"{name} gives weights from {values.min():g} to {values.max():g} with the sum {total:g}; "
+            "use finite weights >= 0, not all 0, whose sum is finite"
+        )
 
 
 def chain(weights: Sequence[ArrayLike]) -> list[Floats]:
