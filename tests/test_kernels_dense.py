@@ -297,35 +297,44 @@ def test_sgd_epoch_does_not_depend_on_threads(form, dtype, global_random_seed):
     assert_same_bits(one, two)
 
 
-@pytest.mark.parametrize("loss", [0, 1])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradient(activation, loss, dtype, global_random_seed):
-    """Loss, gradients, deltas and activations of some rows, with sample weights and without."""
+@pytest.mark.parametrize("classes", [False, True])
+def test_loss_of_rows(classes, dtype, global_random_seed):
+    """The weighted mean over some rows, and its gradient; where all weights are 0, both are 0."""
     rng = np.random.default_rng(global_random_seed)
     n_samples, rows = 9, np.array([4, 0, 7])
-    widths = np.array([5, 6, 3])
-    params = rng.normal(size=5 + sum(n_out * (n_in + 1) for n_in, n_out in pairwise(widths)))
-    for weights in (None, locked(rng.uniform(0, 2, n_samples)), locked(np.zeros(n_samples))):
+    partly, total = rng.uniform(0, 2, n_samples), np.zeros(n_samples)
+    partly[0] = 0
+    for weights in (None, locked(partly), locked(total)):
         arguments = {
-            "S": rng.normal(size=(3, 5)).astype(dtype),
+            "outputs": locked(rng.normal(size=(3, 5)), dtype),
             "rows": locked(rows, np.intp),
-            "params": locked(params, dtype),
-            "widths": locked(widths, np.intp),
-            "activation": activation,
-            "loss": loss,
-            "targets": None if loss else locked(rng.normal(size=(n_samples, 3)), dtype),
-            "labels": locked(rng.integers(0, 3, n_samples), np.intp) if loss else None,
+            "targets": None if classes else locked(rng.normal(size=(n_samples, 5)), dtype),
+            "labels": locked(rng.integers(0, 5, n_samples), np.intp) if classes else None,
             "sample_weight": weights,
-            "grad": poison(len(params), dtype=dtype),
-            "D": poison(3, 5, dtype=dtype),
-            "work": poison(2 * 3 * 9, dtype=dtype),
+            "delta": poison(3, 5, dtype=dtype),
         }
-        assert_twins_agree("front.gradient", arguments, **TOLERANCE[dtype.name])
+        left = assert_twins_agree("forward.loss_of_rows", arguments, rtol=1e-13, atol=np.finfo(dtype).eps)
+        loss, delta = loss_by_definition(arguments)
+        np.testing.assert_allclose(left["return"], loss, rtol=1e-12)
+        np.testing.assert_allclose(left["delta"], delta, atol=4 * np.finfo(dtype).eps)
+
+
+def loss_by_definition(arguments: Arguments) -> tuple[float, np.ndarray]:
+    """Loss of a batch and its gradient with respect to the outputs, in float64."""
+    outputs, rows, weights = arguments["outputs"].astype(float), arguments["rows"], arguments["sample_weight"]
+    shares = np.ones(len(rows)) if weights is None else weights[rows]
+    shares = shares / (shares.sum() or 1)
+    if arguments["labels"] is None:
+        error = outputs - arguments["targets"][rows]
+        return shares @ (error**2).sum(axis=1) / 2, shares[:, None] * error
+    wanted = np.eye(outputs.shape[1])[arguments["labels"][rows]]
+    probabilities = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    return -shares @ np.log((wanted * probabilities).sum(axis=1)), shares[:, None] * (probabilities - wanted)
 
 
 def test_every_kernel_is_compared():
-    """A kernel added without a comparison would go unnoticed."""
+    """A kernel added without a comparison would go unnoticed; test_kernels_forward_gradient.py says so of its own."""
     compared = {"forward.forward", "forward.activate", "forward.half_squared_error", "forward.softmax_cross_entropy"}
-    compared |= {"backprop.backward", "backprop.sgd_step", "backprop.adam_step"}
-    compared |= {"front.sgd_epoch", "front.gradient", "front.work_size"}
+    compared |= {"forward.loss_of_rows", "backprop.backward", "backprop.sgd_step", "backprop.adam_step"}
+    compared |= {"front.sgd_epoch", "front.work_size"}
     assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front")}))

@@ -202,6 +202,8 @@ class FrontEstimator(BaseEstimator):
             score = partial(self._score_held_out, X[others], targets[others])
             X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
         self._start(X, targets, self.form, self.max_epochs, coefs_init, intercepts_init, random_state)
+        if before is not None and before.rule == self.network_.rule:
+            self.network_.rule_state.go_on_from(before.rule_state)
         history = self._train(
             np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
         )

@@ -121,6 +121,12 @@ class RuleState:
     guides: list[Head] = field(default_factory=list)
     feedback: Array = field(default_factory=lambda: np.empty(0))
 
+    def go_on_from(self, earlier: "RuleState") -> None:
+        """Take over what an earlier training with this rule had, but for what the optimiser remembered."""
+        self.generator, self.feedback = earlier.generator, earlier.feedback
+        for ours, theirs in zip((*self.heads, *self.guides), (*earlier.heads, *earlier.guides), strict=True):
+            ours.params[:] = theirs.params
+
     @property
     def remembered(self) -> list[Array]:
         """What an optimiser remembers of the heads."""

@@ -198,8 +198,8 @@ class LocalLoss:
         return 2 * n_hidden + sum(last - first for first, last in blocks_of(n_hidden, self.block_size))
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Values and deltas of one block, and its inputs."""
-        return 2 * min(self.block_size, n_hidden) + 1
+        """Values and deltas of one block, its inputs, and what passes from its head to its deltas."""
+        return 2 * min(self.block_size, n_hidden) + 5
 
     def start(self, network: "FrontNetwork", seed: int) -> RuleState:
         """Make the heads."""

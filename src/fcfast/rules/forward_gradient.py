@@ -49,8 +49,8 @@ class ForwardGradient:
         True projects onto the guess (the product is divided by the guess's squared norm), False does not, which is unbiased for
         noise. "auto" is False for noise and True for all other guesses.
     scalar : {"block", "joint"} or "auto"
-        A directional derivative for each block, or one for all. "auto" is "joint" for noise and the global target, otherwise
-        "block".
+        A directional derivative for each block (of a guess other than noise on weights, for weights and biases apart), or one
+        for all. "auto" is "joint" for noise and the global target, otherwise "block".
     n_tangents : int
         Noise is averaged over so many draws.
     groups : int
@@ -188,14 +188,17 @@ class ForwardGradient:
             pushed *= 2  # weights and biases apart
         moved = n_hidden * (self.n_tangents if weighty else 1 if self.space == "avg-weight" else 0)
         gradients = 0 if weighty else n_hidden
-        backward = n_hidden - 1 if self.guess == "global" else 0
+        # a local target needs the guess, and so a pass through all layers and back, before its own
+        backward = (n_hidden - 1) * (1 + (self.target == "local")) if self.guess == "global" else 0
         return n_hidden + gradients + self.n_tangents * pushed + moved + backward
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Values, guesses and tangents; of one block at a time, where each has its own loss."""
+        """Values, directions and deltas of every layer; of one block at a time, where each has its own loss."""
+        guided = 2 if self.space == "activation" else 3
+        by_layer = 2 + (self.n_tangents if self.is_random else guided)
         if self.target == "local" and self.guess != "global":
-            return (2 + self.n_tangents) * min(self.block_size, n_hidden) + 1
-        return (1 + self.n_tangents) * n_hidden + self.n_tangents
+            return by_layer * min(self.block_size, n_hidden) + 1 + self.n_tangents
+        return by_layer * n_hidden + self.n_tangents
 
     def start(self, network: "FrontNetwork", seed: int) -> RuleState:
         """Draw the heads, trained and random."""
@@ -300,6 +303,34 @@ class ValueDirection(Direction):
         backend.forward_gradient.combine(self.delta[None], coefficients, delta)
 
 
+class SampleDirection(Direction):
+    """A guess (B, n) of each sample's deltas, which moves the weights by its outer product with the inputs, and the biases.
+
+    Together they move pre-activations by the guess times the inputs' squared norm plus 1. Apart, the biases' derivative is that
+    of the guess, and the weights' that times the squared norm.
+    """
+
+    def __init__(self, delta: Array, norms: Array, apart: bool) -> None:
+        self.delta, self.norms, self.apart = delta, norms, apart
+        self.moves = {"noise": (delta.copy() if apart else self._by_both)[None]}
+
+    @property
+    def _by_both(self) -> Array:
+        return (self.norms + self.norms.dtype.type(1))[:, None] * self.delta
+
+    def squared_norm(self) -> Floats:
+        return np.einsum("bj,bj->b", self._by_both, self.delta, dtype=np.float64)[None, :, None]
+
+    def apply(self, coefficients: Floats, delta: Array) -> None:
+        if self.apart:
+            coefficients = coefficients * self.norms[:, None]
+        backend.forward_gradient.combine(self.delta[None], coefficients, delta)
+
+    def correct(self, coefficients: Floats, layer: Any, bias: Any) -> None:
+        if self.apart:
+            bias.gradient[:, 0] = coefficients[0, :, 0].astype(self.delta.dtype) @ self.delta
+
+
 class WeightDirection(Direction):
     """Noise on weights (M, n_out, n_in) and biases (M, n_out), the same for all samples."""
 
@@ -392,7 +423,10 @@ class ForwardTeacher(Teacher):
             return ValueDirection(guess, values, self.activation, self.n_threads)
         delta = times_derivative(guess, values, self.activation, self.n_threads)
         if rule.space == "weight":
-            return ActivityDirection(delta[None], 1)
+            if rule.is_normalized and not rule.is_joint:
+                return ActivityDirection(delta[None], 1)  # the inputs' norms would cancel
+            norms = np.diag(front.batch_gram()) if inputs is None else np.einsum("bj,bj->b", inputs, inputs)
+            return SampleDirection(delta, norms, apart=not rule.is_joint)
         if inputs is None:
             moved = front.batch_gram() @ delta
         elif (mask := self.network.masks[i]) is not None:
