@@ -204,6 +204,24 @@ def test_loss_above_its_start_is_told():
         regressor.fit(X, X[:, 0])
 
 
+def test_no_better_than_class_frequencies_is_told():
+    """Features far from 0 (logarithms of expression) make units useless: the fit ends at the entropy of the (weighted) classes, and says so."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3 == 0
+    X = rng.normal(size=(60, 2000)) + 0.5 * y[:, None]
+    settings = {"hidden_layer_sizes": (16,), "init_scale": 0.1, "random_state": 0}
+    message = "no better than the class frequencies"
+    for weights, entropy in ((None, "0.637"), (np.where(y, 0.5, 1.0), "0.500")):
+        with pytest.warns(ConvergenceWarning, match=rf"{message} \(loss 0\.\d+, theirs {entropy}\): scale X"):
+            FrontClassifier(**settings).fit(10 + X, y, sample_weight=weights)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=f".*{message}")
+        FrontClassifier(**settings).fit(StandardScaler().fit_transform(X), y)
+        FrontClassifier(**settings, max_epochs=3).fit(10 + X, y)
+        FrontClassifier(**settings).fit(10 + X, y, callbacks=[lambda epoch: epoch.epoch == 12])
+        FrontClassifier(**settings).fit(10 + X, np.zeros(60))
+
+
 @pytest.mark.parametrize("form", ["contributions", "weights"])
 @pytest.mark.parametrize("learning_rate", [1e2, 1e15, 1e38])
 def test_divergence_never_leaves_infinite_weights(form, learning_rate):

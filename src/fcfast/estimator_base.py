@@ -118,6 +118,10 @@ class FrontEstimator(BaseEstimator):
     def _class_weights(self, y: Array) -> Array | None:
         return None
 
+    def _chance(self, targets: Array, weights: Array | None) -> float:
+        """Give the loss of the best predictions that ignore the inputs; 0 where there is none to compare with."""
+        return 0.0
+
     # ------------------------------------------------------------------------------------------------------------------
 
     def fit(
@@ -171,8 +175,9 @@ class FrontEstimator(BaseEstimator):
             X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
         self._start(X, targets, self.form, self.max_epochs, coefs_init, intercepts_init, random_state)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
-        )
+            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks,
+            self._chance(targets, weights),
+        )  # fmt: skip
         self.loss_curve_ = history.losses
         self.validation_scores_ = history.scores if score else None
         self.n_epochs_ = self.n_iter_ = len(history.losses)
@@ -215,12 +220,14 @@ class FrontEstimator(BaseEstimator):
         tol: float,
         score: Callable[[], float] | None,
         callbacks: Sequence[Callback],
+        chance: float = 0.0,
     ) -> History:
         network = self.network_
         with blas_threads_for(network.largest_product), progress(self.verbose, max_epochs) as shown:
             training = Training(
-                self.learning_rate, schedule, max_epochs, tol, self.n_iter_no_change, self.shuffle, score, (*shown, *callbacks)
-            )
+                self.learning_rate, schedule, max_epochs, tol, self.n_iter_no_change, self.shuffle, score,
+                (*shown, *callbacks), chance,
+            )  # fmt: skip
             return training.run(network, rows, targets, weights, self._random_state)
 
     def _check_parameters(self) -> None:
