@@ -75,6 +75,26 @@ def test_bad_arguments(tmp_path, arguments, message):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1000, 10**30), "n_features must be at most"),
+        ((10**30, 10), "n_samples must be at most"),
+        ((10, 10, "--memory-limit", "inf"), "--memory-limit must be a finite number"),
+        ((10, 10, "--memory-limit", "1e308"), "--memory-limit must be a finite number"),
+        ((10, 10, "--hidden", 10**30), "hidden must be at most"),
+        ((10, 10, "--optimizer", "adam", "--density", 0.1), "needs a dense X"),
+    ],
+)
+def test_plan_of_what_cannot_be(arguments, message):
+    """One line that names the argument, exit code 2."""
+    result = run("plan", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert run("plan", 10, 10).exit_code == 0
+
+
 def test_unwritable_folder(tmp_path):
     """Found out before the work begins."""
     (tmp_path / "file").write_text("")

@@ -277,6 +277,24 @@ def test_columns_are_found_by_name(tmp_path):
     assert "'gene 28', 'gene 29'" in result.stderr
 
 
+def test_columns_of_the_same_name_are_refused(tmp_path):
+    """Nobody knows which of them is meant; names that the model does not need may be repeated."""
+    data, target = write("csv", tmp_path)
+    train(data, tmp_path, *target)
+    head, _, body = data.read_text().partition("\n")
+    rows = body.splitlines()
+    for name, code in (("gene 3", 2), ("note", 0)):
+        twice = tmp_path / "twice.csv"
+        twice.write_text("\n".join([f"{head},{name},{name}", *(f"{row},1,2" for row in rows)]))
+        result = run("predict", tmp_path / "m.safetensors", twice, *target)
+        assert result.exit_code == code
+        assert code == 0 or "several columns of the same name: 'gene 3'" in result.stderr
+        result = run("train", twice, "--save", tmp_path / "n.safetensors", *QUICK, *target)
+        assert result.exit_code == 2
+        assert f"several columns of the same name: {name!r}" in result.stderr
+    assert not (tmp_path / "n.safetensors").exists()
+
+
 def test_narrow_svmlight_is_widened(tmp_path):
     """Lines that lack the last features are as wide as the model; wider ones are refused."""
     data, _ = write("svm", tmp_path)
@@ -339,6 +357,7 @@ def test_headless_text(tmp_path):
         (("--target", "kind", "--plot", "curve.jpg"), "must end in .png"),
         (("--target", "kind", "--plot", "missing/curve.png"), "create it first"),
         (("--target", "kind", "--form", "contributions", "--memory-limit", "1e-9"), "memory_limit"),
+        (("--target", "kind", "--memory-limit", "inf"), "--memory-limit must be a finite number"),
     ],
 )
 def test_bad_arguments(tmp_path, monkeypatch, arguments, message):
@@ -352,6 +371,23 @@ def test_bad_arguments(tmp_path, monkeypatch, arguments, message):
     assert "Traceback" not in result.output
     assert result.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["animals.csv"]
+
+
+@pytest.mark.parametrize(
+    ("target", "share", "message"),
+    [("gene 0", (), "X has values too large for float32"), ("gene 1", ("--test", 0), "the features have values so large")],
+)
+def test_values_too_large(tmp_path, target, share, message):
+    """It is said which of features and target it is, whether they are to be scaled or not."""
+    X, codes = animals()
+    X[:, 0] *= 1e200
+    data = write_csv(tmp_path / "huge.csv", X, codes)
+    result = run("train", data, "--save", tmp_path / "m.safetensors", *QUICK, "--target", target)
+    assert result.exit_code == 2
+    assert ("the target: column 0" if target == "gene 0" else "the features: column 1") in result.stderr
+    result = run("train", data, "--save", tmp_path / "m.safetensors", *QUICK, "--target", "kind", "--no-standardize", *share)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_one_class(tmp_path):

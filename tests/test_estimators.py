@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fcfast import FrontClassifier, FrontRegressor, backend
+from fcfast.estimator_base import OPTIMIZER_SETTINGS
 from fcfast.optimizers import Constant
 
 ROUNDING = "equal up to float32's rounding, which the check does not allow; in float64 it passes"
@@ -176,6 +177,29 @@ def test_class_weight_is_sample_weight(wide):
     np.testing.assert_allclose(by_class.loss_curve_, by_sample.loss_curve_, rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("settings", "sample_weight", "message"),
+    [
+        ({"class_weight": {"a": -1}}, None, "class_weight gives weights from -1"),
+        ({"class_weight": {"a": np.nan}}, None, "class_weight gives weights from nan"),
+        ({"class_weight": {"a": np.inf}}, np.ones(40), "class_weight gives weights from 1 to inf"),
+        ({"class_weight": dict.fromkeys("abc", 0)}, None, "class_weight.*not all 0"),
+        ({}, np.full(40, 1e307), "sample_weight.*with the sum inf"),
+        ({"class_weight": {"a": 1e200}}, np.full(40, 1e200), "sample_weight.*to inf"),
+        ({"class_weight": {"a": 0, "b": 0}}, "only a", "sample_weight.*not all 0"),
+    ],
+)
+def test_bad_weights_of_samples(wide, settings, sample_weight, message):
+    """Weights that have no mean are refused, by fit and partial_fit, and it is said where they come from."""
+    X, y = wide
+    if isinstance(sample_weight, str):
+        sample_weight = (y == "a").astype(float)
+    with pytest.raises(ValueError, match=message):
+        FrontClassifier((4,), **settings).fit(X, y, sample_weight=sample_weight)
+    with pytest.raises(ValueError, match=message):
+        FrontClassifier((4,), **settings).partial_fit(X, y, classes=np.unique(y), sample_weight=sample_weight)
+
+
 def test_multi_output_regression(global_random_seed):
     """Targets of shape (N, c) give predictions of shape (M, c), those of shape (N,) one of shape (M,)."""
     rng = np.random.default_rng(global_random_seed)
@@ -190,9 +214,23 @@ def test_multi_output_regression(global_random_seed):
 def test_divergence_warns_and_keeps_the_network(wide):
     """A loss that is not finite ends the training; what was before it still predicts."""
     X, _ = wide
-    with pytest.warns(ConvergenceWarning, match="diverged in"):
+    with pytest.warns(ConvergenceWarning, match="diverged in") as caught:
         regressor = FrontRegressor((8,), "identity", learning_rate=50.0, max_epochs=50).fit(X, X[:, 0])
     assert regressor.n_epochs_ < 50
+    assert {warning.filename for warning in caught} == {__file__}  # the caller's line is the one to look at
+
+
+@pytest.mark.parametrize("form", ["contributions", "weights"])
+@pytest.mark.parametrize("kind", [FrontClassifier, FrontRegressor])
+def test_held_out_outputs_that_overflow_are_a_divergence(wide, kind, form):
+    """Weights may be finite after a huge step and no output be: the network before it is kept, and it is told."""
+    X, y = wide[0], np.arange(40) % 2
+    model = kind((4,), form=form, early_stopping=True, learning_rate=1e30, batch_size=36, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 1: outputs for the held-out samples"):
+        model.fit(X, y)
+    assert model.loss_curve_ == model.validation_scores_ == []
+    assert np.isfinite(model.coefs_[0]).all()
+    assert np.abs(model.coefs_[0]).max() < 1
 
 
 def test_loss_above_its_start_is_told():
@@ -205,7 +243,7 @@ def test_loss_above_its_start_is_told():
 
 
 def test_no_better_than_class_frequencies_is_told():
-    """Features far from 0 (logarithms of expression) make units useless: the fit ends at the entropy of the (weighted) classes, and says so."""
+    """Features far from 0 make units useless: the fit ends at the entropy of the (weighted) classes, and says so."""
     rng = np.random.default_rng(0)
     y = np.arange(60) % 3 == 0
     X = rng.normal(size=(60, 2000)) + 0.5 * y[:, None]
@@ -292,6 +330,47 @@ def test_overflow_names_the_data(wide, form):
         FrontClassifier((8,), form=form).fit(X * (1e20 if form == "contributions" else 1e38), y)
     with pytest.raises(ValueError, match=r"^y has values"):
         FrontRegressor((8,), form=form).fit(X, X[:, 0] * 1e39)
+
+
+@pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
+@pytest.mark.parametrize(("dtype", "huge"), [("float32", 1e200), ("float32", 3e38), ("float64", 1e308)])
+def test_overflow_in_prediction_names_the_data(wide, form, dtype, huge):
+    """New samples too large for the network: told before there are NaNs, with the remedy where there is one."""
+    X, y = wide
+    classifier = FrontClassifier((4,), "identity", form=form, dtype=dtype, max_epochs=1, learning_rate=1e-9, tol=0)
+    classifier.fit(X, y, coefs_init=[np.ones((3000, 4)), np.eye(4, 3)])
+    new = X[:3].copy()
+    new[1] = huge
+    calls = [classifier.predict, classifier.predict_proba, *([classifier.explain] if form == "contributions" else [])]
+    for new_X in (new, sparse.csr_array(new)):
+        for call in calls:
+            with pytest.raises(ValueError, match=rf"X has values.*{dtype} overflows") as caught:
+                call(new_X)
+            assert ("dtype='float64'" in str(caught.value)) == (dtype == "float32")
+    _ = classifier.coefs_  # used for predictions from here on
+    with pytest.raises(ValueError, match="X has values"):
+        classifier.predict(new)
+    assert np.isfinite(classifier.predict_proba(X)).all()
+
+
+def test_given_arrays_may_change_later(wide):
+    """Initial weights are copied, and the samples of a stream, whose array is used again; those of fit are referred to."""
+    X, y = wide
+    coefs = [np.full((3000, 4), 0.001), np.eye(4, 3)]
+    settings = {"form": "contributions", "dtype": "float64", "random_state": 0, "max_epochs": 2}
+    classifier = FrontClassifier((4,), **settings).fit(X, y, coefs_init=coefs)
+    before = classifier.predict_proba(X)
+    coefs[0][:] = 7
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+    for convert in (np.array, sparse.csr_array):
+        expected, stream = FrontClassifier((4,), **settings), FrontClassifier((4,), **settings)
+        buffer = convert(X[:20])
+        expected.partial_fit(convert(X[:20]), y[:20], classes=np.unique(y)).partial_fit(X[20:], y[20:])
+        stream.partial_fit(buffer, y[:20], classes=np.unique(y))
+        buffer[:] = X[20:] if isinstance(buffer, np.ndarray) else 0
+        stream.partial_fit(X[20:], y[20:])
+        np.testing.assert_array_equal(stream.predict_proba(X), expected.predict_proba(X))
+    assert FrontClassifier((4,), **settings).fit(X, y).network_.front.X is X
 
 
 def test_fitted_weights_are_copies(wide):
@@ -384,6 +463,63 @@ def test_bad_initial_weights(wide):
         FrontClassifier((8,)).fit(X, y, intercepts_init=[np.zeros(8), np.zeros(2)])
 
 
+def test_failed_fit_leaves_the_estimator_as_it_was(wide):
+    """Wherever it fails: neither new classes with the old network nor classes without one."""
+    X, y = wide
+    classifier = FrontClassifier((4,), form="contributions", max_epochs=2, random_state=0).fit(X, y)
+    before, probabilities = vars(classifier).copy(), classifier.predict_proba(X)
+
+    def fail(epoch):
+        raise RuntimeError("no more of this")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        classifier.fit(X[:, :50], np.arange(40) % 5, callbacks=[fail])
+    assert vars(classifier) == before
+    with pytest.raises(MemoryError):
+        classifier.set_params(memory_limit=10).fit(X[:, :50], np.arange(40) % 5)
+    assert vars(classifier) == before | {"memory_limit": 10}
+    np.testing.assert_array_equal(classifier.predict_proba(X), probabilities)
+    unfitted = FrontClassifier((4,), form="contributions", memory_limit=10)
+    with pytest.raises(MemoryError):
+        unfitted.partial_fit(X, y, classes=["a", "b", "c"])
+    with pytest.raises(NotFittedError):
+        unfitted.predict(X)
+    unfitted.set_params(memory_limit=10**9).partial_fit(X, y, classes=["a", "b", "c", "d"])
+    assert unfitted.predict_proba(X).shape == (40, 4)
+
+
+def test_failed_partial_fit_leaves_the_estimator_as_it_was(wide, monkeypatch):
+    """Too little memory while samples join, or in the middle of an epoch."""
+    X, y = wide
+    from fcfast.front import forms
+    from fcfast.front.network import FrontNetwork
+
+    train_epoch = FrontNetwork.train_epoch
+
+    def out_of_memory(*arguments, **settings):
+        raise MemoryError
+
+    def half_an_epoch(self, rows, rates, answers, weights):
+        train_epoch(self, rows[:10], rates[:1], answers, weights)
+        raise MemoryError
+
+    settings = {"form": "contributions", "dtype": "float64", "batch_size": 10, "random_state": 0}
+    classifier = FrontClassifier((4,), **settings).partial_fit(X[:20], y[:20], classes=np.unique(y))
+    front = classifier.network_.front
+    probabilities, held = classifier.predict_proba(X), {name: id(value) for name, value in vars(front).items()}
+    with monkeypatch.context() as patch:
+        patch.setattr(forms, "stacked", out_of_memory)
+        with pytest.raises(MemoryError):
+            classifier.partial_fit(X[20:], y[20:])
+    assert held == {name: id(value) for name, value in vars(front).items()}
+    with monkeypatch.context() as patch:
+        patch.setattr(FrontNetwork, "train_epoch", half_an_epoch)
+        with pytest.raises(MemoryError):
+            classifier.partial_fit(X[20:], y[20:])
+    assert classifier.n_epochs_ == 1
+    np.testing.assert_allclose(classifier.predict_proba(X), probabilities, rtol=1e-12)
+
+
 def test_unfitted():
     """scikit-learn's own error."""
     with pytest.raises(NotFittedError):
@@ -456,6 +592,39 @@ def test_partial_fit_learns_a_stream(global_random_seed):
     assert regressor.score(X, X @ direction / 30**0.5) > (0.9 if backend.NAME == "compiled" else -1)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam"])
+def test_forms_agree_after_early_stopping_and_partial_fit(wide, optimizer):
+    """The best network is restored without a trace of what came after it, in every form alike."""
+    X, y = wide
+    settings = {
+        "dtype": "float64", "learning_rate": 1e-3, "weight_decay": 0.1, "random_state": 0, "early_stopping": True,
+        "validation_fraction": 0.3, "max_epochs": 6, "batch_size": 7, "optimizer": optimizer,
+    }  # fmt: skip
+    fitted = [FrontClassifier((6,), form=form, **settings).fit(X, y) for form in ("weights", "windowed", "contributions")]
+    for classifier in fitted:
+        classifier.set_params(early_stopping=False).partial_fit(X[::-1], y[::-1])
+    for other in fitted[1:]:
+        np.testing.assert_allclose(other.predict_proba(X), fitted[0].predict_proba(X), rtol=1e-8)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon", "neuron-adam"])
+@pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
+def test_partial_fit_recovers_from_a_divergence(wide, form, optimizer):
+    """A huge step leaves nothing behind in the optimiser: a small one trains as if there had been none."""
+    X, y = wide
+    settings = {"form": form, "optimizer": optimizer, "random_state": 0, "shuffle": False, "batch_size": 10}
+    with_it, without = (FrontClassifier((6,), **settings, learning_rate=1e-4) for _ in range(2))
+    for classifier in (with_it, without):
+        classifier.partial_fit(X[::-1], y[::-1], classes=np.unique(y))
+        classifier.network_.restore(classifier.network_.snapshot())
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        with_it.set_params(learning_rate=1e38).partial_fit(X, y)
+    without.network_.join(X)
+    for classifier in (with_it, without):
+        classifier.set_params(learning_rate=1e-4).partial_fit(X, y)
+    np.testing.assert_array_equal(with_it.predict_proba(X), without.predict_proba(X))
+
+
 def test_partial_fit_refuses(wide):
     """Labels unseen, other classes, other outputs, other features, what needs a whole training, too many samples."""
     X, y = wide
@@ -483,6 +652,33 @@ def test_partial_fit_refuses(wide):
         regressor.partial_fit(X, X[:, :2])
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"momentum": 0.5},
+        {"weight_decay": 0.1},
+        {"optimizer": "muon"},
+        {"nesterov": True},
+        {"max_grad_norm": 1.0},
+        {"dampening": 0.5},
+        {"hidden_layer_sizes": (5,)},
+        {"activation": "tanh"},
+        {"form": "contributions"},
+        {"dtype": "float64"},
+    ],
+)
+def test_partial_fit_refuses_changed_parameters(wide, change):
+    """What the network has been made with stays; a learning rate and a form that was never named may change."""
+    X, y = wide
+    classifier = FrontClassifier((4,), form="windowed").partial_fit(X, y, classes=np.unique(y))
+    classifier.set_params(learning_rate=1e-4, form="auto").partial_fit(X, y)
+    before = classifier.predict_proba(X)
+    wanted = next(iter(change)) if next(iter(change)) not in OPTIMIZER_SETTINGS else "optimizer"
+    with pytest.raises(ValueError, match=f"partial_fit goes on with {wanted}="):
+        classifier.set_params(**change).partial_fit(X, y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # what is seen and heard of a fit
 
@@ -501,6 +697,13 @@ def test_callbacks(wide):
     assert [epoch.loss for epoch in seen] == classifier.loss_curve_
     assert {epoch.max_epochs for epoch in seen} == {50}
     assert seen[0].validation_score is None
+
+
+@pytest.mark.parametrize(("reply", "n_epochs"), [(True, 1), (np.True_, 1), (np.False_, 3), (None, 3), (1, 3), ("yes", 3)])
+def test_only_true_ends_the_training(wide, reply, n_epochs):
+    """Python's and NumPy's; a callback that happens to return something else is no request."""
+    classifier = FrontClassifier((4,), max_epochs=3, tol=0, random_state=0).fit(*wide, callbacks=[lambda epoch: reply])
+    assert classifier.n_epochs_ == n_epochs
 
 
 def test_verbose_prints_lines(wide, capsys):

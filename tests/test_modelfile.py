@@ -169,6 +169,23 @@ def test_refitting_is_as_for_any_estimator(X, path):
     np.testing.assert_array_equal(fitted[1], classifier.set_params(warm_start=True).fit(X, y).coefs_[0])
 
 
+@pytest.mark.parametrize("weights", [True, False])
+def test_partial_fit_goes_on_from_a_file(X, path, weights):
+    """From the weights in the file, with the optimiser of the parameters: an epoch of warm_start, by hand."""
+    y = LABELS["str"][np.arange(N) % 3]
+    classifier = classify(X, dtype="float64", form="contributions", optimizer="neuron-adam")
+    classifier.save(path, weights=weights)
+    expected = clone(classifier).set_params(max_epochs=1).fit(
+        X[:9], y[:9], coefs_init=classifier.coefs_, intercepts_init=classifier.intercepts_
+    )  # fmt: skip
+    loaded = fcfast.load(path, X).partial_fit(X[:9], y[:9])
+    np.testing.assert_allclose(loaded.predict_proba(X), expected.predict_proba(X), rtol=1e-9)
+    assert loaded.loss_curve_ == pytest.approx([*classifier.loss_curve_, *expected.loss_curve_], rel=1e-9)
+    assert loaded.plan_.form == loaded.form_
+    loaded.partial_fit(X[9:], y[9:])
+    assert loaded.n_epochs_ == 5
+
+
 def test_a_network_keeps_its_activation(X, X_new, path):
     """Parameters set after fitting are saved, but the network is the fitted one."""
     classifier = classify(X, activation="tanh")

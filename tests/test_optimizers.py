@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from test_front_exact import MODULES, distance, random_configuration
 
@@ -198,6 +199,8 @@ def test_adam_refuses_forms_without_weights(optimizer, form):
     X = np.random.default_rng(0).normal(size=(10, 50))
     with pytest.raises(ValueError, match=r"rotation.*neuron-adam.*form='weights'"):
         FrontClassifier(optimizer=optimizer, form=form).fit(X, np.arange(10) % 2)
+    with pytest.raises(ValueError, match=r"sparse.*'neuron-adam' or 'muon'"):
+        FrontClassifier(optimizer=optimizer).fit(sparse.csr_array(X), np.arange(10) % 2)
     assert FrontClassifier(optimizer=optimizer, max_epochs=1).fit(X, np.arange(10) % 2).form_ == "weights"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -217,6 +218,9 @@ def test_forms_that_cannot_be():
         plan(100, 1000, density=0.1, form="windowed")
     with pytest.raises(ValueError, match=r"rotations.*form='contributions'.*neuron-adam.*form='weights'"):
         plan(100, 1000, optimizer="adamw", form="contributions")
+    for form in ("auto", *FORMS):
+        with pytest.raises(ValueError, match=r"optimizer='adam'.*sparse.*neuron-adam.*muon.*toarray"):
+            plan(100, 1000, density=0.1, optimizer="adam", form=form)
     with pytest.raises(MemoryError, match="does not hold the weights"):
         plan(100, 1000, optimizer="adam", memory_limit=1000)
     assert plan(100, 1000, density=0.1).costs["weights"].reason == "needs a dense X"
@@ -260,6 +264,10 @@ def test_explanation_is_a_paragraph_with_the_figures():
         ({"density": 1.5}, ValueError),
         ({"memory_limit": -1}, ValueError),
         ({"n_outputs": 0}, ValueError),
+        ({"n_samples": 10**30}, ValueError),
+        ({"n_features": 10**30}, ValueError),
+        ({"hidden": 10**30}, ValueError),
+        ({"n_epochs": 10**400}, ValueError),
         ({"optimizer": "lbfgs"}, ValueError),
         ({"momentum": 1.0}, ValueError),
         ({"weight_decay": -1}, ValueError),
@@ -336,6 +344,11 @@ def test_other_facts_have_their_own_figures(measured, monkeypatch):
         lambda text: text.replace('"speedup": 1.1', '"speedup": -1.1'),
         lambda text: text.replace('"speedup": 1.1', '"speedup": "fast"'),
         lambda text: text.replace('"speedup": 1.1', '"speedup": NaN'),
+        lambda text: text.replace('"speedup": 1.1', '"speedup": 1' + 400 * "0"),
+        lambda text: text.replace('"speedup": 1.1', '"speedup": 1e-300'),
+        lambda text: re.sub(r'("bandwidth": \[\s*)[\d.e+]+', r"\g<1>1e-300", text),
+        lambda text: re.sub(r'("step": )[\d.e+-]+', r"\g<1>1e300", text),
+        lambda text: "[" * 100_000,
         lambda text: "\x00\xff",
     ],
 )

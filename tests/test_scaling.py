@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
 from fcfast import FrontClassifier, FrontRegressor, load, scaling
@@ -92,6 +93,20 @@ def test_folded_sparse():
     np.testing.assert_allclose(fold(fitted, inputs).predict_proba(X), fitted.predict_proba(X_scaled), rtol=1e-9)
 
 
+def test_partial_fit_goes_on_from_a_folded_network():
+    """With the optimiser of the parameters, and without a change to the network that was folded."""
+    X, y = table(4), np.arange(30) % 2
+    fitted = FrontClassifier((4,), max_epochs=3, optimizer="neuron-adam", dtype="float64", random_state=0).fit(X, y)
+    before, losses = fitted.predict_proba(X), list(fitted.loss_curve_)
+    expected = clone(fitted).set_params(max_epochs=1, form="windowed")
+    expected.fit(X, y, coefs_init=fitted.coefs_, intercepts_init=fitted.intercepts_)
+    raw = fold(fitted, None).partial_fit(X, y)
+    np.testing.assert_allclose(raw.predict_proba(X), expected.predict_proba(X), rtol=1e-9)
+    np.testing.assert_array_equal(fitted.predict_proba(X), before)
+    assert fitted.loss_curve_ == losses
+    assert raw.n_epochs_ == len(losses) + 1
+
+
 def test_folded_is_saved_whole(tmp_path):
     """A model file of it predicts the same bits."""
     X, y = table(4), np.arange(30) % 2
@@ -126,6 +141,19 @@ def test_nothing_to_scale():
     sparse_counts = scaled(sparse.csr_array(counts), np.arange(1, 3), None, "float32")
     np.testing.assert_array_equal(sparse_counts.toarray(), counts[1:3])
     assert sparse_counts.dtype == np.float32
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize("huge", [1e160, 1e200, 1e307])
+def test_too_large_to_scale(convert, huge):
+    """The first column whose variance overflows is named; without scaling, overflow of the dtype is told."""
+    X = table(7)
+    X[:, 2] *= huge / np.abs(X[:, 2]).max()
+    X, rows = convert(X), np.arange(30)
+    with pytest.raises(ValueError, match=r"the features: column 2 .* too large to be scaled"):
+        measure(X, rows, "the features")
+    with pytest.raises(ValueError, match="X has values too large for float32"):
+        scaled(X, rows[::-1], None, "float32")
 
 
 def test_rows_in_blocks(monkeypatch):

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import partial, wraps
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fcfast import validation
 from fcfast.explain import Explanation
 from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
+from fcfast.front.gram import is_mapped
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
 from fcfast.front.network import FrontNetwork, block_diagonal
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
@@ -34,9 +35,26 @@ if TYPE_CHECKING:
     from torch.nn import Sequential
 
 Array = NDArray[Any]
+Fitted = TypeVar("Fitted", bound="FrontEstimator")
+Arguments = ParamSpec("Arguments")
 
 # Parameters of the estimators that make an optimiser of a name, with their defaults.
 OPTIMIZER_SETTINGS = {"momentum": 0.9, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_grad_norm": None}
+
+
+def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Callable[Concatenate[Fitted, Arguments], Fitted]:
+    """Leave an estimator as it was if the method fails: new classes must not meet an old network."""
+
+    @wraps(fit)
+    def fit_or_undo(self: Fitted, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Fitted:
+        before = self.__dict__.copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    return fit_or_undo
 
 
 class FrontEstimator(BaseEstimator):
@@ -44,6 +62,7 @@ class FrontEstimator(BaseEstimator):
 
     _loss: str
     _front_coef: Array | None
+    _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
 
     def __init__(
         self,
@@ -122,8 +141,12 @@ class FrontEstimator(BaseEstimator):
         """Give the loss of the best predictions that ignore the inputs; 0 where there is none to compare with."""
         return 0.0
 
+    def _score_outputs(self, outputs: Array, targets: Array) -> float:
+        raise NotImplementedError
+
     # ------------------------------------------------------------------------------------------------------------------
 
+    @all_or_nothing
     def fit(
         self,
         X: Any,
@@ -183,6 +206,7 @@ class FrontEstimator(BaseEstimator):
         self.n_epochs_ = self.n_iter_ = len(history.losses)
         return self
 
+    @all_or_nothing
     def _partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
         """Train one epoch on new samples."""
         self._check_parameters()
@@ -190,23 +214,30 @@ class FrontEstimator(BaseEstimator):
             if getattr(self, name) != wanted:
                 raise ValueError(f"partial_fit sees no whole training: use {name}={wanted!r}, got {getattr(self, name)!r}")
         first = not hasattr(self, "network_")
+        if not first:
+            self._refuse_changes()
         X, y = self._validate(X, y, reset=first)
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
-        if first:
-            self._start(X, targets, self._streaming_form(X), 1, None, None, check_random_state(self.random_state))
-            self.loss_curve_, self.validation_scores_, self.n_epochs_ = [], None, 0
+        if self._random_state is None:
+            coefs, intercepts = (None, None) if first else (self.coefs_, self.intercepts_)
+            form = self._streaming_form(X)
+            if form == "contributions":  # keeps X, and a stream may reuse the array for the next samples
+                X = X.copy()
+            self._start(X, targets, form, 1, coefs, intercepts, check_random_state(self.random_state))
+            if first:
+                self.loss_curve_, self.validation_scores_ = [], None
             rows = np.arange(X.shape[0])
         else:
             self._check_room(X.shape[0])
-            rows = self.network_.join(X)
+            rows = self.network_.join(X)  # what fails after this leaves samples that contribute nothing
             self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
         earlier = rows[0]  # samples that have joined before; their targets are not asked for
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
         history = self._train(rows, targets, weights, SCHEDULES["constant"], 1, 0, None, ())
         self._front_coef = None
-        self.loss_curve_ += history.losses
+        self.loss_curve_ = self.loss_curve_ + history.losses
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
         return self
 
@@ -228,7 +259,23 @@ class FrontEstimator(BaseEstimator):
                 self.learning_rate, schedule, max_epochs, tol, self.n_iter_no_change, self.shuffle, score,
                 (*shown, *callbacks), chance,
             )  # fmt: skip
+            assert self._random_state is not None  # `_start` has set it
             return training.run(network, rows, targets, weights, self._random_state)
+
+    def _refuse_changes(self) -> None:
+        """Refuse parameters that differ from those of the network that partial_fit goes on with."""
+        network = self.network_
+        held: dict[str, tuple[Any, Any]] = {
+            "hidden_layer_sizes": (self._hidden(), tuple(map(int, network.widths[:-1]))),
+            "activation": (self.activation, network.activation),
+            "dtype": (self.dtype, network.params.dtype.name),
+        }
+        if self._random_state is not None:  # else the optimiser and the form are made anew
+            held["optimizer"] = self._optimizer(), network.optimizer
+            held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
+        for name, (asked, had) in held.items():
+            if asked != had:
+                raise ValueError(f"partial_fit goes on with {name}={had!r}, but it is {asked!r} now; set it back, or use fit")
 
     def _check_parameters(self) -> None:
         validation.choice(self.activation, "activation", ACTIVATIONS)
@@ -304,11 +351,16 @@ class FrontEstimator(BaseEstimator):
         return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
 
     def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
-        by_class = self._class_weights(y)
-        if sample_weight is None:
-            return by_class
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        return weights if by_class is None else weights * by_class
+        factors = {"class_weight": self._class_weights(y)}
+        if sample_weight is not None:
+            factors["sample_weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights: Array | None = None
+        with np.errstate(over="ignore", invalid="ignore"):  # reported
+            for name, factor in factors.items():
+                if factor is not None:
+                    weights = factor if weights is None else weights * factor
+                    validation.sample_weights(weights, name)
+        return weights
 
     def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Split the rows into those to train on and at least two to stop by."""
@@ -418,7 +470,9 @@ class FrontEstimator(BaseEstimator):
         for l, (array, count) in enumerate(zip(arrays[1:-1], groups[1:], strict=True), 1):
             if (array.T[~block_diagonal(array.shape[0], array.shape[1], count)] != 0).any():
                 raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
-        return GivenWeights(arrays[0].T), [array.T for array in arrays[1:]]
+        # The caller may change the array later; a file that is mapped is not read into memory for that.
+        first = arrays[0] if is_mapped(arrays[0]) else arrays[0].copy()
+        return GivenWeights(first.T), [array.T for array in arrays[1:]]
 
     def _initial_biases(
         self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
@@ -429,7 +483,10 @@ class FrontEstimator(BaseEstimator):
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
 
     def _score_held_out(self, X: Any, targets: Array) -> float:
-        raise NotImplementedError
+        """Score the network as it is now; NaN where its outputs, or their squares, are not finite."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+            outputs = self.network_.outputs(X)
+            return self._score_outputs(outputs, targets) if np.isfinite(outputs).all() else np.nan
 
     # ------------------------------------------------------------------------------------------------------------------
     # what is fitted
@@ -471,10 +528,14 @@ class FrontEstimator(BaseEstimator):
         ------
         AttributeError
             If fitted in another form than "contributions".
+        ValueError
+            For bad data, and values so large that the network's precision overflows.
         """
         _ = self.contributions_  # raises in the other forms
         front: Any = self.network_.front
-        initial, terms = front.explain(self._validate_new(X))
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            initial, terms = front.explain(self._validate_new(X))
+        self._refuse_overflow(initial, terms)
         return Explanation(initial, self.network_.biases[0], terms)
 
     def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
@@ -542,9 +603,18 @@ class FrontEstimator(BaseEstimator):
         return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
 
     def _outputs(self, X: Any) -> Array:
-        if self._front_coef is not None:
-            return self.network_.outputs_from_states(np.asarray(X @ self._front_coef.T))
-        return self.network_.outputs(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            S = self.network_.front.states(X) if self._front_coef is None else np.asarray(X @ self._front_coef.T)
+            outputs = self.network_.outputs_from_states(S)
+        self._refuse_overflow(S, outputs)
+        return outputs
+
+    def _refuse_overflow(self, *results: Array) -> None:
+        """Refuse samples whose states or outputs are no numbers."""
+        if not all(np.isfinite(result).all() for result in results):
+            dtype = self.network_.params.dtype
+            other = ", or train with dtype='float64'" if dtype == np.float32 else ""
+            raise ValueError(f"X has values so large that the network's {dtype} overflows; scale X as for training{other}")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

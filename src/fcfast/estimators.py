@@ -243,8 +243,8 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         X, y = super()._validate(X, y, reset)
         return X, column_or_1d(y, warn=True)
 
-    def _score_held_out(self, X: Any, targets: Array) -> float:
-        return float(np.mean(self.network_.outputs(X).argmax(axis=1) == targets))
+    def _score_outputs(self, outputs: Array, targets: Array) -> float:
+        return float(np.mean(outputs.argmax(axis=1) == targets))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the probability (M, c) of each class in `classes_`: softmax of the outputs, in float64."""
@@ -405,8 +405,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         """
         return self._partial_fit(X, y, sample_weight, None)
 
-    def _score_held_out(self, X: Any, targets: Array) -> float:
-        return float(r2_score(targets, self.network_.outputs(X)))
+    def _score_outputs(self, outputs: Array, targets: Array) -> float:
+        return float(r2_score(targets.astype(np.float64), outputs.astype(np.float64)))
 
     def _shaped(self, outputs: Array) -> Array:
         return outputs[:, 0] if self._y_ndim == 1 else outputs

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from hashlib import sha256
-from math import exp, inf, log
+from math import exp, log
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +89,16 @@ class Machine:
     def is_sound(self) -> bool:
         """Whether all figures are there and can be: a file may have been changed by hand."""
         tables = [table[dtype] for table in (self.inner, self.outer) for dtype in DTYPES]
-        rates = *(rate for table in tables for rate in table), *self.bandwidth, self.speedup, self.n_threads
+        rates = *(rate for table in tables for rate in table), *self.bandwidth
         decays = (self.decay[dtype] for dtype in DTYPES)
         pairs = self.sparse_pair, self.sparse_product
         times = *decays, self.step, self.row, self.element, self.draw, self.fill, *pairs, self.python_step
         return (
             all(len(table) == len(SIDES) for table in tables)
             and len(self.bandwidth) == len(WORKING_SETS)
-            and all(0 < rate < inf for rate in rates)
-            and all(0 <= seconds < inf for seconds in times)
+            and all(1e3 <= rate < 1e18 for rate in rates)
+            and all(1 <= factor < 1e6 for factor in (self.speedup, self.n_threads))
+            and all(0 <= seconds < 1 for seconds in times)
         )
 
     def product(self, m: float, n: float, k: float, dtype: str, n_threads: int = 1) -> float:
@@ -359,7 +360,7 @@ def _read(file: Path) -> Machine | None:
     try:
         found = Machine(**json.loads(file.read_text(encoding="utf-8"))["machine"])
         return found if found.is_sound() else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
 
 

@@ -110,7 +110,9 @@ def save(estimator: Estimator, path: str | os.PathLike[str], weights: bool = Tru
 
 
 def load(path: str | os.PathLike[str], X: Any = None) -> Estimator:
-    """Load an estimator that was saved with `save`. It predicts the same bits, can be saved again and fitted anew.
+    """Load an estimator that was saved with `save`. It predicts the same bits, and can be saved again and fitted anew.
+
+    `partial_fit`, and `fit` with ``warm_start=True``, go on from its weights; the optimiser, which no file holds, starts anew.
 
     Parameters
     ----------
@@ -374,7 +376,7 @@ def _tensors_of(estimator: Estimator, header: _Header) -> dict[str, Array]:
 
 
 def _network(header: _Header, tensors: dict[str, Array], X: Any, n_threads: int) -> FrontNetwork:
-    """Make the network again. It is only to predict, a later fit makes its own: it has no optimiser, batches or windows."""
+    """Make the network again. It is only to predict, later training makes its own: it has no optimiser, batches or windows."""
     n_features, n_hidden = header.widths[:2]
     n_layers, dtype = len(header.widths) - 1, np.dtype(header.dtype)
     front: FrontForm

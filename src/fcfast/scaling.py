@@ -43,7 +43,7 @@ class Scale:
     scale: NDArray[np.float64]
 
 
-def measure(X: Any, rows: Rows) -> Scale:
+def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
     """Measure mean and standard deviation of each column, over some rows, without a copy of them all.
 
     Parameters
@@ -51,11 +51,18 @@ def measure(X: Any, rows: Rows) -> Scale:
     X : ndarray, memmap or CSR of shape (N, d)
         Taking the mean from a sparse matrix would fill it, so there the mean is left at 0.
     rows : ndarray of int
+    name : str
+        What an error calls X.
 
     Returns
     -------
     Scale
         The scale of a constant column is 1.
+
+    Raises
+    ------
+    ValueError
+        If squares of the values of a column overflow double precision.
 
     Examples
     --------
@@ -65,8 +72,13 @@ def measure(X: Any, rows: Rows) -> Scale:
     Scale(mean=array([2., 5.]), scale=array([1., 1.]))
     """
     scaler = StandardScaler(with_mean=not sparse.issparse(X))
-    for block in blocks(rows, X.shape[1]):
-        scaler.partial_fit(take(X, block).astype(np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        for block in blocks(rows, X.shape[1]):
+            scaler.partial_fit(take(X, block).astype(np.float64))
+    measurable = np.isfinite(scaler.var_)  # not the scale: that of an infinite variance is 1
+    if not measurable.all():
+        column = int(np.argmin(measurable))
+        raise ValueError(f"{name}: column {column} (counted from 0) has values too large to be scaled; use another unit there")
     mean = scaler.mean_ if scaler.with_mean else np.zeros(X.shape[1])
     return Scale(mean, scaler.scale_)
 
@@ -86,21 +98,34 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
     Returns
     -------
     ndarray or CSR of shape (len(rows), d)
+
+    Raises
+    ------
+    ValueError
+        If values overflow the dtype.
     """
     if by is None and X.dtype in (np.float32, np.float64) and _follow_one_another(rows):
         return take(X, rows)
-    if sparse.issparse(X):
-        matrix = take(X, rows).astype(dtype)
-        if by is not None:
-            matrix.data /= by.scale[matrix.indices]
-        return matrix
-    copied = np.empty((len(rows), X.shape[1]), dtype)
-    start = 0
-    for block in blocks(rows, X.shape[1]):
-        part = take(X, block)
-        copied[start : start + len(block)] = part if by is None else (part - by.mean) / by.scale
-        start += len(block)
+    with np.errstate(over="ignore"):  # reported
+        if sparse.issparse(X):
+            matrix = take(X, rows).astype(dtype)
+            _refuse_overflow(matrix.data)
+            if by is not None:
+                matrix.data /= by.scale[matrix.indices]
+            return matrix
+        copied = np.empty((len(rows), X.shape[1]), dtype)
+        start = 0
+        for block in blocks(rows, X.shape[1]):
+            part = take(X, block)
+            copied[start : start + len(block)] = part if by is None else (part - by.mean) / by.scale
+            _refuse_overflow(copied[start : start + len(block)])
+            start += len(block)
     return copied
+
+
+def _refuse_overflow(copied: Array) -> None:
+    if not np.isfinite(copied).all():
+        raise ValueError(f"X has values too large for {copied.dtype}; use another unit")
 
 
 def fold(estimator: Estimator, inputs: Scale | None, targets: Scale | None = None) -> Estimator:
@@ -151,7 +176,7 @@ def fold(estimator: Estimator, inputs: Scale | None, targets: Scale | None = Non
     raw.network_ = FrontNetwork(
         front, biases, weights[1:], network.activation, network.loss, SGD(), 1, 1, network.n_threads
     )  # fmt: skip
-    raw.dtype, raw.form_, raw._front_coef = dtype.name, "weights", None
+    raw.dtype, raw.form_, raw._front_coef, raw._random_state = dtype.name, "weights", None, None
     return raw
 
 

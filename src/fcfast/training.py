@@ -60,8 +60,9 @@ class History:
 class Training:
     """How to train: the parameters of an estimator of the same names.
 
-    `score` gives the score of held-out samples, or is None to go by the training loss. A callback that returns True ends the
-    training after that epoch. `chance` is the loss of predictions that ignore the inputs, the class frequencies; 0 for none.
+    `score` gives the score of held-out samples (not a finite number: the training has diverged), or is None to go by the
+    training loss. A callback that returns True ends the training after that epoch. `chance` is the loss of predictions that
+    ignore the inputs, the class frequencies; 0 for none.
     """
 
     learning_rate: float
@@ -97,11 +98,14 @@ class Training:
                 order = random_state.permutation(rows) if self.shuffle else rows
                 before = kept if self.score else network.snapshot(spare)
                 losses = self._train_epoch(network, epoch, order, answers, weights, before)
-                if reason := _divergence(network, losses, len(rows), history):
+                reason = _divergence(network, losses, len(rows), history)
+                score = self.score() if self.score and not reason else None
+                if score is not None and not np.isfinite(score):
+                    reason = "outputs for the held-out samples are not finite"
+                if reason:
                     self._go_back(network, kept, f"epoch {epoch + 1}: {reason}")
                     break
                 loss = _mean_loss(network, losses, len(rows))
-                score = self.score() if self.score else None
                 history.add(loss, score)
                 quality = -loss if score is None else score
                 since_best = 0 if quality > best + self.tol else since_best + 1
@@ -111,7 +115,7 @@ class Training:
                     # A training loss is that of the weights before the updates, a validation score that of those after.
                     kept, spare = (before, kept) if score is None else (network.snapshot(kept), None)
                 told = Epoch(epoch + 1, self.max_epochs, loss, score)
-                stop = [callback(told) is True for callback in self.callbacks]
+                stop = [_is_true(callback(told)) for callback in self.callbacks]
                 if any(stop):
                     break
                 if since_best >= self.n_iter_no_change:
@@ -122,23 +126,23 @@ class Training:
                 if self.tol > 0 and self.n_iter_no_change < self.max_epochs:
                     message = f"max_epochs={self.max_epochs} reached before the loss stopped improving"
                     remedy = "raise max_epochs if the training loss still matters"
-                    warnings.warn(f"{message}; {remedy}", ConvergenceWarning, stacklevel=4)
+                    warnings.warn(f"{message}; {remedy}", ConvergenceWarning, stacklevel=5)
         except KeyboardInterrupt:
-            warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=4)
+            warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=5)
         if self.score:
             network.restore(kept)
         if not network.answers():
             self._go_back(network, kept, "the last epoch: outputs are not finite")
         elif not self.score and history.losses[-1:] > history.losses[:1]:
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
         elif stuck and 0 < NO_BETTER * self.chance <= history.losses[-1]:
             message = (
                 f"the network predicts no better than the class frequencies (loss {history.losses[-1]:.3f}, theirs "
                 f"{self.chance:.3f}): scale X (StandardScaler) or change learning_rate={self.learning_rate}, most often to a "
                 "lower one"
             )
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
         return history
 
     def _train_epoch(
@@ -150,11 +154,11 @@ class Training:
         weights: NDArray[np.float64] | None,
         before: Snapshot,
     ) -> NDArray[np.float64]:
-        """Train one epoch, or none: Ctrl-C may come in the middle of a step."""
+        """Train one epoch, or none: Ctrl-C, or a lack of memory, may come in the middle of it."""
         rates = self._rates(network, epoch, len(order))
         try:
             return network.train_epoch(order, rates, answers, weights)
-        except KeyboardInterrupt:
+        except BaseException:
             network.restore(before)
             raise
 
@@ -174,8 +178,13 @@ class Training:
             f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
             "set max_grad_norm, or scale X and y (StandardScaler)",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
+
+
+def _is_true(reply: Any) -> bool:
+    """Whether it is True itself; a callback may return what it likes to nobody."""
+    return isinstance(reply, (bool, np.bool_)) and bool(reply)
 
 
 def _mean_loss(network: FrontNetwork, losses: NDArray[np.float64], n_samples: int) -> float:

@@ -105,6 +105,16 @@ def squarable(X: Floats, name: str) -> None:
         raise ValueError(f"{name} has values as large as {np.abs(X).max():.1e} or so small that squares vanish; rescale it")
 
 
+def sample_weights(values: Floats, name: str) -> None:
+    """Check weights of samples: finite, none negative, and with a sum that is positive and finite."""
+    total = values.sum()
+    if not (values >= 0).all() or not 0 < total < np.inf:
+        raise ValueError(
+            f"{name} gives weights from {values.min():g} to {values.max():g} with the sum {total:g}; "
+            "use finite weights >= 0, not all 0, whose sum is finite"
+        )
+
+
 def chain(weights: Sequence[ArrayLike]) -> list[Floats]:
     """Check weight matrices (n_out, n_in) that follow one another."""
     if not isinstance(weights, Iterable):

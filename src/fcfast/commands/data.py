@@ -1,6 +1,7 @@
 """From a file to training and test samples: which task it is, which rows are held out, which columns a model needs."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -100,15 +101,25 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
     return np.sort(train), np.sort(test), "drawn at random" + (", each class in proportion" if stratify else "")
 
 
+def refuse_repeated(names: Sequence[str], path: Path, wanted: Collection[str] | None = None) -> None:
+    """Raise a ValueError if columns have the same name, and one that is wanted (by default, all are)."""
+    repeated = [name for name, count in Counter(names).items() if count > 1 and (wanted is None or name in wanted)]
+    if repeated:
+        raise ValueError(
+            f"{path} has several columns of the same name: {listed(repeated)}; rename them, or leave out all but one"
+        )
+
+
 def in_order(table: Table, names: Sequence[str] | None, n_features: int, path: Path) -> tuple[Any, list[str]]:
     """Give the features in the model's order, by name if both have names, and the names of columns that are left out.
 
     Raises
     ------
     ValueError
-        If features are missing, or are not as many as the model needs.
+        If features are missing or their names occur twice, or are not as many as the model needs.
     """
     if names is not None and table.feature_names is not None:
+        refuse_repeated(table.feature_names, path, set(names))
         if list(names) == table.feature_names:
             return table.X, []
         place = {name: j for j, name in enumerate(table.feature_names)}

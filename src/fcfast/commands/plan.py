@@ -7,7 +7,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from fcfast.commands.shared import choice, clear_errors, json_text, screen
+from fcfast.commands.shared import choice, clear_errors, json_text, limit_in_bytes, screen
 from fcfast.commands.train import widths
 from fcfast.optimizers import OPTIMIZERS
 
@@ -37,7 +37,7 @@ def plan(
         from fcfast.front.plan import plan as predict
 
         result = predict(
-            samples, features, widths(hidden), batch_size, epochs, dtype, density, int(memory_limit * 2**30),
+            samples, features, widths(hidden), batch_size, epochs, dtype, density, limit_in_bytes(memory_limit),
             n_outputs=outputs, optimizer=optimizer, momentum=momentum, remeasure=remeasure,
         )  # fmt: skip
     if as_json:

@@ -1,6 +1,7 @@
 """What the commands share: consoles, errors as one line, progress, files written whole or not at all, numbers for tables."""
 
 import json
+import math
 import os
 import signal
 import tempfile
@@ -104,6 +105,14 @@ def choice(choices: Collection[str], help: str, **settings: Any) -> Any:
         return value
 
     return typer.Option(callback=check, metavar="WORD", help=f"{help} One of: {', '.join(choices)}.", **settings)
+
+
+def limit_in_bytes(gib: float) -> int:
+    """Read --memory-limit."""
+    n_bytes = gib * 2**30
+    if not math.isfinite(n_bytes):
+        raise ValueError(f"--memory-limit must be a finite number of GiB, got {gib:g}")
+    return int(n_bytes)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from fcfast.commands.shared import (
     collected_warnings,
     ending_on_interrupt,
     json_text,
+    limit_in_bytes,
     number,
     progress_bar,
     screen,
@@ -134,7 +135,7 @@ def train(
             "optimizer": optimizer, "learning_rate": learning_rate,
             "schedule": schedule, "batch_size": batch_size or "auto", "max_epochs": epochs, "momentum": momentum,
             "weight_decay": weight_decay, "max_grad_norm": max_grad_norm, "early_stopping": early_stopping, "form": form,
-            "memory_limit": int(memory_limit * 2**30), "n_jobs": jobs, "random_state": seed,
+            "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
         }  # fmt: skip
         estimator, report = run(source, settings, standardize)
         estimator.save(save)
@@ -177,7 +178,7 @@ def read_source(
     """Read the data and hold out a test set."""
     import numpy as np
 
-    from fcfast.commands.data import Samples, in_order, split, targets_like, task_of
+    from fcfast.commands.data import Samples, in_order, refuse_repeated, split, targets_like, task_of
     from fcfast.datafiles import read_table
 
     if test_file is not None and share is not None:
@@ -185,6 +186,8 @@ def read_source(
     if test_target is not None and test_file is None:
         raise ValueError("--test-target was given without --test-file")
     table = read_table(data, target, header=header, n_features=n_features)
+    if table.feature_names is not None:
+        refuse_repeated(table.feature_names, data)  # or `fcfast predict` could not tell them apart
     y, task, reason = task_of(table, data, asked_task)
     if task == "classification" and len(np.unique(y)) < 2:
         raise ValueError(f"{data}: the target is {str(y[0])!r} in every sample; at least two classes are needed")
@@ -215,8 +218,10 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     X, rows, y = source.train.X, source.train.rows, source.train.targets()
     if standardize is None:
         standardize = not sparse.issparse(X)
-    inputs = measure(X, rows) if standardize else None
-    targets = measure(y.reshape(len(y), -1), np.arange(len(y))) if standardize and source.task == "regression" else None
+    inputs = measure(X, rows, "the features") if standardize else None
+    targets = (
+        measure(y.reshape(len(y), -1), np.arange(len(y)), "the target") if standardize and source.task == "regression" else None
+    )
     features = scaled(X, rows, inputs, np.float32)
     if targets is not None:
         y = ((y.reshape(len(y), -1) - targets.mean) / targets.scale).reshape(y.shape)
@@ -272,13 +277,16 @@ def default_rate(X: Any) -> float:
     import numpy as np
     from scipy import sparse
 
-    if sparse.issparse(X):
-        squares = X.astype(np.float64)
-        squares.data **= 2
-        norms = np.asarray(squares.sum(axis=1)).ravel()
-    else:
-        norms = np.einsum("ij,ij->i", X, X, dtype=np.float64)
+    with np.errstate(over="ignore"):  # reported below
+        if sparse.issparse(X):
+            squares = X.astype(np.float64)
+            squares.data **= 2
+            norms = np.asarray(squares.sum(axis=1)).ravel()
+        else:
+            norms = np.einsum("ij,ij->i", X, X, dtype=np.float64)
     typical = float(np.median(norms))
+    if not np.isfinite(typical):
+        raise ValueError("the features have values so large that their squares overflow; use another unit")
     return LARGEST_RATE if typical == 0 else min(LARGEST_RATE, 10 / typical)
 
 

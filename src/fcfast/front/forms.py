@@ -95,13 +95,17 @@ class ContributionsForm:
             gram, S0 = gram_and_states(X, self.initial, self.dtype)
             crossed = cross_gram(X, self.X, self.dtype)
         self._refuse_overflow(gram, S0, crossed)
-        joined = stacked(self.X, X)
         n_old, n_new = crossed.shape[::-1]
-        self.X, self.source = joined, np.block([[self.source, crossed.T], [crossed, gram]])
-        self.S0 = np.concatenate([self.S0, S0])
         none_yet = np.zeros_like(S0)
-        self.base = np.concatenate([self.base, none_yet])
-        self.velocity = None if self.velocity is None else np.concatenate([self.velocity, none_yet])
+        velocity = None if self.velocity is None else np.concatenate([self.velocity, none_yet])
+        # All or nothing, should the memory not suffice
+        self.X, self.source, self.S0, self.base, self.velocity = (
+            stacked(self.X, X),
+            np.block([[self.source, crossed.T], [crossed, gram]]),
+            np.concatenate([self.S0, S0]),
+            np.concatenate([self.base, none_yet]),
+            velocity,
+        )
         return np.arange(n_old, n_old + n_new)
 
     @property

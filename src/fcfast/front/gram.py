@@ -275,7 +275,7 @@ def _reader(X: Inputs, dtype: np.dtype[Any]) -> _Reader:
         return _Reader(affordable, lambda features: columns[:, features].toarray())
     array = np.asarray(X)
     if _suits_blas(array, dtype):
-        return _Reader(affordable if _is_mapped(array) else MAX_SIDE, lambda features: array[:, features])
+        return _Reader(affordable if is_mapped(array) else MAX_SIDE, lambda features: array[:, features])
     return _Reader(affordable, lambda features: np.array(array[:, features], dtype))
 
 
@@ -286,7 +286,7 @@ def _suits_blas(array: Array, dtype: np.dtype[Any]) -> bool:
     return array.dtype == dtype and array.flags.aligned and inner == size and outer % size == 0 and outer >= n_inner * size
 
 
-def _is_mapped(array: Any) -> bool:
+def is_mapped(array: Any) -> bool:
     """Tell whether an array is a view of a file, through however many views."""
     while array is not None and not isinstance(array, mmap.mmap):
         array = getattr(array, "base", None)

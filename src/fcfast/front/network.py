@@ -196,9 +196,15 @@ class FrontNetwork:
         return into
 
     def restore(self, kept: Snapshot) -> None:
-        """Go back to the parameters of a snapshot; velocities are not kept."""
+        """Go back to the parameters of a snapshot, from where the optimiser starts anew: it remembers nothing."""
         for array, copy in zip(self._held, kept, strict=True):
             array[:] = copy
+        if self.front.scale is not None:
+            self.front.scale[1] = 0  # the velocity of c
+        for remembered in (self.front.velocity, self.velocity, *self.moments):
+            if remembered is not None:
+                remembered[:] = 0
+        self.n_steps = 0
 
     def join(self, X: Any) -> NDArray[np.intp]:
         """Take new samples to train on; give their rows."""

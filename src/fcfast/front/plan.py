@@ -23,6 +23,8 @@ DEFAULT_MEMORY_LIMIT = 4 << 30
 # Long enough to make matrix products of single samples, short enough that the K x K work inside a window stays small.
 WINDOW_ROWS = {"windowed": 96, "contributions": 32}
 
+MAX_SIZE = 10**12  # of anything; products of sizes are to fit in 64 bits
+
 BY_FEATURE = ("adam", "adamw")
 SNAPSHOTS = 2  # the best network and the last one, for a training that diverges
 NEWTON_SCHULZ = 5 * 4  # products of Gram matrices in a step of Muon
@@ -259,19 +261,26 @@ def _checked(
     copies_X: bool,
 ) -> Problem:
     sizes = {"n_samples": n_samples, "n_features": n_features, "n_outputs": n_outputs, "batch_size": batch_size}
-    n_samples, n_features, n_outputs, batch_size = (validation.integer(value, name, 1) for name, value in sizes.items())
+    n_samples, n_features, n_outputs, batch_size = (_size(value, name) for name, value in sizes.items())
     widths = tuple(hidden) if isinstance(hidden, Iterable) else (hidden,)
     if not widths:
         raise ValueError("hidden is empty; give the width of at least one hidden layer, the front layer")
     if density is not None and validation.positive(density, "density") > 1:
         raise ValueError(f"density must be a share, at most 1, got {density!r}")
     return Problem(
-        n_samples, n_features, tuple(validation.integer(width, "hidden", 1) for width in widths), n_outputs,
-        min(batch_size, n_samples), validation.integer(n_epochs, "n_epochs", 1),
+        n_samples, n_features, tuple(_size(width, "hidden") for width in widths), n_outputs,
+        min(batch_size, n_samples), _size(n_epochs, "n_epochs"),
         validation.choice(dtype, "dtype", ("float32", "float64")), density,
         validation.choice(optimizer, "optimizer", OPTIMIZERS), validation.in_range(momentum, "momentum", 0, 1),
         validation.in_range(weight_decay, "weight_decay", 0, math.inf), copies_X,
     )  # fmt: skip
+
+
+def _size(value: int, name: str) -> int:
+    size = validation.integer(value, name, 1)
+    if size > MAX_SIZE:
+        raise ValueError(f"{name} must be at most {MAX_SIZE:.0e}, got {validation.to_float(size):.3g}")
+    return size
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -431,6 +440,11 @@ def _choose(costs: Mapping[str, FormCost]) -> str | None:
 def _refuse(problem: Problem, form: str, costs: Mapping[str, FormCost], limit: int) -> None:
     """Raise the error that says why no form can be, or not the one that is asked for."""
     alternative = _choose(costs)
+    if problem.density is not None and problem.optimizer in BY_FEATURE:
+        raise ValueError(
+            f"optimizer={problem.optimizer!r} needs form='weights', which needs a dense X, got a sparse matrix; "
+            "use optimizer='neuron-adam' or 'muon', or X.toarray()"
+        )
     if form != "auto" and form != "contributions" and problem.density is not None:
         raise TypeError(f"form={form!r} needs a dense X, got a sparse matrix; use form='contributions', or X.toarray()")
     if form not in ("auto", "weights") and problem.optimizer in BY_FEATURE:
