@@ -131,7 +131,7 @@ def test_explanation_adds_up(wide):
     assert explanation.terms.shape == (4, 40, 6)
     expected = new @ classifier.coefs_[0] + classifier.intercepts_[0]
     np.testing.assert_allclose(explanation.preactivations, expected, rtol=1e-9, atol=1e-9)
-    with pytest.raises(AttributeError, match="form 'windowed'"):
+    with pytest.raises(AttributeError, match=r"holds weights \(form 'windowed'\).*weights=False"):
         FrontClassifier((6,), form="windowed", max_epochs=2).fit(X, y).explain(new)
 
 
@@ -444,6 +444,7 @@ def test_plan_is_kept(wide):
         ({"n_jobs": 0}, ValueError),
         ({"max_grad_norm": -1}, ValueError),
         ({"hidden_layer_sizes": 256.0}, TypeError),
+        ({"hidden_layer_sizes": "256"}, TypeError),
         ({"tol": None}, TypeError),
         ({"memory_limit": -1}, ValueError),
     ],
@@ -704,6 +705,26 @@ def test_only_true_ends_the_training(wide, reply, n_epochs):
     """Python's and NumPy's; a callback that happens to return something else is no request."""
     classifier = FrontClassifier((4,), max_epochs=3, tol=0, random_state=0).fit(*wide, callbacks=[lambda epoch: reply])
     assert classifier.n_epochs_ == n_epochs
+
+
+@pytest.mark.parametrize("callbacks", [print, None, [print, "stop"]])
+def test_bad_callbacks(wide, callbacks):
+    """Before anything is trained."""
+    with pytest.raises(TypeError, match="callbacks must be a sequence of callables"):
+        FrontClassifier((4,)).fit(*wide, callbacks=callbacks)
+
+
+def test_plan_counts_products_of_sparse_data(wide):
+    """Columns that are full beside empty ones cost more than as many entries spread evenly."""
+    _, y = wide
+    uneven, even = np.zeros((40, 3000), np.float32), np.zeros((40, 3000), np.float32)
+    uneven[:, :10] = 1
+    even[np.arange(400) % 40, np.arange(400)] = 1
+    once = [
+        FrontClassifier((4,), max_epochs=1).fit(sparse.csr_array(X), y).plan_.costs["contributions"].seconds_once
+        for X in (uneven, even)
+    ]
+    assert once[0] > once[1]
 
 
 def test_verbose_prints_lines(wide, capsys):

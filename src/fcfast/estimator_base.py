@@ -184,6 +184,8 @@ class FrontEstimator(BaseEstimator):
             If the Gram matrix of form "contributions" would exceed `memory_limit`.
         """
         self._check_parameters()
+        if not isinstance(callbacks, Iterable) or not all(map(callable, callbacks := tuple(callbacks))):
+            raise TypeError(f"callbacks must be a sequence of callables, got {callbacks!r}")
         X, y = self._validate(X, y, reset=True)
         before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
         targets = self._encode_targets(y, before is not None)
@@ -321,7 +323,9 @@ class FrontEstimator(BaseEstimator):
         return SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
 
     def _hidden(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
+        sizes: Any = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            raise TypeError(f"hidden_layer_sizes must be integers, got the string {sizes!r}; write (256,) or (256, 128)")
         widths = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
         if not widths:
             raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
@@ -427,6 +431,7 @@ class FrontEstimator(BaseEstimator):
             weight_decay=optimizer.weight_decay, window=self.window,
             form=form if make_rule(self.rule).stays_in_span else "weights",
             copies_X=not is_sparse and (X.dtype != dtype or not X.flags.c_contiguous),
+            n_products=float(np.sum(np.bincount(X.indices).astype(np.float64) ** 2)) if is_sparse else None,
         )  # fmt: skip
 
     def _streaming_form(self, X: Any) -> str:
@@ -510,7 +515,10 @@ class FrontEstimator(BaseEstimator):
         """Contributions (N, h) of the training samples; form "contributions" only."""
         check_is_fitted(self, "network_")
         if self.form_ != "contributions":
-            raise AttributeError(f"contributions_ exist in form 'contributions' only, this was fitted in form {self.form_!r}")
+            raise AttributeError(
+                "contributions_ and explanations exist in form 'contributions' only, this one holds weights (form "
+                f"{self.form_!r}). If it was loaded: save it with weights=False and load(path, X=<training inputs>)"
+            )
         return self.network_.front.base
 
     def explain(self, X: Any) -> Explanation:
