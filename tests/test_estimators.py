@@ -1,6 +1,7 @@
 """The estimators as a scikit-learn user meets them."""
 
 import pickle
+import sys
 import warnings
 
 import numpy as np
@@ -166,6 +167,21 @@ def test_warm_start_continues(wide):
     twice = FrontClassifier(max_epochs=5, random_state=0, warm_start=True, **settings).fit(X, y).fit(X, y)
     for a, b in zip(once.coefs_, twice.coefs_, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-13)
+
+
+def test_warm_start_with_other_layers(wide):
+    """What the last fit and this one need is told; given intercepts replace those of the last fit."""
+    X, y = wide
+    classifier = FrontClassifier((8,), max_epochs=2, warm_start=True, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"warm_start goes on with layers of \(3000, 8, 3\).*need \(50, 8, 3\)"):
+        classifier.fit(X[:, :50], y)
+    with pytest.raises(ValueError, match=r"warm_start goes on with layers of \(3000, 8, 3\).*need \(3000, 5, 3\)"):
+        classifier.set_params(hidden_layer_sizes=5).fit(X, y)
+    regressor = FrontRegressor((3,), max_epochs=1, learning_rate=1e-12, warm_start=True, random_state=0).fit(X, X[:, :3])
+    with pytest.raises(ValueError, match=r"layers of \(3000, 3, 3\).*need \(3000, 3, 1\)"):
+        regressor.fit(X, X[:, 0])
+    regressor.fit(X, X[:, :3], intercepts_init=np.full((2, 3), 0.5))
+    np.testing.assert_allclose(regressor.intercepts_, np.full((2, 3), 0.5), rtol=1e-6)
 
 
 def test_class_weight_is_sample_weight(wide):
@@ -447,6 +463,12 @@ def test_plan_is_kept(wide):
         ({"hidden_layer_sizes": "256"}, TypeError),
         ({"tol": None}, TypeError),
         ({"memory_limit": -1}, ValueError),
+        ({"early_stopping": "no"}, TypeError),
+        ({"shuffle": 1}, TypeError),
+        ({"warm_start": "no"}, TypeError),
+        ({"nesterov": "no"}, TypeError),
+        ({"verbose": "x"}, TypeError),
+        ({"verbose": -1}, ValueError),
     ],
 )
 def test_bad_parameters(wide, parameters, error):
@@ -462,6 +484,26 @@ def test_bad_initial_weights(wide):
         FrontClassifier((8,)).fit(X, y, coefs_init=[np.zeros((3000, 9)), np.zeros((9, 3))])
     with pytest.raises(ValueError, match="biases have lengths"):
         FrontClassifier((8,)).fit(X, y, intercepts_init=[np.zeros(8), np.zeros(2)])
+    for name in ("coefs_init", "intercepts_init", "callbacks"):
+        with pytest.raises(TypeError, match=f"{name} must be a list"):
+            FrontClassifier((8,)).fit(X, y, **{name: 5})
+    with pytest.raises(TypeError, match="callbacks must be functions"):
+        FrontClassifier((8,)).fit(X, y, callbacks=[print, 5])
+    coefs, intercepts = [np.zeros((3000, 8)), np.full((8, 3), -1e300)], [np.zeros(8), np.full(3, 1e300)]
+    with pytest.raises(ValueError, match=r"coefs_init\[1\] has values too large for dtype='float32'"):
+        FrontClassifier((8,)).fit(X, y, coefs_init=coefs)
+    with pytest.raises(ValueError, match=r"intercepts_init\[1\] has values too large for dtype='float32'"):
+        FrontClassifier((8,)).fit(X, y, intercepts_init=intercepts)
+
+
+def test_numpy_booleans_are_booleans(wide):
+    """As a search over parameters hands them on."""
+    settings = dict.fromkeys(("early_stopping", "warm_start", "nesterov", "verbose"), np.False_) | {"shuffle": np.True_}
+    with_numpy, with_python = (
+        FrontClassifier((4,), max_epochs=2, random_state=0, **{name: kind(value) for name, value in settings.items()})
+        for kind in (np.bool_, bool)
+    )
+    assert with_numpy.fit(*wide).loss_curve_ == with_python.fit(*wide).loss_curve_
 
 
 def test_failed_fit_leaves_the_estimator_as_it_was(wide):
@@ -580,6 +622,32 @@ def test_partial_fit_of_sparse_groups(wide):
     np.testing.assert_allclose(csr.predict_proba(X), dense.predict_proba(X), rtol=1e-9)
 
 
+def test_partial_fit_of_sparse_samples_needs_contributions(wide):
+    """Weights are trained on dense samples; the error says what to do."""
+    X, y = wide
+    classifier = FrontClassifier((4,), form="windowed").partial_fit(X, y, classes=np.unique(y))
+    with pytest.raises(TypeError, match=r"form 'windowed'.*needs a dense X.*toarray.*contributions"):
+        classifier.partial_fit(sparse.csr_array(X), y)
+
+
+@pytest.mark.parametrize("form", ["windowed", "weights"])
+def test_weights_do_not_hold_the_samples(wide, form):
+    """Neither after fit nor in a pickle; partial_fit brings its own."""
+    X, y = wide
+    X = X.astype(np.float32)
+    settings = {"form": form, "max_epochs": 2, "random_state": 0, "batch_size": 10}
+    n_references = sys.getrefcount(X)
+    classifier = FrontClassifier((2,), **settings).fit(X, y)
+    assert sys.getrefcount(X) == n_references
+    assert len(pickle.dumps(classifier)) < X.nbytes / 2
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    for model in (again, classifier):
+        model.partial_fit(X[:30], y[:30])
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    assert sys.getrefcount(X) == n_references
+
+
 def test_partial_fit_learns_a_stream(global_random_seed):
     """Many small groups, in the form that partial_fit takes by itself."""
     rng = np.random.default_rng(global_random_seed)
@@ -648,6 +716,7 @@ def test_partial_fit_refuses(wide):
         FrontClassifier((4,), early_stopping=True).partial_fit(X, y, classes=np.unique(y))
     with pytest.raises(ValueError, match="schedule"):
         FrontClassifier((4,), schedule="cosine").partial_fit(X, y, classes=np.unique(y))
+    FrontClassifier((4,), schedule=Constant()).partial_fit(X, y, classes=np.unique(y))
     regressor = FrontRegressor((4,), learning_rate=1e-4).partial_fit(X, X[:, 0])
     with pytest.raises(ValueError, match="1 output"):
         regressor.partial_fit(X, X[:, :2])
@@ -705,13 +774,6 @@ def test_only_true_ends_the_training(wide, reply, n_epochs):
     """Python's and NumPy's; a callback that happens to return something else is no request."""
     classifier = FrontClassifier((4,), max_epochs=3, tol=0, random_state=0).fit(*wide, callbacks=[lambda epoch: reply])
     assert classifier.n_epochs_ == n_epochs
-
-
-@pytest.mark.parametrize("callbacks", [print, None, [print, "stop"]])
-def test_bad_callbacks(wide, callbacks):
-    """Before anything is trained."""
-    with pytest.raises(TypeError, match="callbacks must be a sequence of callables"):
-        FrontClassifier((4,)).fit(*wide, callbacks=callbacks)
 
 
 def test_plan_counts_products_of_sparse_data(wide):

@@ -315,3 +315,19 @@ def test_two_layers_refuses(W1, w2, n_outputs, error, message):
     """W1 and w2 are each named, with the shape to use."""
     with pytest.raises(error, match=message):
         validation.two_layers(W1, w2, 3, n_outputs)
+
+
+@pytest.mark.parametrize("value", ["no", 1, 0.0, None])
+def test_boolean_is_no_string_and_no_number(value):
+    """Only True and False, Python's or NumPy's."""
+    with pytest.raises(TypeError, match=f"shuffle must be True or False, got {value!r}"):
+        validation.boolean(value, "shuffle")
+    assert validation.boolean(np.True_, "shuffle") is True
+
+
+@pytest.mark.parametrize("values", [[-1.0, 2], [np.nan, 1], [0.0, 0], [np.inf, 1], [1.7e308, 1.7e308]])
+def test_sample_weights_have_a_mean(values):
+    """Finite, none negative, not all 0, and with a finite sum."""
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="class_weight gives weights"):
+        validation.sample_weights(np.array(values), "class_weight")
+    validation.sample_weights(np.array([0, 1e300]), "class_weight")

@@ -184,15 +184,22 @@ class FrontEstimator(BaseEstimator):
             If the Gram matrix of form "contributions" would exceed `memory_limit`.
         """
         self._check_parameters()
-        if not isinstance(callbacks, Iterable) or not all(map(callable, callbacks := tuple(callbacks))):
-            raise TypeError(f"callbacks must be a sequence of callables, got {callbacks!r}")
+        callbacks = validation.sequence(callbacks, "callbacks")
+        if not all(map(callable, callbacks)):
+            raise TypeError(f"callbacks must be functions or other callables, got {callbacks!r}")
         X, y = self._validate(X, y, reset=True)
         before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
         targets = self._encode_targets(y, before is not None)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
         if before is not None:
-            coefs_init, intercepts_init = self.coefs_, intercepts_init or self.intercepts_
+            held, wanted = (before.front.n_features, *map(int, before.widths)), self._widths(X, targets)
+            if wanted != held:
+                raise ValueError(
+                    f"warm_start goes on with layers of {held} units, features first, but X, hidden_layer_sizes and y need "
+                    f"{wanted}; use warm_start=False"
+                )
+            coefs_init, intercepts_init = self.coefs_, self.intercepts_ if intercepts_init is None else intercepts_init
         score = None
         if self.early_stopping:
             rows, others = self._hold_out(y, random_state)
@@ -212,9 +219,11 @@ class FrontEstimator(BaseEstimator):
     def _partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
         """Train one epoch on new samples."""
         self._check_parameters()
-        for name, wanted in (("early_stopping", False), ("schedule", "constant")):
-            if getattr(self, name) != wanted:
-                raise ValueError(f"partial_fit sees no whole training: use {name}={wanted!r}, got {getattr(self, name)!r}")
+        if self.early_stopping or self._schedule != SCHEDULES["constant"]:
+            raise ValueError(
+                "partial_fit sees no whole training: use early_stopping=False and schedule='constant', got "
+                f"early_stopping={self.early_stopping!r} and schedule={self.schedule!r}"
+            )
         first = not hasattr(self, "network_")
         if not first:
             self._refuse_changes()
@@ -231,7 +240,7 @@ class FrontEstimator(BaseEstimator):
                 self.loss_curve_, self.validation_scores_ = [], None
             rows = np.arange(X.shape[0])
         else:
-            self._check_room(X.shape[0])
+            self._check_room(X)
             rows = self.network_.join(X)  # what fails after this leaves samples that contribute nothing
             self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
         earlier = rows[0]  # samples that have joined before; their targets are not asked for
@@ -262,7 +271,10 @@ class FrontEstimator(BaseEstimator):
                 (*shown, *callbacks), chance,
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
-            return training.run(network, rows, targets, weights, self._random_state)
+            history = training.run(network, rows, targets, weights, self._random_state)
+        if self.form_ != "contributions":  # weights know all they need of the samples, which pickles need not hold
+            network.front.source = network.front.source[:0].copy()
+        return history
 
     def _refuse_changes(self) -> None:
         """Refuse parameters that differ from those of the network that partial_fit goes on with."""
@@ -283,6 +295,10 @@ class FrontEstimator(BaseEstimator):
         validation.choice(self.activation, "activation", ACTIVATIONS)
         validation.choice(self.form, "form", ("auto", *FORMS))
         validation.choice(self.dtype, "dtype", ("float32", "float64"))
+        for name in ("early_stopping", "shuffle", "warm_start", "nesterov"):
+            validation.boolean(getattr(self, name), name)
+        if not isinstance(self.verbose, (bool, np.bool_)):
+            validation.integer(self.verbose, "verbose", 0)
         validation.positive(self.learning_rate, "learning_rate")
         validation.positive(self.init_scale, "init_scale")
         validation.integer(self.max_epochs, "max_epochs", 1)
@@ -394,9 +410,7 @@ class FrontEstimator(BaseEstimator):
         random_state: np.random.RandomState,
     ) -> None:
         """Make the network: initial weights, the form of the front layer, batch and window."""
-        n_samples, n_features = X.shape
-        n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
-        widths = (n_features, *self._hidden(), n_outputs)
+        n_samples, widths = X.shape[0], self._widths(X, targets)
         optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
         seed = int(random_state.randint(2**31 - 1))
         initial, weights = self._initial_weights(widths, groups, coefs_init, seed, random_state)
@@ -411,8 +425,19 @@ class FrontEstimator(BaseEstimator):
         self._random_state = random_state
         self._front_coef = None
 
-    def _check_room(self, n_new: int) -> None:
-        """Refuse samples whose Gram matrix with those that are held would exceed the limit."""
+    def _widths(self, X: Any, targets: Array) -> tuple[int, ...]:
+        """Features, units of the hidden layers, outputs."""
+        n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
+        return X.shape[1], *self._hidden(), n_outputs
+
+    def _check_room(self, X: Any) -> None:
+        """Refuse samples that the form cannot take: sparse ones, or a Gram matrix with those that are held over the limit."""
+        n_new = X.shape[0]
+        if self.form_ != "contributions" and sparse.issparse(X):
+            raise TypeError(
+                f"partial_fit goes on in form {self.form_!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
+                "start again with form='contributions'"
+            )
         if self.form_ == "contributions":
             n_samples = self.network_.front.source.shape[1] + n_new
             n_bytes = n_samples**2 * self.network_.params.itemsize
@@ -469,12 +494,14 @@ class FrontEstimator(BaseEstimator):
                 bound = self._bound(n_in // count, n_out // count)
                 upper.append(random_state.uniform(-bound, bound, (n_out, n_in)) * block_diagonal(n_in, n_out, count))
             return RandomWeights(widths[1], widths[0], seed, self.activation, self.init_scale), upper
-        arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs_init)]
+        coefs = validation.sequence(coefs_init, "coefs_init")
+        arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
         if [array.shape for array in arrays] != pairs:
             raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
         for l, (array, count) in enumerate(zip(arrays[1:-1], groups[1:], strict=True), 1):
             if (array.T[~block_diagonal(array.shape[0], array.shape[1], count)] != 0).any():
                 raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
+        self._refuse_large(arrays, "coefs_init")
         # The caller may change the array later; a file that is mapped is not read into memory for that.
         first = arrays[0] if is_mapped(arrays[0]) else arrays[0].copy()
         return GivenWeights(first.T), [array.T for array in arrays[1:]]
@@ -483,9 +510,17 @@ class FrontEstimator(BaseEstimator):
         self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
     ) -> list[Array]:
         if intercepts_init is not None:
-            return list(validation.layer_biases(intercepts_init, widths[1:]))
+            biases = validation.layer_biases(validation.sequence(intercepts_init, "intercepts_init"), widths[1:])
+            self._refuse_large(biases, "intercepts_init")
+            return list(biases)
         bounds = [self._bound(i, o) for i, o in pairwise(widths)]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
+
+    def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:
+        """Refuse initial values that `dtype` has no numbers for."""
+        for l, array in enumerate(arrays):
+            if max(array.max(), -array.min()) > np.finfo(self.dtype).max:
+                raise ValueError(f"{name}[{l}] has values too large for dtype={self.dtype!r}")
 
     def _score_held_out(self, X: Any, targets: Array) -> float:
         """Score the network as it is now; NaN where its outputs, or their squares, are not finite."""

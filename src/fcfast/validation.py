@@ -3,12 +3,13 @@
 import math
 from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, SupportsFloat, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Item = TypeVar("Item")
 
 
 def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
@@ -36,7 +37,7 @@ def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Fl
     return array
 
 
-def to_float(value: Real) -> float:
+def to_float(value: SupportsFloat) -> float:
     """Convert; an integer beyond float64 is infinite."""
     try:
         return float(value)
@@ -71,6 +72,20 @@ def integer(value: object, name: str, minimum: int) -> int:
     if value < minimum:
         raise ValueError(f"{name} must be >= {minimum}, got {value}")
     return int(value)
+
+
+def boolean(value: object, name: str) -> bool:
+    """Check for True or False: of strings, "no" too would count as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def sequence(value: Iterable[Item], name: str) -> list[Item]:
+    """Check for something with items, and list them."""
+    if not isinstance(value, Iterable) or isinstance(value, str):
+        raise TypeError(f"{name} must be a list or another sequence, got {value!r}")
+    return list(value)
 
 
 def choice(value: str, name: str, choices: Collection[str]) -> str:
