@@ -18,7 +18,9 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-KERNELS = ("forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "openmp")
+KERNELS = (
+    "forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "noise", "openmp",
+)  # fmt: skip
 CORE = "src/fcfast/_core"
 
 # A program that only exits with 0 if two threads really ran: a compiler may accept the flag and ignore it.

@@ -18,7 +18,8 @@ from sklearn.exceptions import NotFittedError
 
 import fcfast
 from fcfast import FrontClassifier, FrontRegressor, ModelFileError, modelfile
-from fcfast.optimizers import Cosine
+from fcfast.optimizers import Cosine, Muon, WarmUp
+from fcfast.rules import ForwardGradient
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 
@@ -257,14 +258,40 @@ def test_other_inputs_are_refused(X, path, change, message):
     assert str(path) in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule": WarmUp(0.2, Cosine(0.1))},
+        {"optimizer": Muon(), "form": "contributions"},
+        {"rule": ForwardGradient("local", "rademacher", n_tangents=3)},
+        {"rule": ForwardGradient(guess="ntk", head_layer_sizes=(4,)), "groups": (1, 2)},
+    ],
+)
+def test_settings_that_are_objects_come_back(X, path, settings):
+    """Optimisers, schedules and rules are stored by their settings."""
+    classifier = FrontClassifier((6, 4), max_epochs=3, tol=0, random_state=0).set_params(**settings)
+    classifier.fit(X, np.arange(N) % 3).save(path)
+    loaded = fcfast.load(path)
+    assert {name: getattr(loaded, name) for name in settings} == settings
+    assert np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # what cannot be saved
+
+
+class OwnSchedule:
+    """A schedule that the library does not know."""
+
+    def factors(self, steps, total):
+        """Give 1 for every step."""
+        return np.ones(len(steps))
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"schedule": Cosine(0.1)}, "schedule=Cosine"),
+        ({"schedule": OwnSchedule()}, "schedule=<"),
         ({"random_state": np.random.RandomState(0)}, "random_state=RandomState"),
         ({"class_weight": {"no": 1, "perhaps": 1j}}, "class_weight=1j"),
     ],
@@ -424,9 +451,15 @@ HOSTILE = {
     "params": ({"header": {"params": []}}, "params"),
     "bad parameter": ({"header": {"params": {"learning_rate": -1}}}, "learning_rate"),
     "bad schedule": ({"header": {"params": {"schedule": [1]}}}, "schedule"),
+    "unknown settings": ({"header": {"params": {"rule": {"settings": ["Popen", {"dict": []}]}}}}, "unknown settings"),
+    "bad settings": (
+        {"header": {"params": {"rule": {"settings": ["LocalLoss", {"dict": [["block_size", 0]]}]}}}},
+        "LocalLoss with bad settings",
+    ),
+    "settings of another kind": ({"header": {"params": {"rule": {"settings": 3}}}}, "settings"),
     "bad threads": ({"header": {"params": {"n_jobs": "all"}}}, "n_jobs"),
     "bad widths": ({"header": {"params": {"hidden_layer_sizes": 1.5}}}, "integer"),
-    "object parameter": ({"header": {"params": {"tol": {"set": []}}}}, "no tuple and no dict"),
+    "object parameter": ({"header": {"params": {"tol": {"set": []}}}}, "no tuple, no dict"),
     "bad dict": ({"header": {"params": {"class_weight": {"dict": [[[], 1]]}}}}, "unhashable"),
     "form": ({"header": {"form": "auto"}}, "form='auto'"),
     "parts of contributions": ({"header": {"scale": 1.0}}, "parts of contributions"),

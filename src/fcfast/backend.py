@@ -10,14 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "forward_gradient", "front", "openmp", "states",
-    "two_layer",
+    "KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "forward_gradient", "front", "noise", "openmp",
+    "states", "two_layer",
 ]  # fmt: skip
 
-KERNELS = ("forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "openmp")
+KERNELS = (
+    "forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "noise", "openmp",
+)  # fmt: skip
 
 if TYPE_CHECKING:  # the twins carry the types of both
-    from fcfast._pure import backprop, closed_form, compensation, forward, forward_gradient, front, openmp, states, two_layer
+    from fcfast._pure import backprop, closed_form, compensation, forward, forward_gradient, front, noise, openmp, states
+    from fcfast._pure import two_layer as two_layer
 
 
 def _choose(requested: str) -> str:

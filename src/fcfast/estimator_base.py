@@ -286,6 +286,8 @@ class FrontEstimator(BaseEstimator):
         }
         if self._random_state is not None:  # else the optimiser and the form are made anew
             held["optimizer"] = self._optimizer(), network.optimizer
+            held["rule"] = make_rule(self.rule), network.rule
+            held["groups"] = self._groups(), network.groups
             held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
         for name, (asked, had) in held.items():
             if asked != had:
@@ -597,7 +599,7 @@ class FrontEstimator(BaseEstimator):
         Raises
         ------
         TypeError
-            If a parameter cannot be stored as JSON, such as a schedule or random state that is an object.
+            If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
         ValueError
             If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
         OSError

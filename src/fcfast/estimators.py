@@ -48,7 +48,7 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         itself and need form "weights"; the others train the same network in every form.
     learning_rate : float, default 0.01
         Step size; wide data that is not scaled, or very wide data, needs a smaller one.
-    schedule : {"constant", "cosine", "step", "warm-up"} or object of `fcfast.optimizers`, default "constant"
+    schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
         How the learning rate changes over `max_epochs`.
     momentum : float, default 0.9
     dampening : float, default 0
@@ -283,7 +283,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         itself and need form "weights"; the others train the same network in every form.
     learning_rate : float, default 0.01
         Step size; wide data that is not scaled, or very wide data, needs a smaller one.
-    schedule : {"constant", "cosine", "step", "warm-up"} or object of `fcfast.optimizers`, default "constant"
+    schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
         How the learning rate changes over `max_epochs`.
     momentum : float, default 0.9
     dampening : float, default 0

@@ -37,7 +37,8 @@ from fcfast.front.forms import FORMS, ContributionsForm, FrontForm, WeightsForm
 from fcfast.front.initial import GivenWeights, RandomWeights
 from fcfast.front.network import FrontNetwork
 from fcfast.network import ACTIVATIONS
-from fcfast.optimizers import SCHEDULES, SGD
+from fcfast.optimizers import SGD, Adam, AdamW, Constant, Cosine, Muon, NeuronAdam, StepDecay, WarmUp
+from fcfast.rules import Backprop, DirectFeedbackAlignment, FeedbackAlignment, ForwardGradient, FrozenHidden, LocalLoss
 from fcfast.threads import resolve_n_jobs
 
 FORMAT, VERSION = "fcfast-model", "1"
@@ -51,6 +52,13 @@ SAFETENSORS_DTYPES = {"float32": "F32", "float64": "F64", "uint8": "U8"}
 
 Array = NDArray[Any]
 Estimator = FrontClassifier | FrontRegressor
+SETTINGS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        SGD, Muon, NeuronAdam, Adam, AdamW, Constant, Cosine, StepDecay, WarmUp, Backprop, LocalLoss, FeedbackAlignment,
+        DirectFeedbackAlignment, FrozenHidden, ForwardGradient,
+    )
+}  # fmt: skip
 ESTIMATORS: dict[str, type[Estimator]] = {"FrontClassifier": FrontClassifier, "FrontRegressor": FrontRegressor}
 
 
@@ -69,7 +77,7 @@ def save(estimator: Estimator, path: str | os.PathLike[str], weights: bool = Tru
     Raises
     ------
     TypeError
-        If a parameter cannot be stored as JSON, such as a schedule or random state that is an object.
+        If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
     ValueError
         If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
     OSError
@@ -278,7 +286,6 @@ class _Header:
         _require(not unknown, f"{', '.join(map(repr, unknown))}: no such parameter of {self.estimator}")
         estimator = kind(**params)
         estimator._check_parameters()
-        validation.choice(estimator.schedule, "schedule", SCHEDULES)  # type: ignore[arg-type]
         resolve_n_jobs(estimator.n_jobs)
         return estimator
 
@@ -346,6 +353,9 @@ def _encoded(value: Any, name: str) -> Any:
         return {"tuple": [_encoded(item, name) for item in value]}
     if type(value) is dict:
         return {"dict": [[_encoded(key, name), _encoded(item, name)] for key, item in value.items()]}
+    if SETTINGS.get(type(value).__name__) is type(value):
+        settings = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {"settings": [type(value).__name__, _encoded(settings, name)]}
     raise TypeError(f"{name}={value!r} cannot be stored; use numbers, strings, None, or lists and dicts of them")
 
 
@@ -355,9 +365,22 @@ def _decoded(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, items),) = value.items() if len(value) == 1 else (("?", None),)
-    _require(kind in ("tuple", "dict") and isinstance(items, list), "a parameter is an object that is no tuple and no dict")
+    known = kind in ("tuple", "dict", "settings") and isinstance(items, list)
+    _require(known, "a parameter is an object that is no tuple, no dict and no settings of an optimiser, schedule or rule")
     decoded = _decoded(items)
+    if kind == "settings":
+        return _settings(decoded)
     return tuple(decoded) if kind == "tuple" else dict(decoded)
+
+
+def _settings(decoded: list[Any]) -> Any:
+    """Make the settings of an optimiser, a schedule or a rule again; they check their values themselves."""
+    _require(len(decoded) == 2 and decoded[0] in SETTINGS and isinstance(decoded[1], dict), "a parameter has unknown settings")
+    name, fields = decoded
+    try:
+        return SETTINGS[name](**fields)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a parameter is {name} with bad settings: {error}") from error
 
 
 # ----------------------------------------------------------------------------------------------------------------------

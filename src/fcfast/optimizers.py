@@ -432,4 +432,5 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine": Cosine(),
     "step": StepDecay(),
     "warm-up": WarmUp(),
+    "warm-up-cosine": WarmUp(then=Cosine()),
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from fcfast.comparison import Comparison, RuleResult
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.explain import OutputExplanation
 
@@ -28,6 +29,9 @@ PANELS = (
 # An error of exactly 0 has no place on a logarithmic axis; it is drawn on this line.
 ZERO_ERROR = 1e-17
 INK, ACCENT, PALE = "#1f2933", "#c2410c", "#9aa5b1"
+# Okabe and Ito's colours, which the colour-blind can tell apart, without black and yellow.
+COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+BASELINE_STYLES = {"backprop": (INK, "-"), "frozen": (PALE, "--")}
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -211,6 +215,89 @@ def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontR
     for ax in axes:
         _tidy(ax)
     return save_figure(figure, out)
+
+
+def comparison_figure(out: str | os.PathLike[str], comparison: "Comparison") -> Path:
+    """Draw the training loss and the test error of each learning rule over the epochs, means over the seeds.
+
+    Seeds that diverged are left out; the legend says where all of them did.
+
+    Parameters
+    ----------
+    out : path
+        The PNG file to write; its folder must exist.
+    comparison : Comparison
+        From `fcfast.comparison.compare`.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> import numpy as np
+    >>> from fcfast import plots
+    >>> from fcfast.comparison import compare
+    >>> X, y = np.random.default_rng(0).normal(size=(40, 6)), np.arange(40) % 2
+    >>> comparison = compare(X, y, ["fg-a"], epochs=3, n_seeds=1, n_rates=1, hidden_layer_sizes=(8,))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     plots.comparison_figure(pathlib.Path(folder, "curves.png"), comparison).name
+    'curves.png'
+    """
+    figure = new_figure(10, 4.2)
+    from matplotlib.ticker import LogFormatter
+
+    axes = figure.subplots(1, 2)
+    percent = comparison.settings["task"] == "classification"
+    styles = _rule_styles([result.rule for result in comparison.results])
+    for result in comparison.results:
+        _draw_rule(axes, result, styles[result.rule], 100 if percent else 1)
+    for ax, label in zip(axes, ("training loss", "test error, %" if percent else "test error, 1 − R²"), strict=True):
+        ax.set_title(label, loc="left", fontsize=11, color=INK)
+        ax.set_xlabel("epoch")
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        _tidy(ax)
+    axes[0].set_yscale("log")
+    if min((min(line.get_ydata(), default=1) for line in axes[1].lines), default=1) > 0:
+        axes[1].set_yscale("log")
+    else:  # no errors at all, which a logarithmic axis has no place for
+        axes[1].set_ylim(bottom=0)
+    for ax in axes:
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.tick_params(which="minor", labelsize=7)
+        if ax.get_yscale() == "log":  # plain numbers, not powers of ten, between the decades
+            ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
+    n_seeds = comparison.settings["n_seeds"]
+    title = "each rule at its best rate" if comparison.settings["learning_rate"] is None else "all rules at the same rate"
+    figure.suptitle(f"{title}, mean of {n_seeds} seeds" if n_seeds > 1 else title, fontsize=11, color=INK, x=0.01, ha="left")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
+    return save_figure(figure, out)
+
+
+def _rule_styles(rules: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and line of each rule: the baselines have their own, more rules than colours other lines."""
+    others = [rule for rule in rules if rule not in BASELINE_STYLES]
+    lines = ("-", "-.", ":")
+    return BASELINE_STYLES | {
+        rule: (COLORS[i % len(COLORS)], lines[i // len(COLORS) % len(lines)]) for i, rule in enumerate(others)
+    }
+
+
+def _draw_rule(axes: Sequence["Axes"], result: "RuleResult", style: tuple[str, str], factor: float) -> None:
+    color, line = style
+    runs = result.sound_runs
+    settings: dict[str, Any] = {"color": color, "linestyle": line, "linewidth": 1.5}
+    if not runs:
+        axes[0].plot([], [], label=f"{result.rule} (diverged)", **settings)
+        return
+    losses = np.mean([run.losses for run in runs], axis=0)
+    marker = "o" if len(losses) < 10 else ""  # a line through one point cannot be seen
+    epochs = np.arange(1, len(losses) + 1)
+    axes[0].plot(epochs, losses, label=result.rule, marker=marker, markersize=3, **settings)
+    errors = factor * np.mean([run.test_errors for run in runs], axis=0)
+    axes[1].plot(runs[0].scored_epochs, errors, marker=marker, markersize=3, **settings)
 
 
 def contributors_figure(

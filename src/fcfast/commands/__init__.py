@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fcfast._version import __version__
-from fcfast.commands import plan, predict, reproduce, train
+from fcfast.commands import compare, plan, predict, reproduce, train
 from fcfast.commands.shared import screen
 
 app = typer.Typer(
@@ -33,5 +33,5 @@ def fcfast(
     """Train networks without updating their early layers (arXiv 2106.05569)."""
 
 
-for command in (train.train, predict.predict, plan.plan, reproduce.reproduce):
+for command in (train.train, compare.compare, predict.predict, plan.plan, reproduce.reproduce):
     app.command()(command)

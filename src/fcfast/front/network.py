@@ -201,7 +201,7 @@ class FrontNetwork:
             array[:] = copy
         if self.front.scale is not None:
             self.front.scale[1] = 0  # the velocity of c
-        for remembered in (self.front.velocity, self.velocity, *self.moments):
+        for remembered in (self.front.velocity, self.velocity, *self.moments, *self.rule_state.remembered):
             if remembered is not None:
                 remembered[:] = 0
         self.n_steps = 0

@@ -252,12 +252,16 @@ class Direction:
     ----------
     moves : dict
         Arguments of `push` that move at this layer.
-    squared_norm : ndarray of shape (M, B or 1, G)
-        By tangent, sample (1: of the whole batch) and group.
+    is_shared : bool
+        Whether all samples of the batch move together, by one derivative of their mean loss.
     """
 
     moves: dict[str, Array]
-    squared_norm: Floats
+    is_shared: ClassVar[bool] = False
+
+    def squared_norm(self) -> Floats:
+        """Give squared norms by tangent, sample (one if shared) and group (M, B or 1, G); noise is masked as it is pushed."""
+        raise NotImplementedError
 
     def apply(self, coefficients: Floats, delta: Array) -> None:
         """Fill the deltas (B, n) of the layer's pre-activations from coefficients (M, B, G)."""
@@ -273,8 +277,7 @@ class ActivityDirection(Direction):
     def __init__(self, noise: Array, groups: int) -> None:
         self.moves, self.groups = {"noise": noise}, groups
 
-    @property
-    def squared_norm(self) -> Floats:  # type: ignore[override]  # noise is masked as it is pushed
+    def squared_norm(self) -> Floats:
         noise = self.moves["noise"]
         by_group = noise.reshape(*noise.shape[:2], self.groups, -1)
         return np.einsum("mbgj,mbgj->mbg", by_group, by_group, dtype=np.float64)
@@ -289,7 +292,9 @@ class ValueDirection(Direction):
     def __init__(self, guess: Array, values: Array, activation: int, n_threads: int) -> None:
         self.moves, self.guess = {}, guess
         self.delta = times_derivative(guess, values, activation, n_threads)
-        self.squared_norm = np.einsum("bj,bj->b", guess, guess, dtype=np.float64)[None, :, None]
+
+    def squared_norm(self) -> Floats:
+        return np.einsum("bj,bj->b", self.guess, self.guess, dtype=np.float64)[None, :, None]
 
     def apply(self, coefficients: Floats, delta: Array) -> None:
         backend.forward_gradient.combine(self.delta[None], coefficients, delta)
@@ -300,9 +305,13 @@ class WeightDirection(Direction):
 
     def __init__(self, weights: Array, biases: Array, inputs: Array, groups: int) -> None:
         self.moves, self.groups = {"weight_tangents": weights, "bias_tangents": biases, "inputs": inputs}, groups
-        M = len(weights)
-        norms = np.einsum("mij,mij->mi", weights, weights, dtype=np.float64) + biases.astype(np.float64) ** 2
-        self.squared_norm = norms.reshape(M, 1, groups, -1).sum(axis=3)
+
+    is_shared = True
+
+    def squared_norm(self) -> Floats:
+        U, b = self.moves["weight_tangents"], self.moves["bias_tangents"]
+        norms = np.einsum("mij,mij->mi", U, U, dtype=np.float64) + b.astype(np.float64) ** 2
+        return norms.reshape(len(U), 1, self.groups, -1).sum(axis=3)
 
     def apply(self, coefficients: Floats, delta: Array) -> None:
         pass  # there are no deltas
@@ -322,14 +331,18 @@ class MeanDirection(Direction):
     Pre-activations then move by A A' delta, so that the weights' guess itself is never made.
     """
 
+    is_shared = True
+
     def __init__(self, delta: Array, by_weights: Array, apart: bool) -> None:
         self.delta, total = delta, delta.sum(axis=0)
-        norms = np.array([np.sum(by_weights * delta, dtype=np.float64), np.sum(total * total, dtype=np.float64)])
-        if apart:
-            noise = np.stack([by_weights, np.broadcast_to(total, delta.shape)])
-        else:
-            noise, norms = (by_weights + total)[None], norms.sum(keepdims=True)
-        self.moves, self.squared_norm = {"noise": noise}, norms[:, None, None]
+        self.norms = np.array([np.sum(by_weights * delta, dtype=np.float64), np.sum(total * total, dtype=np.float64)])
+        self.apart = apart
+        both = [by_weights, np.broadcast_to(total, delta.shape)]
+        self.moves = {"noise": np.stack(both) if apart else np.add(*both)[None]}
+
+    def squared_norm(self) -> Floats:
+        norms = self.norms if self.apart else self.norms.sum(keepdims=True)
+        return norms[:, None, None]
 
     def apply(self, coefficients: Floats, delta: Array) -> None:
         delta[:] = delta.dtype.type(coefficients[0, 0, 0]) * self.delta
@@ -351,11 +364,14 @@ class ForwardTeacher(Teacher):
 
     def noise(self, *shape: int) -> Array:
         """Draw noise of unit variance."""
-        generator, dtype = self.state.generator, self.network.params.dtype
+        generator, size = self.state.generator, int(np.prod(shape))
+        out = np.empty(size, self.network.params.dtype)
         if self.rule.guess == "gaussian":
-            return generator.standard_normal(shape, dtype=dtype.type)
-        signs = np.unpackbits(np.frombuffer(generator.bytes(-(-int(np.prod(shape)) // 8)), np.uint8), count=int(np.prod(shape)))
-        return (2 * signs.astype(dtype) - 1).reshape(shape)
+            backend.noise.normals(int(generator.integers(2**64, dtype=np.uint64)), out, self.n_threads)
+        else:
+            bits = np.frombuffer(generator.bytes(-(-size // 8)), np.uint8)
+            np.subtract(2 * np.unpackbits(bits, count=size), 1, out=out, dtype=out.dtype)
+        return out.reshape(shape)
 
     def random_direction(self, i: int, front: Front, inputs: Array | None, values: Array) -> Direction:
         """Draw a direction for hidden layer i with these inputs and values."""
@@ -398,14 +414,13 @@ class ForwardTeacher(Teacher):
 
     def coefficients(self, derivatives: Floats, directions: list[Direction]) -> Floats:
         """Make coefficients (M, B, G) of directional derivatives of that shape."""
-        norms = sum(direction.squared_norm for direction in directions)
-        assert not isinstance(norms, int)
-        if norms.shape[1] == 1:
+        if directions[0].is_shared:
             derivatives = derivatives.sum(axis=1, keepdims=True)
         if self.rule.is_normalized:
+            norms = np.sum([direction.squared_norm() for direction in directions], axis=0)
             # a guess that is 0 says nothing
             derivatives = np.divide(derivatives, norms, out=np.zeros_like(derivatives), where=norms > 0)
-        return derivatives / self.rule.n_tangents
+        return np.ascontiguousarray(derivatives / self.rule.n_tangents)
 
     def guess(self, i: int, top: Array, batch: Rows) -> Array:
         """Give an auxiliary head's gradient with respect to the values of hidden layer i, not the last one."""

@@ -1,0 +1,282 @@
+"""``fcfast compare``: learning rules side by side on a data file."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.table import Table
+
+from fcfast.commands.shared import (
+    check_folder,
+    choice,
+    clear_errors,
+    collected_warnings,
+    json_text,
+    progress_bar,
+    screen,
+    tell_user,
+    write_text,
+)
+from fcfast.commands.train import (
+    DATA,
+    FORMS,
+    NETWORK,
+    TASKS,
+    TRAINING,
+    Source,
+    in_data,
+    in_network,
+    in_output,
+    in_training,
+    read_source,
+    widths,
+)
+from fcfast.network import ACTIVATIONS
+from fcfast.optimizers import OPTIMIZERS, SCHEDULES
+
+if TYPE_CHECKING:
+    from fcfast.comparison import Comparison
+
+LARGEST_BATCH = 100  # unless asked for: few samples are then still more than a few steps
+RESULTS, REPORT, CURVES = "comparison.json", "comparison.md", "curves.png"
+
+
+def compare(
+    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file.")],
+    rules: Annotated[
+        str,
+        typer.Option(
+            help="Rules, separated by commas, with settings after colons: lg-fg-a:groups=16,forward-gradient:guess=ntk. "
+            "An unknown one gets the list.",
+        ),
+    ],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data, of every training.")] = 30,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each rule at its learning rate.")] = 3,
+    tune: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Learning rates tried for each rule, scored on samples held out of the training part; 1: the rule's default.",
+        ),
+    ] = 5,
+    tune_epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes of those trainings; as many as of the others by default.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="One for all rules, instead of trying any.")] = None,
+    only: Annotated[bool, typer.Option("--only", help="Do not add backprop and frozen, the two baselines.")] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first one; of the splits too.")] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")] = None,
+    target: Annotated[
+        str | None,
+        in_data(help="Column (name, or index from 0; -1 is the last), array of an .npz (default y), or .npy file to predict."),
+    ] = None,
+    task: Annotated[
+        str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)
+    ] = "auto",
+    test: Annotated[
+        float | None,
+        in_data(min=0, max=0.99, help="Share to hold out.", show_default="the file's own test part, else 0.2"),
+    ] = None,
+    test_file: Annotated[Path | None, in_data(help="Test on this file instead.")] = None,
+    test_target: Annotated[str | None, in_data(help="Target of the test file, if not --target.")] = None,
+    header: Annotated[
+        bool | None, in_data(help="Whether text begins with the names of its columns.", show_default="looked for")
+    ] = None,
+    n_features: Annotated[
+        int | None, in_data(min=1, help="Width of an svmlight file.", show_default="the largest seen")
+    ] = None,
+    standardize: Annotated[
+        bool | None,
+        in_data(
+            help="Train on features (and targets of a regression) of variance 1 and, unless sparse, mean 0.",
+            show_default="dense data yes, sparse data no",
+        ),
+    ] = None,
+    hidden: Annotated[str, in_network(help="Widths of the hidden layers, such as 256,128.")] = "256,256",
+    groups: Annotated[
+        int, in_network(min=1, help="Groups of units in the hidden layers above the first, each connected to itself only.")
+    ] = 1,
+    activation: Annotated[str, choice(ACTIVATIONS, "Of all hidden layers.", rich_help_panel=NETWORK)] = "relu",
+    init_scale: Annotated[
+        float | None,
+        in_network(help="Factor of the random initial weights.", show_default="0.1 for more features than samples, else 1"),
+    ] = None,
+    form: Annotated[
+        str, choice(FORMS, "How the first layer is held; noise on weights needs weights.", rich_help_panel=NETWORK)
+    ] = "auto",
+    memory_limit: Annotated[float, in_network(min=0, help="GiB that training may hold beside the data.")] = 4.0,
+    optimizer: Annotated[str, choice(tuple(OPTIMIZERS), "The update rule.", rich_help_panel=TRAINING)] = "sgd",
+    schedule: Annotated[
+        str, choice(tuple(SCHEDULES), "How the learning rate changes over the epochs.", rich_help_panel=TRAINING)
+    ] = "constant",
+    batch_size: Annotated[
+        int | None, in_training(min=1, help="Samples a step.", show_default="100, or a tenth of the training samples if fewer")
+    ] = None,
+    momentum: Annotated[float, in_training(min=0, help="Below 1.")] = 0.9,
+    weight_decay: Annotated[float, in_training(min=0, help="Of all weights.")] = 0.0,
+    max_grad_norm: Annotated[float | None, in_training(help="Clip longer gradients to this.")] = None,
+    memory: Annotated[
+        bool, in_output("--memory", help="Measure the peak memory of a training, in a process of its own (Linux).")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        in_output(
+            help=f"Folder for {RESULTS}, {REPORT} and {CURVES}; made if missing. Results in it are not computed again, so that "
+            "an interrupted comparison goes on, and rules can be added."
+        ),
+    ] = None,
+    as_json: Annotated[bool, in_output("--json", help="Print JSON, with nothing else on stdout.")] = False,
+) -> None:
+    """Compare learning rules: the same weights, batches and number of tried learning rates for each.
+
+    Learning rates are never chosen by the test set. Ctrl-C ends the command with exit code 130; results of finished rules
+    are in --out.
+    """
+    network = {
+        "hidden_layer_sizes": widths(hidden), "groups": groups, "activation": activation, "init_scale": init_scale,
+        "form": form, "memory_limit": int(memory_limit * 2**30), "optimizer": optimizer, "schedule": schedule,
+        "batch_size": batch_size, "momentum": momentum, "weight_decay": weight_decay,
+        "max_grad_norm": max_grad_norm, "n_jobs": jobs,
+    }  # fmt: skip
+    budget = {"epochs": epochs, "n_seeds": seeds, "n_rates": tune, "tune_epochs": tune_epochs, "learning_rate": learning_rate}
+    with clear_errors():
+        from fcfast.comparison import chosen_rules
+
+        chosen = chosen_rules(rules.split(","), only)
+        if out is not None:
+            check_out(out)
+        source = read_source(data, target, task, header, n_features, test, test_file, test_target, seed)
+        about = source.about | {"command": shlex.join(["fcfast", *sys.argv[1:]])}
+        comparison, sentences = run(
+            source, standardize, network, out, about, rules=list(chosen.values()), only=True, seed=seed, memory=memory, **budget
+        )
+        if out is not None:
+            from fcfast.plots import comparison_figure
+
+            write_text(out / REPORT, report(comparison, about))
+            comparison_figure(out / CURVES, comparison)
+    if as_json:
+        print(json_text(comparison.to_dict() | {"about": about}))
+        return
+    for sentence in sentences:
+        tell_user(f"warning: {sentence}")
+    for line in (facts(comparison, about), *map(table, *zip(*comparison.sheets(), strict=True))):
+        screen.print(line, highlight=False, markup=False)
+    if out is not None:
+        screen.print(f"written to {out}: {RESULTS}, {REPORT}, {CURVES}", highlight=False, markup=False)
+
+
+def check_out(out: Path) -> None:
+    """Find out before the work whether the folder can be written, and pictures made."""
+    from fcfast.plots import new_figure
+
+    check_folder(out, "--out")
+    new_figure(1, 1)
+
+
+def run(
+    source: Source, standardize: bool | None, network: dict[str, Any], out: Path | None, about: dict[str, Any], **settings: Any
+) -> tuple["Comparison", list[str]]:
+    """Compare with progress on a terminal, keeping what is finished in a folder; give the warnings too."""
+    from fcfast import comparison
+
+    if source.test is None:
+        raise ValueError("--test 0 leaves nothing to compare the rules by; hold out some samples")
+    X, y, X_test, y_test = scaled_samples(source, standardize)
+    if network["init_scale"] is None:
+        network["init_scale"] = 0.1 if X.shape[1] > X.shape[0] else 1.0
+    if network["batch_size"] is None:
+        network["batch_size"] = max(1, min(LARGEST_BATCH, X.shape[0] // 10))
+    budget = {name: settings[name] for name in ("epochs", "n_seeds", "n_rates", "tune_epochs", "learning_rate")}
+
+    def keep(finished: "Comparison") -> None:
+        if out is not None:
+            out.mkdir(exist_ok=True)
+            write_text(out / RESULTS, json_text(finished.to_dict() | {"about": about}))
+
+    earlier = None if out is None else read_earlier(out / RESULTS)
+    n_epochs = comparison.n_epochs(len(settings["rules"]), **budget)
+    with collected_warnings() as sentences, progress_bar(n_epochs) as tell:
+        result = comparison.compare(
+            X, y, test=(X_test, y_test), task=source.task, earlier=earlier, after_rule=keep, tell=tell, **settings, **network
+        )
+    return result, sentences
+
+
+def scaled_samples(source: Source, standardize: bool | None) -> tuple[Any, Any, Any, Any]:
+    """Give training and test samples, by default of mean 0 and variance 1 over the training part."""
+    import numpy as np
+    from scipy import sparse
+
+    from fcfast.scaling import measure, scaled
+
+    train, test = source.train, source.test
+    assert test is not None
+    if standardize is None:
+        standardize = not sparse.issparse(train.X)
+    inputs = measure(train.X, train.rows) if standardize else None
+    y, y_test = train.targets(), test.targets()
+    if standardize and source.task == "regression":
+        by = measure(y.reshape(len(y), -1), np.arange(len(y)))
+        y, y_test = (((part.reshape(len(part), -1) - by.mean) / by.scale).reshape(part.shape) for part in (y, y_test))
+    return scaled(train.X, train.rows, inputs, np.float32), y, scaled(test.X, test.rows, inputs, np.float32), y_test
+
+
+def read_earlier(file: Path) -> "Comparison | None":
+    """Read what an earlier call has finished."""
+    from fcfast.comparison import Comparison
+
+    if not file.exists():
+        return None
+    try:
+        return Comparison.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:  # JSON errors and bytes that are no text among them
+        raise ValueError(f"{file} cannot be read: {error}; choose another folder, or delete it") from error
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# what is told
+
+
+def facts(comparison: "Comparison", about: dict[str, Any]) -> str:
+    """Say what was compared on what."""
+    said = comparison.settings
+    network = said["network"]
+    rates = (
+        f"learning rate {said['learning_rate']:g} for all rules"
+        if said["learning_rate"] is not None
+        else f"{said['n_rates']} learning rates tried for each rule on {said['validation_share']:.0%} of the training samples"
+        if said["n_rates"] > 1
+        else "each rule's default learning rate, nothing tried"
+    )
+    seeds = f"{said['n_seeds']} seeds (mean ± standard error)" if said["n_seeds"] > 1 else "1 seed"
+    return (
+        f"{about['task']} ({about['task_reason']}): {about['n_train']} training and {about['n_test']} test samples "
+        f"({about['test_set']}) x {about['n_features']} features\n"
+        f"hidden layers {', '.join(map(str, network['hidden_layer_sizes']))}; {network['optimizer']}, {said['epochs']} epochs, "
+        f"{seeds}; {rates}"
+    )
+
+
+def table(headings: list[str], rows: list[list[str]]) -> Table:
+    """Lines of text and numbers; words wrap, numbers do not."""
+    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    words = ("rule", "remark", "backward passes", "transposes")
+    for heading in headings:
+        drawn.add_column(heading, justify="left" if heading in words else "right", no_wrap=heading not in words[1:])
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def report(comparison: "Comparison", about: dict[str, Any]) -> str:
+    """Write it all as Markdown, with the command that made it."""
+    machine = "\n".join(f"- {name}: {value}" for name, value in comparison.machine.items())
+    return (
+        f"# Learning rules on {Path(about['data']).name}\n\n```\n{about['command']}\n```\n\n{facts(comparison, about)}\n\n"
+        f"{comparison.table()}\n\n![training loss and test error]({CURVES})\n\n## Made with\n\n{machine}\n"
+    )
