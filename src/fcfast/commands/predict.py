@@ -30,8 +30,9 @@ def predict(
 ) -> None:
     """Predict with a model file: a line of CSV per sample, and a score where the target is known.
 
-    Columns that the model does not know are left out, whatever they hold. Scores on samples that the model was trained on are
-    no test scores.
+    Columns that the model does not know are left out, whatever they hold.
+
+    Scores on samples that the model was trained on are no test scores.
     """
     with clear_errors():
         check_file(out, "--out", inputs=(model, data))
