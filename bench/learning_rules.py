@@ -1,4 +1,4 @@
-"""Learning rules on MNIST and Fashion-MNIST: the networks of arXiv 2210.03310, table 3, and the main finding of arXiv 2306.06968.
+"""Learning rules on MNIST (networks of arXiv 2210.03310, table 3) and Fashion-MNIST (main finding of arXiv 2306.06968).
 
 Reproduce: python bench/learning_rules.py {small,medium,fashion} [--seeds 3] [--out docs/learning_rules]
 Pixels / 255, batches of 100, SGD without momentum, weight decay 1e-4, cosine schedule, no augmentation. Each rule has the same
@@ -51,8 +51,9 @@ def main():
     folder = options.out / options.run
     folder.mkdir(parents=True, exist_ok=True)
     about = {
-        "data": name, "command": shlex.join(["python", *sys.argv]), "task": "classification", "task_reason": "10 kinds of image",
-        "n_train": N_TRAIN, "n_test": len(y) - N_TRAIN, "test_set": "the set's own", "n_features": X.shape[1],
+        "data": name, "command": shlex.join(["python", *sys.argv]), "task": "classification",
+        "task_reason": "10 kinds of image", "n_train": N_TRAIN, "n_test": len(y) - N_TRAIN,
+        "test_set": "the set's own", "n_features": X.shape[1],
     }  # fmt: skip
 
     def keep(finished):
