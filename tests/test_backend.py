@@ -155,3 +155,10 @@ def test_extras_are_optional(run_python):
     code = hide("matplotlib", "typer", "rich", "torch", "pandas", "pytest")
     result = run_python(f"{code}import {MODULES}; print('imported')")
     assert result.stdout.split() == ["imported"], result.stderr
+
+
+@pytest.mark.parametrize("module", ["convert", "datafiles", "explain", "machine", "optimizers", "plots", "rules"])
+def test_modules_are_there_when_asked_for(run_python, module):
+    """After ``import fcfast`` alone, whatever else has been imported, and named by dir()."""
+    code = f"import fcfast; assert {module!r} in dir(fcfast); print(fcfast.{module}.__name__)"
+    assert run_python(code, "-W", "error").stdout == f"fcfast.{module}\n"

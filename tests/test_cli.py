@@ -82,6 +82,7 @@ def test_bad_arguments(tmp_path, arguments, message):
         ((10**30, 10), "n_samples must be at most"),
         ((10, 10, "--memory-limit", "inf"), "--memory-limit must be a finite number"),
         ((10, 10, "--memory-limit", "1e308"), "--memory-limit must be a finite number"),
+        ((10, 10, "--memory-limit", 0), "--memory-limit must be a finite number of GiB above 0"),
         ((10, 10, "--hidden", 10**30), "hidden must be at most"),
         ((10, 10, "--optimizer", "adam", "--density", 0.1), "needs a dense X"),
     ],
@@ -95,6 +96,20 @@ def test_plan_of_what_cannot_be(arguments, message):
     assert run("plan", 10, 10).exit_code == 0
 
 
+def test_plan_has_the_defaults_of_train():
+    """What is planned is what would be trained: batches, epochs, hidden units."""
+    import inspect
+
+    from fcfast.commands.plan import plan
+    from fcfast.commands.train import train
+
+    planned, trained = (inspect.signature(command).parameters for command in (plan, train))
+    for name in ("hidden", "epochs", "memory_limit", "optimizer", "momentum"):
+        assert planned[name].default == trained[name].default
+    assert planned["batch_size"].default == 200
+    assert trained["batch_size"].default is None  # the estimators' 200
+
+
 def test_unwritable_folder(tmp_path):
     """Found out before the work begins."""
     (tmp_path / "file").write_text("")
@@ -105,6 +120,12 @@ def test_unwritable_folder(tmp_path):
 def test_version():
     """--version prints it."""
     assert __version__ in run("--version").output
+
+
+def test_run_as_a_module():
+    """Without the command on the path."""
+    result = subprocess.run([sys.executable, "-m", "fcfast", "--version"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout.strip()) == (0, __version__)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -270,6 +270,11 @@ def test_columns_are_found_by_name(tmp_path):
     result = run("predict", model, shuffled)
     assert result.stdout == expected
     assert "left out: 'id'" in result.stderr
+    shuffled.write_text(shuffled.read_text().replace("\n", "\npatient ").replace("id,", "name of sample,", 1))
+    assert run("predict", model, shuffled).stdout == expected  # text that the model does not know is not read
+    result = run("predict", model, data)
+    assert result.stdout == expected
+    assert "left out: 'kind'" in result.stderr
     missing = write_csv(tmp_path / "missing.csv", X[:, :28], KINDS[codes])
     result = run("predict", model, missing, *target)
     assert result.exit_code == 2
@@ -293,6 +298,67 @@ def test_columns_of_the_same_name_are_refused(tmp_path):
         assert result.exit_code == 2
         assert f"several columns of the same name: {name!r}" in result.stderr
     assert not (tmp_path / "n.safetensors").exists()
+
+
+def test_names_of_samples(tmp_path):
+    """--id: no feature in training; in the predictions the name of each sample, tabs between the columns of a .tsv."""
+    X, codes = animals()
+    data = write_csv(tmp_path / "a.csv", X, KINDS[codes])
+    lines = data.read_text().splitlines()
+    data.write_text("\n".join([f"id,{lines[0]}", *(f"s{i},{line}" for i, line in enumerate(lines[1:]))]))
+    result = run("train", data, "--save", tmp_path / "m.safetensors", "--target", "kind", *QUICK)
+    assert result.exit_code == 2
+    assert "name it with --id id" in result.stderr
+    report = train(data, tmp_path, "--target", "kind", "--id", "id", "--test-file", data)
+    assert (report["n_features"], report["n_test"]) == (30, 60)
+    result = run("predict", tmp_path / "m.safetensors", data, "--id", "id", "--target", "kind", "--out", tmp_path / "p.tsv")
+    assert result.exit_code == 0, result.output
+    rows = list(csv.DictReader((tmp_path / "p.tsv").read_text().splitlines(), delimiter="\t"))
+    assert [row["sample"] for row in rows] == [f"s{i}" for i in range(60)]
+    assert set(rows[0]) == {"sample", "prediction"}
+
+
+def test_every_class_is_tested(tmp_path):
+    """A class of three has a test sample, one of a single sample none, which the report says."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(["a", "b", "c", "d"], [40, 30, 3, 1])
+    np.savez(tmp_path / "a.npz", X=rng.normal(size=(74, 20)), y=y)
+    report = train(tmp_path / "a.npz", tmp_path)
+    supports = {row["class"]: row["support"] for row in report["test"]["classes"] if row["support"]}
+    assert supports == {"a": 8, "b": 6, "c": 1}
+    assert (report["n_test"], report["untested_classes"]) == (15, ["d"])
+    result = run("train", tmp_path / "a.npz", "--save", tmp_path / "m.safetensors", "--test", 0.02, *QUICK)
+    assert "without a test sample: " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("counts", "n_test", "quotas"),
+    [
+        ([50, 50], 20, [10, 10]),
+        ([97, 3], 20, [19, 1]),
+        ([2, 2, 2], 3, [1, 1, 1]),
+        ([1, 9], 2, [0, 2]),
+        ([80, 2, 2, 2], 9, [6, 1, 1, 1]),
+        ([10, 2, 2], 9, [7, 1, 1]),
+        ([5, 5, 5], 2, None),
+        ([2, 2], 3, None),
+    ],
+)
+def test_quotas(counts, n_test, quotas):
+    """In proportion, within what each class can give; None where that is impossible."""
+    from fcfast.commands.data import quotas_of_classes
+
+    found = quotas_of_classes(np.array(counts), n_test)
+    assert (None if found is None else found.tolist()) == quotas
+
+
+def test_model_and_data_exchanged(tmp_path):
+    """It is asked whether they were."""
+    data, _ = write("csv", tmp_path)
+    result = run("predict", data, tmp_path / "m.safetensors")
+    assert result.exit_code == 2
+    assert "is not a fcfast model file" in result.stderr
+    assert "were model and data exchanged?" in result.stderr
 
 
 def test_narrow_svmlight_is_widened(tmp_path):
@@ -338,9 +404,9 @@ def test_headless_text(tmp_path):
     ("arguments", "message"),
     [
         (("--target", "knd"), "did you mean 'kind'"),
-        ((), "'ape' is not a number"),
+        ((), "'ape' is not a number; encode the column as numbers, leave it out, make it the target (--target kind)"),
         (("--target", "gene 0", "--task", "classification"), "'ape' is not a number"),
-        (("--target", "kind", "--task", "regression"), "is text"),
+        (("--target", "kind", "--task", "regression"), "is text ('ape')"),
         (("--target", "kind", "--hidden", "8,x"), "no list of widths"),
         (("--target", "kind", "--hidden", "0"), "--hidden"),
         (("--target", "kind", "--activation", "rely"), "--activation"),

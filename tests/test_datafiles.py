@@ -256,20 +256,85 @@ def test_ambiguous_target(write):
 
 def test_named_target_without_header(write):
     """A name needs a header line."""
-    refuse(write("a.csv", LINES), "has no header line to look for 'w' in; give the target's index", "w", header=False)
+    refuse(write("a.csv", LINES), "has no header line to look for 'w' in; give the column's index", "w", header=False)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
 # what delimited text must not hold
 
 
-@pytest.mark.parametrize("value", ["male", "1,5", "1_000", "--", "0x10"])
+@pytest.mark.parametrize("value", ["male", "1_000", "--", "0x10"])
 @pytest.mark.parametrize("header", ["g1;sex\n", ""], ids=["named", "bare"])
 def test_text_for_a_number(write, value, header):
     """The message has the column, the line and the value."""
     column = "'sex'" if header else r"1 \(counted from 0\)"
     path = write("a.csv", f"{header}1;2\n\n3;{value}\n")
-    refuse(path, rf"column {column}, line {4 if header else 3}: '{value}' is not a number; encode .* leave it out, or make")
+    refuse(path, rf"column {column}, line {4 if header else 3}: '{value}' is not a number; encode .* or name it with --id")
+
+
+def test_options_for_a_column_of_text(write):
+    """What to type, ready for the shell."""
+    path = write("a.csv", "a,type of tumour\n1,x\n")
+    refuse(path, r"make it the target \(--target 'type of tumour'\), or name it with --id 'type of tumour'")
+
+
+@pytest.mark.parametrize("text", ["a;b\n1,5;2\n", "1,5;2,5\n3,5;4\n", "1,5;2\n,5;4\n", "a\tb\n1,5\t2\n"])
+def test_decimal_commas(write, text):
+    """Named for what they are, with a header line or without."""
+    refuse(write("a.csv" if ";" in text else "a.tsv", text), "decimal commas.*; write points")
+
+
+def test_commas_between_whole_numbers_and_names(write):
+    """Only numbers alone make a comma a decimal one."""
+    assert read_table(write("a.csv", "1,5,2\n3,4,5\n")).X.shape == (2, 3)
+    assert read_table(write("b.csv", "x;1,y\n3,4\n")).feature_names == ["x;1", "y"]
+
+
+@pytest.mark.parametrize("ids", ["name", 0, "0"])
+def test_names_of_samples(write, parquet, ids):
+    """No feature, whatever they are, and given back; beside a target too."""
+    path = write("a.csv", "name,a,t,b\n s1,1,x,2\n7,3,y,4\n")
+    table = read_table(path, "t", ids=ids)
+    assert (table.ids, table.X.tolist(), table.y.tolist(), table.feature_names) == (
+        ["s1", "7"], [[1, 2], [3, 4]], ["x", "y"], ["a", "b"],
+    )  # fmt: skip
+    table = read_table(parquet({"name": ["s1", "s2"], "a": [1, 2]}), ids=ids)
+    assert (table.ids, table.X.tolist()) == (["s1", "s2"], [[1], [2]])
+
+
+def test_names_of_samples_without_a_header(write):
+    """By index, in a column that R leaves unnamed too; not twice the same column."""
+    assert read_table(write("a.csv", "s1,1\ns2,3\n"), ids=0).ids == ["s1", "s2"]
+    path = write("b.csv", '"","a"\n"1",0.5\n')
+    assert read_table(path, ids=0).feature_names == ["a"]
+    refuse(path, "column 0 .* has no name in line 1", ids="a")
+    refuse(write("c.csv", "a,b\n1,2\n"), "is the target and names the samples too", "b", ids=1)
+
+
+def test_names_of_samples_in_arrays(savez, tmp_path):
+    """An array of an .npz of its own; other files have no place for them."""
+    path = savez(X=X, names=np.array(["u", "v"]), few=np.array(["u"]), y=np.array([0, 1]))
+    assert read_table(path, ids="names").ids == ["u", "v"]
+    refuse(path, "has no array 'name'; did you mean 'names'", ids="name")
+    refuse(path, "has 1 names of samples for 2 samples", ids="few")
+    refuse(path, "names of samples have dtype float64", ids="X")
+    np.save(tmp_path / "x.npy", X)
+    refuse(tmp_path / "x.npy", "has no place for names of samples; leave out ids='a'", ids="a")
+
+
+def test_only_the_features_that_are_needed(write, parquet):
+    """Other columns are skipped unread, text and gaps and all; those that lack are named."""
+    path = write("a.csv", "id,b,kind,gap,a\ns1,1,x,,2\ns2,3,y,,4\n")
+    table = read_table(path, features=["a", "b"])
+    assert (table.X.tolist(), table.feature_names, table.skipped) == ([[1, 2], [3, 4]], ["b", "a"], ["id", "kind", "gap"])
+    table = read_table(path, "kind", ids="id", features=["a", "b"])
+    assert (table.ids, table.y.tolist(), table.skipped) == (["s1", "s2"], ["x", "y"], ["gap"])
+    refuse(path, "lacks 1 of the 2 features that are needed: 'c'$", features=["a", "c"])
+    refuse(path, "lacks 1 of the 2 features that are needed: 'b'$", "b", features=["a", "b"])
+    assert read_table(write("n.csv", "900,note,902\n1,x,2\n"), features=["900", "902"]).X.tolist() == [[1, 2]]
+    columns = {"id": ["s1", "s2"], "a": [1, 2], "t": [0, 1]}
+    table = read_table(parquet(columns), "t", features=["a"])
+    assert (table.X.tolist(), table.y.tolist(), table.skipped) == ([[1], [2]], [0, 1], ["id"])
 
 
 def test_text_for_a_number_beside_the_target(write):

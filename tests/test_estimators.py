@@ -132,7 +132,7 @@ def test_explanation_adds_up(wide):
     assert explanation.terms.shape == (4, 40, 6)
     expected = new @ classifier.coefs_[0] + classifier.intercepts_[0]
     np.testing.assert_allclose(explanation.preactivations, expected, rtol=1e-9, atol=1e-9)
-    with pytest.raises(AttributeError, match="form 'windowed'"):
+    with pytest.raises(AttributeError, match=r"holds weights \(form 'windowed'\).*weights=False"):
         FrontClassifier((6,), form="windowed", max_epochs=2).fit(X, y).explain(new)
 
 
@@ -256,6 +256,24 @@ def test_loss_above_its_start_is_told():
     regressor = FrontRegressor((16,), optimizer="neuron-adam", learning_rate=0.1, max_epochs=2, random_state=0)
     with pytest.warns(ConvergenceWarning, match="higher than it began"):
         regressor.fit(X, X[:, 0])
+
+
+def test_no_better_than_class_frequencies_is_told():
+    """Features far from 0 make units useless: the fit ends at the entropy of the (weighted) classes, and says so."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3 == 0
+    X = rng.normal(size=(60, 2000)) + 0.5 * y[:, None]
+    settings = {"hidden_layer_sizes": (16,), "init_scale": 0.1, "random_state": 0}
+    message = "no better than the class frequencies"
+    for weights, entropy in ((None, "0.637"), (np.where(y, 0.5, 1.0), "0.500")):
+        with pytest.warns(ConvergenceWarning, match=rf"{message} \(loss 0\.\d+, theirs {entropy}\): scale X"):
+            FrontClassifier(**settings).fit(10 + X, y, sample_weight=weights)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=f".*{message}")
+        FrontClassifier(**settings).fit(StandardScaler().fit_transform(X), y)
+        FrontClassifier(**settings, max_epochs=3).fit(10 + X, y)
+        FrontClassifier(**settings).fit(10 + X, y, callbacks=[lambda epoch: epoch.epoch == 12])
+        FrontClassifier(**settings).fit(10 + X, np.zeros(60))
 
 
 @pytest.mark.parametrize("form", ["contributions", "weights"])
@@ -442,6 +460,7 @@ def test_plan_is_kept(wide):
         ({"n_jobs": 0}, ValueError),
         ({"max_grad_norm": -1}, ValueError),
         ({"hidden_layer_sizes": 256.0}, TypeError),
+        ({"hidden_layer_sizes": "256"}, TypeError),
         ({"tol": None}, TypeError),
         ({"memory_limit": -1}, ValueError),
         ({"early_stopping": "no"}, TypeError),
@@ -755,6 +774,19 @@ def test_only_true_ends_the_training(wide, reply, n_epochs):
     """Python's and NumPy's; a callback that happens to return something else is no request."""
     classifier = FrontClassifier((4,), max_epochs=3, tol=0, random_state=0).fit(*wide, callbacks=[lambda epoch: reply])
     assert classifier.n_epochs_ == n_epochs
+
+
+def test_plan_counts_products_of_sparse_data(wide):
+    """Columns that are full beside empty ones cost more than as many entries spread evenly."""
+    _, y = wide
+    uneven, even = np.zeros((40, 3000), np.float32), np.zeros((40, 3000), np.float32)
+    uneven[:, :10] = 1
+    even[np.arange(400) % 40, np.arange(400)] = 1
+    once = [
+        FrontClassifier((4,), max_epochs=1).fit(sparse.csr_array(X), y).plan_.costs["contributions"].seconds_once
+        for X in (uneven, even)
+    ]
+    assert once[0] > once[1]
 
 
 def test_verbose_prints_lines(wide, capsys):

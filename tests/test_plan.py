@@ -152,6 +152,25 @@ def test_full_batch_of_weights_by_hand():
     assert cost.seconds_per_epoch == pytest.approx(2e-5 + products + update + gathered + step, rel=1e-9)
 
 
+@pytest.mark.usefixtures("by_hand")
+def test_products_of_sparse_columns():
+    """Of text a few columns make most of the Gram matrix's products: they are counted, where it is known how many they are."""
+    n, d, h, density = 2000, 50_000, 16, 0.001
+    settings = {"density": density, "hidden": h, "form": "contributions"}
+    once = plan(n, d, **settings, n_products=5e8).costs["contributions"].seconds_once
+    n_entries = density * n * d
+    multiplied = 2e-8 * (0.6 * 5e8 + 30 * n_entries) / 1.8
+    assert once == pytest.approx(1e-9 * d * h / 1.8 + multiplied + 2e-10 * n_entries * h, rel=1e-9)
+    even = plan(n, d, **settings)
+    assert even.costs["contributions"] == plan(n, d, **settings, n_products=density**2 * n**2 * d).costs["contributions"]
+    assert "spread evenly over the features; text can take forty times as long" in str(even)
+    assert "evenly" not in str(plan(n, d, **settings, n_products=5e8))
+    with pytest.raises(ValueError, match="n_products belongs to sparse inputs"):
+        plan(n, d, n_products=5e8)
+    with pytest.raises(ValueError, match="n_products"):
+        plan(n, d, density=0.1, n_products=-1)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # memory
 

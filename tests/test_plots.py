@@ -141,6 +141,16 @@ def test_equal_labels_have_bars_of_their_own(tmp_path, monkeypatch):
     assert len(figures[0].axes[0].patches) == 4 + 3
 
 
+def test_contributors_of_a_row_of_a_data_frame(tmp_path):
+    """A pandas Series, with the names of the features where there were any; a list too."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(np.random.default_rng(0).normal(size=(12, 3)), columns=["a", "b", "c"])
+    for X in (frame, frame.to_numpy()):
+        classifier = FrontClassifier((4,), form="contributions", max_epochs=2, tol=0, random_state=0).fit(X, [0, 1] * 6)
+        plots.contributors_figure(tmp_path / "w.png", classifier, frame.iloc[0])
+    plots.contributors_figure(tmp_path / "w.png", classifier, [1.0, 2.0, 3.0])
+
+
 def test_contributors_arguments(tmp_path):
     """One sample, one label per training sample, a form that has contributions."""
     classifier, X = fitted()

@@ -26,14 +26,17 @@ __all__ = [
 ]
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
+_MODULES = ("convert", "datafiles", "explain", "machine", "optimizers", "plots", "rules")
 _LAZY = {"FrontClassifier": "estimators", "FrontRegressor": "estimators", "load": "modelfile", "plan": "front.plan"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(import_module(f"fcfast.{_LAZY[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"fcfast.{name}")
     raise AttributeError(f"module 'fcfast' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_LAZY))
+    return sorted({*globals(), *_LAZY, *_MODULES})

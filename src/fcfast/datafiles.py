@@ -17,13 +17,15 @@ import difflib
 import gzip
 import math
 import os
+import re
 import reprlib
+import shlex
 import zipfile
 from array import array
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
+from itertools import chain, compress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ TEXT = (*DELIMITERS, *SVMLIGHT)
 ENDINGS = (*TEXT, ".parquet", ".npz", ".npy")
 MISSING = {"", "na", "n/a", "nan", "null", "?"}
 CSR_ARRAYS = ("data", "indices", "indptr", "shape")
+DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,10 @@ class Table:
         Names of the classes that an integer `y` counts, or of the outputs of a `y` with several columns.
     n_train : int or None
         The first `n_train` rows are the published training part.
+    ids : list of str, or None
+        Names of the samples.
+    skipped : list of str
+        Columns that are no features, as only some were asked for.
     """
 
     X: Any
@@ -64,10 +71,18 @@ class Table:
     feature_names: list[str] | None = None
     target_names: list[str] | None = None
     n_train: int | None = None
+    ids: list[str] | None = None
+    skipped: list[str] = field(default_factory=list)
 
 
 def read_table(
-    path: str | os.PathLike[str], target: Target = None, *, header: bool | None = None, n_features: int | None = None
+    path: str | os.PathLike[str],
+    target: Target = None,
+    *,
+    header: bool | None = None,
+    n_features: int | None = None,
+    ids: str | int | None = None,
+    features: Collection[str] | None = None,
 ) -> Table:
     """Read a table from a file; the ending of its name says how.
 
@@ -83,6 +98,11 @@ def read_table(
         has text where numbers belong; names that are all numbers (wavelengths, say) have to be announced.
     n_features : int, optional
         The width of an svmlight table, whose lines only name the features they have.
+    ids : str or int, optional
+        Delimited text and .parquet: the column, .npz: the array, that names the samples and is no feature.
+    features : collection of str, optional
+        Delimited text and .parquet whose columns have names: the features that are needed, all of them. Other columns are
+        skipped, whatever they hold.
 
     Returns
     -------
@@ -111,11 +131,17 @@ def read_table(
     _check_file(path, "data file")
     ending = _ending(path)
     if ending in DELIMITERS:
-        table = _read_delimited(path, target, header)
+        table = _read_delimited(path, target, header, ids, features)
     elif ending in SVMLIGHT:
+        _refuse_ids(path, ids)
         table = _read_svmlight(path, target, n_features)
+    elif ending == ".parquet":
+        table = _read_parquet(path, target, ids, features)
+    elif ending == ".npz":
+        table = _read_npz(path, target, ids)
     else:
-        table = {".parquet": _read_parquet, ".npz": _read_npz, ".npy": _read_npy}[ending](path, target)
+        _refuse_ids(path, ids)
+        table = _read_npy(path, target)
     _check(path, table)
     return table
 
@@ -139,6 +165,11 @@ def _ending(path: Path) -> str:
     return ending
 
 
+def _refuse_ids(path: Path, ids: str | int | None) -> None:
+    if ids is not None:
+        raise ValueError(f"{path} has no place for names of samples; leave out ids={ids!r}")
+
+
 @contextmanager
 def _decoding(path: Path, kind: str, remedy: str) -> Iterator[None]:
     """Turn whatever a decoder raises on damaged bytes into one line; they raise nearly anything."""
@@ -155,28 +186,80 @@ def _decoding(path: Path, kind: str, remedy: str) -> Iterator[None]:
 # delimited text
 
 
-def _read_delimited(path: Path, target: Target, header: bool | None) -> Table:
+@dataclass(frozen=True)
+class _Columns:
+    """What the columns of a table are: features, at most one target, at most one name of samples; the others are skipped."""
+
+    names: Sequence[str | int]
+    target: int | None
+    ids: int | None
+    is_feature: Sequence[bool]
+
+    @property
+    def features(self) -> list[str | int]:
+        """Names of the features, or their places in the file."""
+        return list(compress(self.names, self.is_feature))
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of the columns that are of no use."""
+        used = self.target, self.ids
+        return [str(name) for j, name in enumerate(self.names) if not self.is_feature[j] and j not in used]
+
+
+def _columns(
+    path: Path,
+    names: list[str] | None,
+    n_columns: int,
+    target: Target,
+    ids: str | int | None,
+    features: Collection[str] | None,
+) -> _Columns:
+    """Find out what each column is."""
+    of_target, of_ids = (_column_of(path, column, names, n_columns) for column in (target, ids))
+    if of_target is not None and of_target == of_ids:
+        raise ValueError(f"{path}: {target!r} is the target and names the samples too; choose another column for one of them")
+    used = of_target, of_ids
+    if features is None or names is None:
+        return _Columns(names or range(n_columns), of_target, of_ids, [j not in used for j in range(n_columns)])
+    refuse_missing(path, features, [name for j, name in enumerate(names) if j not in used])
+    wanted = set(features)
+    return _Columns(names, of_target, of_ids, [j not in used and name in wanted for j, name in enumerate(names)])
+
+
+def refuse_missing(path: Path, features: Collection[str], names: Collection[str]) -> None:
+    """Raise a ValueError if features that are needed are not among the names of columns."""
+    there = set(names)
+    missing = [name for name in features if name not in there]
+    if missing:
+        shown = ", ".join(map(repr, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        raise ValueError(f"{path} lacks {len(missing)} of the {len(features)} features that are needed: {shown}")
+
+
+def _read_delimited(
+    path: Path, target: Target, header: bool | None, ids: str | int | None, wanted: Collection[str] | None
+) -> Table:
     with closing(_cells(path)) as rows:
         first_line, first = next(rows, (0, []))
         if not first:
             raise ValueError(f"{path} is empty; a line of numbers for each sample is needed")
-        named = _has_header(path, first, target) if header is None else header
-        names = _header(path, first) if named else None
-        column = _target_column(path, target, names, len(first))
-        columns: list[str | int] = list(names if names is not None else range(len(first)))
-        target_name = columns.pop(column) if column is not None else None
+        named = _has_header(path, first, target, ids, wanted) if header is None else header
+        names = _header(path, first, ids) if named else None
+        columns = _columns(path, names, len(first), target, ids, wanted)
+        features = columns.features
         data = rows if named else chain([(first_line, first)], rows)
-        values, labels, lines = _split(path, data, column, columns)
-    if not lines or not columns:
+        values, labels, samples, lines = _split(path, data, columns)
+    if not lines or not features:
         raise ValueError(
-            f"{path} has {len(lines)} line(s) of data and {len(columns)} feature(s); at least one of each is needed"
+            f"{path} has {len(lines)} line(s) of data and {len(features)} feature(s); at least one of each is needed"
         )
     if header is None and not named:
         _refuse_hidden_header(path, labels)
-    X = np.frombuffer(values).reshape(len(lines), len(columns))
-    _refuse_gaps(path, X, columns, lines)
-    y = _target_values(path, labels, target_name, lines) if target_name is not None else None
-    return Table(X, y, names and [str(name) for name in columns])
+    X = np.frombuffer(values).reshape(len(lines), len(features))
+    _refuse_gaps(path, X, features, lines)
+    y = None if columns.target is None else _target_values(path, labels, columns.names[columns.target], lines)
+    names = names and [str(name) for name in features]
+    return Table(X, y, names, ids=samples if columns.ids is not None else None, skipped=columns.skipped)
 
 
 def _cells(path: Path) -> Generator[Row]:
@@ -189,6 +272,7 @@ def _cells(path: Path) -> Generator[Row]:
     ):
         start = next((line for line in file if line.strip()), "")
         file.seek(0)
+        _refuse_decimal_commas(path, start)
         delimiter = next((mark for mark in likely if mark in start), otherwise)
         if delimiter is None:
             yield from ((number, line.split()) for number, line in enumerate(file, 1) if line.strip())
@@ -199,23 +283,30 @@ def _cells(path: Path) -> Generator[Row]:
                 yield reader.line_num, cells
 
 
-def _split(
-    path: Path, rows: Iterable[Row], target: int | None, features: list[str | int]
-) -> tuple["array[float]", list[str], list[int]]:
-    """Part the rows into the numbers (one flat array, to hold a large table only once), the labels and the line numbers."""
-    values, labels, lines = array("d"), [], []
-    n_cells = len(features) + (target is not None)
+def _refuse_decimal_commas(path: Path, line: str) -> None:
+    """Refuse a line of numbers with commas for points, before the commas are taken for what parts the cells."""
+    cells = re.split(r"[;\t]", line.strip())
+    if len(cells) > 1 and "," in line and all(DECIMAL_COMMA.fullmatch(cell) or _number(cell) is not None for cell in cells):
+        raise ValueError(f"{path}: line 1 has decimal commas ({reprlib.repr(line.strip())}); write points, as in 0.5")
+
+
+def _split(path: Path, rows: Iterable[Row], columns: _Columns) -> tuple["array[float]", list[str], list[str], list[int]]:
+    """Part the rows: numbers (one flat array, to hold a large table only once), labels, names of samples, line numbers."""
+    values, labels, ids, lines = array("d"), [], [], []
+    n_cells, features = len(columns.names), columns.features
     for line, cells in rows:
         if len(cells) != n_cells:
             raise ValueError(
                 f"{path}: line {line} has {len(cells)} cell(s) instead of {n_cells}; "
                 "give every line as many as the first, with one delimiter"
             )
-        if target is not None:
-            labels.append(cells.pop(target))
-        values.extend(_numbers(path, line, cells, features))
+        if columns.target is not None:
+            labels.append(cells[columns.target])
+        if columns.ids is not None:
+            ids.append(cells[columns.ids].strip())
+        values.extend(_numbers(path, line, list(compress(cells, columns.is_feature)), features))
         lines.append(line)
-    return values, labels, lines
+    return values, labels, ids, lines
 
 
 def _number(cell: str) -> float | None:
@@ -252,14 +343,17 @@ def _index(target: object) -> int | None:
         return None
 
 
-def _has_header(path: Path, first: list[str], target: Target) -> bool:
+def _has_header(path: Path, first: list[str], target: Target, ids: str | int | None, wanted: Collection[str] | None) -> bool:
     """Tell from line 1: features are numbers, so text in their place is a name."""
-    index = _index(target)
-    if target is not None and index is None:
+    if wanted is not None and set(wanted) <= {cell.strip() for cell in first}:
         return True
     features = list(first)
-    if index is not None and -len(first) <= index < len(first):
-        del features[index]
+    for column in (target, ids):
+        index = _index(column)
+        if column is not None and index is None:
+            return True
+        if index is not None and -len(first) <= index < len(first):
+            features[index] = "nan"  # says nothing
     read = {cell: _number(cell) for cell in features}
     text = [cell for cell, number in read.items() if number is None]
     numbers = [cell for cell, number in read.items() if number is not None and math.isfinite(number)]
@@ -280,29 +374,29 @@ def _refuse_hidden_header(path: Path, labels: list[str]) -> None:
         )
 
 
-def _header(path: Path, first: list[str]) -> list[str]:
+def _header(path: Path, first: list[str], ids: str | int | None) -> list[str]:
     names = [cell.strip() for cell in first]
-    if "" in names:
+    if "" in names and names.index("") != _index(ids):
         raise ValueError(
             f"{path}: column {names.index('')} (counted from 0) has no name in line 1; name it, or leave it out if it only "
-            "numbers the rows (R: row.names=FALSE, pandas: index=False)"
+            f"numbers the rows (R: row.names=FALSE, pandas: index=False), or say that it names them (--id {names.index('')})"
         )
     return names
 
 
-def _target_column(path: Path, target: Target, names: list[str] | None, n_columns: int) -> int | None:
-    """Find the target column, by name if one has it, else by index."""
+def _column_of(path: Path, target: Target, names: list[str] | None, n_columns: int) -> int | None:
+    """Find the column of the target, or of the samples' names: by name if one has it, else by index."""
     if target is None:
         return None
     if names is not None and target in names:
         if names.count(str(target)) > 1:
-            raise ValueError(f"{path} has {names.count(str(target))} columns named {target!r}; give the index of the target")
+            raise ValueError(
+                f"{path} has {names.count(str(target))} columns named {target!r}; give the index of the one that is meant"
+            )
         return names.index(str(target))
     index = _index(target)
     if index is None and names is None:
-        raise ValueError(
-            f"{path} has no header line to look for {target!r} in; give the target's index, -1 for the last column"
-        )
+        raise ValueError(f"{path} has no header line to look for {target!r} in; give the column's index, -1 for the last one")
     if index is None:
         raise ValueError(f"{path} has no column {target!r}; {_choices(str(target), names or [])}")
     if not -n_columns <= index < n_columns:
@@ -352,7 +446,7 @@ def _read_svmlight(path: Path, target: Target, n_features: int | None) -> Table:
     return Table(sparse.csr_array(X), _whole(y))
 
 
-def _read_parquet(path: Path, target: Target) -> Table:
+def _read_parquet(path: Path, target: Target, ids: str | int | None, wanted: Collection[str] | None) -> Table:
     try:
         from pyarrow import parquet
     except ImportError as error:
@@ -363,15 +457,17 @@ def _read_parquet(path: Path, target: Target) -> Table:
         # The index of a pandas table is the names of its rows, not a feature.
         content = content.drop_columns([name for name in content.column_names if name.startswith("__index_level_")])
     names: list[str] = content.column_names
-    index = _target_column(path, target, names, len(names))
-    features = [_parquet_numbers(path, name, content.column(j)) for j, name in enumerate(names) if j != index]
+    columns = _columns(path, names, len(names), target, ids, wanted)
+    used = compress(range(len(names)), columns.is_feature)
+    features = [_parquet_numbers(path, names[j], content.column(j)) for j in used]
     if not features:
         raise ValueError(f"{path} has no features, only {len(names)} column(s); at least one is needed")
     X = np.empty((len(content), len(features)), dtype=np.result_type(*{feature.dtype for feature in features}))
     for j, feature in enumerate(features):
         X[:, j] = feature
-    y = None if index is None else _parquet_target(path, names[index], content.column(index))
-    return Table(X, y, [name for j, name in enumerate(names) if j != index])
+    y = None if columns.target is None else _parquet_target(path, names[columns.target], content.column(columns.target))
+    samples = None if columns.ids is None else list(map(str, content.column(columns.ids).to_pylist()))
+    return Table(X, y, list(map(str, columns.features)), ids=samples, skipped=columns.skipped)
 
 
 def _parquet_numbers(path: Path, name: str, column: Any) -> NDArray[Any]:
@@ -403,7 +499,7 @@ def _parquet_target(path: Path, name: str, column: Any) -> NDArray[Any]:
     return np.array(labels)
 
 
-def _read_npz(path: Path, target: Target) -> Table:
+def _read_npz(path: Path, target: Target, ids: str | int | None) -> Table:
     wanted = "y" if target is None else target
     remedy = "write it anew with numpy.savez and plain arrays (pickled objects are refused)"
     with _decoding(path, "an .npz archive", remedy), open(path, "rb") as file:  # np.load leaves damaged files open
@@ -412,10 +508,11 @@ def _read_npz(path: Path, target: Target) -> Table:
         file.seek(0)
         with np.load(file, allow_pickle=False) as archive:
             names = list(archive.files)
-            known = {"X", wanted, "feature_names", "target_names", "n_train", "format", *CSR_ARRAYS}
+            known = {"X", wanted, ids, "feature_names", "target_names", "n_train", "format", *CSR_ARRAYS}
             arrays = {name: np.asarray(archive[name]) for name in names if name in known}
-    if target is not None and wanted not in arrays:
-        raise ValueError(f"{path} has no array {target!r}; {_choices(str(target), names)}")
+    for asked in (target, ids):
+        if asked is not None and asked not in arrays:
+            raise ValueError(f"{path} has no array {asked!r}; {_choices(str(asked), names)}")
     if "X" in arrays:
         X = arrays["X"]
     elif all(name in arrays for name in CSR_ARRAYS):
@@ -428,7 +525,14 @@ def _read_npz(path: Path, target: Target) -> Table:
         _names(path, arrays, "feature_names"),
         _names(path, arrays, "target_names") if wanted == "y" and "y" in arrays else None,
         _count(path, arrays, "n_train"),
+        None if ids is None else _ids(path, arrays[str(ids)]),
     )
+
+
+def _ids(path: Path, names: NDArray[Any]) -> list[str]:
+    if names.ndim != 1 or names.dtype.kind not in "Uiu":
+        raise ValueError(f"{path}: names of samples have dtype {names.dtype} and shape {names.shape}; save a list of strings")
+    return list(map(str, names.tolist()))
 
 
 def _csr(path: Path, arrays: dict[str, NDArray[Any]]) -> Any:
@@ -486,6 +590,8 @@ def _check(path: Path, table: Table) -> None:
         raise ValueError(f"{path} has {len(table.feature_names)} feature_names for {X.shape[1]} features; give one for each")
     if table.n_train is not None and not 0 < table.n_train <= X.shape[0]:
         raise ValueError(f"{path}: n_train is {table.n_train}, but there are {X.shape[0]} samples; use 1 to {X.shape[0]}")
+    if table.ids is not None and len(table.ids) != X.shape[0]:
+        raise ValueError(f"{path} has {len(table.ids)} names of samples for {X.shape[0]} samples; give one for each")
     if not isinstance(X, np.memmap):  # to look at every page of a large file is left to training, which has to
         _refuse_gaps(path, X, table.feature_names)
     if y is None:
@@ -535,7 +641,11 @@ def _column(name: str | int) -> str:
 
 
 def _not_a_number(path: Path, column: str | int, position: str, value: object) -> ValueError:
+    what = f"{path}: {_column(column)}, {position}: {reprlib.repr(value)} is not a number"
+    if isinstance(value, str) and DECIMAL_COMMA.fullmatch(value):
+        return ValueError(f"{what}: decimal commas; write points, as in 0.5")
+    option = shlex.quote(str(column))
     return ValueError(
-        f"{path}: {_column(column)}, {position}: {reprlib.repr(value)} is not a number; "
-        "encode the column as numbers, leave it out, or make it the target"
+        f"{what}; encode the column as numbers, leave it out, make it the target (--target {option}), or name it with "
+        f"--id {option} if it names the samples"
     )

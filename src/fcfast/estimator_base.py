@@ -137,6 +137,10 @@ class FrontEstimator(BaseEstimator):
     def _class_weights(self, y: Array) -> Array | None:
         return None
 
+    def _chance(self, targets: Array, weights: Array | None) -> float:
+        """Give the loss of the best predictions that ignore the inputs; 0 where there is none to compare with."""
+        return 0.0
+
     def _score_outputs(self, outputs: Array, targets: Array) -> float:
         raise NotImplementedError
 
@@ -205,8 +209,9 @@ class FrontEstimator(BaseEstimator):
         if before is not None and before.rule == self.network_.rule:
             self.network_.rule_state.go_on_from(before.rule_state)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
-        )
+            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks,
+            self._chance(targets, weights),
+        )  # fmt: skip
         self.loss_curve_ = history.losses
         self.validation_scores_ = history.scores if score else None
         self.n_epochs_ = self.n_iter_ = len(history.losses)
@@ -259,12 +264,14 @@ class FrontEstimator(BaseEstimator):
         tol: float,
         score: Callable[[], float] | None,
         callbacks: Sequence[Callback],
+        chance: float = 0.0,
     ) -> History:
         network = self.network_
         with blas_threads_for(network.largest_product), progress(self.verbose, max_epochs) as shown:
             training = Training(
-                self.learning_rate, schedule, max_epochs, tol, self.n_iter_no_change, self.shuffle, score, (*shown, *callbacks)
-            )
+                self.learning_rate, schedule, max_epochs, tol, self.n_iter_no_change, self.shuffle, score,
+                (*shown, *callbacks), chance,
+            )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
             history = training.run(network, rows, targets, weights, self._random_state)
         if self.form_ != "contributions":  # weights know all they need of the samples, which pickles need not hold
@@ -336,7 +343,9 @@ class FrontEstimator(BaseEstimator):
         return SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
 
     def _hidden(self) -> tuple[int, ...]:
-        sizes = self.hidden_layer_sizes
+        sizes: Any = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            raise TypeError(f"hidden_layer_sizes must be integers, got the string {sizes!r}; write (256,) or (256, 128)")
         widths = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
         if not widths:
             raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
@@ -451,6 +460,7 @@ class FrontEstimator(BaseEstimator):
             weight_decay=optimizer.weight_decay, window=self.window,
             form=form if make_rule(self.rule).stays_in_span else "weights",
             copies_X=not is_sparse and (X.dtype != dtype or not X.flags.c_contiguous),
+            n_products=float(np.sum(np.bincount(X.indices).astype(np.float64) ** 2)) if is_sparse else None,
         )  # fmt: skip
 
     def _streaming_form(self, X: Any) -> str:
@@ -544,7 +554,10 @@ class FrontEstimator(BaseEstimator):
         """Contributions (N, h) of the training samples; form "contributions" only."""
         check_is_fitted(self, "network_")
         if self.form_ != "contributions":
-            raise AttributeError(f"contributions_ exist in form 'contributions' only, this was fitted in form {self.form_!r}")
+            raise AttributeError(
+                "contributions_ and explanations exist in form 'contributions' only, this one holds weights (form "
+                f"{self.form_!r}). If it was loaded: save it with weights=False and load(path, X=<training inputs>)"
+            )
         return self.network_.front.base
 
     def explain(self, X: Any) -> Explanation:

@@ -114,6 +114,11 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
     In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them: do not change X
     afterwards. `save` writes the conventional weights instead.
 
+    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns. A search (`GridSearchCV`,
+    `cross_val_score`) goes on with its next fit then: press it again to stop the search.
+
+    Targets of a single class are no error: there is nothing to learn, and that class is predicted for any X.
+
     Examples
     --------
     >>> import numpy as np
@@ -183,6 +188,12 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
 
     def _class_weights(self, y: Array) -> Array | None:
         return None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
+
+    def _chance(self, targets: Array, weights: Array | None) -> float:
+        """Give the entropy of the class frequencies."""
+        counts = np.bincount(targets, weights)
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * np.log(shares)).sum())
 
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
         check_classification_targets(y)
@@ -334,6 +345,9 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     -----
     In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them: do not change X
     afterwards. `save` writes the conventional weights instead.
+
+    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns. A search (`GridSearchCV`,
+    `cross_val_score`) goes on with its next fit then: press it again to stop the search.
 
     Examples
     --------

@@ -36,7 +36,7 @@ DTYPES = ("float32", "float64")
 SIDES = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # shortest sides of the products that are timed
 FACTOR_SHAPE = 128, 1024  # of the weights they are timed with: these stay in a core's cache
 WORKING_SETS = 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26  # bytes
-FORMAT = 1  # of the file; another is measured anew
+FORMAT = 2  # of the file; another is measured anew
 
 Array = NDArray[Any]
 
@@ -270,7 +270,7 @@ def _epoch_step(
 
 def _sparse_seconds() -> tuple[float, float]:
     """Seconds of a multiplication between sparse rows, and between sparse rows and dense weights."""
-    n_samples, n_features, n_entries, n_hidden = 200, 20_000, 40_000, 64
+    n_samples, n_features, n_entries, n_hidden = 400, 1000, 40_000, 64  # 40 entries a feature: multiplications, no overhead
     rng = np.random.default_rng(0)
     places = rng.integers(0, n_samples, n_entries), rng.integers(0, n_features, n_entries)
     X = sparse.csr_matrix((np.ones(n_entries, np.float32), places), shape=(n_samples, n_features))

@@ -149,7 +149,11 @@ def load(path: str | os.PathLike[str], X: Any = None) -> Estimator:
     try:
         header, tensors = _read(path)
         estimator = header.unfitted()
-    except (SafetensorError, ValueError, TypeError, RecursionError, OverflowError) as error:
+    except SafetensorError as error:
+        raise ModelFileError(
+            f"{path} cannot be loaded: it is not a fcfast model file, or damaged ({error}); were model and data exchanged?"
+        ) from error
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path} cannot be loaded: {error}") from error
     header.restore_attributes(estimator)
     if header.form == "contributions":

@@ -318,7 +318,7 @@ def contributors_figure(
         The PNG file to write; its folder must exist.
     estimator : FrontClassifier or FrontRegressor
         Fitted in form "contributions".
-    x : ndarray of shape (d,) or (1, d), or sparse matrix of shape (1, d)
+    x : array-like of shape (d,) or (1, d), pandas Series included, or sparse matrix of shape (1, d)
     labels : sequence of str of length N, or None
         Names of the training samples; by default their numbers. With early stopping N is less than the number of samples that
         was given to `fit`.
@@ -350,7 +350,10 @@ def contributors_figure(
     from fcfast.explain import explain_output  # scikit-learn, which the other pictures do without
 
     validation.integer(n_top, "n_top", 1)
-    x = x.reshape(1, -1) if x.ndim == 1 else x
+    if hasattr(x, "to_frame") and hasattr(estimator, "feature_names_in_"):
+        x = x.to_frame().T  # a row of a pandas table, with the names of its features
+    elif np.ndim(x) == 1:
+        x = np.asarray(x).reshape(1, -1)
     if x.shape[0] != 1:
         raise ValueError(f"x must be one sample, got shape {x.shape}; give one row")
     parts = explain_output(estimator, x)

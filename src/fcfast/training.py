@@ -15,6 +15,8 @@ from fcfast.optimizers import Schedule
 Array = NDArray[Any]
 
 GROWTH = 1000  # a loss that has grown so many times is no training any more
+ENOUGH_EPOCHS = 10  # to have learnt something, if there is anything to learn
+NO_BETTER = 0.98  # of the loss of the class frequencies
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Training:
     """How to train: the parameters of an estimator of the same names.
 
     `score` gives the score of held-out samples (not a finite number: the training has diverged), or is None to go by the
-    training loss. A callback that returns True ends the training after that epoch.
+    training loss. A callback that returns True ends the training after that epoch. `chance` is the loss of predictions that
+    ignore the inputs, the class frequencies; 0 for none.
     """
 
     learning_rate: float
@@ -70,6 +73,7 @@ class Training:
     shuffle: bool
     score: Callable[[], float] | None = None
     callbacks: Sequence[Callback] = ()
+    chance: float = 0.0
 
     def run(
         self,
@@ -88,6 +92,7 @@ class Training:
         best, since_best = -np.inf, 0
         kept = network.snapshot()
         spare: Snapshot | None = None
+        stuck = False  # it ended without improvement, not by a divergence, a callback or Ctrl-C
         try:
             for epoch in range(self.max_epochs):
                 order = random_state.permutation(rows) if self.shuffle else rows
@@ -111,12 +116,17 @@ class Training:
                     kept, spare = (before, kept) if score is None else (network.snapshot(kept), None)
                 told = Epoch(epoch + 1, self.max_epochs, loss, score)
                 stop = [_is_true(callback(told)) for callback in self.callbacks]
-                if any(stop) or since_best >= self.n_iter_no_change:
+                if any(stop):
+                    break
+                if since_best >= self.n_iter_no_change:
+                    stuck = True
                     break
             else:
+                stuck = since_best > 0 and self.max_epochs >= ENOUGH_EPOCHS
                 if self.tol > 0 and self.n_iter_no_change < self.max_epochs:
                     message = f"max_epochs={self.max_epochs} reached before the loss stopped improving"
-                    warnings.warn(message, ConvergenceWarning, stacklevel=5)
+                    remedy = "raise max_epochs if the training loss still matters"
+                    warnings.warn(f"{message}; {remedy}", ConvergenceWarning, stacklevel=5)
         except KeyboardInterrupt:
             warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=5)
         if self.score:
@@ -125,6 +135,13 @@ class Training:
             self._go_back(network, kept, "the last epoch: outputs are not finite")
         elif not self.score and history.losses[-1:] > history.losses[:1]:
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        elif stuck and 0 < NO_BETTER * self.chance <= history.losses[-1]:
+            message = (
+                f"the network predicts no better than the class frequencies (loss {history.losses[-1]:.3f}, theirs "
+                f"{self.chance:.3f}): scale X (StandardScaler) or change learning_rate={self.learning_rate}, most often to a "
+                "lower one"
+            )
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
         return history
 

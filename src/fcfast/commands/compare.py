@@ -16,6 +16,7 @@ from fcfast.commands.shared import (
     clear_errors,
     collected_warnings,
     json_text,
+    limit_in_bytes,
     progress_bar,
     screen,
     tell_user,
@@ -77,6 +78,9 @@ def compare(
     task: Annotated[
         str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)
     ] = "auto",
+    ids: Annotated[
+        str | None, in_data("--id", help="Column (array of an .npz) that names the samples, and is no feature.")
+    ] = None,
     test: Annotated[
         float | None,
         in_data(min=0, max=0.99, help="Share to hold out.", show_default="the file's own test part, else 0.2"),
@@ -136,9 +140,11 @@ def compare(
     Learning rates are never chosen by the test set. Ctrl-C ends the command with exit code 130; results of finished rules
     are in --out.
     """
+    with clear_errors():
+        limit = limit_in_bytes(memory_limit)
     network = {
         "hidden_layer_sizes": widths(hidden), "groups": groups, "activation": activation, "init_scale": init_scale,
-        "form": form, "memory_limit": int(memory_limit * 2**30), "optimizer": optimizer, "schedule": schedule,
+        "form": form, "memory_limit": limit, "optimizer": optimizer, "schedule": schedule,
         "batch_size": batch_size, "momentum": momentum, "weight_decay": weight_decay,
         "max_grad_norm": max_grad_norm, "n_jobs": jobs,
     }  # fmt: skip
@@ -149,7 +155,7 @@ def compare(
         chosen = chosen_rules(rules.split(","), only)
         if out is not None:
             check_out(out)
-        source = read_source(data, target, task, header, n_features, test, test_file, test_target, seed)
+        source = read_source(data, target, task, header, n_features, ids, test, test_file, test_target, seed)
         about = source.about | {"command": shlex.join(["fcfast", *sys.argv[1:]])}
         comparison, sentences = run(
             source, standardize, network, out, about, rules=list(chosen.values()), only=True, seed=seed, memory=memory, **budget

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from fcfast.commands.shared import listed
-from fcfast.datafiles import Table
+from fcfast.datafiles import Table, refuse_missing
 
 MAX_GUESSED_CLASSES = 30  # whole numbers with more values than this are taken for a quantity
 DEFAULT_TEST_SHARE = 0.2
@@ -44,7 +44,7 @@ def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
     task, reason = (asked, "as asked") if asked != "auto" else _guess(y, table.target_names is not None)
     if task == "regression":
         if y.dtype.kind == "U":
-            raise ValueError(f"{path}: the target is text ({y[0]!r}), which --task regression cannot predict")
+            raise ValueError(f"{path}: the target is text ({str(y[0])!r}), which --task regression cannot predict")
         return y.astype(np.float64), task, reason
     if y.ndim == 2:
         raise ValueError(f"{path}: the target has {y.shape[1]} columns; --task classification needs one")
@@ -95,10 +95,32 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
     if n_test >= len(y):
         raise ValueError(f"--test {share:g} of {len(y)} sample(s) leaves none to train on; use less, or --test 0")
     if stratify:
-        _, counts = np.unique(y, return_counts=True)
-        stratify = counts.min() > 1 and min(n_test, len(y) - n_test) >= len(counts)
-    train, test = train_test_split(rows, test_size=n_test, random_state=seed, stratify=y if stratify else None)
-    return np.sort(train), np.sort(test), "drawn at random" + (", each class in proportion" if stratify else "")
+        classes, counts = np.unique(y, return_counts=True)
+        quotas = quotas_of_classes(counts, n_test)
+        if quotas is not None:
+            rng = np.random.default_rng(seed)
+            drawn = [rng.permutation(rows[y == label])[:quota] for label, quota in zip(classes, quotas, strict=True)]
+            test = np.sort(np.concatenate(drawn))
+            return np.setdiff1d(rows, test), test, "drawn at random, each class in proportion"
+    train, test = train_test_split(rows, test_size=n_test, random_state=seed)
+    return np.sort(train), np.sort(test), "drawn at random"
+
+
+def quotas_of_classes(counts: NDArray[np.intp], n_test: int) -> NDArray[np.intp] | None:
+    """Give the test samples of each class: in proportion, but one at least, unless it has a single sample, and never all.
+
+    None if that cannot be.
+    """
+    least, most = np.minimum(counts - 1, 1), counts - 1
+    if not least.sum() <= n_test <= most.sum():
+        return None
+    exact = counts * n_test / counts.sum()
+    quotas = np.clip(np.floor(exact).astype(np.intp), least, most)
+    while quotas.sum() < n_test:
+        quotas[np.argmax(np.where(quotas < most, exact - quotas, -np.inf))] += 1
+    while quotas.sum() > n_test:
+        quotas[np.argmax(np.where(quotas > least, quotas - exact, -np.inf))] -= 1
+    return quotas
 
 
 def refuse_repeated(names: Sequence[str], path: Path, wanted: Collection[str] | None = None) -> None:
@@ -122,12 +144,8 @@ def in_order(table: Table, names: Sequence[str] | None, n_features: int, path: P
         refuse_repeated(table.feature_names, path, set(names))
         if list(names) == table.feature_names:
             return table.X, []
+        refuse_missing(path, names, table.feature_names)
         place = {name: j for j, name in enumerate(table.feature_names)}
-        missing = [name for name in names if name not in place]
-        if missing:
-            raise ValueError(
-                f"{path} lacks {len(missing)} of the {len(names)} features that the model was trained on: {listed(missing)}"
-            )
         wanted = set(names)
         return table.X[:, [place[name] for name in names]], [name for name in table.feature_names if name not in wanted]
     if table.X.shape[1] != n_features:

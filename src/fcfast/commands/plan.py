@@ -19,12 +19,17 @@ def plan(
     samples: Annotated[int, typer.Argument(min=1, help="Training samples.")],
     features: Annotated[int, typer.Argument(min=1, help="Input features.")],
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, such as 256,128.")] = "256",
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step.")] = 32,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 100,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, or all if there are fewer.")] = 200,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 200,
     outputs: Annotated[int, typer.Option(min=1, help="Classes or targets.")] = 10,
     dtype: Annotated[str, choice(("float32", "float64"), "Of computation.")] = "float32",
     density: Annotated[
-        float | None, typer.Option(help="Share of non-zero entries of sparse data.", show_default="dense")
+        float | None,
+        typer.Option(
+            help="Share of non-zero entries of sparse data, taken as spread evenly over the features. Text is not: before the "
+            "first step it can take forty times as long.",
+            show_default="dense",
+        ),
     ] = None,
     optimizer: Annotated[str, choice(OPTIMIZERS, "The update rule.")] = "sgd",
     momentum: Annotated[float, typer.Option(min=0, help="Below 1.")] = 0.9,

@@ -13,22 +13,32 @@ from fcfast.commands.shared import check_file, clear_errors, json_text, listed, 
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file, from fcfast train or an estimator's save().")],
     data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file.")],
-    out: Annotated[Path | None, typer.Option(help="CSV file to write.", show_default="printed")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file to write, or TSV (.tsv).", show_default="printed")] = None,
     proba: Annotated[bool, typer.Option("--proba", help="Give the probability of each class too.")] = False,
     target: Annotated[
-        str | None, typer.Option(help="Target to compare with, as for train; files that carry one need not name it.")
+        str | None,
+        typer.Option(help="Target to compare with, as for train; NPZ (y) and svmlight files need not name it, tables must."),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option("--id", help="Column (array of an .npz) that names the samples; it is copied into the predictions."),
     ] = None,
     header: Annotated[
         bool | None, typer.Option(show_default="looked for", help="Whether text begins with the names of its columns.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with nothing else on stdout.")] = False,
 ) -> None:
-    """Predict with a model file: a line of CSV per sample, and a score where the target is known."""
+    """Predict with a model file: a line of CSV per sample, and a score where the target is known.
+
+    Columns that the model does not know are left out, whatever they hold.
+
+    Scores on samples that the model was trained on are no test scores.
+    """
     with clear_errors():
         check_file(out, "--out", inputs=(model, data))
-        columns, result, notes = run(model, data, proba, target, header)
+        columns, result, notes = run(model, data, proba, target, header, ids)
         if out is not None:
-            write_text(out, csv_text(columns))
+            write_text(out, csv_text(columns, "\t" if out.suffix.lower() == ".tsv" else ","))
     for note in notes:
         tell_user(note)
     if as_json:
@@ -47,7 +57,7 @@ def predict(
 
 
 def run(
-    model: Path, data: Path, proba: bool, target: str | None, header: bool | None
+    model: Path, data: Path, proba: bool, target: str | None, header: bool | None, ids: str | None
 ) -> tuple[dict[str, list[Any]], dict[str, Any] | None, list[str]]:
     """Give the columns of the table of predictions, scores if the targets are known, and what the user should hear."""
     import numpy as np
@@ -67,10 +77,12 @@ def run(
     feature_names = getattr(estimator, "feature_names_in_", None)
     if feature_names is not None:
         del estimator.feature_names_in_
-    table = read_table(data, target, header=header, n_features=estimator.n_features_in_)
-    X, ignored = in_order(table, feature_names, estimator.n_features_in_, data)
+    names = None if feature_names is None else list(map(str, feature_names))
+    table = read_table(data, target, header=header, n_features=estimator.n_features_in_, ids=ids, features=names)
+    X, ignored = in_order(table, names, estimator.n_features_in_, data)
+    ignored = [*table.skipped, *ignored]
     rows = np.arange(X.shape[0])
-    columns: dict[str, list[Any]] = {"sample": rows.tolist()}
+    columns: dict[str, list[Any]] = {"sample": rows.tolist() if table.ids is None else table.ids}
     if proba and classifier is not None:
         probabilities = by_blocks(classifier.predict_proba, X, rows)
         predicted = classifier.classes_[probabilities.argmax(axis=1)]
@@ -91,10 +103,10 @@ def run(
     return columns, result, notes
 
 
-def csv_text(columns: dict[str, list[Any]]) -> str:
+def csv_text(columns: dict[str, list[Any]], delimiter: str = ",") -> str:
     """Write a table as CSV."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()

@@ -110,8 +110,8 @@ def choice(choices: Collection[str], help: str, **settings: Any) -> Any:
 def limit_in_bytes(gib: float) -> int:
     """Read --memory-limit."""
     n_bytes = gib * 2**30
-    if not math.isfinite(n_bytes):
-        raise ValueError(f"--memory-limit must be a finite number of GiB, got {gib:g}")
+    if not (math.isfinite(n_bytes) and n_bytes > 0):
+        raise ValueError(f"--memory-limit must be a finite number of GiB above 0, got {gib:g}")
     return int(n_bytes)
 
 

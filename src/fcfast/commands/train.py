@@ -17,6 +17,7 @@ from fcfast.commands.shared import (
     ending_on_interrupt,
     json_text,
     limit_in_bytes,
+    listed,
     number,
     progress_bar,
     screen,
@@ -61,6 +62,9 @@ def train(
     task: Annotated[
         str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)
     ] = "auto",
+    ids: Annotated[
+        str | None, in_data("--id", help="Column (array of an .npz) that names the samples, and is no feature.")
+    ] = None,
     test: Annotated[
         float | None,
         in_data(min=0, max=0.99, help="Share to hold out; 0: no test.", show_default="the file's own test part, else 0.2"),
@@ -129,7 +133,7 @@ def train(
             from fcfast.plots import new_figure
 
             new_figure(1, 1)  # is matplotlib there?
-        source = read_source(data, target, task, header, n_features, test, test_file, test_target, seed)
+        source = read_source(data, target, task, header, n_features, ids, test, test_file, test_target, seed)
         settings = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": learning_rate,
@@ -170,6 +174,7 @@ def read_source(
     asked_task: str,
     header: bool | None,
     n_features: int | None,
+    ids: str | None,
     share: float | None,
     test_file: Path | None,
     test_target: str | None,
@@ -185,7 +190,7 @@ def read_source(
         raise ValueError("--test and --test-file were both given; use one of them")
     if test_target is not None and test_file is None:
         raise ValueError("--test-target was given without --test-file")
-    table = read_table(data, target, header=header, n_features=n_features)
+    table = read_table(data, target, header=header, n_features=n_features, ids=ids)
     if table.feature_names is not None:
         refuse_repeated(table.feature_names, data)  # or `fcfast predict` could not tell them apart
     y, task, reason = task_of(table, data, asked_task)
@@ -197,11 +202,18 @@ def read_source(
         test = Samples(table.X, y, test_rows) if len(test_rows) else None
     else:
         rows, how = np.arange(len(y)), str(test_file)
-        other = read_table(test_file, test_target or target, header=header, n_features=table.X.shape[1])
+        names = table.feature_names  # columns without names are told apart by their places: as in the training file
+        other = read_table(
+            test_file, test_target or target, header=header, n_features=table.X.shape[1], ids=ids if names is None else None,
+            features=names,
+        )  # fmt: skip
         X, _ = in_order(other, table.feature_names, table.X.shape[1], test_file)
         test_y = targets_like(y, other, test_file, task)
         test = Samples(X, test_y, np.arange(len(test_y)))
     about |= {"n_train": len(rows), "n_test": 0 if test is None else len(test.rows), "test_set": how}
+    about["untested_classes"] = []
+    if task == "classification" and test is not None:
+        about["untested_classes"] = np.setdiff1d(y[rows], test.targets()).tolist()
     return Source(task, Samples(table.X, y, rows), test, table.feature_names, about)
 
 
@@ -303,5 +315,7 @@ def summary(report: dict[str, Any]) -> list[RenderableType]:
     ]
     if report["test"] is not None:
         said += [f"\ntest on {report['n_test']} samples ({report['test_set']}):", *lines(report["test"])]
+        if untested := report["untested_classes"]:
+            said.append(f"without a test sample: {listed(list(map(str, untested)))}")
     written = [report["model"], *([report["plot"]] if report["plot"] else [])]
     return [*said, f"\nwritten: {', '.join(written)}"]

@@ -30,6 +30,8 @@ SNAPSHOTS = 2  # the best network and the last one, for a training that diverges
 NEWTON_SCHULZ = 5 * 4  # products of Gram matrices in a step of Muon
 DRIVEN_STEP = 7  # times `Machine.python_step`: what NumPy's calls of a step take that Python drives (`fcfast.front.stepwise`)
 DRIVEN_PASSES = {"muon": 20, "neuron-adam": 24, "adam": 16, "adamw": 16}  # such a step makes over what it changes
+SPARSE_ENTRY = 30  # multiplications that take as long as finding the row that an entry of a sparse matrix is multiplied with
+SPARSE_TRIANGLE = 0.6  # of a sparse Gram matrix is computed, the rest is its mirror image
 SPARSE_SHARE = 1 / 250  # as in fcfast.front.gram: denser columns are multiplied as dense ones
 
 
@@ -106,6 +108,14 @@ class Problem:
     momentum: float
     weight_decay: float
     copies_X: bool
+    n_products: float | None
+
+    @property
+    def gram_products(self) -> float:
+        """Multiplications of the Gram matrix of sparse inputs."""
+        if self.n_products is not None:
+            return self.n_products
+        return (self.density or 1.0) ** 2 * self.n_samples**2 * self.n_features
 
     @property
     def itemsize(self) -> int:
@@ -149,6 +159,7 @@ def plan(
     window: int | str = "auto",
     form: str = "auto",
     copies_X: bool = False,
+    n_products: float | None = None,
     remeasure: bool = False,
 ) -> Plan:
     """Predict the time and memory of each form of the front layer, and choose one.
@@ -168,8 +179,8 @@ def plan(
     dtype : {"float32", "float64"}
         Of computation and parameters.
     density : float or None
-        Share of entries of a sparse X that are not zero, > 0 and at most 1; None for dense inputs. Sparse inputs are taken to
-        have their entries spread evenly over the features.
+        Share of entries of a sparse X that are not zero, > 0 and at most 1; None for dense inputs. Without `n_products` they
+        are taken as spread evenly over the features; text, which is not, can take forty times as long before the first step.
     memory_limit : int or None
         Bytes that a form may hold beside the data itself; None for 4 GiB.
     n_outputs : int
@@ -184,6 +195,8 @@ def plan(
         "auto" chooses; another form is taken if it can be.
     copies_X : bool
         Whether the forms that multiply with weights need a copy of X: it has another dtype, or its rows are not contiguous.
+    n_products : float or None
+        Multiplications of the Gram matrix of a sparse X: the sum over its features of the squared number of entries.
     remeasure : bool
         Measure the machine anew.
 
@@ -221,6 +234,7 @@ def plan(
         momentum,
         weight_decay,
         copies_X,
+        n_products,
     )
     validation.choice(form, "form", ("auto", *FORMS))
     limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit
@@ -259,6 +273,7 @@ def _checked(
     momentum: float,
     weight_decay: float,
     copies_X: bool,
+    n_products: float | None,
 ) -> Problem:
     sizes = {"n_samples": n_samples, "n_features": n_features, "n_outputs": n_outputs, "batch_size": batch_size}
     n_samples, n_features, n_outputs, batch_size = (_size(value, name) for name, value in sizes.items())
@@ -267,12 +282,16 @@ def _checked(
         raise ValueError("hidden is empty; give the width of at least one hidden layer, the front layer")
     if density is not None and validation.positive(density, "density") > 1:
         raise ValueError(f"density must be a share, at most 1, got {density!r}")
+    if n_products is not None:
+        validation.in_range(n_products, "n_products", 0, math.inf)
+        if density is None:
+            raise ValueError("n_products belongs to sparse inputs: give density too")
     return Problem(
         n_samples, n_features, tuple(_size(width, "hidden") for width in widths), n_outputs,
         min(batch_size, n_samples), _size(n_epochs, "n_epochs"),
         validation.choice(dtype, "dtype", ("float32", "float64")), density,
         validation.choice(optimizer, "optimizer", OPTIMIZERS), validation.in_range(momentum, "momentum", 0, 1),
-        validation.in_range(weight_decay, "weight_decay", 0, math.inf), copies_X,
+        validation.in_range(weight_decay, "weight_decay", 0, math.inf), copies_X, n_products,
     )  # fmt: skip
 
 
@@ -325,9 +344,10 @@ def _seconds_once(problem: Problem, form: str, figures: Machine) -> float:
         return figures.fill * d * h + figures.passes(passes * N * d * size, N * d * size)
     threads = figures.n_threads
     made = figures.draw * d * h / figures.speedup
-    if problem.density is not None and problem.density**2 < SPARSE_SHARE:
-        pairs = problem.density**2 * N * N * d
-        return made + figures.sparse_pair * pairs / figures.speedup + figures.sparse_product * problem.density * N * d * h
+    if problem.density is not None and problem.gram_products < SPARSE_SHARE * N * N * d:
+        n_entries = problem.density * N * d
+        products = SPARSE_TRIANGLE * problem.gram_products + SPARSE_ENTRY * n_entries
+        return made + figures.sparse_pair * products / figures.speedup + figures.sparse_product * n_entries * h
     gram = figures.product(N, N, d, problem.dtype, threads) / 2  # symmetric
     converted = figures.passes(2 * N * d * size, N * d * size) if problem.copies_X or problem.density is not None else 0.0
     return made + gram + converted + figures.product(N, h, d, problem.dtype, threads)
@@ -500,6 +520,10 @@ def _explain(problem: Problem, chosen: str, reason: str, costs: Mapping[str, For
                 f"Form {name!r} would take {duration(cost.seconds)}, {duration(cost.seconds_once)} of it before the first "
                 f"step, and hold {bytes_text(cost.n_bytes)} beside the data."
             )
+    if problem.density is not None and problem.n_products is None:
+        sentences.append(
+            "Entries are taken as spread evenly over the features; text can take forty times as long before the first step."
+        )
     sentences.append(f"Chosen: {chosen!r}, {reason}.")
     sentences.append(
         f"Times are predictions for this machine ({rate:,.0f} billion operations a second in large products on "

@@ -1,0 +1,5 @@
+"""``python -m fcfast``."""
+
+from fcfast.cli import run
+
+run()
