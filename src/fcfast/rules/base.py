@@ -306,6 +306,11 @@ class Teacher:
         """Where the gradient of `layers_of` goes."""
         return self.grads[block][int(self.network.widths[0]) * (self.blocks[block][0] == 0) :]
 
+    def fill_output_gradient(self, top: Array, error: Array) -> None:
+        """Fill the gradient of the output layer alone, from the values below it and the outputs' error."""
+        output = self.upper.part(self.n_hidden - 1, self.n_hidden - 1)
+        output.outer_products(top, top[:0].ravel(), error.ravel(), self.grads[-1][-len(output.params) :])
+
     def head_pass(self, block: int, top: Array, batch: Rows) -> "HeadPass":
         """Go through the head of a block: of the last one, the output layer."""
         if block == len(self.blocks) - 1:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
+from fcfast.layers import multiply
 from fcfast.rules.base import Front, Rows, RuleState, Teacher, Update, blocks_of, new_head, whole
 from fcfast.rules.dense import Dense, packed, times_derivative
 
@@ -257,9 +258,9 @@ class DirectTeacher(Teacher):
         self.loss = self.targets.loss(values[-1], batch, blocks[-1])
         feedback = np.split(self.state.feedback, np.cumsum(self.upper.widths[:-1])[:-1], axis=1)
         for into, value, F in zip(blocks[:-1], values[:-1], feedback[1:], strict=True):
-            into[:] = times_derivative(blocks[-1] @ F, value, self.activation, self.n_threads)
+            into[:] = times_derivative(multiply(blocks[-1], F), value, self.activation, self.n_threads)
         self.upper.outer_products(A, flat, deltas, self.grads[0][len(A.T) :])
-        self.take_front(front, times_derivative(blocks[-1] @ feedback[0], A, self.activation, self.n_threads))
+        self.take_front(front, times_derivative(multiply(blocks[-1], feedback[0]), A, self.activation, self.n_threads))
         yield self.update(0, front)
 
 
@@ -269,12 +270,10 @@ class FrozenTeacher(Teacher):
     def step(self, front: Front, batch: Rows) -> Iterator[Update]:
         A = self.front_values(front, batch)
         values = [A, *self.upper.forward(A)[1]]
-        delta = np.empty_like(values[-1])
-        self.loss = self.targets.loss(values[-1], batch, delta)
-        output = self.weights_above[self.n_hidden]
-        output.gradient[:] = delta.T @ values[-2]
-        self.biases[self.n_hidden].gradient[:, 0] = delta.sum(axis=0)
-        yield [output], [self.biases[self.n_hidden]]
+        error = np.empty_like(values[-1])
+        self.loss = self.targets.loss(values[-1], batch, error)
+        self.fill_output_gradient(values[-2], error)
+        yield [self.weights_above[self.n_hidden]], [self.biases[self.n_hidden]]
 
 
 class LocalTeacher(Teacher):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend, validation
+from fcfast.layers import multiply
 from fcfast.rules.base import Front, HeadPass, Rows, RuleState, Teacher, Update, blocks_of, new_head, whole
 from fcfast.rules.dense import packed, push, times_derivative
 from fcfast.rules.exact import check_head_layers, new_heads
@@ -328,7 +329,7 @@ class SampleDirection(Direction):
 
     def correct(self, coefficients: Floats, layer: Any, bias: Any) -> None:
         if self.apart:
-            bias.gradient[:, 0] = coefficients[0, :, 0].astype(self.delta.dtype) @ self.delta
+            bias.gradient[:] = multiply(self.delta.T, coefficients[0].astype(self.delta.dtype))
 
 
 class WeightDirection(Direction):
@@ -428,11 +429,11 @@ class ForwardTeacher(Teacher):
             norms = np.diag(front.batch_gram()) if inputs is None else np.einsum("bj,bj->b", inputs, inputs)
             return SampleDirection(delta, norms, apart=not rule.is_joint)
         if inputs is None:
-            moved = front.batch_gram() @ delta
+            moved = multiply(front.batch_gram(), delta)
         elif (mask := self.network.masks[i]) is not None:
-            moved = inputs @ (delta.T @ inputs * mask).T
+            moved = multiply(inputs, (multiply(delta.T, inputs) * mask).T)
         else:
-            moved = inputs @ inputs.T @ delta
+            moved = multiply(multiply(inputs, inputs.T), delta)
         return MeanDirection(delta, moved, apart=not rule.is_joint)
 
     def push(self, tangents: Array | None, i: int, direction: Direction, values: Array) -> Array:
@@ -470,10 +471,10 @@ class ForwardTeacher(Teacher):
 
     def backpropagated(self, hidden: list[Array], error: Array) -> list[Array]:
         """Give the gradient of the loss with respect to the values of every hidden layer."""
-        gradients = [error @ self.upper.weights[-1]]
+        gradients = [multiply(error, self.upper.weights[-1])]
         for i in range(self.n_hidden - 1, 0, -1):
             delta = times_derivative(gradients[0], hidden[i], self.activation, self.n_threads)
-            gradients.insert(0, delta @ self.upper.weights[i - 1])
+            gradients.insert(0, multiply(delta, self.upper.weights[i - 1]))
         return gradients
 
 
@@ -497,12 +498,10 @@ class GlobalTarget(ForwardTeacher):
         D = np.empty_like(A)
         for direction, c, delta in zip(directions, coefficients, [D, *delta_blocks[:-1]], strict=True):
             direction.apply(c, delta)
-        grad = self.grads[0][len(A.T) :]
         if isinstance(directions[0], WeightDirection):
-            output = self.upper.part(self.n_hidden - 1, self.n_hidden - 1)
-            output.outer_products(hidden[-1], flat[:0], error.ravel(), grad[-len(output.params) :])
+            self.fill_output_gradient(hidden[-1], error)
         else:
-            self.upper.outer_products(A, flat, deltas, grad)
+            self.upper.outer_products(A, flat, deltas, self.grads[0][len(A.T) :])
             self.take_front(front, D)
         for i, (direction, c) in enumerate(zip(directions, coefficients, strict=True)):
             direction.correct(c, self.weights_above[i] if i else front.layer, self.biases[i])
@@ -519,7 +518,7 @@ class GlobalTarget(ForwardTeacher):
             guesses = self.backpropagated(hidden, error)
         else:
             guesses = [self.guess(i, value, batch) for i, value in enumerate(hidden[:-1])]
-            guesses.append(error @ self.upper.weights[-1])
+            guesses.append(multiply(error, self.upper.weights[-1]))
         return [
             self.guided_direction(i, guess, front, below, value)
             for i, (guess, below, value) in enumerate(zip(guesses, inputs, hidden, strict=True))
