@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from fcfast import FrontClassifier, FrontRegressor, backend, rules
+from fcfast import FrontClassifier, FrontRegressor, backend, plan, rules
 from fcfast.front import stepwise
 from fcfast.front.forms import ContributionsForm, WeightsForm
 from fcfast.front.initial import GivenWeights
@@ -758,14 +759,39 @@ def test_batch_by_batch_is_the_compiled_epoch(schedule, optimizer, form):
         assert_same_moves(start, parameters(other.network), parameters(case.network), 1e-9)
 
 
+def test_memory_limit_counts_noise_on_weights():
+    """As many numbers as there are weights for each tangent; what a plan states is refused where it is too much."""
+    few, many = (plan(100, 50_000, 16, 100, rule=ForwardGradient("global", "gaussian", "weight", n_tangents=n)) for n in (1, 9))
+    assert few.form == many.form == "weights"
+    extra = many.costs["weights"].n_bytes - few.costs["weights"].n_bytes
+    assert extra == pytest.approx(8 * 50_000 * 16 * 4, rel=0.01)
+    X, y = np.random.default_rng(0).normal(size=(20, 50_000)).astype(np.float32), np.arange(20) % 2
+    rule = ForwardGradient("global", "gaussian", "weight", n_tangents=9)
+    with pytest.raises(MemoryError, match=r"'contributions' does not hold the weights, which the rule.*Raise memory_limit"):
+        FrontClassifier((16,), rule=rule, memory_limit=2**25).fit(X, y)
+
+
+def test_warm_start_in_another_precision():
+    """Feedback is taken over as numbers of the new precision."""
+    X, y = np.random.default_rng(0).normal(size=(20, 6)), np.arange(20) % 2
+    for name in ("fa", "dfa", "local-loss"):
+        model = FrontClassifier((4, 4), rule=name, warm_start=True, max_epochs=2).fit(X, y)
+        feedback = model.network_.rule_state.feedback
+        model.set_params(dtype="float64").fit(X, y)
+        assert model.network_.rule_state.feedback.dtype == np.float64
+        np.testing.assert_array_equal(model.network_.rule_state.feedback, feedback)
+
+
 @pytest.mark.parametrize("form", ["contributions", "windowed"])
 @pytest.mark.parametrize("name", [name for name in RULES if name not in STAYS])
 def test_rules_that_leave_the_span_need_weights(name, form):
     """The error says why, and what to do; "auto" takes form "weights" by itself, for streams too."""
     X, y = np.random.default_rng(0).normal(size=(10, 50)), np.arange(10) % 2
-    for train in (FrontClassifier.fit, FrontClassifier.partial_fit):
-        with pytest.raises(ValueError, match=rf"rule='{name}'.*random directions.*span.*form='{form}'.*form='weights'"):
-            train(FrontClassifier(rule=name, form=form), X, y)
+    for train in (FrontRegressor.fit, FrontRegressor.partial_fit):
+        with pytest.raises(ValueError, match=rf"the rule.*random directions.*span.*form='{form}'.*form='weights'"):
+            train(FrontRegressor(rule=name, form=form), X, y)
+    with pytest.raises(ValueError, match=r"random directions.*dense X.*toarray"):
+        FrontClassifier(rule=name).fit(sparse.csr_array(X), y)
     assert FrontClassifier(rule=name, max_epochs=1).fit(X, y).form_ == "weights"
     assert FrontClassifier(rule=name).partial_fit(X, y, classes=[0, 1]).form_ == "weights"
 
@@ -1116,6 +1142,30 @@ def test_matrix_products_of_the_specification():
     }  # fmt: skip
     for rule, expected in costs.items():
         assert [make_rule(rule).matrix_products(int(n)) for n in L] == expected.tolist(), rule
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "fa", "dfa", "fg-a", "local-fg-a", ForwardGradient(), ForwardGradient(space="weight"),
+        ForwardGradient(space="avg-weight"), ForwardGradient("global", "gaussian", "activation", n_tangents=3),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_kept_activations_grow_as_stated(rule):
+    """What a step allocates grows by as many arrays of the batch for each further layer, beside the gradients."""
+    width, n_samples, peaks = 40, 400, {}
+    rule = make_rule(rule)
+    for depth in (4, 12):
+        case = problem(rule, hidden=(width,) * depth, n_samples=n_samples, batch_size=n_samples, n_features=width)
+        case.train()
+        tracemalloc.start()
+        case.train()
+        peaks[depth] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    measured = (peaks[12] - peaks[4]) / 8 / (width * n_samples * 8)
+    stated = (rule.kept_activations(12) - rule.kept_activations(4)) / 8
+    assert measured == pytest.approx(stated, abs=0.6)
 
 
 LOCAL = ["local-loss", "lg-fg-a", LocalLoss(2), ForwardGradient("local", "local"), ForwardGradient("local", "ntk")]

@@ -320,12 +320,7 @@ class FrontEstimator(BaseEstimator):
             raise ValueError(
                 f"groups={self.groups} with optimizer='muon': its steps mix all units of a layer; use another optimizer"
             )
-        rule = make_rule(self.rule)
-        if not rule.stays_in_span and (self.form in ("contributions", "windowed")):
-            raise ValueError(
-                f"rule={self.rule!r} moves the front layer's weights in random directions, out of the span of the inputs, and "
-                f"form={self.form!r} cannot hold that. Use form='weights', or a rule that moves activations"
-            )
+        make_rule(self.rule)
 
     def _optimizer(self) -> Optimizer:
         settings = {name: getattr(self, name) for name in OPTIMIZER_SETTINGS}
@@ -457,8 +452,7 @@ class FrontEstimator(BaseEstimator):
             X.shape[0], X.shape[1], widths[1:-1], self._batch_size(X.shape[0]), n_epochs, self.dtype,
             max(X.nnz, 1) / (X.shape[0] * X.shape[1]) if is_sparse else None, self.memory_limit,
             n_outputs=widths[-1], optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0),
-            weight_decay=optimizer.weight_decay, window=self.window,
-            form=form if make_rule(self.rule).stays_in_span else "weights",
+            weight_decay=optimizer.weight_decay, window=self.window, form=form, rule=self.rule,
             copies_X=not is_sparse and (X.dtype != dtype or not X.flags.c_contiguous),
             n_products=float(np.sum(np.bincount(X.indices).astype(np.float64) ** 2)) if is_sparse else None,
         )  # fmt: skip

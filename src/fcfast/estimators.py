@@ -36,8 +36,8 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
         Of all hidden layers; the leaky slope is 0.01.
     rule : str or object of `fcfast.rules`, default "backprop"
         How deltas are made: "backprop", or one of its alternatives: "local-loss", "fa" and "dfa" (feedback alignment), "frozen"
-        (output layer only), "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a" (forward gradients; see
-        `fcfast.rules.ForwardGradient` for their whole grid). Noise on weights ("fg-w", "lg-fg-w") needs form "weights".
+        (output layer only), "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a", "forward-gradient"
+        (see `fcfast.rules.ForwardGradient` for their whole grid). Noise on weights ("fg-w", "lg-fg-w") needs form "weights".
     groups : int or sequence of int, default 1
         Units of each hidden layer above the front layer are in so many groups, connected to the same group below only.
     init_scale : float, default 1
@@ -271,8 +271,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Of all hidden layers; the leaky slope is 0.01.
     rule : str or object of `fcfast.rules`, default "backprop"
         How deltas are made: "backprop", or one of its alternatives: "local-loss", "fa" and "dfa" (feedback alignment), "frozen"
-        (output layer only), "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a" (forward gradients; see
-        `fcfast.rules.ForwardGradient` for their whole grid). Noise on weights ("fg-w", "lg-fg-w") needs form "weights".
+        (output layer only), "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a", "forward-gradient"
+        (see `fcfast.rules.ForwardGradient` for their whole grid). Noise on weights ("fg-w", "lg-fg-w") needs form "weights".
     groups : int or sequence of int, default 1
         Units of each hidden layer above the front layer are in so many groups, connected to the same group below only.
     init_scale : float, default 1

@@ -10,6 +10,7 @@ from rich.table import Table
 from fcfast.commands.shared import choice, clear_errors, json_text, limit_in_bytes, screen
 from fcfast.commands.train import widths
 from fcfast.optimizers import OPTIMIZERS
+from fcfast.rules import RULES
 
 if TYPE_CHECKING:
     from fcfast.front.plan import Plan
@@ -33,6 +34,7 @@ def plan(
     ] = None,
     optimizer: Annotated[str, choice(OPTIMIZERS, "The update rule.")] = "sgd",
     momentum: Annotated[float, typer.Option(min=0, help="Below 1.")] = 0.9,
+    rule: Annotated[str, choice(tuple(RULES), "The learning rule.")] = "backprop",
     memory_limit: Annotated[float, typer.Option(min=0, help="GiB that training may hold beside the data.")] = 4.0,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure this machine anew (a third of a second).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -43,7 +45,7 @@ def plan(
 
         result = predict(
             samples, features, widths(hidden), batch_size, epochs, dtype, density, limit_in_bytes(memory_limit),
-            n_outputs=outputs, optimizer=optimizer, momentum=momentum, remeasure=remeasure,
+            n_outputs=outputs, optimizer=optimizer, momentum=momentum, rule=rule, remeasure=remeasure,
         )  # fmt: skip
     if as_json:
         costs = {name: asdict(cost) for name, cost in result.costs.items()}

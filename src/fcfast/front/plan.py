@@ -15,6 +15,7 @@ from fcfast import backend, validation
 from fcfast.front.forms import FORMS
 from fcfast.machine import Machine, machine
 from fcfast.optimizers import OPTIMIZERS
+from fcfast.rules import Backprop, ForwardGradient, Rule, make_rule
 from fcfast.threads import SMALL_PRODUCT
 
 # What a form may hold beside the data unless the caller says otherwise.
@@ -29,7 +30,9 @@ BY_FEATURE = ("adam", "adamw")
 SNAPSHOTS = 2  # the best network and the last one, for a training that diverges
 NEWTON_SCHULZ = 5 * 4  # products of Gram matrices in a step of Muon
 DRIVEN_STEP = 7  # times `Machine.python_step`: what NumPy's calls of a step take that Python drives (`fcfast.front.stepwise`)
-DRIVEN_PASSES = {"muon": 20, "neuron-adam": 24, "adam": 16, "adamw": 16}  # such a step makes over what it changes
+RULE_STEP = 5  # the same for each hidden layer of a rule that is not backpropagation
+NOISE = 2.5e-9  # seconds of a random number (``_core/noise.pyx``)
+DRIVEN_PASSES = {"sgd": 6, "muon": 20, "neuron-adam": 24, "adam": 16, "adamw": 16}  # such a step makes over what it changes
 SPARSE_ENTRY = 30  # multiplications that take as long as finding the row that an entry of a sparse matrix is multiplied with
 SPARSE_TRIANGLE = 0.6  # of a sparse Gram matrix is computed, the rest is its mirror image
 SPARSE_SHARE = 1 / 250  # as in fcfast.front.gram: denser columns are multiplied as dense ones
@@ -109,6 +112,7 @@ class Problem:
     weight_decay: float
     copies_X: bool
     n_products: float | None
+    rule: Rule
 
     @property
     def gram_products(self) -> float:
@@ -137,6 +141,18 @@ class Problem:
         """Whether there is an array beside what the front layer holds."""
         return self.optimizer != "sgd" or self.momentum > 0
 
+    @property
+    def is_compiled_whole(self) -> bool:
+        """Whether a kernel trains whole epochs."""
+        return type(self.rule) is Backprop and self.optimizer == "sgd"
+
+    @property
+    def drawn_numbers(self) -> int:
+        """Noise that a step draws."""
+        if not isinstance(self.rule, ForwardGradient):
+            return 0
+        return self.rule.drawn_numbers(self.n_features * self.hidden[0] + self.n_params, self.batch_size * sum(self.hidden))
+
     def columns(self, form: str) -> int:
         """Length of a row of what a form multiplies with: an input, or a row of the Gram matrix."""
         return self.n_samples if form == "contributions" else self.n_features
@@ -160,6 +176,7 @@ def plan(
     form: str = "auto",
     copies_X: bool = False,
     n_products: float | None = None,
+    rule: str | Rule = "backprop",
     remeasure: bool = False,
 ) -> Plan:
     """Predict the time and memory of each form of the front layer, and choose one.
@@ -197,6 +214,8 @@ def plan(
         Whether the forms that multiply with weights need a copy of X: it has another dtype, or its rows are not contiguous.
     n_products : float or None
         Multiplications of the Gram matrix of a sparse X: the sum over its features of the squared number of entries.
+    rule : str or object of `fcfast.rules`
+        Times are rough for those that are not "backprop".
     remeasure : bool
         Measure the machine anew.
 
@@ -235,6 +254,7 @@ def plan(
         weight_decay,
         copies_X,
         n_products,
+        rule,
     )
     validation.choice(form, "form", ("auto", *FORMS))
     limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit
@@ -274,6 +294,7 @@ def _checked(
     weight_decay: float,
     copies_X: bool,
     n_products: float | None,
+    rule: str | Rule,
 ) -> Problem:
     sizes = {"n_samples": n_samples, "n_features": n_features, "n_outputs": n_outputs, "batch_size": batch_size}
     n_samples, n_features, n_outputs, batch_size = (_size(value, name) for name, value in sizes.items())
@@ -291,7 +312,7 @@ def _checked(
         min(batch_size, n_samples), _size(n_epochs, "n_epochs"),
         validation.choice(dtype, "dtype", ("float32", "float64")), density,
         validation.choice(optimizer, "optimizer", OPTIMIZERS), validation.in_range(momentum, "momentum", 0, 1),
-        validation.in_range(weight_decay, "weight_decay", 0, math.inf), copies_X, n_products,
+        validation.in_range(weight_decay, "weight_decay", 0, math.inf), copies_X, n_products, make_rule(rule),
     )  # fmt: skip
 
 
@@ -310,7 +331,7 @@ def _cost(problem: Problem, form: str, window: int, figures: Machine) -> FormCos
     once = _seconds_once(problem, form, figures)
     epoch = (
         _sgd_epoch(problem, form, window, figures)
-        if problem.optimizer == "sgd"
+        if problem.is_compiled_whole
         else _driven_epoch(problem, form, window, figures)
     )
     return FormCost(once, epoch, once + problem.n_epochs * epoch, _bytes(problem, form, window), window)
@@ -326,13 +347,16 @@ def _bytes(problem: Problem, form: str, window: int) -> int:
         held += N * N + N * h
     elif problem.copies_X:
         held += N * d
-    if problem.optimizer == "sgd":
+    if problem.is_compiled_whole:
         widths = np.array(problem.widths, dtype=np.intp)
         held += backend.front.work_size(N, problem.batch_size, window, problem.columns(form), widths, problem.n_params)
     elif form == "weights":
         held += base * (2 if problem.optimizer in BY_FEATURE else 1)  # the gradient, and Adam's second moment
     elif form == "windowed":
         held += window * (problem.n_features + window + 4 * h)
+    if not problem.is_compiled_whole:
+        held += problem.n_params + problem.rule.kept_activations(len(problem.hidden)) * problem.batch_size * max(problem.hidden)
+        held += problem.drawn_numbers
     return held * problem.itemsize
 
 
@@ -420,7 +444,10 @@ def _driven_epoch(problem: Problem, form: str, window: int, figures: Machine) ->
     muon = problem.optimizer == "muon"
     n_held = d if form == "weights" else K
     touched = n_held * h * size
-    step = DRIVEN_STEP * figures.python_step + _upper_step(problem, B, threads, figures)
+    n_layers, rule = len(problem.hidden), problem.rule
+    share = rule.matrix_products(n_layers) / Backprop().matrix_products(n_layers)
+    step = share * _upper_step(problem, B, threads, figures) + NOISE * problem.drawn_numbers
+    step += (DRIVEN_STEP + (0 if type(rule) is Backprop else RULE_STEP * n_layers)) * figures.python_step
     step += product(B, h, n_held) + figures.passes(DRIVEN_PASSES[problem.optimizer] * touched, 3 * touched)
     if form == "weights":
         step += product(h, d, B)
@@ -446,6 +473,8 @@ def _obstacle(problem: Problem, form: str, cost: FormCost, limit: int) -> str:
         return "needs a dense X"
     if form != "weights" and problem.optimizer in BY_FEATURE:
         return f"does not hold the weights, and {problem.optimizer} scales every weight by itself"
+    if form != "weights" and not problem.rule.stays_in_span:
+        return "does not hold the weights, which the rule moves in random directions"
     if cost.n_bytes > limit:
         return f"holds {bytes_text(cost.n_bytes)}, over memory_limit={bytes_text(limit)}"
     return ""
@@ -465,6 +494,14 @@ def _refuse(problem: Problem, form: str, costs: Mapping[str, FormCost], limit: i
             f"optimizer={problem.optimizer!r} needs form='weights', which needs a dense X, got a sparse matrix; "
             "use optimizer='neuron-adam' or 'muon', or X.toarray()"
         )
+    if not problem.rule.stays_in_span and (form not in ("auto", "weights") or problem.density is not None):
+        why = "the rule moves the front layer's weights in random directions, out of the span of the inputs"
+        if problem.density is not None:
+            raise ValueError(
+                f"{why}, which needs form='weights' and so a dense X, got a sparse matrix; use X.toarray(), or a rule that "
+                "moves activations"
+            )
+        raise ValueError(f"{why}, which form={form!r} cannot hold; use form='weights', or a rule that moves activations")
     if form != "auto" and form != "contributions" and problem.density is not None:
         raise TypeError(f"form={form!r} needs a dense X, got a sparse matrix; use form='contributions', or X.toarray()")
     if form not in ("auto", "weights") and problem.optimizer in BY_FEATURE:
@@ -510,7 +547,8 @@ def _explain(problem: Problem, chosen: str, reason: str, costs: Mapping[str, For
     rate = figures.inner[problem.dtype][-1] * figures.speedup / 1e9
     sentences = [
         f"Training on {problem.n_samples:,} samples of {problem.n_features:,} {kind} features, {layers} hidden units, "
-        f"batches of {problem.batch_size:,}, {problem.optimizer}, {problem.n_epochs:,} epochs in {problem.dtype}."
+        f"batches of {problem.batch_size:,}, {problem.rule.name} with {problem.optimizer}, {problem.n_epochs:,} epochs in "
+        f"{problem.dtype}."
     ]
     for name, cost in costs.items():
         if cost.reason:

@@ -15,6 +15,7 @@ __all__ = [
 
 RULES: dict[str, Rule] = {
     **{rule.name: rule for rule in (Backprop(), LocalLoss(), FeedbackAlignment(), DirectFeedbackAlignment(), FrozenHidden())},
+    ForwardGradient.name: ForwardGradient(),
     **PRESETS,
 }
 

@@ -3,6 +3,7 @@
 A rule never knows how the front layer is held, nor which optimiser applies what it makes.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -123,7 +124,8 @@ class RuleState:
 
     def go_on_from(self, earlier: "RuleState") -> None:
         """Take over what an earlier training with this rule had, but for what the optimiser remembered."""
-        self.generator, self.feedback = earlier.generator, earlier.feedback
+        self.generator = copy.deepcopy(earlier.generator)
+        self.feedback[:] = earlier.feedback
         for ours, theirs in zip((*self.heads, *self.guides), (*earlier.heads, *earlier.guides), strict=True):
             ours.params[:] = theirs.params
 

@@ -71,8 +71,11 @@ class FeedbackAlignment(Backprop):
         """Draw the feedback weights as the network's own are drawn."""
         state = RuleState(np.random.default_rng(seed))
         state.feedback = np.zeros_like(network.params[network.widths[0] :])
-        for weights in Dense(state.feedback, network.widths, 0, 1).weights:
-            _draw_uniform(weights, state.generator)
+        layers = Dense(state.feedback, network.widths, 0, 1).weights
+        for weights, groups, mask in zip(layers, (*network.groups[1:], 1), network.masks[1:], strict=True):
+            _draw_uniform(weights, state.generator, groups)
+            if mask is not None:
+                weights *= mask
         return state
 
     def teacher(self, network: "FrontNetwork", answers: Array, sample_weight: Weights) -> Teacher:
@@ -118,8 +121,8 @@ class DirectFeedbackAlignment:
         return DirectTeacher(network, answers, sample_weight, whole(network))
 
 
-def _draw_uniform(weights: Array, generator: np.random.Generator) -> None:
-    bound = (6 / sum(weights.shape)) ** 0.5
+def _draw_uniform(weights: Array, generator: np.random.Generator, groups: int = 1) -> None:
+    bound = (6 * groups / sum(weights.shape)) ** 0.5
     weights[:] = generator.uniform(-bound, bound, weights.shape)
 
 
@@ -213,9 +216,9 @@ class LocalLoss:
         return LocalTeacher(network, answers, sample_weight, blocks_of(len(network.widths) - 1, self.block_size), streams=True)
 
 
-def check_head_layers(sizes: Sequence[int]) -> None:
-    """Refuse what is no sequence of widths."""
-    if isinstance(sizes, int) or not all(isinstance(size, int) for size in sizes):
+def check_head_layers(sizes: tuple[int, ...]) -> None:
+    """Refuse what is no tuple of widths."""
+    if not isinstance(sizes, tuple):
         raise TypeError(f"head_layer_sizes must be a tuple of integers, got {sizes!r}")
     for size in sizes:
         validation.integer(size, "head_layer_sizes", 1)

@@ -194,12 +194,21 @@ class ForwardGradient:
         return n_hidden + gradients + self.n_tangents * pushed + moved + backward
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Values, directions and deltas of every layer; of one block at a time, where each has its own loss."""
-        guided = 2 if self.space == "activation" else 3
-        by_layer = 2 + (self.n_tangents if self.is_random else guided)
+        """Values, guesses, directions and deltas of every layer; of one block at a time, where each has its own loss."""
+        by_layer = 2 + (self.n_tangents if self.is_random else 2)
+        if self.space == "avg-weight":
+            by_layer += 1 if self.is_joint else 2  # pre-activations moved by the weights' guess, and by that of the biases
+        elif self.space == "weight" and not self.is_random and (self.is_joint or not self.is_normalized):
+            by_layer += 1
         if self.target == "local" and self.guess != "global":
             return by_layer * min(self.block_size, n_hidden) + 1 + self.n_tangents
         return by_layer * n_hidden + self.n_tangents
+
+    def drawn_numbers(self, n_weights: int, n_activities: int) -> int:
+        """How much noise a step draws, for so many weights and biases and so many units of all samples of a batch."""
+        if not self.is_random:
+            return 0
+        return self.n_tangents * (n_weights if self.space == "weight" else n_activities)
 
     def start(self, network: "FrontNetwork", seed: int) -> RuleState:
         """Draw the heads, trained and random."""
