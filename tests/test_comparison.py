@@ -15,6 +15,7 @@ from scipy import sparse
 
 from fcfast import comparison
 from fcfast.comparison import Comparison, RuleResult, Run, Trial, compare, default_rate, parse_rule, rate_grid, rule_name
+from fcfast.estimators import FrontClassifier
 from fcfast.front.network import FrontNetwork
 from fcfast.rules import RULES, ForwardGradient, LocalLoss
 
@@ -76,8 +77,8 @@ def test_a_rule_is_read_from_its_name(target, guess, space, normalize, heads):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("fg-b", "'fg-b' is unknown; use one of 'forward-gradient', 'backprop'.*'lg-fg-a'"),
-        ("backprop:groups=2", "backprop has none"),
+        ("fg-b", "'fg-b' is unknown; use one of 'backprop'.*'forward-gradient'.*'lg-fg-a'"),
+        ("backprop:groups=2", "'groups=2' is no setting; write backprop:NAME=VALUE with one of rate"),
         ("lg-fg-a:group=2", "'group=2' is no setting; write lg-fg-a:NAME=VALUE with one of target, guess"),
         ("lg-fg-a:groups", "'groups' is no setting"),
         ("lg-fg-a:groups=two", "groups='two' is not a whole number"),
@@ -85,6 +86,11 @@ def test_a_rule_is_read_from_its_name(target, guess, space, normalize, heads):
         ("lg-fg-a:groups=0", "rule 'lg-fg-a:groups=0': groups must be"),
         ("fg-a:groups=2", "use target='local'"),
         ("fg-a:guess=wild", "guess"),
+        ("fg-a:rate", "'rate' is no setting"),
+        ("fg-a:rate=fast", "rule 'fg-a:rate=fast': rate='fast' is not a number"),
+        ("fg-a:rate=0", "rule 'fg-a:rate=0': rate must be finite and > 0"),
+        ("fg-a:rate=-1e-3", "rate must be finite and > 0"),
+        ("fg-a:rate=nan", "rate must be finite and > 0"),
     ],
 )
 def test_bad_rules(text, message):
@@ -94,13 +100,33 @@ def test_bad_rules(text, message):
 
 
 def test_baselines_are_added_once():
-    """Backpropagation first, frozen layers last; where the user has them, where he has them; equal rules are one."""
+    """Backpropagation first, frozen layers last, wherever the user has them; equal rules are one."""
     assert list(comparison.chosen_rules(["fg-a"])) == ["backprop", "fg-a", "frozen"]
-    assert list(comparison.chosen_rules(["frozen", "fg-a", "backprop"])) == ["frozen", "fg-a", "backprop"]
+    assert list(comparison.chosen_rules(["frozen", "fg-a", "backprop"], only=True)) == ["backprop", "fg-a", "frozen"]
+    with_rate = ["frozen:rate=0.1", "fg-a", "backprop:rate=0.2"]
+    assert list(comparison.chosen_rules(with_rate)) == ["backprop:rate=0.2", "fg-a", "frozen:rate=0.1"]
     twice = ["fg-a", "forward-gradient:guess=gaussian", "forward-gradient:guess=ntk"]
     assert list(comparison.chosen_rules(twice, only=True)) == ["fg-a", "forward-gradient:guess=ntk"]
     with pytest.raises(ValueError, match="rules is empty"):
         comparison.chosen_rules([])
+
+
+@given(st.floats(1e-12, 1e12))
+def test_a_rate_is_kept_in_the_name(rate):
+    """And read from it, among other settings, as the same number to 15 digits; it is no part of the rule."""
+    text = f"lg-fg-a:rate={rate!r}:groups=16"
+    ((name, rule),) = comparison.chosen_rules([text], only=True).items()
+    assert rule == parse_rule(text) == parse_rule(name) == parse_rule("lg-fg-a:groups=16")
+    assert comparison.given_rate(text) == rate
+    assert comparison.given_rate(name) == pytest.approx(rate, rel=1e-14)
+    assert list(comparison.chosen_rules([name], only=True)) == [name]
+    assert comparison.given_rate("lg-fg-a:groups=16") is None
+
+
+def test_equal_rates_are_one_rule():
+    """However they are written; other rates of a rule stand beside it."""
+    names = ["fg-w:rate=0.003", "fg-w:rate=3e-3", "fg-w", "fg-w:rate=1"]
+    assert list(comparison.chosen_rules(names, only=True)) == ["fg-w:rate=0.003", "fg-w", "fg-w:rate=1"]
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -174,6 +200,22 @@ def test_fixed_rate_and_single_rate():
     assert [(r.learning_rate, len(r.trials)) for r in single.results] == [(0.1, 0), (0.01, 0), (0.3, 0)]
 
 
+def test_rate_of_a_rule():
+    """Nothing is tried for it, the others are tuned, or have the rate of all; it trains as with that rate for all."""
+    X, y = samples()
+    told = []
+    tuned = results(compare(X, y, ["fg-w:rate=0.003", "fg-a"], tell=lambda words, done: told.append(done), **QUICK))
+    assert [len(result.trials) for result in tuned.values()] == [3, 0, 3, 3]
+    own = tuned["fg-w:rate=0.003"]
+    assert (own.learning_rate, own.remark, len(own.runs)) == (0.003, "rate given", 2)
+    assert told[-1] == comparison.n_epochs(4, 3, 2, 3)
+    fixed = results(compare(X, y, ["fg-w", "fg-a:rate=0.01"], learning_rate=0.003, **QUICK))
+    assert without_times(own) == without_times(fixed["fg-w"])
+    assert {name: result.learning_rate for name, result in fixed.items()} == {
+        "backprop": 0.003, "fg-w": 0.003, "fg-a:rate=0.01": 0.01, "frozen": 0.003,
+    }  # fmt: skip
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # what is reported
 
@@ -203,6 +245,15 @@ def test_mean_and_standard_error():
     assert result.remark == "1 of 3 seeds diverged"
     assert np.isnan(rule_result([], 0.1, [finished(0.2)]).mean("test_error")[1])
     assert rule_result([], 0.1, [finished(0.9, diverged=True)]).mean("test_error") is None
+
+
+def test_warnings_in_words():
+    """What happened, in how many seeds: inputs that say nothing leave the loss where the class frequencies have it."""
+    X, y = samples()
+    nothing = np.ones_like(X)
+    result = compare(nothing, y, ["frozen"], only=True, learning_rate=0.1, **QUICK | {"epochs": 12}).results[0]
+    assert [run.losses[-1] > run.losses[0] for run in result.runs] == [False, True]
+    assert result.remark == "1 of 2 seeds: no better than class frequencies; 1 of 2 seeds: loss ended higher than it began"
 
 
 def test_divergence_is_reported():
@@ -247,9 +298,13 @@ def test_regression():
 def test_costs_are_the_rules_own():
     """Products for this depth, transposes and backward passes."""
     X, y = samples()
-    for result in compare(X, y, ["lg-fg-a", "fa"], **QUICK).results:
+    compared = compare(X, y, ["lg-fg-a", "fa"], **QUICK)
+    headings, costs = compared.sheets()[1]
+    assert headings[:3] == ["rule", "products a step", "arrays held"]
+    for result in compared.results:
         rule = parse_rule(result.rule)
         assert (result.matrix_products, result.kept_activations) == (rule.matrix_products(2), rule.kept_activations(2))
+        assert [result.rule, str(rule.matrix_products(2)), str(rule.kept_activations(2))] in [row[:3] for row in costs]
         assert (result.transposes, result.backward_passes) == (rule.transposes, rule.backward_passes)
 
 
@@ -262,6 +317,16 @@ def test_memory_of_a_child():
                        **QUICK | {"hidden_layer_sizes": (1700,), "form": "weights", "n_rates": 1, "n_seeds": 1})  # fmt: skip
     assert 2 * 8 * 600 * 1700 < compared.results[0].peak_bytes < 100e6
     assert "MiB" in compared.table()
+
+
+def test_memory_of_a_rule_that_fails():
+    """The message has the rule's name, and the child's words."""
+    X, y = samples()
+    estimator = FrontClassifier((8,), rule=ForwardGradient("local", "gaussian", "weight"), form="windowed")
+    with pytest.raises(RuntimeError, match="rule 'lg-fg-w': measuring the memory of a training failed") as caught:
+        comparison.training_memory(estimator, X, y)
+    assert "form='windowed' cannot hold" in str(caught.value)
+    assert "ForwardGradient(" not in str(caught.value)
 
 
 def test_memory_where_it_is_not_available(monkeypatch, tmp_path):
@@ -293,7 +358,7 @@ def test_results_are_taken_over():
     second = compare(
         X, y, ["dfa"], earlier=first, after_rule=states.append, tell=lambda words, done: told.append((words, done)), **QUICK
     )
-    assert [result.rule for result in second.results] == ["backprop", "dfa", "frozen", "fg-a"]
+    assert [result.rule for result in second.results] == ["backprop", "dfa", "fg-a", "frozen"]
     assert [len(state.results) for state in states] == [4]
     assert all(words.startswith("dfa: ") for words, _ in told)
     assert told[0][1] == 1 + 15
@@ -302,6 +367,52 @@ def test_results_are_taken_over():
         assert results(second)[name] is result
     for name, result in results(compare(X, y, ["fg-a"], **QUICK)).items():
         assert without_times(result) == without_times(results(first)[name])
+
+
+def test_a_given_rate_is_taken_over():
+    """By the name that has it; the same rule at another rate, or tuned, is trained."""
+    X, y = samples()
+    trained = []
+    first = compare(X, y, ["fg-a:rate=0.01"], **QUICK)
+    second = compare(
+        X, y, ["fg-a:rate=1e-2", "fg-a:rate=0.02", "fg-a"], earlier=first,
+        after_rule=lambda state: trained.append(len(state.results)), **QUICK,
+    )  # fmt: skip
+    assert list(results(second)) == ["backprop", "fg-a:rate=0.01", "fg-a:rate=0.02", "fg-a", "frozen"]
+    assert trained == [4, 5]
+    assert second.results[1] is first.results[1]
+
+
+def test_results_keep_their_machine(monkeypatch):
+    """Those measured elsewhere are marked; where nothing is measured anew, the machine stays."""
+    X, y = samples()
+    here = comparison.config()
+    first = compare(X, y, ["fa"], only=True, **QUICK)
+    monkeypatch.setattr(comparison, "config", lambda: here | {"threads": 99, "numpy": "9.9"})
+    same = compare(X, y, ["fa"], only=True, earlier=first, **QUICK)
+    assert (same.machine, same.results) == (here, first.results)
+    both = Comparison.from_dict(compare(X, y, ["dfa"], only=True, earlier=first, **QUICK).to_dict())
+    assert both.machine["threads"] == 99
+    assert [result.machine["threads"] for result in both.results] == [99, here["threads"]]
+    dfa, fa = (both.remark(result) for result in both.results)
+    assert "another machine" not in dfa
+    assert fa.endswith("measured on another machine or setup (other threads, numpy): do not compare its times")
+    assert fa in both.table()
+    assert both.differences(both.results[1]) == {"threads": here["threads"], "numpy": here["numpy"]}
+
+
+def test_results_without_a_machine():
+    """Files from before have one for all; it stays with what they hold."""
+    compared = compare(*samples(), ["fa"], only=True, **QUICK)
+    content = compared.to_dict()
+    for result in content["results"]:
+        del result["machine"]
+    content["machine"]["threads"] = 99
+    read = Comparison.from_dict(content)
+    assert [result.machine for result in read.results] == [content["machine"]]
+    assert "another machine" not in read.table()
+    added = compare(*samples(), ["dfa"], only=True, earlier=read, **QUICK)
+    assert [result.machine["threads"] for result in added.results] == [comparison.config()["threads"], 99]
 
 
 @pytest.mark.parametrize(
@@ -329,13 +440,15 @@ def test_other_settings_are_not_taken_over(change, named):
         ({"test": (np.ones((3, 6)), np.ones(2))}, "test X has 3 samples"),
         ({"rules": ["fg-w"], "form": "contributions"}, "'fg-w'.*form='weights'"),
         ({"rules": ["lg-fg-a:groups=3"]}, "'lg-fg-a:groups=3': groups=3 does not divide"),
+        ({"rules": ["fa", ""]}, "rule='' is unknown"),
     ],
 )
 def test_errors_come_before_any_training(change, message):
     """A clear message; no rule was trained for nothing."""
     arguments = {"rules": ["fg-a"], **QUICK, **change}
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
         compare(*samples(), arguments.pop("rules"), tell=pytest.fail, **arguments)
+    assert "ForwardGradient(" not in str(caught.value)
 
 
 def test_imports_without_extras(run_python):
@@ -346,6 +459,56 @@ def test_imports_without_extras(run_python):
     )
     result = run_python(code)
     assert result.stdout == "True\n", result.stderr
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# the picture
+
+
+def drawn(compared, tmp_path, monkeypatch):
+    """The figure, laid out but not written."""
+    pytest.importorskip("matplotlib", reason="pictures need fcfast[plots]")
+    from fcfast import plots
+
+    monkeypatch.setattr(plots, "save_figure", lambda figure, out: figure)
+    figure = plots.comparison_figure(tmp_path / "curves.png", compared)
+    figure.draw_without_rendering()
+    return figure
+
+
+def with_losses(losses, names=("fa",), **settings):
+    """Results with this curve of losses, of which test errors are a tenth."""
+    run = Run(0, False, 0, 0.1, 0.1, 0.1, losses, list(range(1, len(losses) + 1)), [loss / 10 for loss in losses])
+    settings = {"task": "regression", "n_seeds": 1, "n_rates": 5, "learning_rate": None} | settings
+    return Comparison(settings, {}, [RuleResult(name, "none", "one", 5, 4, "weights", 0.1, [], [run]) for name in names])
+
+
+@pytest.mark.parametrize("losses", [[2.4e5, 2.1e5, 1.7e5], [1.0, 0.6, 0.3, 0.08], [0.693, 0.691], [30.0, 3.0, 0.02]], ids=str)
+def test_tick_labels_are_different_numbers(losses, tmp_path, monkeypatch):
+    """On both axes, in one notation, true to their places; at least two, whatever the range."""
+    for ax in drawn(with_losses(losses), tmp_path, monkeypatch).axes:
+        low, high = ax.get_ylim()
+        ticks = [tick for tick in (*ax.yaxis.get_major_ticks(), *ax.yaxis.get_minor_ticks()) if low <= tick.get_loc() <= high]
+        labels = {tick.get_loc(): tick.label1.get_text() for tick in ticks if tick.label1.get_text()}
+        assert len(set(labels.values())) == len(labels) >= 2
+        for place, label in labels.items():
+            assert label == f"{place:g}"
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "title"),
+    [
+        (["fa"], {}, "each rule at its best rate"),
+        (["fa"], {"n_rates": 1}, "each rule at its default rate"),
+        (["fa"], {"learning_rate": 0.02}, "all rules at learning rate 0.02"),
+        (["fa", "dfa:rate=0.1"], {"n_seeds": 3}, "each rule at its best rate, or at one given, mean of 3 seeds"),
+        (["fa:rate=0.2", "dfa:rate=0.1"], {"learning_rate": 0.02}, "each rule at the rate given"),
+    ],
+)
+def test_title_says_which_rates(names, settings, title, tmp_path, monkeypatch):
+    """Chosen, default, one for all, or given."""
+    figure = drawn(with_losses([1.0, 0.5], names, **settings), tmp_path, monkeypatch)
+    assert figure.get_suptitle() == title
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -389,11 +552,53 @@ def test_command(data, tmp_path, monkeypatch):
     result = command(data, "--rules", "lg-fg-a:groups=2,dfa", "--out", out, "--json", *SHORT)
     assert result.exit_code == 0, result.output
     after = {rule["rule"]: rule for rule in json.loads(result.stdout)["results"]}
-    assert list(after) == ["backprop", "lg-fg-a:groups=2", "dfa", "frozen", "fg-w"]
+    assert list(after) == ["backprop", "lg-fg-a:groups=2", "dfa", "fg-w", "frozen"]
     assert all(after[rule["rule"]] == rule for rule in before["results"])
     result = command(data, "--rules", "dfa", "--out", out, *SHORT, "--epochs", 3)
     assert result.exit_code == 2
     assert "epochs 2 is now 3" in result.stderr.replace("\n", " ")
+
+
+def test_all_commands_are_kept(data, tmp_path, monkeypatch):
+    """In JSON and report: each that trained a rule, once; also the single one of a file that has no list."""
+    out = tmp_path / "out"
+
+    def call(words, rules):
+        monkeypatch.setattr(sys, "argv", ["fcfast", "compare", *words])
+        result = command(data, "--rules", rules, "--only", "--out", out, *SHORT)
+        assert result.exit_code == 0, result.output
+        return json.loads((out / "comparison.json").read_text()), (out / "comparison.md").read_text()
+
+    call(["first"], "fa,fg-w:rate=0.01")
+    call(["second"], "dfa,fa")
+    kept, report = call(["third"], "fa")
+    assert kept["about"]["commands"] == ["fcfast compare first", "fcfast compare second"]
+    assert "```\nfcfast compare first\nfcfast compare second\n```" in report
+    assert "third" not in report
+    assert "a rate in a rule's name is that rule's" in report
+    kept["about"]["command"] = kept["about"].pop("commands")[0]
+    kept["machine"]["numpy"] = "0.1"
+    for rule in kept["results"]:
+        del rule["machine"]
+    (out / "comparison.json").write_text(json.dumps(kept))
+    kept, report = call(["fourth"], "local-loss")
+    assert kept["about"]["commands"] == ["fcfast compare first", "fcfast compare fourth"]
+    assert report.count("measured on another machine or setup (other numpy)") == 3
+    assert "fa was measured with other ones:\n\n- numpy: 0.1\n" in report
+
+
+def test_report_of_another_program():
+    """That gave the network only what differs from the defaults, and notes a single command."""
+    pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
+    from fcfast.commands.compare import report
+
+    about = {
+        "data": "digits", "command": "python own.py", "task": "classification", "task_reason": "three", "n_train": 48,
+        "n_test": 12, "test_set": "drawn", "n_features": 6,
+    }  # fmt: skip
+    text = report(compare(*samples(), ["fa"], only=True, **QUICK), about)
+    assert "```\npython own.py\n```" in text
+    assert "hidden layers 8, 8; sgd, 3 epochs" in text
 
 
 def test_command_scales_regression(tmp_path):
@@ -412,6 +617,10 @@ def test_command_scales_regression(tmp_path):
     ("arguments", "message"),
     [
         (("--rules", "fg-b"), "'lg-fg-a'"),
+        (("--rules", "fa,,dfa"), "--rules 'fa,,dfa' has a stray comma"),
+        (("--rules", "fa, "), "--rules 'fa, ' has a stray comma"),
+        (("--rules", ""), "rules is empty; give at least one of"),
+        (("--rules", "fg-a:rate=0"), "rate must be finite and > 0"),
         (("--rules", "lg-fg-a:groups=4"), "does not divide"),
         (("--rules", "fg-w", "--form", "windowed"), "form='weights'"),
         (("--rules", "fg-a", "--test", 0), "--test 0 leaves nothing"),

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from math import ceil
@@ -34,6 +35,7 @@ from fcfast.training import Callback, Epoch
 
 TASKS = ("classification", "regression")
 BASELINES = ("backprop", "frozen")
+RATE = "rate"  # a setting in a rule's text that is not the rule's own
 DECADES = 1.0  # that a grid of learning rates reaches to either side of its centre
 SCORED_EPOCHS = 25  # of a training, at most: scoring wide data takes long
 MEMORY_EPOCHS = 3  # from then on nothing is held that was not before
@@ -61,13 +63,14 @@ def parse_rule(text: str) -> Rule:
     Parameters
     ----------
     text : str
-        One of `fcfast.rules.RULES`, or "forward-gradient", and perhaps settings, as in "lg-fg-a:groups=16:block_size=2". Sizes
-        of several layers are joined by x: "local-loss:head_layer_sizes=64x32".
+        One of `fcfast.rules.RULES`, and perhaps settings, as in "lg-fg-a:groups=16:block_size=2". Sizes
+        of several layers are joined by x: "local-loss:head_layer_sizes=64x32". Any rule also takes a learning rate, as in
+        "fg-w:rate=0.003": it is checked here, is no part of the rule, and `compare` trains with it instead of trying rates.
 
     Raises
     ------
     ValueError
-        For an unknown name or setting, and for settings that make no sense.
+        For an unknown name or setting, for settings that make no sense, and for a rate that is not finite and above 0.
 
     Examples
     --------
@@ -75,25 +78,51 @@ def parse_rule(text: str) -> Rule:
     >>> parse_rule("lg-fg-a:groups=16").groups
     16
     """
+    return _rule_and_rate(text)[0]
+
+
+def given_rate(text: str) -> float | None:
+    """Give the learning rate in a rule's text; None without.
+
+    Examples
+    --------
+    >>> from fcfast.comparison import given_rate
+    >>> given_rate("fg-w:rate=0.003")
+    0.003
+    """
+    return _rule_and_rate(text)[1]
+
+
+def _rule_and_rate(text: str) -> tuple[Rule, float | None]:
     name, *settings = text.strip().split(":")
-    known = _bases()
-    rule = known[validation.choice(name, "rule", known)]
+    rule = RULES[validation.choice(name, "rule", RULES)]
     defaults = {field.name: field.default for field in fields(rule)}  # type: ignore[arg-type]  # every rule is a dataclass
     changed: dict[str, Any] = {}
+    rate = None
     for setting in settings:
         key, equals, value = setting.partition("=")
-        if key not in defaults or not equals:
-            has = f"write {name}:NAME=VALUE with one of {', '.join(defaults)}" if defaults else f"{name} has none"
+        if not equals or key not in (*defaults, RATE):
+            has = f"write {name}:NAME=VALUE with one of {', '.join((*defaults, RATE))}"
             raise ValueError(f"rule {text!r}: {setting!r} is no setting; {has}")
-        changed[key] = _setting(text, key, value, defaults[key])
+        if key == RATE:
+            rate = _rate(text, value)
+        else:
+            changed[key] = _setting(text, key, value, defaults[key])
     try:
-        return replace(rule, **changed)  # type: ignore[type-var]
+        return replace(rule, **changed), rate  # type: ignore[type-var]
     except (ValueError, TypeError) as error:
         raise ValueError(f"rule {text!r}: {error}") from error
 
 
-def _bases() -> dict[str, Rule]:
-    return {ForwardGradient.name: ForwardGradient(), **RULES}
+def _rate(text: str, value: str) -> float:
+    try:
+        rate = float(value)
+    except ValueError:
+        raise ValueError(f"rule {text!r}: {RATE}={value!r} is not a number") from None
+    try:
+        return validation.positive(rate, RATE)
+    except ValueError as error:
+        raise ValueError(f"rule {text!r}: {error}") from error
 
 
 def _setting(text: str, key: str, value: str, default: Any) -> Any:
@@ -120,7 +149,7 @@ def rule_name(rule: Rule) -> str:
     'lg-fg-a:n_tangents=4'
     """
     names: list[list[str]] = []
-    for name, base in _bases().items():
+    for name, base in RULES.items():
         if type(base) is type(rule):
             pairs = [(f.name, getattr(rule, f.name), getattr(base, f.name)) for f in fields(rule)]  # type: ignore[arg-type]
             names.append([name, *(f"{key}={_written(value)}" for key, value, own in pairs if value != own)])
@@ -133,15 +162,25 @@ def _written(value: Any) -> str:
 
 
 def chosen_rules(rules: Iterable[str | Rule], only: bool = False) -> dict[str, Rule]:
-    """Give rules by name, each once: backpropagation first and frozen hidden layers last if they are added."""
-    given = [parse_rule(rule) if isinstance(rule, str) else make_rule(rule) for rule in rules]
-    named = {rule_name(rule): rule for rule in given}
+    """Give rules by name (with the rate, if there is one), each once, with the baselines that are missing; `in_order`."""
+    given = [_rule_and_rate(rule) if isinstance(rule, str) else (make_rule(rule), None) for rule in rules]
+    named = {rule_name(rule) + ("" if rate is None else f":{RATE}={rate:.15g}"): rule for rule, rate in given}
     if not named:
-        raise ValueError(f"rules is empty; give at least one of {', '.join(_bases())}")
-    if only:
-        return named
-    first, last = ({name: RULES[name]} if name not in named else {} for name in BASELINES)
-    return {**first, **named, **last}
+        raise ValueError(f"rules is empty; give at least one of {', '.join(RULES)}")
+    if not only:
+        present = {_base(name) for name in named}
+        named |= {name: RULES[name] for name in BASELINES if name not in present}
+    return {name: named[name] for name in in_order(named)}
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Put backpropagation first and frozen hidden layers last; the others stay as they are."""
+    first, last = BASELINES
+    return sorted(names, key=lambda name: (_base(name) == last) - (_base(name) == first))
+
+
+def _base(name: str) -> str:
+    return name.partition(":")[0]
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -218,7 +257,7 @@ class Run:
     diverged : bool
         The errors then are those of the best network before that.
     n_warnings : int
-        Of convergence.
+        Of convergence; `problem` says what they were about.
     test_error, train_error : float
         1 - accuracy, or 1 - R².
     seconds_per_epoch : float or None
@@ -241,6 +280,15 @@ class Run:
     scored_epochs: list[int]
     test_errors: list[float]
 
+    @property
+    def problem(self) -> str:
+        """What a training that came to its end was warned of: one of two things, and the losses tell which."""
+        if self.diverged or not self.n_warnings:
+            return ""
+        if self.losses[-1] > self.losses[0]:
+            return "loss ended higher than it began"
+        return "no better than class frequencies"
+
 
 @dataclass(frozen=True)
 class RuleResult:
@@ -249,18 +297,20 @@ class RuleResult:
     Attributes
     ----------
     rule : str
-        Its name and settings, as `parse_rule` reads them.
+        Its name and settings, as `parse_rule` and `given_rate` read them.
     transposes, backward_passes, matrix_products, kept_activations
         What the rule says of itself, for this depth (`fcfast.rules.Rule`).
     form : str or None
         How the front layer was held.
     learning_rate : float or None
-        The rate with the lowest error on the validation part, among equals the one with the lowest loss there; None if
-        training diverged at every rate.
+        The rate with the lowest error on the validation part, among equals the one with the lowest loss there; or the one
+        given, or the default one; None if training diverged at every rate.
     trials : list of Trial
     runs : list of Run
     peak_bytes : int or None
         Memory that a training adds to the data at its peak; None if it was not measured.
+    machine : dict or None
+        Versions and machine it was measured on; None for those of the comparison.
     """
 
     rule: str
@@ -273,6 +323,7 @@ class RuleResult:
     trials: list[Trial]
     runs: list[Run]
     peak_bytes: int | None = None
+    machine: dict[str, Any] | None = None
 
     @property
     def sound_runs(self) -> list[Run]:
@@ -293,11 +344,16 @@ class RuleResult:
         return median(seconds) if seconds else None
 
     @property
+    def rate_is_given(self) -> bool:
+        """Whether the rule's text has a learning rate."""
+        return given_rate(self.rule) is not None
+
+    @property
     def remark(self) -> str:
         """What a reader of the figures has to know."""
         if self.learning_rate is None:
             return f"diverged at every rate from {self.trials[0].learning_rate:g} to {self.trials[-1].learning_rate:g}"
-        said = []
+        said = ["rate given"] if self.rate_is_given else []
         if self.trials and self.learning_rate in (self.trials[0].learning_rate, self.trials[-1].learning_rate):
             which = "lowest" if self.learning_rate == self.trials[0].learning_rate else "highest"
             said.append(f"rate at the edge of its grid, the {which} tried")
@@ -305,8 +361,8 @@ class RuleResult:
             said.append(f"{n_lost} of {len(self.trials)} rates diverged")
         if n_diverged := len(self.runs) - len(self.sound_runs):
             said.append(f"{n_diverged} of {len(self.runs)} seeds diverged")
-        if n_warnings := sum(run.n_warnings for run in self.sound_runs):
-            said.append(f"{n_warnings} convergence warning(s)")
+        problems = Counter(run.problem for run in self.runs if run.problem)
+        said += [f"{n} of {len(self.runs)} seeds: {problem}" for problem, n in problems.items()]
         return "; ".join(said)
 
 
@@ -319,13 +375,25 @@ class Comparison:
     settings : dict
         All that the results depend on beside the rule; JSON values.
     machine : dict
-        Versions and machine, as `fcfast.show_config` tells them.
+        Versions and machine, as `fcfast.show_config` tells them; of the latest results, where some were taken over.
     results : list of RuleResult
     """
 
     settings: dict[str, Any]
     machine: dict[str, Any]
     results: list[RuleResult]
+
+    def differences(self, result: RuleResult) -> dict[str, Any]:
+        """Give what was different, of versions and machine, where a result was measured."""
+        there = self.machine if result.machine is None else result.machine
+        return {name: there.get(name) for name in {**self.machine, **there} if there.get(name) != self.machine.get(name)}
+
+    def remark(self, result: RuleResult) -> str:
+        """What a reader of a result's figures has to know, beside those of the others too."""
+        said = [result.remark] if result.remark else []
+        if different := self.differences(result):
+            said.append(f"measured on another machine or setup (other {', '.join(different)}): do not compare its times")
+        return "; ".join(said)
 
     def sheets(self) -> list[Sheet]:
         """Give two tables as text, headings and rows: how well each rule did, and what it uses."""
@@ -340,12 +408,14 @@ class Comparison:
                 *(_with_error(result.mean(name), percent) for name in ("test_error", "train_error")),
                 "-" if result.seconds_per_epoch is None else duration(result.seconds_per_epoch),
                 *(["-" if result.peak_bytes is None else bytes_text(result.peak_bytes)] if memory else []),
-                result.remark,
+                self.remark(result),
             ]
             for result in self.results
         ]
-        uses = ["rule", "products a step", "backward passes", "transposes"]
-        costs = [[r.rule, str(r.matrix_products), r.backward_passes, r.transposes] for r in self.results]
+        uses = ["rule", "products a step", "arrays held", "backward passes", "transposes"]
+        costs = [
+            [r.rule, str(r.matrix_products), str(r.kept_activations), r.backward_passes, r.transposes] for r in self.results
+        ]
         return [(figures, rows), (uses, costs)]
 
     def table(self) -> str:
@@ -358,7 +428,7 @@ class Comparison:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Comparison":
-        """Make a comparison of what `to_dict` gave; other keys are left out.
+        """Make a comparison of what `to_dict` gave; other keys are left out. Results without a machine have the comparison's.
 
         Raises
         ------
@@ -366,11 +436,8 @@ class Comparison:
             If it is something else.
         """
         try:
-            results = [
-                RuleResult(**{**r, "trials": [Trial(**t) for t in r["trials"]], "runs": [Run(**run) for run in r["runs"]]})
-                for r in content["results"]
-            ]
-            return cls(dict(content["settings"]), dict(content["machine"]), results)
+            machine = dict(content["machine"])
+            return cls(dict(content["settings"]), machine, [_read_result(result, machine) for result in content["results"]])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"this is no comparison that this version has written ({error})") from error
 
@@ -383,6 +450,12 @@ class Comparison:
         ]
         if different:
             raise ValueError(f"the earlier comparison had other settings: {'; '.join(different)}. Keep the two apart")
+
+
+def _read_result(content: Mapping[str, Any], machine: dict[str, Any]) -> RuleResult:
+    trials = [Trial(**trial) for trial in content["trials"]]
+    runs = [Run(**run) for run in content["runs"]]
+    return RuleResult(**{**content, "trials": trials, "runs": runs, "machine": content.get("machine") or machine})
 
 
 def _with_error(figure: tuple[float, float] | None, percent: bool) -> str:
@@ -435,7 +508,8 @@ def compare(
         Scaled, as for any network.
     y : array-like of shape (N,), or (N, c) for regression
     rules : iterable of str or object of `fcfast.rules`
-        Names may have settings, as in "lg-fg-a:groups=16" (`parse_rule`).
+        Names may have settings, as in "lg-fg-a:groups=16" (`parse_rule`), and a learning rate, as in "fg-w:rate=0.003": for
+        that rule nothing is tried, and `learning_rate` does not count.
     test : (X, y) or None
         Test samples; None holds out some of the given ones.
     test_share : float
@@ -461,7 +535,8 @@ def compare(
     memory : bool
         Measure the peak memory of a training, in a child process (Linux only).
     earlier : Comparison or None
-        Results of the same data and settings; its rules are not trained again, and stay.
+        Results of the same data and settings; its rules are not trained again, and stay. They keep the `machine` that they
+        were measured on.
     after_rule : callable or None
         Called with what there is after each rule.
     tell : callable or None
@@ -508,22 +583,24 @@ def compare(
     for name, rule in chosen.items():
         _try(name, clone(template).set_params(rule=rule), data)
     known = {} if earlier is None else {result.rule: result for result in earlier.results}
-    order = [*chosen, *(name for name in known if name not in chosen)]
+    order = in_order([*chosen, *(name for name in known if name not in chosen)])
+    here = config()
+    machine = earlier.machine if earlier is not None and known.keys() >= chosen.keys() else here
     work = _Work(template, data, n_seeds, 1 if learning_rate else n_rates, tune_epochs, learning_rate, seed, memory, tell)
     for name, rule in chosen.items():
         if name in known:
             work.skip()
             continue
-        known[name] = work.result(name, rule)
+        known[name] = replace(work.result(name, rule), machine=here)
         if after_rule is not None:
-            after_rule(Comparison(own, config(), [known[name] for name in order if name in known]))
-    return Comparison(own, config(), [known[name] for name in order])
+            after_rule(Comparison(own, machine, [known[name] for name in order if name in known]))
+    return Comparison(own, machine, [known[name] for name in order])
 
 
 def n_epochs(
     n_rules: int, epochs: int, n_seeds: int, n_rates: int, tune_epochs: int | None = None, learning_rate: float | None = None
 ) -> int:
-    """Give the epochs of all trainings of a comparison, as `tell` counts them."""
+    """Give the epochs of all trainings of a comparison, as `tell` counts them: also those that a rate of a rule's own saves."""
     tried = 0 if learning_rate or n_rates == 1 else n_rates
     return n_rules * (tried * (tune_epochs or epochs) + n_seeds * epochs)
 
@@ -647,11 +724,12 @@ class _Work:
         self.n_seeds, self.n_rates, self.learning_rate, self.seed, self.memory = n_seeds, n_rates, learning_rate, seed, memory
         self.tell = tell or (lambda description, completed: None)
         self.epochs = template.max_epochs
+        self.tuning_epochs = n_epochs(1, self.epochs, 0, n_rates, tune_epochs)  # of each rule
         self.done = 0  # epochs
 
     def skip(self) -> None:
         """Pass over a rule whose results are known."""
-        self.done += n_epochs(1, self.epochs, self.n_seeds, self.n_rates, self.tune_epochs)
+        self.done += self.tuning_epochs + self.n_seeds * self.epochs
 
     def result(self, name: str, rule: Rule) -> RuleResult:
         """Tune and train a rule."""
@@ -679,6 +757,9 @@ class _Work:
 
     def _tuned(self, name: str, rule: Rule) -> tuple[float | None, list[Trial]]:
         """Choose a learning rate."""
+        if (rate := given_rate(name)) is not None:
+            self.done += self.tuning_epochs
+            return rate, []
         if self.learning_rate is not None:
             return self.learning_rate, []
         data, optimizer = self.data, self.template.optimizer
@@ -780,7 +861,7 @@ def training_memory(estimator: Estimator, X: Any, y: Array) -> int:
     Raises
     ------
     RuntimeError
-        If the child fails; the message is its own.
+        If the child fails; it names the rule and has the child's own message.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "training.joblib")
@@ -788,7 +869,8 @@ def training_memory(estimator: Estimator, X: Any, y: Array) -> int:
         code = "import sys; from fcfast.comparison import _measure_here; print(_measure_here(sys.argv[1]))"
         child = subprocess.run([sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=False)
     if child.returncode != 0:
-        raise RuntimeError(f"measuring the memory of {estimator!r} failed:\n{child.stderr}")
+        name = rule_name(make_rule(estimator.rule))
+        raise RuntimeError(f"rule {name!r}: measuring the memory of a training failed:\n{child.stderr}")
     return int(child.stdout)
 
 

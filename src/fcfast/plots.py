@@ -16,6 +16,7 @@ from fcfast.paper.timing import WidthCost
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import Formatter
 
     from fcfast.comparison import Comparison, RuleResult
     from fcfast.estimators import FrontClassifier, FrontRegressor
@@ -246,8 +247,6 @@ def comparison_figure(out: str | os.PathLike[str], comparison: "Comparison") -> 
     'curves.png'
     """
     figure = new_figure(10, 4.2)
-    from matplotlib.ticker import LogFormatter
-
     axes = figure.subplots(1, 2)
     percent = comparison.settings["task"] == "classification"
     styles = _rule_styles([result.rule for result in comparison.results])
@@ -266,14 +265,38 @@ def comparison_figure(out: str | os.PathLike[str], comparison: "Comparison") -> 
     for ax in axes:
         ax.yaxis.set_major_formatter("{x:g}")
         ax.tick_params(which="minor", labelsize=7)
-        if ax.get_yscale() == "log":  # plain numbers, not powers of ten, between the decades
-            ax.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.4)))
+        if ax.get_yscale() == "log":
+            ax.yaxis.set_minor_formatter(_plain_log_formatter())
     n_seeds = comparison.settings["n_seeds"]
-    title = "each rule at its best rate" if comparison.settings["learning_rate"] is None else "all rules at the same rate"
+    title = _rates_title(comparison)
     figure.suptitle(f"{title}, mean of {n_seeds} seeds" if n_seeds > 1 else title, fontsize=11, color=INK, x=0.01, ha="left")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
     return save_figure(figure, out)
+
+
+def _plain_log_formatter() -> "Formatter":
+    """Give labels to the places between decades that matplotlib chooses, with digits enough to tell them apart."""
+    from matplotlib.ticker import LogFormatter
+
+    class PlainLogFormatter(LogFormatter):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
+    return PlainLogFormatter(minor_thresholds=(2, 0.4))
+
+
+def _rates_title(comparison: "Comparison") -> str:
+    """Say how the learning rates came about."""
+    settings = comparison.settings
+    given = [result.rate_is_given for result in comparison.results]
+    if all(given):
+        return "each rule at the rate given"
+    if settings["learning_rate"] is not None:
+        title = f"all rules at learning rate {settings['learning_rate']:g}"
+    else:
+        title = f"each rule at its {'default' if settings['n_rates'] == 1 else 'best'} rate"
+    return f"{title}, or at one given" if any(given) else title
 
 
 def _rule_styles(rules: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -52,7 +52,7 @@ def compare(
         str,
         typer.Option(
             help="Rules, separated by commas, with settings after colons: lg-fg-a:groups=16,forward-gradient:guess=ntk. "
-            "An unknown one gets the list.",
+            "Any takes a learning rate, fg-w:rate=0.003; nothing is tried for it then. An unknown rule gets the list.",
         ),
     ],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data, of every training.")] = 30,
@@ -152,13 +152,13 @@ def compare(
     with clear_errors():
         from fcfast.comparison import chosen_rules
 
-        chosen = chosen_rules(rules.split(","), only)
+        chosen = list(chosen_rules(split_names(rules), only))
         if out is not None:
             check_out(out)
         source = read_source(data, target, task, header, n_features, ids, test, test_file, test_target, seed)
-        about = source.about | {"command": shlex.join(["fcfast", *sys.argv[1:]])}
+        about = source.about | {"commands": []}
         comparison, sentences = run(
-            source, standardize, network, out, about, rules=list(chosen.values()), only=True, seed=seed, memory=memory, **budget
+            source, standardize, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget
         )
         if out is not None:
             from fcfast.plots import comparison_figure
@@ -176,6 +176,14 @@ def compare(
         screen.print(f"written to {out}: {RESULTS}, {REPORT}, {CURVES}", highlight=False, markup=False)
 
 
+def split_names(rules: str) -> list[str]:
+    """Read --rules."""
+    names = rules.split(",") if rules.strip() else []
+    if not all(name.strip() for name in names):
+        raise ValueError(f"--rules {rules!r} has a stray comma: there is no rule before or after it; take it out")
+    return names
+
+
 def check_out(out: Path) -> None:
     """Find out before the work whether the folder can be written, and pictures made."""
     from fcfast.plots import new_figure
@@ -187,7 +195,10 @@ def check_out(out: Path) -> None:
 def run(
     source: Source, standardize: bool | None, network: dict[str, Any], out: Path | None, about: dict[str, Any], **settings: Any
 ) -> tuple["Comparison", list[str]]:
-    """Compare with progress on a terminal, keeping what is finished in a folder; give the warnings too."""
+    """Compare with progress on a terminal, keeping what is finished in a folder; give the warnings too.
+
+    The commands that trained a rule are noted in `about`: those of earlier calls, and this one if it does.
+    """
     from fcfast import comparison
 
     if source.test is None:
@@ -199,12 +210,19 @@ def run(
         network["batch_size"] = max(1, min(LARGEST_BATCH, X.shape[0] // 10))
     budget = {name: settings[name] for name in ("epochs", "n_seeds", "n_rates", "tune_epochs", "learning_rate")}
 
+    command = shlex.join(["fcfast", *sys.argv[1:]])
+
     def keep(finished: "Comparison") -> None:
+        if command not in about["commands"]:
+            about["commands"].append(command)
         if out is not None:
             out.mkdir(exist_ok=True)
             write_text(out / RESULTS, json_text(finished.to_dict() | {"about": about}))
 
-    earlier = None if out is None else read_earlier(out / RESULTS)
+    earlier = None
+    if out is not None:
+        earlier = read_earlier(out / RESULTS)
+        about["commands"] += earlier_commands(out / RESULTS)
     n_epochs = comparison.n_epochs(len(settings["rules"]), **budget)
     with collected_warnings() as sentences, progress_bar(n_epochs) as tell:
         result = comparison.compare(
@@ -244,6 +262,16 @@ def read_earlier(file: Path) -> "Comparison | None":
         raise ValueError(f"{file} cannot be read: {error}; choose another folder, or delete it") from error
 
 
+def earlier_commands(file: Path) -> list[str]:
+    """Read which commands have made the results in a file."""
+    return commands_in(json.loads(file.read_text(encoding="utf-8")).get("about", {})) if file.exists() else []
+
+
+def commands_in(about: dict[str, Any]) -> list[str]:
+    """Give all that are noted; some notes have a single one."""
+    return list(about["commands"]) if "commands" in about else [about["command"]] if "command" in about else []
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # what is told
 
@@ -259,12 +287,14 @@ def facts(comparison: "Comparison", about: dict[str, Any]) -> str:
         if said["n_rates"] > 1
         else "each rule's default learning rate, nothing tried"
     )
+    if any(result.rate_is_given for result in comparison.results):
+        rates += "; a rate in a rule's name is that rule's"
     seeds = f"{said['n_seeds']} seeds (mean ± standard error)" if said["n_seeds"] > 1 else "1 seed"
     return (
         f"{about['task']} ({about['task_reason']}): {about['n_train']} training and {about['n_test']} test samples "
         f"({about['test_set']}) x {about['n_features']} features\n"
-        f"hidden layers {', '.join(map(str, network['hidden_layer_sizes']))}; {network['optimizer']}, {said['epochs']} epochs, "
-        f"{seeds}; {rates}"
+        f"hidden layers {', '.join(map(str, network['hidden_layer_sizes']))}; {network.get('optimizer', 'sgd')}, "
+        f"{said['epochs']} epochs, {seeds}; {rates}"
     )
 
 
@@ -280,9 +310,18 @@ def table(headings: list[str], rows: list[list[str]]) -> Table:
 
 
 def report(comparison: "Comparison", about: dict[str, Any]) -> str:
-    """Write it all as Markdown, with the command that made it."""
-    machine = "\n".join(f"- {name}: {value}" for name, value in comparison.machine.items())
+    """Write it all as Markdown, with the commands that made it and what they ran on."""
+    commands = "\n".join(commands_in(about))
+    machine = listed_values(comparison.machine)
+    for result in comparison.results:
+        if different := comparison.differences(result):
+            machine += f"\n\n{result.rule} was measured with other ones:\n\n{listed_values(different)}"
     return (
-        f"# Learning rules on {Path(about['data']).name}\n\n```\n{about['command']}\n```\n\n{facts(comparison, about)}\n\n"
+        f"# Learning rules on {Path(about['data']).name}\n\n```\n{commands}\n```\n\n{facts(comparison, about)}\n\n"
         f"{comparison.table()}\n\n![training loss and test error]({CURVES})\n\n## Made with\n\n{machine}\n"
     )
+
+
+def listed_values(values: dict[str, Any]) -> str:
+    """Write a Markdown list."""
+    return "\n".join(f"- {name}: {value}" for name, value in values.items())
