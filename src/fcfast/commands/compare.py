@@ -10,6 +10,33 @@ import typer
 from rich import box
 from rich.table import Table
 
+from fcfast.commands.options import (
+    FORMS,
+    NETWORK,
+    Activation,
+    DataFile,
+    FileWidth,
+    Header,
+    Hidden,
+    Ids,
+    InitScale,
+    Jobs,
+    MaxGradNorm,
+    MemoryLimit,
+    Momentum,
+    OptimizerName,
+    ScheduleName,
+    Target,
+    Task,
+    TestFile,
+    TestTarget,
+    WeightDecay,
+    in_data,
+    in_network,
+    in_output,
+    in_training,
+    widths,
+)
 from fcfast.commands.shared import (
     check_folder,
     choice,
@@ -22,22 +49,7 @@ from fcfast.commands.shared import (
     tell_user,
     write_text,
 )
-from fcfast.commands.train import (
-    DATA,
-    FORMS,
-    NETWORK,
-    TASKS,
-    TRAINING,
-    Source,
-    in_data,
-    in_network,
-    in_output,
-    in_training,
-    read_source,
-    widths,
-)
-from fcfast.network import ACTIVATIONS
-from fcfast.optimizers import OPTIMIZERS, SCHEDULES
+from fcfast.commands.train import Source, read_source
 
 if TYPE_CHECKING:
     from fcfast.comparison import Comparison
@@ -47,7 +59,7 @@ RESULTS, REPORT, CURVES = "comparison.json", "comparison.md", "curves.png"
 
 
 def compare(
-    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file.")],
+    data: DataFile,
     rules: Annotated[
         str,
         typer.Option(
@@ -70,29 +82,18 @@ def compare(
     learning_rate: Annotated[float | None, typer.Option(help="One for all rules, instead of trying any.")] = None,
     only: Annotated[bool, typer.Option("--only", help="Do not add backprop and frozen, the two baselines.")] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first one; of the splits too.")] = 0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")] = None,
-    target: Annotated[
-        str | None,
-        in_data(help="Column (name, or index from 0; -1 is the last), array of an .npz (default y), or .npy file to predict."),
-    ] = None,
-    task: Annotated[
-        str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)
-    ] = "auto",
-    ids: Annotated[
-        str | None, in_data("--id", help="Column (array of an .npz) that names the samples, and is no feature.")
-    ] = None,
+    jobs: Jobs = None,
+    target: Target = None,
+    task: Task = "auto",
+    ids: Ids = None,
     test: Annotated[
         float | None,
         in_data(min=0, max=0.99, help="Share to hold out.", show_default="the file's own test part, else 0.2"),
     ] = None,
-    test_file: Annotated[Path | None, in_data(help="Test on this file instead.")] = None,
-    test_target: Annotated[str | None, in_data(help="Target of the test file, if not --target.")] = None,
-    header: Annotated[
-        bool | None, in_data(help="Whether text begins with the names of its columns.", show_default="looked for")
-    ] = None,
-    n_features: Annotated[
-        int | None, in_data(min=1, help="Width of an svmlight file.", show_default="the largest seen")
-    ] = None,
+    test_file: TestFile = None,
+    test_target: TestTarget = None,
+    header: Header = None,
+    n_features: FileWidth = None,
     standardize: Annotated[
         bool | None,
         in_data(
@@ -100,29 +101,24 @@ def compare(
             show_default="dense data yes, sparse data no",
         ),
     ] = None,
-    hidden: Annotated[str, in_network(help="Widths of the hidden layers, such as 256,128.")] = "256,256",
+    hidden: Hidden = "256,256",
     groups: Annotated[
         int, in_network(min=1, help="Groups of units in the hidden layers above the first, each connected to itself only.")
     ] = 1,
-    activation: Annotated[str, choice(ACTIVATIONS, "Of all hidden layers.", rich_help_panel=NETWORK)] = "relu",
-    init_scale: Annotated[
-        float | None,
-        in_network(help="Factor of the random initial weights.", show_default="0.1 for more features than samples, else 1"),
-    ] = None,
+    activation: Activation = "relu",
+    init_scale: InitScale = None,
     form: Annotated[
         str, choice(FORMS, "How the first layer is held; noise on weights needs weights.", rich_help_panel=NETWORK)
     ] = "auto",
-    memory_limit: Annotated[float, in_network(min=0, help="GiB that training may hold beside the data.")] = 4.0,
-    optimizer: Annotated[str, choice(tuple(OPTIMIZERS), "The update rule.", rich_help_panel=TRAINING)] = "sgd",
-    schedule: Annotated[
-        str, choice(tuple(SCHEDULES), "How the learning rate changes over the epochs.", rich_help_panel=TRAINING)
-    ] = "constant",
+    memory_limit: MemoryLimit = 4.0,
+    optimizer: OptimizerName = "sgd",
+    schedule: ScheduleName = "constant",
     batch_size: Annotated[
         int | None, in_training(min=1, help="Samples a step.", show_default="100, or a tenth of the training samples if fewer")
     ] = None,
-    momentum: Annotated[float, in_training(min=0, help="Below 1.")] = 0.9,
-    weight_decay: Annotated[float, in_training(min=0, help="Of all weights.")] = 0.0,
-    max_grad_norm: Annotated[float | None, in_training(help="Clip longer gradients to this.")] = None,
+    momentum: Momentum = 0.9,
+    weight_decay: WeightDecay = 0.0,
+    max_grad_norm: MaxGradNorm = None,
     memory: Annotated[
         bool, in_output("--memory", help="Measure the peak memory of a training, in a process of its own (Linux).")
     ] = False,

@@ -7,8 +7,8 @@ import typer
 from rich import box
 from rich.table import Table
 
+from fcfast.commands.options import widths
 from fcfast.commands.shared import choice, clear_errors, json_text, limit_in_bytes, screen
-from fcfast.commands.train import widths
 from fcfast.optimizers import OPTIMIZERS
 from fcfast.rules import RULES
 

@@ -2,13 +2,38 @@
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
 
+from fcfast.commands.options import (
+    FORMS,
+    NETWORK,
+    Activation,
+    DataFile,
+    FileWidth,
+    Header,
+    Hidden,
+    Ids,
+    InitScale,
+    Jobs,
+    MaxGradNorm,
+    MemoryLimit,
+    Momentum,
+    OptimizerName,
+    ScheduleName,
+    Target,
+    Task,
+    TestFile,
+    TestTarget,
+    WeightDecay,
+    in_data,
+    in_output,
+    in_training,
+    widths,
+)
 from fcfast.commands.shared import (
     check_file,
     choice,
@@ -23,60 +48,29 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
-from fcfast.network import ACTIVATIONS
-from fcfast.optimizers import OPTIMIZERS, SCHEDULES
 
 if TYPE_CHECKING:
     from fcfast.commands.data import Array, Samples
     from fcfast.estimators import FrontClassifier, FrontRegressor
 
-FORMS = ("auto", "contributions", "windowed", "weights")
-TASKS = ("auto", "classification", "regression")
-PANELS = DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
 LARGEST_RATE = 0.01  # of SGD
 RATES = {"muon": 0.01, "neuron-adam": 0.001, "adam": 0.001, "adamw": 0.001}  # their steps do not grow with the inputs
 
-in_data, in_network, in_training, in_output = (partial(typer.Option, rich_help_panel=panel) for panel in PANELS)
-
-
-def widths(text: str) -> tuple[int, ...]:
-    """Read "256,128"."""
-    try:
-        sizes = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        sizes = (0,)
-    if min(sizes) < 1:
-        raise typer.BadParameter(
-            f"{text!r} is no list of widths; write 256, or 256,128 for two hidden layers", param_hint="--hidden"
-        )
-    return sizes
-
 
 def train(
-    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file.")],
+    data: DataFile,
     save: Annotated[Path, in_output(help="Model file to write, .safetensors.")],
-    target: Annotated[
-        str | None,
-        in_data(help="Column (name, or index from 0; -1 is the last), array of an .npz (default y), or .npy file to predict."),
-    ] = None,
-    task: Annotated[
-        str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)
-    ] = "auto",
-    ids: Annotated[
-        str | None, in_data("--id", help="Column (array of an .npz) that names the samples, and is no feature.")
-    ] = None,
+    target: Target = None,
+    task: Task = "auto",
+    ids: Ids = None,
     test: Annotated[
         float | None,
         in_data(min=0, max=0.99, help="Share to hold out; 0: no test.", show_default="the file's own test part, else 0.2"),
     ] = None,
-    test_file: Annotated[Path | None, in_data(help="Test on this file instead.")] = None,
-    test_target: Annotated[str | None, in_data(help="Target of the test file, if not --target.")] = None,
-    header: Annotated[
-        bool | None, in_data(help="Whether text begins with the names of its columns.", show_default="looked for")
-    ] = None,
-    n_features: Annotated[
-        int | None, in_data(min=1, help="Width of an svmlight file.", show_default="the largest seen")
-    ] = None,
+    test_file: TestFile = None,
+    test_target: TestTarget = None,
+    header: Header = None,
+    n_features: FileWidth = None,
     standardize: Annotated[
         bool | None,
         in_data(
@@ -85,17 +79,14 @@ def train(
             show_default="dense data yes, sparse data no",
         ),
     ] = None,
-    hidden: Annotated[str, in_network(help="Widths of the hidden layers, such as 256,128.")] = "256",
-    activation: Annotated[str, choice(ACTIVATIONS, "Of all hidden layers.", rich_help_panel=NETWORK)] = "relu",
-    init_scale: Annotated[
-        float | None,
-        in_network(help="Factor of the random initial weights.", show_default="0.1 for more features than samples, else 1"),
-    ] = None,
+    hidden: Hidden = "256",
+    activation: Activation = "relu",
+    init_scale: InitScale = None,
     form: Annotated[
         str, choice(FORMS, "How the first layer is held; all train the same network.", rich_help_panel=NETWORK)
     ] = "auto",
-    memory_limit: Annotated[float, in_network(min=0, help="GiB that training may hold beside the data.")] = 4.0,
-    optimizer: Annotated[str, choice(tuple(OPTIMIZERS), "The update rule.", rich_help_panel=TRAINING)] = "sgd",
+    memory_limit: MemoryLimit = 4.0,
+    optimizer: OptimizerName = "sgd",
     learning_rate: Annotated[
         float | None,
         in_training(
@@ -103,21 +94,19 @@ def train(
             show_default="sgd: 0.01, or 10 / (squared norm of the median sample) if less; muon 0.01, adam 0.001",
         ),
     ] = None,
-    schedule: Annotated[
-        str, choice(tuple(SCHEDULES), "How the learning rate changes over the epochs.", rich_help_panel=TRAINING)
-    ] = "constant",
+    schedule: ScheduleName = "constant",
     batch_size: Annotated[int | None, in_training(min=1, help="Samples a step.", show_default="200, or all if fewer")] = None,
     epochs: Annotated[int, in_training(min=1, help="Passes over the data, at most; fewer if nothing improves.")] = 200,
-    momentum: Annotated[float, in_training(min=0, help="Below 1.")] = 0.9,
-    weight_decay: Annotated[float, in_training(min=0, help="Of all weights.")] = 0.0,
-    max_grad_norm: Annotated[float | None, in_training(help="Clip longer gradients to this.")] = None,
+    momentum: Momentum = 0.9,
+    weight_decay: WeightDecay = 0.0,
+    max_grad_norm: MaxGradNorm = None,
     early_stopping: Annotated[
         bool, in_training("--early-stopping", help="Hold out a tenth of the training samples; keep the network best there.")
     ] = False,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Of the split, the first weights and the order of samples.")
     ] = 0,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")] = None,
+    jobs: Jobs = None,
     plot: Annotated[Path | None, in_output(help="Picture of the loss curve, .png.")] = None,
     as_json: Annotated[bool, in_output("--json", help="Print the report as JSON, with nothing else on stdout.")] = False,
 ) -> None:
