@@ -25,17 +25,15 @@ cdef enum:
 cdef void move_row(real* tangent, real* noise, const real* value, Py_ssize_t n, int activation) noexcept nogil:
     """Add the noise of a sample's pre-activations, if any, and go through the activation of that value."""
     cdef Py_ssize_t j
-    if activation == RELU and noise != NULL:      # apart, and without branches, so that it vectorises
-        for j in range(n):
-            noise[j] = noise[j] if value[j] > 0 else 0
-            tangent[j] = tangent[j] + noise[j] if value[j] > 0 else 0
-        return
     if noise != NULL:
         for j in range(n):
             tangent[j] += noise[j]
-    if activation == RELU:
+    if activation == RELU:                        # one loop for each array that changes: those vectorise
         for j in range(n):
             tangent[j] = tangent[j] if value[j] > 0 else 0
+        if noise != NULL:
+            for j in range(n):
+                noise[j] = noise[j] if value[j] > 0 else 0
     elif activation != IDENTITY:
         for j in range(n):
             tangent[j] *= derivative(value[j], activation)
