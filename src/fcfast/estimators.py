@@ -7,11 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import column_or_1d
 
-from fcfast.estimator_base import FrontEstimator
+from fcfast.estimator_base import ClassTargets
+from fcfast.front.estimator import FrontEstimator
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.rules import Rule
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FrontClassifier(ClassifierMixin, FrontEstimator):
+class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     """A classifier: a dense network trained by SGD on the cross-entropy, its first layer in any form.
 
     Exactly the network that backpropagation trains (torch.optim.SGD semantics) at a cost per step that, in form
@@ -132,9 +131,6 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
     ('contributions', True)
     """
 
-    classes_: Array
-    _loss = "cross_entropy"
-
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (256,),
@@ -177,17 +173,6 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
             random_state=random_state, warm_start=warm_start, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
-
-    def _encode_targets(self, y: Array, warm: bool) -> Array:
-        check_classification_targets(y)
-        classes = unique_labels(y)
-        if warm and not np.array_equal(classes, self.classes_):
-            raise ValueError(f"y has classes {classes}, but warm_start goes on with {self.classes_}; use warm_start=False")
-        self.classes_ = classes
-        return np.searchsorted(classes, y).astype(np.intp)
-
-    def _class_weights(self, y: Array) -> Array | None:
-        return None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
 
     def _chance(self, targets: Array, weights: Array | None) -> float:
         """Give the entropy of the class frequencies."""
@@ -238,13 +223,6 @@ class FrontClassifier(ClassifierMixin, FrontEstimator):
             If the Gram matrix of all samples would exceed `memory_limit`; nothing is changed then.
         """
         return self._partial_fit(X, y, sample_weight, classes)
-
-    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        X, y = super()._validate(X, y, reset)
-        return X, column_or_1d(y, warn=True)
-
-    def _score_outputs(self, outputs: Array, targets: Array) -> float:
-        return float(np.mean(outputs.argmax(axis=1) == targets))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the probability (M, c) of each class in `classes_`: softmax of the outputs, in float64."""

@@ -3,20 +3,43 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from fcfast.front.network import FrontNetwork, Snapshot
 from fcfast.optimizers import Schedule
 
 Array = NDArray[Any]
+Snapshot = tuple[Array, ...]
 
 GROWTH = 1000  # a loss that has grown so many times is no training any more
 ENOUGH_EPOCHS = 10  # to have learnt something, if there is anything to learn
 NO_BETTER = 0.98  # of the loss of the class frequencies
+
+
+class Trainable(Protocol):
+    """A network as the fit loop sees it."""
+
+    batch_size: int
+
+    def train_epoch(
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
+
+    def snapshot(self, into: Snapshot | None = None) -> Snapshot:
+        """Copy what is trained, to come back to it with `restore`; into an older snapshot that is not wanted any more."""
+
+    def restore(self, kept: Snapshot) -> None:
+        """Go back to a snapshot, from where the optimiser starts anew."""
+
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite numbers."""
+
+    def answers(self) -> bool:
+        """Whether the outputs for some of the training rows are finite."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +100,7 @@ class Training:
 
     def run(
         self,
-        network: FrontNetwork,
+        network: Trainable,
         rows: NDArray[np.intp],
         answers: Array,
         weights: NDArray[np.float64] | None,
@@ -147,7 +170,7 @@ class Training:
 
     def _train_epoch(
         self,
-        network: FrontNetwork,
+        network: Trainable,
         epoch: int,
         order: NDArray[np.intp],
         answers: Array,
@@ -162,7 +185,7 @@ class Training:
             network.restore(before)
             raise
 
-    def _rates(self, network: FrontNetwork, epoch: int, n_samples: int) -> NDArray[np.float64]:
+    def _rates(self, network: Trainable, epoch: int, n_samples: int) -> NDArray[np.float64]:
         """Learning rates of the epoch's steps."""
         n_steps = -(-n_samples // network.batch_size)
         steps = np.arange(epoch * n_steps, (epoch + 1) * n_steps)
@@ -171,7 +194,7 @@ class Training:
             raise ValueError(f"schedule must give {n_steps} finite factors >= 0 for {n_steps} steps, got {factors!r}")
         return self.learning_rate * factors
 
-    def _go_back(self, network: FrontNetwork, kept: Snapshot, reason: str) -> None:
+    def _go_back(self, network: Trainable, kept: Snapshot, reason: str) -> None:
         """Restore the best network so far, and warn."""
         network.restore(kept)
         warnings.warn(
@@ -187,14 +210,14 @@ def _is_true(reply: Any) -> bool:
     return isinstance(reply, (bool, np.bool_)) and bool(reply)
 
 
-def _mean_loss(network: FrontNetwork, losses: NDArray[np.float64], n_samples: int) -> float:
+def _mean_loss(network: Trainable, losses: NDArray[np.float64], n_samples: int) -> float:
     """Mean over the samples: the last batch may be shorter."""
     sizes = np.full(len(losses), network.batch_size)
     sizes[-1] = n_samples - sizes[:-1].sum()
     return float(np.average(losses, weights=sizes))
 
 
-def _divergence(network: FrontNetwork, losses: NDArray[np.float64], n_samples: int, history: History) -> str:
+def _divergence(network: Trainable, losses: NDArray[np.float64], n_samples: int, history: History) -> str:
     """Say why this epoch is no training any more; nothing if it is."""
     if len(losses) < -(-n_samples // network.batch_size):
         return f"the loss of step {len(losses) + 1} is not finite"

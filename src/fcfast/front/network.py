@@ -1,6 +1,7 @@
 """A network whose first layer is held in a form: its parameters above it, an epoch of training, its outputs."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import pairwise
 from typing import Any
 
@@ -13,10 +14,10 @@ from fcfast.front.forms import FrontForm
 from fcfast.network import ACTIVATIONS, LOSSES, layer_views
 from fcfast.optimizers import SGD, Optimizer
 from fcfast.rules import Backprop, Rule
-from fcfast.threads import kernel_threads
+from fcfast.threads import blas_threads_for, kernel_threads
+from fcfast.training import Snapshot
 
 Array = NDArray[Any]
-Snapshot = tuple[Array, ...]
 
 
 def block_diagonal(n_in: int, n_out: int, groups: int) -> NDArray[np.bool_]:
@@ -157,6 +158,10 @@ class FrontNetwork:
         front = 2.0 * self.window * self.front.source.shape[1] * self.widths[0]
         return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths)))
 
+    def blas_threads(self) -> AbstractContextManager[None]:
+        """Let BLAS use the threads that its products are worth."""
+        return blas_threads_for(self.largest_product)
+
     @property
     def kernel_threads(self) -> int:
         """Threads of a step's kernels."""
@@ -205,6 +210,11 @@ class FrontNetwork:
             if remembered is not None:
                 remembered[:] = 0
         self.n_steps = 0
+
+    def release_samples(self) -> None:
+        """Let go of the training samples, unless they are the front layer's coordinates: weights know all they need of them."""
+        if self.front.S0 is None:
+            self.front.source = self.front.source[:0].copy()
 
     def join(self, X: Any) -> NDArray[np.intp]:
         """Take new samples to train on; give their rows."""

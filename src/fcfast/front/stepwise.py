@@ -1,14 +1,15 @@
 """An epoch of any rule and optimiser but backpropagation with SGD, whose epochs are compiled whole: one batch at a time."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fcfast.front.forms import FrontForm
 from fcfast.layers import DenseLayer, Layer, SpanLayer, multiply
-from fcfast.optimizers import Muon
+from fcfast.optimizers import Muon, Optimizer
 from fcfast.rules.base import Update
 
 if TYPE_CHECKING:
@@ -39,72 +40,80 @@ def train_epoch(
     """Train on some distinct rows in that order; give the loss of each step, fewer than `rates` where it diverged."""
     losses: list[float] = []
     teacher = network.rule.teacher(network, answers, sample_weight)
+    optimizer = network.optimizer
+    batches = np.split(rows, range(network.batch_size, len(rows), network.batch_size))
+    opened = windows(network.front, network.moments[0], batches, network.window, optimizer, network.kernel_threads)
     # A diverging run overflows; its loss is looked at, as in the kernels, and NumPy need not warn.
-    with np.errstate(over="ignore", invalid="ignore"), closing(_windows(network, rows)) as windows:
-        for window, front in windows:
-            for batch in np.split(window, range(network.batch_size, len(window), network.batch_size)):
-                for weights, biases in _updates(network, teacher.step(front, batch)):
+    with np.errstate(over="ignore", invalid="ignore"), closing(opened):
+        for window, front in opened:
+            for batch in window:
+                for weights, biases in _updates(optimizer, teacher.step(front, batch)):
                     if not np.isfinite(teacher.loss):
                         return np.array(losses)
-                    _apply(network, weights, biases, rates[len(losses)])
+                    descend(optimizer, weights, biases, rates[len(losses)], network.n_steps + 1)
                 losses.append(teacher.loss)
                 network.n_steps += 1
                 if network.n_steps % STEPS_TO_FLUSH == 0:
-                    _flush(network)
+                    flush(network.front.velocity, network.velocity, *network.moments, *network.rule_state.remembered)
     return np.array(losses)
 
 
-def _updates(network: "FrontNetwork", ready: Iterator[Update]) -> Iterable[Update]:
+def _updates(optimizer: Optimizer, ready: Iterable[Update]) -> Iterable[Update]:
     """Give a step's updates as they come; at once, with gradients clipped, where their norm has to be known."""
-    limit = network.optimizer.max_grad_norm
-    if limit is None:
+    if optimizer.max_grad_norm is None:
         return ready
     parts = list(ready)
-    layers = [layer for part in parts for kind in part for layer in kind]
-    norm = sum(float(layer.squared_gradient_norms().sum()) for layer in layers) ** 0.5
-    for layer in layers:
-        layer.scale_gradient(min(1.0, limit / (norm + CLIP_EPS)))
+    clip([layer for part in parts for kind in part for layer in kind], optimizer.max_grad_norm)
     return parts
 
 
-def _apply(network: "FrontNetwork", weights: Sequence[Layer], biases: Sequence[Layer], rate: float) -> None:
+def clip(layers: Sequence[Layer], limit: float) -> None:
+    """Scale the gradients of layers so that the norm of all of them is at most this."""
+    norm = sum(float(layer.squared_gradient_norms().sum()) for layer in layers) ** 0.5
+    for layer in layers:
+        layer.scale_gradient(min(1.0, limit / (norm + CLIP_EPS)))
+
+
+def descend(optimizer: Optimizer, weights: Sequence[Layer], biases: Sequence[Layer], rate: float, step: int) -> None:
     """Update layers from their gradients."""
-    optimizer, step = network.optimizer, network.n_steps + 1
     for layer in weights:
         optimizer.update(layer, rate, step)
     for layer in biases:
         optimizer.for_biases.update(layer, rate, step)
 
 
-def _flush(network: "FrontNetwork") -> None:
+def flush(*remembered: Array | None) -> None:
     """Set subnormal numbers to 0. What a dead unit remembers decays for ever, and arithmetic with subnormal numbers is slow."""
-    for remembered in (network.front.velocity, network.velocity, *network.moments, *network.rule_state.remembered):
-        if remembered is not None:
-            remembered[np.abs(remembered) < np.finfo(remembered.dtype).tiny] = 0
+    for array in remembered:
+        if array is not None:
+            array[np.abs(array) < np.finfo(array.dtype).tiny] = 0
 
 
 # ----------------------------------------------------------------------------------------------------------------------
 # the front layer in its three forms
 
 
-def _windows(network: "FrontNetwork", rows: Rows) -> Generator[tuple[Rows, Any]]:
-    """Give rows to train on, and the front layer over them; what it holds is up to date when the next ones are asked for."""
-    form, moment = network.front, network.moments[0]
+def windows(
+    form: FrontForm, moment: Array, batches: Sequence[Rows], window: int, optimizer: Optimizer, n_threads: int
+) -> Generator[tuple[Sequence[Rows], Any]]:
+    """Give batches to train on, and the front layer over them; what it holds is up to date when the next ones are asked for."""
+    per_window = max(1, window // len(batches[0]))
     if form.S0 is not None:
         contributions = _Contributions(form, moment)
         try:
-            yield rows, contributions
+            yield batches, contributions
         finally:
             contributions.close()
-    elif network.window == network.batch_size:
-        yield rows, _Weights(form, moment, network.kernel_threads)
+    elif per_window == 1:
+        yield batches, _Weights(form, moment, n_threads)
     else:
-        for start in range(0, len(rows), network.window):
-            window = _Window(form, moment, rows[start : start + network.window], isinstance(network.optimizer, Muon))
+        for start in range(0, len(batches), per_window):
+            held = batches[start : start + per_window]
+            opened = _Window(form, moment, np.concatenate(held), isinstance(optimizer, Muon))
             try:
-                yield window.rows, window
+                yield held, opened
             finally:
-                window.close()
+                opened.close()
 
 
 class _Weights:
