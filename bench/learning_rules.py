@@ -8,7 +8,8 @@ finished is kept in the folder and not trained again.
 small    S/1/1, 784-256-256-10: one block of two layers, so that local losses are the output's (LG-FG-* are FG-*, LG-BP is BP)
 medium   M/1/16, 784-512-512-10, the second layer in 16 groups of 32. After four epochs noise still looks best at rates that are
          too high for thirty, so that the rules that follow noise have a rate given: the better of two, by the error on 10,000
-         training images after 12 epochs on the others (fg-w 0.004, 0.0056; fg-a 0.05, 0.1; lg-fg-w 0.004, 0.016; lg-fg-a 0.5, 1)
+         training images after 12 epochs on the others (fg-w 0.004, 0.0056; fg-a 0.05, 0.1; lg-fg-w 0.004, 0.016;
+         lg-fg-a 0.5, 1)
 fashion  784-256-256-256-10, the loss at the output along local guesses and along noise
 """
 
