@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.front.plan import plan
     from fcfast.modelfile import load
+    from fcfast.noprop.estimator import NoPropClassifier
 
 __all__ = [
     "DivergenceError",
     "FrontClassifier",
     "FrontRegressor",
     "ModelFileError",
+    "NoPropClassifier",
     "__version__",
     "load",
     "paper",
@@ -26,8 +28,11 @@ __all__ = [
 ]
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
-_MODULES = ("convert", "datafiles", "explain", "machine", "optimizers", "plots", "rules")
-_LAZY = {"FrontClassifier": "estimators", "FrontRegressor": "estimators", "load": "modelfile", "plan": "front.plan"}
+_MODULES = ("convert", "datafiles", "explain", "machine", "noprop", "optimizers", "plots", "rules")
+_LAZY = {
+    "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "noprop.estimator",
+    "load": "modelfile", "plan": "front.plan",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

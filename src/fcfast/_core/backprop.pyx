@@ -29,6 +29,16 @@ cdef void scale_by_derivative(real* delta, const real* value, Py_ssize_t n, int 
         delta[j] *= derivative(value[j], activation)
 
 
+def through_activation(real[:, ::1] delta,          # IN and OUT
+                       const real[:, ::1] values,   # IN, activation values
+                       int activation):
+    """Multiply by the activation's derivative, which is known from its values."""
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(delta.shape[0]):
+            scale_by_derivative(&delta[i, 0], &values[i, 0], delta.shape[1], activation)
+
+
 cdef void sum_rows(const real* a, Py_ssize_t n_rows, Py_ssize_t n_cols, real* out) noexcept nogil:
     cdef Py_ssize_t i, j
     for j in range(n_cols):

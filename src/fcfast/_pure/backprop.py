@@ -36,6 +36,12 @@ def backward(
 
 
 @quiet
+def through_activation(delta: Array, values: Array, activation: int) -> None:
+    """Multiply by the activation's derivative, which is known from its values."""
+    delta *= derivative(values, activation)
+
+
+@quiet
 def sgd_step(
     params: Array,
     grad: Array,

@@ -1,0 +1,272 @@
+"""Blocks: from an input and a noisy label to scores of the classes, and back, by kernels of single dense layers.
+
+A block has an input branch, a branch of the noisy label z (with a skip connection where there is no time), one of the time
+where there is, and a trunk over all of them (arXiv 2503.24322, figure 6, without its convolutions)::
+
+    x = act(S + b)                      S: pre-activations of the front layer, in whatever form it is held
+    z = h + Wz3 act(Wz2 h),             h = act(Wz1 z)           without time (DT)
+    z = act(Wz1 z), t = act(Wt e(t))                             with time (CT, FM)
+    scores = Wo act(Wf2 act(Wf1 [x, z, t]))
+
+With batch normalisation there is one behind every layer but the last.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast import backend
+from fcfast.noprop.schedule import EMBEDDED_TIMES
+
+Array = NDArray[Any]
+
+NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1  # as torch.nn.BatchNorm1d has them
+SMALL_START = 0.1  # factor of the initial weights of the last layer and of the end of the skip
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What all blocks of a network have in common.
+
+    Attributes
+    ----------
+    n_hidden, n_fused : int
+        Units of each branch and of the first layer of the trunk; units of its second layer.
+    n_embedding, n_classes : int
+    activation : int
+        Its code in the kernels.
+    has_time, batch_norm : bool
+    """
+
+    n_hidden: int
+    n_fused: int
+    n_embedding: int
+    n_classes: int
+    activation: int
+    has_time: bool
+    batch_norm: bool
+
+    @property
+    def layers(self) -> dict[str, tuple[int, int]]:
+        """Units after and before each layer above the front layer."""
+        h, z = self.n_hidden, {"z1": (self.n_hidden, self.n_embedding)}
+        branch = {"t": (h, EMBEDDED_TIMES)} if self.has_time else {"z2": (h, h), "z3": (h, h)}
+        n_branches = 3 if self.has_time else 2
+        trunk = {"f1": (h, n_branches * h), "f2": (self.n_fused, h), "out": (self.n_classes, self.n_fused)}
+        return {**z, **branch, **trunk}
+
+    @property
+    def n_params(self) -> int:
+        """Parameters of a block but for the front layer's weights."""
+        shapes = self.layers
+        norms = 2 * (self.n_hidden + sum(n for name, (n, _) in shapes.items() if name != "out")) if self.batch_norm else 0
+        return self.n_hidden + sum(n_out * (n_in + 1) for n_out, n_in in shapes.values()) + norms
+
+    def initial(self, generator: np.random.Generator) -> Array:
+        """Draw a block's parameters: He uniform weights, zero biases."""
+        params = np.zeros(self.n_params)
+        layers = Layers(self, params, params)
+        for name, weights in layers.weights.items():
+            bound = (6 / weights.shape[1]) ** 0.5 * (SMALL_START if name in ("z3", "out") else 1)
+            weights[:] = generator.uniform(-bound, bound, weights.shape)
+        for norm in layers.norms.values():
+            norm.scale[:] = 1
+        return params
+
+
+class Norm:
+    """Batch normalisation of one layer, as torch.nn.BatchNorm1d: of a batch while training, else of what has been seen."""
+
+    def __init__(self, params: Array, grad: Array) -> None:
+        (self.scale, self.shift), (self.d_scale, self.d_shift) = params.reshape(2, -1), grad.reshape(2, -1)
+
+    def training(self, S: Array, running: Array) -> tuple[Array, tuple[Array, Array]]:
+        """Normalise a batch, and note its mean and variance; give what `backward` needs too."""
+        mean, variance = S.mean(axis=0), S.var(axis=0)
+        unbiased = len(S) / max(len(S) - 1, 1)
+        running *= 1 - NORM_MOMENTUM
+        running[0] += NORM_MOMENTUM * mean
+        running[1] += NORM_MOMENTUM * unbiased * variance
+        inverse = 1 / np.sqrt(variance + NORM_EPS)
+        normal = (S - mean) * inverse
+        return self.scale * normal + self.shift, (normal, inverse)
+
+    def predicting(self, S: Array, running: Array) -> Array:
+        """Normalise by what has been seen."""
+        return self.scale / np.sqrt(running[1] + NORM_EPS) * (S - running[0]) + self.shift
+
+    def backward(self, delta: Array, kept: tuple[Array, Array]) -> Array:
+        """Fill the gradients of scale and shift; give that with respect to what was normalised."""
+        normal, inverse = kept
+        self.d_scale[:], self.d_shift[:] = (delta * normal).sum(axis=0), delta.sum(axis=0)
+        n = len(delta)
+        return (self.scale * inverse) * (delta - self.d_shift / n - normal * (self.d_scale / n))
+
+
+class Layers:
+    """Views of a block's packed parameters and gradient: front bias, each layer's weights and bias, then the norms."""
+
+    def __init__(self, shape: Shape, params: Array, grad: Array) -> None:
+        h = shape.n_hidden
+        self.bias, self.d_bias = params[:h], grad[:h]
+        self.packed: dict[str, tuple[Array, Array, NDArray[np.intp]]] = {}
+        self.weights: dict[str, Array] = {}
+        self.matrices: list[tuple[slice, tuple[int, int]]] = []  # as an optimiser sees them: places in the vector, shapes
+        self.vectors: list[tuple[slice, tuple[int, int]]] = [(slice(0, h), (h, 1))]
+        start = h
+        for name, (n_out, n_in) in shape.layers.items():
+            split, end = start + n_out * n_in, start + n_out * (n_in + 1)
+            self.packed[name] = params[start:end], grad[start:end], np.array([n_in, n_out], dtype=np.intp)
+            self.weights[name] = params[start:split].reshape(n_out, n_in)
+            self.matrices.append((slice(start, split), (n_out, n_in)))
+            self.vectors.append((slice(split, end), (n_out, 1)))
+            start = end
+        self.norms: dict[str, Norm] = {}
+        if shape.batch_norm:
+            for name, n in (("x", h), *((name, n) for name, (n, _) in shape.layers.items() if name != "out")):
+                self.norms[name] = Norm(params[start : start + 2 * n], grad[start : start + 2 * n])
+                self.vectors += [(slice(start, start + n), (n, 1)), (slice(start + n, start + 2 * n), (n, 1))]
+                start += 2 * n
+
+
+class Block:
+    """A block's parameters above the front layer, its gradient, and the passes through it.
+
+    Parameters
+    ----------
+    shape : Shape
+    params : ndarray of shape (shape.n_params,)
+        Used as it is, and changed by training.
+    n_threads : int
+        Of the kernels.
+    """
+
+    def __init__(self, shape: Shape, params: Array, n_threads: int) -> None:
+        self.shape, self.params, self.n_threads = shape, params, n_threads
+        self.grad = np.zeros_like(params)
+        self.layers = Layers(shape, params, self.grad)
+        self.running = {name: np.zeros((2, len(norm.shift)), params.dtype) for name, norm in self.layers.norms.items()}
+        for seen in self.running.values():
+            seen[1] = 1  # the variance, until there is one
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the gradient and all views out of copies and pickles, where they would be arrays of their own."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("grad", "layers")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.grad = np.zeros_like(self.params)
+        self.layers = Layers(self.shape, self.params, self.grad)
+
+    def inputs(self, S: Array) -> Array:
+        """Give the values of the input branch (B, h) for pre-activations of the front layer, without bias, when predicting."""
+        x = np.ascontiguousarray(S + self.layers.bias, dtype=self.params.dtype)
+        return _Pass(self, None).activated("x", x)
+
+    def scores(self, x: Array, z: Array, t: Array | None) -> Array:
+        """Give scores (B, m) when predicting, from values of the input branch, noisy labels (B, d) and embedded times."""
+        return _Pass(self, None).scores(x, z, t)
+
+    def training(self, S: Array, z: Array, t: Array | None) -> "_Pass":
+        """Go forward with a batch; the pass has the scores, and goes back."""
+        kept = _Pass(self, {})
+        S += kept.layers.bias
+        kept.result = kept.scores(kept.activated("x", np.ascontiguousarray(S)), z, t)
+        return kept
+
+
+class _Pass:
+    """A way through a block. While training it keeps what it needs to go back; layers are called by their names."""
+
+    result: Array
+
+    def __init__(self, block: Block, kept: dict[tuple[str, str], Any] | None) -> None:
+        self.block, self.kept, self.layers = block, kept, block.layers
+        self.activation, self.n_threads = block.shape.activation, block.n_threads
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # forward
+
+    def scores(self, x: Array, z: Array, t: Array | None) -> Array:
+        h = self.activated("z1", self.linear("z1", z))
+        if t is None:
+            middle = self.activated("z2", self.linear("z2", h))
+            branches = [x, h + self.normalised("z3", self.linear("z3", middle))]
+        else:
+            branches = [x, h, self.activated("t", self.linear("t", t))]
+        first = self.activated("f1", self.linear("f1", np.concatenate(branches, axis=1)))
+        second = self.activated("f2", self.linear("f2", first))
+        return self.linear("out", second)
+
+    def linear(self, name: str, X: Array) -> Array:
+        params, _, widths = self.layers.packed[name]
+        out = np.empty((len(X), widths[1]), X.dtype)
+        backend.forward.forward(params, widths, True, 0, X, out.ravel(), self.n_threads)
+        if self.kept is not None:
+            self.kept[name, "inputs"] = X
+        return out
+
+    def normalised(self, name: str, S: Array) -> Array:
+        norm = self.layers.norms.get(name)
+        if norm is None:
+            return S
+        if self.kept is None:
+            return norm.predicting(S, self.block.running[name])
+        S, self.kept[name, "norm"] = norm.training(S, self.block.running[name])
+        return S
+
+    def activated(self, name: str, S: Array) -> Array:
+        S = self.normalised(name, S)
+        backend.forward.activate(S, self.activation)
+        if self.kept is not None:
+            self.kept[name, "values"] = S
+        return S
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # backward
+
+    def backward(self, delta: Array, needs_z: bool = False) -> tuple[Array, Array | None]:
+        """Fill the block's gradient from that of the scores; give those of the front layer's states and, if wanted, of z."""
+        h = self.block.shape.n_hidden
+        second = self.through("f2", self.below("out", delta))
+        first = self.through("f1", self.below("f2", second))
+        branches = self.below("f1", first)
+        dx, dz = (np.ascontiguousarray(part) for part in (branches[:, :h], branches[:, h : 2 * h]))
+        if self.block.shape.has_time:
+            self.below("t", self.through("t", np.ascontiguousarray(branches[:, 2 * h :])), False)
+        else:
+            end = self.before_norm("z3", dz)
+            dz = dz + self.below("z2", self.through("z2", self.below("z3", end)))
+        to_z = self.below("z1", self.through("z1", dz), needs_z)
+        D = self.through("x", dx)
+        self.layers.d_bias[:] = D.sum(axis=0)
+        return D, to_z if needs_z else None
+
+    def below(self, name: str, delta: Array, needed: bool = True) -> Array:
+        """Fill a layer's gradient; give that with respect to its inputs."""
+        assert self.kept is not None
+        params, grad, widths = self.layers.packed[name]
+        X = self.kept[name, "inputs"]
+        out = np.empty_like(X) if needed else None
+        # a layer alone: it looks at no values, and makes no deltas
+        backend.backprop.backward(params, widths, True, 0, X, delta.ravel(), delta.ravel(), grad, out, self.n_threads)
+        return delta if out is None else out
+
+    def through(self, name: str, delta: Array) -> Array:
+        """Go back through an activation, and the norm before it."""
+        assert self.kept is not None
+        backend.backprop.through_activation(delta, self.kept[name, "values"], self.activation)
+        return self.before_norm(name, delta)
+
+    def before_norm(self, name: str, delta: Array) -> Array:
+        assert self.kept is not None
+        norm = self.layers.norms.get(name)
+        return delta if norm is None else np.ascontiguousarray(norm.backward(delta, self.kept[name, "norm"]))
+
+
+def packed(blocks: Sequence[Block]) -> list[Array]:
+    """Give all that training changes in blocks."""
+    return [array for block in blocks for array in (block.params, *block.running.values())]

@@ -1,0 +1,175 @@
+"""Labels as points: embeddings of the classes, what is made of a block's scores in their space, and what is learned of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import pairwise_distances_chunked
+
+Array = NDArray[Any]
+Labels = NDArray[np.intp]
+
+EMBEDDINGS = ("one-hot", "learned", "prototype")
+
+
+def one_hot(n_classes: int) -> NDArray[np.float64]:
+    """Give the unit vectors (m, m)."""
+    return np.eye(n_classes)
+
+
+def orthogonal(n_classes: int, dimension: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Draw embeddings (m, d) of length 1, orthogonal where there is room for it."""
+    drawn = generator.normal(size=(n_classes, dimension))
+    if n_classes <= dimension:
+        return np.linalg.qr(drawn.T)[0].T
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def prototypes(X: Any, labels: Labels, n_classes: int) -> NDArray[np.float64]:
+    """Choose a sample for each class (m, d): the one with the smallest median distance to its class."""
+    chosen = []
+    for k in range(n_classes):
+        members = X[np.flatnonzero(labels == k)]
+        chunks = pairwise_distances_chunked(members, reduce_func=lambda part, start: np.median(part, axis=1))
+        best = int(np.argmin(np.concatenate(list(chunks))))
+        row = members[[best]]
+        chosen.append(np.asarray(row.toarray() if hasattr(row, "toarray") else row, dtype=np.float64).ravel())
+    return np.stack(chosen)
+
+
+def softmax(scores: Array) -> Array:
+    """Give probabilities (B, m)."""
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
+def cross_entropy(scores: Array, labels: Labels, shares: Array) -> tuple[float, Array]:
+    """Give the loss, each sample's with its share, and its gradient with respect to the scores."""
+    p = softmax(scores)
+    rows = np.arange(len(labels))
+    chosen = np.maximum(p[rows, labels], np.finfo(p.dtype).tiny)
+    p[rows, labels] -= 1
+    p *= shares[:, None]
+    return float(-(shares * np.log(chosen)).sum()), p
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is made of a block's scores: a point in the space of the embeddings.
+
+    Attributes
+    ----------
+    point : ndarray of shape (B, d)
+        The mean embedding under softmax(scores), or for a flow the sum of the embeddings with the scores as factors.
+    factors : ndarray of shape (B, m)
+        Of the embeddings.
+    """
+
+    point: Array
+    factors: Array
+
+
+class LabelSpace:
+    """Embeddings of the classes, and a linear classifier of points among them where something has to be learned there.
+
+    Parameters
+    ----------
+    embedding : ndarray of shape (m, d)
+    learned : bool
+        Whether the embeddings are trained.
+    has_head : bool
+        Whether there is a classifier: it keeps learned embeddings, or a learned schedule, from collapsing.
+    is_flow : bool
+        Whether scores are factors themselves, without a softmax.
+    dtype : dtype
+    generator : numpy.random.Generator
+        Of the classifier's first weights.
+    """
+
+    def __init__(
+        self,
+        embedding: NDArray[np.float64],
+        learned: bool,
+        has_head: bool,
+        is_flow: bool,
+        dtype: np.dtype[Any],
+        generator: np.random.Generator,
+    ) -> None:
+        m, d = self.shape = embedding.shape
+        self.learned, self.has_head, self.is_flow = learned, has_head, is_flow
+        self.is_one_hot = not learned and bool(np.array_equal(embedding, np.eye(m, d)))
+        bound = (6 / (m + d)) ** 0.5
+        head = [generator.uniform(-bound, bound, m * d), np.zeros(m)] if has_head else []
+        self.params: Array = np.concatenate([embedding.ravel(), *head]).astype(dtype)
+        self.grad = np.zeros_like(self.params)
+
+    @property
+    def embedding(self) -> Array:
+        """A view (m, d)."""
+        m, d = self.shape
+        return self.params[: m * d].reshape(m, d)
+
+    @property
+    def head(self) -> tuple[Array, Array]:
+        """Views of the classifier's weights (m, d) and biases (m,)."""
+        m, d = self.shape
+        return self.params[m * d : 2 * m * d].reshape(m, d), self.params[2 * m * d :]
+
+    @property
+    def trained(self) -> tuple[list[tuple[slice, tuple[int, int]]], list[tuple[slice, tuple[int, int]]]]:
+        """Places in `params` of the matrices and the vectors that are trained, and their shapes."""
+        m, d = self.shape
+        matrices = [(slice(0, m * d), (m, d))] if self.learned else []
+        if not self.has_head:
+            return matrices, []
+        return [*matrices, (slice(m * d, 2 * m * d), (m, d))], [(slice(2 * m * d, len(self.params)), (m, 1))]
+
+    def predicted(self, scores: Array) -> Prediction:
+        """Make a point of scores."""
+        factors = scores if self.is_flow else softmax(scores)
+        return Prediction(factors if self.is_one_hot else factors @ self.embedding, factors)
+
+    def to_scores(self, delta: Array, made: Prediction) -> Array:
+        """Take the gradient with respect to a point back to the scores."""
+        by_factor = delta if self.is_one_hot else delta @ self.embedding.T
+        if self.is_flow:
+            return np.ascontiguousarray(by_factor)
+        p = made.factors
+        return np.ascontiguousarray(p * (by_factor - (p * by_factor).sum(axis=1, keepdims=True)))
+
+    def classify(self, z: Array) -> Array:
+        """Give the classifier's scores of points."""
+        weights, bias = self.head
+        return z @ weights.T + bias
+
+    def head_loss(self, z: Array, labels: Labels, shares: Array) -> tuple[float, Array]:
+        """Add the classifier's gradient of its cross-entropy; give the loss, and the gradient with respect to the points."""
+        m, d = self.shape
+        loss, delta = cross_entropy(self.classify(z), labels, shares)
+        self.grad[m * d : 2 * m * d] += (delta.T @ z).ravel()
+        self.grad[2 * m * d :] += delta.sum(axis=0)
+        return loss, delta @ self.head[0]
+
+    def add_gradient(self, by_class: Array) -> None:
+        """Add to the gradient of the embeddings (m, d)."""
+        m, d = self.shape
+        self.grad[: m * d] += by_class.ravel()
+
+    def gathered(self, rows: Array, labels: Labels) -> Array:
+        """Add up rows (B, d) by class (m, d)."""
+        total = np.zeros(self.shape, rows.dtype)
+        np.add.at(total, labels, rows)
+        return total
+
+    def closeness(self, z: Array) -> Array:
+        """Give probabilities (M, m) that points belong to each embedding: normal around it, of one variance for all.
+
+        The variance is an eighth of the smallest squared distance between two embeddings.
+        """
+        squared = np.square(z[:, None, :] - self.embedding[None]).sum(axis=2)
+        gaps = np.square(self.embedding[:, None] - self.embedding[None]).sum(axis=2)
+        between = gaps[~np.eye(len(gaps), dtype=bool)]
+        nearest = float(between.min()) if len(between) else 1.0
+        return softmax(squared * (-4 / max(nearest, float(np.finfo(z.dtype).eps))))

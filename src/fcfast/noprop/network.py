@@ -1,0 +1,280 @@
+"""A network of NoProp blocks: what is held of it, how its labels are found, and an epoch of its training."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+from numpy.typing import NDArray
+
+from fcfast.layers import DenseLayer, Layer
+from fcfast.noprop import training
+from fcfast.noprop.blocks import Block, Shape
+from fcfast.noprop.fronts import Fronts
+from fcfast.noprop.labels import LabelSpace
+from fcfast.noprop.schedule import embedded
+from fcfast.noprop.variants import Inference
+from fcfast.optimizers import SGD, Adam, Optimizer
+from fcfast.threads import blas_threads_for, kernel_threads
+from fcfast.training import Snapshot
+
+Array = NDArray[Any]
+Places = Sequence[tuple[slice, tuple[int, int]]]
+
+PREDICTED_BYTES = 64 << 20  # of one layer of all blocks, predicted at a time
+
+
+class Parameters:
+    """Packed parameters as an optimiser sees them, with what it remembers of them.
+
+    An optimiser that treats every parameter by itself gets them as one layer, others each matrix and each vector.
+
+    Parameters
+    ----------
+    params, grad : ndarray
+    matrices, vectors : sequence of (slice, shape)
+    optimizer : Optimizer
+    n_threads : int
+    """
+
+    def __init__(
+        self, params: Array, grad: Array, matrices: Places, vectors: Places, optimizer: Optimizer, n_threads: int
+    ) -> None:
+        self.optimizer, self.n_threads = optimizer, n_threads
+        n_trained = sum(place.stop - place.start for place, _ in (*matrices, *vectors))
+        if isinstance(optimizer, (SGD, Adam)) and 0 < n_trained == len(params):
+            matrices, vectors = [(slice(0, len(params)), (1, len(params)))], []
+        self.velocity = np.zeros_like(params) if optimizer.has_velocity else None
+        self.places = list(matrices), list(vectors)
+        wanted = [optimizer.moment_shape(*shape) for _, shape in matrices]
+        wanted += [optimizer.for_biases.moment_shape(*shape) for _, shape in vectors]
+        self.moments = [np.zeros(shape, params.dtype) for shape in wanted]
+        self.n_steps = 0
+
+    def layers(self, params: Array, grad: Array) -> tuple[list[Layer], list[Layer]]:
+        """Give matrices and vectors as layers."""
+        moments = iter(self.moments)
+        matrices, vectors = (
+            [
+                DenseLayer(
+                    params[place].reshape(shape), None if self.velocity is None else self.velocity[place].reshape(shape),
+                    grad[place].reshape(shape), next(moments), self.n_threads,
+                )
+                for place, shape in places
+            ]
+            for places in self.places
+        )  # fmt: skip
+        return list(matrices), list(vectors)
+
+    @property
+    def remembered(self) -> list[Array]:
+        """What the optimiser remembers."""
+        return [*([] if self.velocity is None else [self.velocity]), *self.moments]
+
+    def forget(self) -> None:
+        """Start the optimiser anew."""
+        for array in self.remembered:
+            array[:] = 0
+        self.n_steps = 0
+
+
+class NoPropNetwork:
+    """Blocks, the front layer of each in one form, and the space of labels between them.
+
+    Parameters
+    ----------
+    variant : Variant
+    shape : Shape
+    fronts : Fronts
+    blocks : list of Block
+        As many as there are front layers.
+    labels : LabelSpace
+    optimizer : Optimizer
+        Every block has its own memory of it.
+    batch_size, window : int
+    n_threads : int
+    order : {"sequential", "random"}
+        Of the blocks in an epoch.
+    seed : int
+        Of noise and times.
+    """
+
+    def __init__(
+        self,
+        variant: Any,
+        shape: Shape,
+        fronts: Fronts,
+        blocks: list[Block],
+        labels: LabelSpace,
+        optimizer: Optimizer,
+        batch_size: int,
+        window: int,
+        n_threads: int,
+        order: str,
+        seed: int,
+    ) -> None:
+        self.variant, self.shape, self.fronts, self.blocks, self.labels = variant, shape, fronts, blocks, labels
+        self.optimizer, self.batch_size, self.window, self.order = optimizer, batch_size, window, order
+        self.n_threads, self.seed = n_threads, seed
+        self.inference = Inference()
+        seeds = np.random.SeedSequence(seed).spawn(len(blocks) + 1)
+        self.generators = [np.random.default_rng(one) for one in seeds]  # one for each block, and the last for their order
+        self.block_parameters = [
+            Parameters(block.params, block.grad, block.layers.matrices, block.layers.vectors, optimizer, 1) for block in blocks
+        ]
+        self.front_moments = [
+            np.zeros(optimizer.moment_shape(shape.n_hidden, form.n_features), block.params.dtype)
+            for form, block in zip(fronts.forms, blocks, strict=True)
+        ]
+        self.label_parameters = Parameters(labels.params, labels.grad, *labels.trained, optimizer, 1)
+        # the variant's own: gates of the blocks, or the ends of a schedule
+        self.own = training.own_parameters(variant)
+        self.own_grad = np.zeros_like(self.own)
+        places = [(slice(0, len(self.own)), (len(self.own), 1))] if len(self.own) else []
+        self.own_parameters = Parameters(self.own, self.own_grad, [], places, optimizer, 1)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # training
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether blocks share nothing that is trained, so that each can be trained by itself."""
+        return self.variant.name == "dt" and not self.labels.has_head
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the parameters."""
+        return self.labels.params.dtype
+
+    @property
+    def params(self) -> Array:
+        """Parameters of the first block."""
+        return self.blocks[0].params
+
+    def train_epoch(
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Train on some rows; give a loss for each batch of a pass, the mean over the blocks, or less where one diverged."""
+        return training.train_epoch(self, rows, rates, answers, sample_weight)
+
+    @property
+    def largest_product(self) -> float:
+        """Floating-point operations of the largest matrix product of a step."""
+        front = 2.0 * self.window * self.fronts.forms[0].source.shape[1] * self.shape.n_hidden
+        return max(front, *(2.0 * self.batch_size * n_out * n_in for n_out, n_in in self.shape.layers.values()))
+
+    def blas_threads(self) -> AbstractContextManager[Any]:
+        """Let BLAS use one thread where each thread trains a block, else those that its products are worth."""
+        if self.is_parallel:
+            return threadpoolctl.threadpool_limits(1, user_api="blas")
+        return blas_threads_for(self.largest_product)
+
+    @property
+    def kernel_threads(self) -> int:
+        """Threads of a step's kernels."""
+        return 1 if self.is_parallel else kernel_threads(self.n_threads, self.largest_product)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # going back
+
+    @property
+    def _held(self) -> list[Array]:
+        """All that training changes, but for what optimisers remember."""
+        of_blocks = [array for block in self.blocks for array in (block.params, *block.running.values())]
+        return [*self.fronts.held, *of_blocks, self.labels.params, self.own]
+
+    def snapshot(self, into: Snapshot | None = None) -> Snapshot:
+        """Copy what is trained, to come back to it with `restore`; into an older snapshot that is not wanted any more."""
+        if into is None:
+            return tuple(array.copy() for array in self._held)
+        for copy, array in zip(into, self._held, strict=True):
+            copy[:] = array
+        return into
+
+    def restore(self, kept: Snapshot) -> None:
+        """Go back to a snapshot, from where the optimisers start anew."""
+        for array, copy in zip(self._held, kept, strict=True):
+            array[:] = copy
+        for form in self.fronts.forms:
+            if form.scale is not None:
+                form.scale[1] = 0  # the velocity of c
+            if form.velocity is not None:
+                form.velocity[:] = 0
+        for moment in self.front_moments:
+            moment[:] = 0
+        for parameters in (*self.block_parameters, self.label_parameters, self.own_parameters):
+            parameters.forget()
+
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite numbers."""
+        return all(bool(np.isfinite(array).all()) for array in self._held)
+
+    def answers(self) -> bool:
+        """Whether the outputs for some of the training rows are finite."""
+        n = min(64, len(self.fronts.forms[0].source))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+            return all(bool(np.isfinite(p).all()) for p in self._stages(self.fronts.training_states(n), n, 0, Inference()))
+
+    def release_samples(self) -> None:
+        """Let go of the training samples where the form does not need them."""
+        self.fronts.release_samples()
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # finding labels
+
+    def outputs(self, X: Any) -> Array:
+        """Probabilities of the classes (M, m) for new data, averaged over the runs."""
+        probabilities = None
+        for probabilities in self.stages(X):  # noqa: B007  # the last ones count
+            pass
+        assert probabilities is not None
+        return probabilities
+
+    def stages(self, X: Any) -> Iterator[Array]:
+        """Probabilities after each block, or step, averaged over the runs."""
+        how = self.inference
+        n = X.shape[0]
+        per_row = max(1, len(self.blocks) * self.shape.n_hidden * self.dtype.itemsize)
+        size = max(2, PREDICTED_BYTES // per_row)
+        parts = [self._averaged(X[start : start + size], how) for start in range(0, n, size)]
+        for stage in zip(*parts, strict=True):
+            yield np.concatenate(stage)
+
+    def _averaged(self, X: Any, how: Inference) -> Iterator[Array]:
+        n = X.shape[0]
+        states = self.fronts.states(X)
+        runs = [self._stages(states, n, run, how) for run in range(how.n_runs)]
+        for stage in zip(*runs, strict=True):
+            yield np.mean(stage, axis=0, dtype=self.dtype)
+
+    def _stages(self, states: Any, n: int, run: int, how: Inference) -> Iterator[Array]:
+        for _, probabilities in self.trajectory(states, n, run, how):
+            yield probabilities
+
+    def trajectory(self, states: Any, n: int, run: int, how: Inference) -> Iterator[tuple[Array, Array]]:
+        """Give z_t (n, d) and probabilities (n, m) after each block, or step. All samples share the noise of a run.
+
+        So no sample's prediction depends on which others are predicted with it. Without noise z_0 is 0, the mean.
+        """
+        generator = np.random.default_rng([self.seed, run])
+        d = self.shape.n_embedding
+
+        def noise() -> Array:
+            return generator.normal(size=d).astype(self.dtype)
+
+        z = np.zeros((max(n, 2), d), self.dtype)  # one sample as one of two, so that its products are rounded as in company
+        if how.noise:
+            z += noise()
+        seen: dict[int, Array] = {}  # a block that is used again sees the same inputs
+
+        def scores(t: int, z: Array, time: float | None) -> Array:
+            if t not in seen:
+                S = states(t)
+                if not self.shape.has_time:
+                    seen.clear()
+                seen[t] = self.blocks[t].inputs(np.repeat(S, 2, axis=0) if n == 1 else S)
+            return self.blocks[t].scores(seen[t], z, None if time is None else embedded(np.full(len(z), time), self.dtype))
+
+        for probabilities in self.variant.path(z, scores, self.labels, how, noise):
+            yield z[:n], probabilities[:n]

@@ -1,0 +1,212 @@
+"""Noise schedules: how much of the label is left in a state, from almost nothing at time 0 to almost all at time 1.
+
+A state is z_t = sqrt(abar_t) u_y + sqrt(1 - abar_t) noise, with signal-to-noise ratio SNR_t = abar_t / (1 - abar_t) and
+gamma_t = -log SNR_t. Notation and numbers of equations are those of arXiv 2503.24322.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fcfast import validation
+
+Floats = NDArray[np.float64]
+
+SMALLEST, LARGEST = 1e-4, 1 - 1e-3  # of abar in the cosine schedule
+EMBEDDED_TIMES = 64  # features of an embedded time
+TIME_SCALE, LOWEST_FREQUENCY = 1000.0, 1e-4
+
+
+class ContinuousSchedule(Protocol):
+    """A schedule over all times from 0 to 1."""
+
+    def alpha_bar(self, t: ArrayLike) -> Floats:
+        """Give abar at some times."""
+
+    def snr_derivative(self, t: ArrayLike) -> Floats:
+        """Give dSNR/dt at some times."""
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """abar = cos^2(((1 - t) + s) / (1 + s) pi / 2), from 1e-4 to 1 - 1e-3.
+
+    Parameters
+    ----------
+    s : float
+        Keeps abar away from 1; >= 0.
+
+    Examples
+    --------
+    >>> from fcfast.noprop import Cosine
+    >>> Cosine().alpha_bar([0, 0.5, 1]).round(4)
+    array([1.000e-04, 4.938e-01, 9.990e-01])
+    """
+
+    s: float = 0.008
+
+    def __post_init__(self) -> None:
+        validation.in_range(self.s, "s", 0, math.inf)
+
+    def _angle(self, t: ArrayLike) -> Floats:
+        return ((1 - np.asarray(t, dtype=np.float64)) + self.s) / (1 + self.s) * (np.pi / 2)
+
+    def alpha_bar(self, t: ArrayLike) -> Floats:
+        """Give abar at some times."""
+        return np.clip(np.cos(self._angle(t)) ** 2, SMALLEST, LARGEST)
+
+    def snr_derivative(self, t: ArrayLike) -> Floats:
+        """Give dSNR/dt at some times: of SNR = cot^2(angle), and 0 where abar is cut off."""
+        angle = self._angle(t)
+        inside = (np.cos(angle) ** 2 > SMALLEST) & (np.cos(angle) ** 2 < LARGEST)
+        slope = np.pi / (1 + self.s) * np.cos(angle) / np.sin(np.where(inside, angle, 1)) ** 3
+        return np.where(inside, slope, 0.0)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """gamma = -log SNR falls linearly from `start` at time 0 to `end` at time 1.
+
+    Parameters
+    ----------
+    start, end : float
+        start > end, within -30 and 30.
+
+    Raises
+    ------
+    ValueError
+        If abar would not rise.
+
+    Examples
+    --------
+    >>> from fcfast.noprop import Linear
+    >>> Linear(2, -2).alpha_bar([0, 0.5, 1]).round(3)
+    array([0.119, 0.5  , 0.881])
+    """
+
+    start: float = 7.0
+    end: float = -7.0
+
+    def __post_init__(self) -> None:
+        for value, name in ((self.start, "start"), (self.end, "end")):
+            validation.in_range(value, name, -30, 30)
+        if self.start <= self.end:
+            raise ValueError(f"start must be above end, so that abar rises with time, got {self.start} and {self.end}")
+
+    def gamma(self, t: ArrayLike) -> Floats:
+        """Give -log SNR at some times."""
+        return self.start + (self.end - self.start) * np.asarray(t, dtype=np.float64)
+
+    def alpha_bar(self, t: ArrayLike) -> Floats:
+        """Give abar at some times."""
+        return 1 / (1 + np.exp(self.gamma(t)))
+
+    def snr_derivative(self, t: ArrayLike) -> Floats:
+        """Give dSNR/dt at some times."""
+        return (self.start - self.end) * np.exp(-self.gamma(t))
+
+
+SCHEDULES: dict[str, ContinuousSchedule] = {"cosine": Cosine(), "linear": Linear()}
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A chain of states z_0 .. z_T, and the update that leads from one to the next.
+
+    z_t = a_t u + b_t z_{t-1} + sqrt(c_t) noise, for a prediction u of the label's embedding (eq. 3 there). a, b and c have T
+    entries, for t = 1 .. T.
+
+    Parameters
+    ----------
+    alpha_bar : array-like of shape (T + 1,)
+        In (0, 1), and rising.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For any other values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.noprop import Steps
+    >>> steps = Steps([0.1, 0.5, 0.9])
+    >>> bool(np.allclose(steps.a + steps.b * np.sqrt(steps.alpha_bar[:-1]), np.sqrt(steps.alpha_bar[1:])))
+    True
+    """
+
+    alpha_bar: Floats
+    a: Floats = field(init=False, repr=False)
+    b: Floats = field(init=False, repr=False)
+    c: Floats = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        abar = validation.finite_array(self.alpha_bar, "alpha_bar", 1)
+        if len(abar) < 2:
+            raise ValueError(f"alpha_bar needs at least 2 values, of the noise and of the last state, got {len(abar)}")
+        if abar.min() <= 0 or abar.max() >= 1:
+            raise ValueError(f"alpha_bar must be in (0, 1), got values from {abar.min():g} to {abar.max():g}")
+        if (np.diff(abar) <= 0).any():
+            t = int(np.argmax(np.diff(abar) <= 0))
+            raise ValueError(
+                f"alpha_bar must rise: every state has more of the label than the one before, but it goes from {abar[t]:g} to "
+                f"{abar[t + 1]:g} at index {t + 1}"
+            )
+        alpha, noise = abar[:-1] / abar[1:], 1 - abar
+        for name, value in (
+            ("alpha_bar", abar),
+            ("a", np.sqrt(abar[1:]) * (1 - alpha) / noise[:-1]),
+            ("b", np.sqrt(alpha) * noise[1:] / noise[:-1]),
+            ("c", noise[1:] * (1 - alpha) / noise[:-1]),
+        ):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    @property
+    def snr(self) -> Floats:
+        """Signal-to-noise ratios (T + 1,)."""
+        return self.alpha_bar / (1 - self.alpha_bar)
+
+
+def sampled(schedule: ContinuousSchedule, n_steps: int) -> Steps:
+    """Take a schedule at the times 0, 1/T .. 1."""
+    return Steps(schedule.alpha_bar(np.arange(n_steps + 1) / n_steps))
+
+
+def steps_of(schedule: str | ContinuousSchedule | ArrayLike, n_steps: int) -> Steps:
+    """Resolve what a user gave into a chain of that many steps.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name, values that are not rising in (0, 1), or another number of them than n_steps + 1.
+    """
+    if isinstance(schedule, str):
+        schedule = SCHEDULES[validation.choice(schedule, "noise_schedule", SCHEDULES)]
+    if is_continuous(schedule):
+        return sampled(schedule, n_steps)  # type: ignore[arg-type]
+    steps = Steps(schedule)  # type: ignore[arg-type]  # checks what it is
+    if len(steps) != n_steps:
+        raise ValueError(
+            f"noise_schedule has {len(steps) + 1} values of alpha_bar, but {n_steps} blocks need {n_steps + 1}: that of the "
+            "noise, and one for the state after each block"
+        )
+    return steps
+
+
+def is_continuous(schedule: Any) -> bool:
+    """Whether it is a schedule over all times."""
+    return callable(getattr(schedule, "alpha_bar", None)) and callable(getattr(schedule, "snr_derivative", None))
+
+
+def embedded(t: Sequence[float] | Floats, dtype: Any) -> NDArray[Any]:
+    """Embed times (B,) as sines and cosines (B, 64) of 1000 t at frequencies from 1 down to 1e-4."""
+    frequencies = np.geomspace(1, LOWEST_FREQUENCY, EMBEDDED_TIMES // 2)
+    angles = TIME_SCALE * np.asarray(t, dtype=np.float64)[:, None] * frequencies
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)

@@ -1,0 +1,216 @@
+"""The variants of NoProp: which noisy labels blocks see, what they are to predict of them, and how a label is found.
+
+All see z = signal u + noise eps, for the embedding u of the label and normal eps; they differ in how much of each, and in
+whether a block stands for a time (DT) or takes it as an input (CT, FM). Equations are those of arXiv 2503.24322.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast.noprop.labels import LabelSpace, softmax
+from fcfast.noprop.schedule import ContinuousSchedule, Linear, Steps, sampled
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Generator = np.random.Generator
+Scores = Callable[[int, Array, float | None], Array]  # of a block, for points and a time
+
+VARIANTS = ("dt", "ct", "fm", "backprop")
+WEIGHTINGS = ("snr", "uniform", "min-snr")
+MAX_SNR = 5.0  # of the weighting "min-snr"; the value of Hang et al. 2023
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What is drawn for a batch.
+
+    Attributes
+    ----------
+    signal, noise : ndarray of shape (B, 1)
+        Factors of the label's embedding and of the noise in what the block sees.
+    weight : ndarray of shape (B,)
+        Of each sample's squared error.
+    times : ndarray of shape (B,) or None
+        Where blocks take a time.
+    """
+
+    signal: Array
+    noise: Array
+    weight: Array
+    times: Floats | None
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How labels are found: the parameters of `NoPropClassifier` of the same names."""
+
+    noise: bool = False
+    n_steps: int | None = None
+    n_runs: int = 1
+    update: str = "posterior"
+
+
+class Variant(Protocol):
+    """A variant as the network sees it."""
+
+    name: str
+    has_time: bool
+    is_flow: bool
+
+    def draw(self, block: int, n: int, generator: Generator) -> Draw:
+        """Draw how noisy the labels of a batch are."""
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Of the first state and of the last, which the bound has terms of: abar. None if it has none."""
+
+    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+        """Go from z_0 to z_T: change z, and give each block's, or step's, probabilities of the classes (M, m)."""
+
+
+def _weight(weighting: str, eta: float, snr: Floats, change: Floats) -> Floats:
+    """Weights of squared errors: the bound's, or without it, or with a limit."""
+    if weighting == "snr":
+        return eta * change
+    return eta * (np.minimum(snr, MAX_SNR) if weighting == "min-snr" else np.ones_like(snr))
+
+
+def _moved(z: Array, u: Array, a: float, b: float, c: float, noise: Array | None) -> None:
+    """Take a step of the chain, eq. 3."""
+    real = z.dtype.type
+    z *= real(b)
+    z += real(a) * u
+    if noise is not None:
+        z += real(c**0.5) * noise
+
+
+class DiscreteTime:
+    """NoProp-DT: block t sees z_{t-1} and predicts u (eq. 8).
+
+    Parameters
+    ----------
+    steps : Steps
+        Of as many steps as there are blocks.
+    eta : float
+    weighting : {"snr", "uniform", "min-snr"}
+    """
+
+    name = "dt"
+    has_time = False
+    is_flow = False
+
+    def __init__(self, steps: Steps, eta: float, weighting: str) -> None:
+        self.steps = steps
+        change = len(steps) / 2 * np.diff(steps.snr)
+        self.weights = _weight(weighting, eta, steps.snr[:-1], change)
+
+    def draw(self, block: int, n: int, generator: Generator) -> Draw:
+        abar = self.steps.alpha_bar[block]
+        return Draw(np.full((n, 1), abar**0.5), np.full((n, 1), (1 - abar) ** 0.5), np.full(n, self.weights[block]), None)
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        return float(self.steps.alpha_bar[0]), float(self.steps.alpha_bar[-1])
+
+    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+        for t, (a, b, c) in enumerate(zip(self.steps.a, self.steps.b, self.steps.c, strict=True)):
+            made = labels.predicted(scores(t, z, None))
+            _moved(z, made.point, a, b, c, noise() if how.noise else None)
+            yield made.factors
+
+
+class ContinuousTime:
+    """NoProp-CT: one block for all times (eq. 10).
+
+    Parameters
+    ----------
+    schedule : ContinuousSchedule
+    eta : float
+    weighting : {"snr", "uniform", "min-snr"}
+    learns_ends : bool
+        Whether the two ends of a `Linear` schedule are trained.
+    """
+
+    name = "ct"
+    has_time = True
+    is_flow = False
+
+    def __init__(self, schedule: ContinuousSchedule, eta: float, weighting: str, learns_ends: bool = False) -> None:
+        self.eta, self.weighting, self.learns_ends = eta, weighting, learns_ends
+        self._schedule = schedule
+        self.gammas = np.array([schedule.start, schedule.end]) if isinstance(schedule, Linear) else np.zeros(2)
+
+    @property
+    def schedule(self) -> ContinuousSchedule:
+        """The schedule as it is now."""
+        return Linear(*map(float, self.gammas)) if self.learns_ends else self._schedule
+
+    def draw(self, block: int, n: int, generator: Generator) -> Draw:
+        t = generator.random(n)
+        abar = self.schedule.alpha_bar(t)
+        weight = _weight(self.weighting, self.eta, abar / (1 - abar), self.schedule.snr_derivative(t) / 2)
+        return Draw(np.sqrt(abar)[:, None], np.sqrt(1 - abar)[:, None], weight, t)
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        first, last = self.schedule.alpha_bar([0.0, 1.0])
+        return float(first), float(last)
+
+    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+        n = how.n_steps or 1
+        steps = sampled(self.schedule, n)
+        for k, (a, b, c) in enumerate(zip(steps.a, steps.b, steps.c, strict=True)):
+            made = labels.predicted(scores(0, z, k / n))
+            if how.update == "deterministic":  # the same noise is kept, and only scaled
+                now, then = steps.alpha_bar[k : k + 2]
+                b = ((1 - then) / (1 - now)) ** 0.5
+                a, c = then**0.5 - b * now**0.5, 0.0
+            _moved(z, made.point, a, b, c, noise() if how.noise else None)
+            yield made.factors
+
+
+class FlowMatching:
+    """NoProp-FM: one block is the velocity of a flow from noise to the label's embedding (eq. 12)."""
+
+    name = "fm"
+    has_time = True
+    is_flow = True
+    ends: tuple[float, float] | None = None
+
+    def __init__(self, eta: float) -> None:
+        self.eta = eta
+
+    def draw(self, block: int, n: int, generator: Generator) -> Draw:
+        t = generator.random(n)
+        return Draw(t[:, None], 1 - t[:, None], np.full(n, self.eta), t)
+
+    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+        n = how.n_steps or 1
+        for k in range(n):
+            _moved(z, labels.predicted(scores(0, z, k / n)).point, 1 / n, 1.0, 0.0, None)
+            yield labels.closeness(z)
+
+
+class EndToEnd:
+    """The baseline of the paper: the blocks of DT as layers of one network, z_t = (1 - a_t) z_{t-1} + a_t u_t, a_t = tanh(w_t).
+
+    It is trained by backpropagation through all blocks, with a linear classifier of z_T.
+    """
+
+    name = "backprop"
+    has_time = False
+    is_flow = False
+    ends: tuple[float, float] | None = None
+
+    def __init__(self, n_blocks: int, dtype: np.dtype[Any]) -> None:
+        self.gates = np.full(n_blocks, np.arctanh(0.5), dtype)
+
+    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+        for t, gate in enumerate(np.tanh(self.gates)):
+            made = labels.predicted(scores(t, z, None))
+            _moved(z, made.point, float(gate), 1 - float(gate), 0.0, None)
+            yield made.factors if t < len(self.gates) - 1 else softmax(labels.classify(z))
