@@ -18,6 +18,7 @@ from sklearn.exceptions import NotFittedError
 
 import fcfast
 from fcfast import FrontClassifier, FrontRegressor, ModelFileError, modelfile
+from fcfast.modelfiles.front import FrontHeader
 from fcfast.optimizers import Cosine, Muon, WarmUp
 from fcfast.rules import ForwardGradient
 
@@ -573,7 +574,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["tuple", "dict", "x"]), inner, max_size=2),
     max_leaves=6,
 )
-ENTRIES = list(modelfile._Header.__dataclass_fields__)
+ENTRIES = list(FrontHeader.__dataclass_fields__)
 
 
 @pytest.fixture(scope="module")

@@ -62,14 +62,14 @@ def run(
     """Give the columns of the table of predictions, scores if the targets are known, and what the user should hear."""
     import numpy as np
 
-    from fcfast import FrontClassifier, load
+    from fcfast import FrontRegressor, load
     from fcfast.commands.data import in_order, targets_like
     from fcfast.commands.scores import scores
     from fcfast.datafiles import read_table
     from fcfast.scaling import by_blocks
 
     estimator = load(model)
-    classifier = estimator if isinstance(estimator, FrontClassifier) else None
+    classifier = None if isinstance(estimator, FrontRegressor) else estimator
     task = "regression" if classifier is None else "classification"
     if proba and classifier is None:
         raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")

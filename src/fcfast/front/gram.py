@@ -216,7 +216,7 @@ def states_of(
 def expand(
     X: Inputs,
     A: Array,
-    c: float,
+    c: float | Array,
     initial: InitialWeights,
     dtype: DTypeLike,
     out: Array | None = None,
@@ -226,8 +226,10 @@ def expand(
 
     Parameters
     ----------
-    X, A, c, initial, dtype, n_jobs
+    X, A, initial, dtype, n_jobs
         As for `states_of`.
+    c : float or ndarray of shape (h,)
+        A factor for all units, or one for each.
     out : ndarray or memmap of shape (h, d), or None
         Filled and returned; None makes a new array of `dtype`.
 
@@ -242,7 +244,7 @@ def expand(
     """
     dtype = np.dtype(dtype)
     _check_features("X", X, "W1(0)", initial.n_features)
-    A, c = np.asarray(A, dtype), float(c)
+    A, c = np.asarray(A, dtype), np.asarray(c, dtype) if np.ndim(c) else float(c)
     n_threads = resolve_n_jobs(n_jobs)
     W1 = np.empty((initial.n_hidden, initial.n_features), dtype) if out is None else out
     inputs = _reader(X, dtype)
@@ -364,7 +366,7 @@ def _initial_weights(
 
 
 def _weights(
-    block: Block, A: Array, c: float, initial: InitialWeights, features: slice, dtype: np.dtype[Any], n_threads: int
+    block: Block, A: Array, c: float | Array, initial: InitialWeights, features: slice, dtype: np.dtype[Any], n_threads: int
 ) -> Iterator[tuple[slice, Array]]:
     """Make W1 = c W1(0) + A' X of these features in parts, as `_initial_weights` does."""
     for part, weights in _initial_weights(initial, features, dtype, n_threads):

@@ -1,5 +1,5 @@
 """NoProp (arXiv 2503.24322): blocks that learn to remove noise from labels, each by itself, without errors from others."""
 
-from fcfast.noprop.schedule import Cosine, Linear, Steps
+from fcfast.noprop.schedule import CosineNoise, LinearNoise, Steps
 
-__all__ = ["Cosine", "Linear", "Steps"]
+__all__ = ["CosineNoise", "LinearNoise", "Steps"]

@@ -22,7 +22,7 @@ from fcfast.noprop.blocks import Block, Shape
 from fcfast.noprop.fronts import Contributions, Weights
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
-from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, Linear, is_continuous, steps_of
+from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, is_continuous, steps_of
 from fcfast.noprop.variants import (
     VARIANTS,
     WEIGHTINGS,
@@ -326,7 +326,7 @@ class NoPropClassifier(ClassTargets, ClassifierMixin):
             )
         continuous: ContinuousSchedule = given
         steps_of(continuous, 100)  # abar in (0, 1), and rising
-        return ContinuousTime(continuous if not is_learned else Linear(), self.eta, self.loss_weighting, is_learned)
+        return ContinuousTime(continuous if not is_learned else LinearNoise(), self.eta, self.loss_weighting, is_learned)
 
     # ------------------------------------------------------------------------------------------------------------------
     # fitting
@@ -514,4 +514,6 @@ class NoPropClassifier(ClassTargets, ClassifierMixin):
         OSError
             If the file cannot be written.
         """
-        raise NotImplementedError
+        from fcfast.modelfile import save  # it imports this module
+
+        save(self, path)

@@ -32,7 +32,7 @@ class ContinuousSchedule(Protocol):
 
 
 @dataclass(frozen=True)
-class Cosine:
+class CosineNoise:
     """abar = cos^2(((1 - t) + s) / (1 + s) pi / 2), from 1e-4 to 1 - 1e-3.
 
     Parameters
@@ -42,8 +42,8 @@ class Cosine:
 
     Examples
     --------
-    >>> from fcfast.noprop import Cosine
-    >>> Cosine().alpha_bar([0, 0.5, 1]).round(4)
+    >>> from fcfast.noprop import CosineNoise
+    >>> CosineNoise().alpha_bar([0, 0.5, 1]).round(4)
     array([1.000e-04, 4.938e-01, 9.990e-01])
     """
 
@@ -68,7 +68,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearNoise:
     """gamma = -log SNR falls linearly from `start` at time 0 to `end` at time 1.
 
     Parameters
@@ -83,8 +83,8 @@ class Linear:
 
     Examples
     --------
-    >>> from fcfast.noprop import Linear
-    >>> Linear(2, -2).alpha_bar([0, 0.5, 1]).round(3)
+    >>> from fcfast.noprop import LinearNoise
+    >>> LinearNoise(2, -2).alpha_bar([0, 0.5, 1]).round(3)
     array([0.119, 0.5  , 0.881])
     """
 
@@ -110,7 +110,7 @@ class Linear:
         return (self.start - self.end) * np.exp(-self.gamma(t))
 
 
-SCHEDULES: dict[str, ContinuousSchedule] = {"cosine": Cosine(), "linear": Linear()}
+SCHEDULES: dict[str, ContinuousSchedule] = {"cosine": CosineNoise(), "linear": LinearNoise()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.noprop.labels import LabelSpace, softmax
-from fcfast.noprop.schedule import ContinuousSchedule, Linear, Steps, sampled
+from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, sampled
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -132,7 +132,7 @@ class ContinuousTime:
     eta : float
     weighting : {"snr", "uniform", "min-snr"}
     learns_ends : bool
-        Whether the two ends of a `Linear` schedule are trained.
+        Whether the two ends of a `LinearNoise` schedule are trained.
     """
 
     name = "ct"
@@ -142,12 +142,12 @@ class ContinuousTime:
     def __init__(self, schedule: ContinuousSchedule, eta: float, weighting: str, learns_ends: bool = False) -> None:
         self.eta, self.weighting, self.learns_ends = eta, weighting, learns_ends
         self._schedule = schedule
-        self.gammas = np.array([schedule.start, schedule.end]) if isinstance(schedule, Linear) else np.zeros(2)
+        self.gammas = np.array([schedule.start, schedule.end]) if isinstance(schedule, LinearNoise) else np.zeros(2)
 
     @property
     def schedule(self) -> ContinuousSchedule:
         """The schedule as it is now."""
-        return Linear(*map(float, self.gammas)) if self.learns_ends else self._schedule
+        return LinearNoise(*map(float, self.gammas)) if self.learns_ends else self._schedule
 
     def draw(self, block: int, n: int, generator: Generator) -> Draw:
         t = generator.random(n)

@@ -1,0 +1,1 @@
+"""What each kind of network writes into a model file (`fcfast.modelfile`)."""
