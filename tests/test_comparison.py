@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from fcfast import comparison
-from fcfast.comparison import Comparison, RuleResult, Run, Trial, compare, default_rate, parse_rule, rate_grid, rule_name
+from fcfast.comparison import (
+    Comparison,
+    RuleResult,
+    Run,
+    Trial,
+    compare,
+    default_rate,
+    memory,
+    parse_rule,
+    rate_grid,
+    rule_name,
+    trainings,
+)
 from fcfast.estimators import FrontClassifier
 from fcfast.front.network import FrontNetwork
 from fcfast.rules import RULES, ForwardGradient, LocalLoss
@@ -274,7 +286,7 @@ def test_divergence_is_reported():
 
 def test_every_rate_diverges(monkeypatch):
     """Then no rate is chosen, and the table says so."""
-    monkeypatch.setattr(comparison, "default_rate", lambda *arguments: 1e30)
+    monkeypatch.setattr(trainings, "default_rate", lambda *arguments: 1e30)
     compared = compare(*samples(), ["backprop"], only=True, **QUICK)
     result = compared.results[0]
     assert (result.learning_rate, result.runs) == (None, [])
@@ -324,14 +336,14 @@ def test_memory_of_a_rule_that_fails():
     X, y = samples()
     estimator = FrontClassifier((8,), rule=ForwardGradient("local", "gaussian", "weight"), form="windowed")
     with pytest.raises(RuntimeError, match="rule 'lg-fg-w': measuring the memory of a training failed") as caught:
-        comparison.training_memory(estimator, X, y)
+        comparison.training_memory("lg-fg-w", estimator, X, y)
     assert "form='windowed' cannot hold" in str(caught.value)
     assert "ForwardGradient(" not in str(caught.value)
 
 
 def test_memory_where_it_is_not_available(monkeypatch, tmp_path):
     """Said before anything is trained."""
-    monkeypatch.setattr(comparison, "RESET", tmp_path / "missing")
+    monkeypatch.setattr(memory, "RESET", tmp_path / "missing")
     with pytest.raises(ValueError, match="not available on this system"):
         compare(*samples(), ["fg-a"], memory=True, **QUICK)
 
