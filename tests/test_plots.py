@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib", reason="pictures need fcfast[plots]")
-from fcfast import FrontClassifier, FrontRegressor, backend, load, paper, plots
+from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, backend, load, paper, plots
 from fcfast.explain import explain_output
 from fcfast.paper.experiments import error_traces, study
 from fcfast.paper.timing import WidthCost
@@ -163,3 +163,16 @@ def test_contributors_arguments(tmp_path):
     with pytest.raises(AttributeError, match="contributions"):
         plots.contributors_figure(tmp_path / "w.png", fitted(form="windowed")[0], X[0])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_trajectories(tmp_path):
+    """One panel for each sample; too many samples, or titles that do not go with them, are refused."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 6)), np.arange(30) % 3
+    classifier = NoPropClassifier(n_blocks=3, hidden=(8, 4), max_epochs=1, random_state=0).fit(X, y)
+    assert plots.trajectory_figure(tmp_path / "z.png", classifier, X[:5]).stat().st_size > 1000
+    assert plots.trajectory_figure(tmp_path / "z.png", classifier, X[:1], ["a sample"]).stat().st_size > 1000
+    with pytest.raises(ValueError, match="X has 13 samples"):
+        plots.trajectory_figure(tmp_path / "z.png", classifier, X[:13])
+    with pytest.raises(ValueError, match="titles has 1"):
+        plots.trajectory_figure(tmp_path / "z.png", classifier, X[:2], ["a"])

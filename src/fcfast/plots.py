@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fcfast.comparison import Comparison, RuleResult
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.explain import OutputExplanation
+    from fcfast.noprop.estimator import NoPropClassifier
 
 PANELS = (
     ("weights", "Top: w + p updated (one input)"),
@@ -32,6 +33,7 @@ ZERO_ERROR = 1e-17
 INK, ACCENT, PALE = "#1f2933", "#c2410c", "#9aa5b1"
 # Okabe and Ito's colours, which the colour-blind can tell apart, without black and yellow.
 COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+MAX_TRAJECTORIES = 12
 BASELINE_STYLES = {"backprop": (INK, "-"), "frozen": (PALE, "--")}
 
 
@@ -163,7 +165,7 @@ def width_figure(out: str | os.PathLike[str], cost: WidthCost) -> Path:
     return save_figure(figure, out)
 
 
-def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontRegressor") -> Path:
+def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontRegressor | NoPropClassifier") -> Path:
     """Draw the training loss of each epoch and, with early stopping, the validation score.
 
     Parameters
@@ -321,6 +323,80 @@ def _draw_rule(axes: Sequence["Axes"], result: "RuleResult", style: tuple[str, s
     axes[0].plot(epochs, losses, label=result.rule, marker=marker, markersize=3, **settings)
     errors = factor * np.mean([run.test_errors for run in runs], axis=0)
     axes[1].plot(runs[0].scored_epochs, errors, marker=marker, markersize=3, **settings)
+
+
+def trajectory_figure(
+    out: str | os.PathLike[str], classifier: "NoPropClassifier", X: Any, titles: Sequence[str] | None = None
+) -> Path:
+    """Draw how labels emerge from noise: for a few samples, how much of each class's embedding is in z_t, step by step.
+
+    That is the inner product with the embedding over its squared length: of "one-hot" embeddings, z_t itself.
+
+    Parameters
+    ----------
+    out : path-like
+        PNG file to write; its folder must exist.
+    classifier : NoPropClassifier
+        Fitted.
+    X : ndarray or sparse matrix of shape (M, d)
+        At most 12 samples.
+    titles : sequence of str or None
+        Of the samples; None names the class that is predicted.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        For more samples, or another number of titles.
+    ImportError
+        If matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from sklearn.datasets import load_iris
+    >>> from fcfast import NoPropClassifier
+    >>> from fcfast.plots import trajectory_figure
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = NoPropClassifier(hidden=(8, 8), max_epochs=2, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     trajectory_figure(os.path.join(folder, "labels.png"), classifier, X[:2]).name
+    'labels.png'
+    """
+    z = classifier.trajectory(X)
+    n_steps, n_samples, _ = z.shape
+    if not 1 <= n_samples <= MAX_TRAJECTORIES:
+        raise ValueError(f"X has {n_samples} samples; a picture has room for 1 to {MAX_TRAJECTORIES}")
+    names = [f"predicted: {label}" for label in classifier.predict(X)] if titles is None else list(titles)
+    if len(names) != n_samples:
+        raise ValueError(f"titles has {len(names)} names for {n_samples} samples; give one for each")
+    embedding = classifier.embedding_
+    shares = z @ (embedding / np.square(embedding).sum(axis=1, keepdims=True)).T
+    n_columns = min(n_samples, 4)
+    n_rows = -(-n_samples // n_columns)
+    figure = new_figure(2.6 * n_columns + 1, 2.2 * n_rows + 0.4)
+    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    limit, extent = float(np.abs(shares).max()), (0.5, n_steps + 0.5, len(embedding), 0)
+    for i, name in enumerate(names):
+        image = axes[i].imshow(
+            shares[:, i].T,
+            aspect="auto",
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+            extent=(0.5, n_steps + 0.5, len(embedding), 0),
+        )
+        axes[i].set_title(name, fontsize=9)
+        axes[i].set_yticks(np.arange(len(embedding)) + 0.5, list(map(str, classifier.classes_)), fontsize=7)
+    for ax in axes[n_samples:]:
+        ax.set_visible(False)
+    figure.supxlabel("block" if classifier.network_.variant.name in ("dt", "backprop") else "step", fontsize=9)
+    figure.colorbar(image, ax=axes, label="share of the class in z")
+    return save_figure(figure, out)
 
 
 def contributors_figure(
