@@ -383,13 +383,8 @@ def trajectory_figure(
     limit, extent = float(np.abs(shares).max()), (0.5, n_steps + 0.5, len(embedding), 0)
     for i, name in enumerate(names):
         image = axes[i].imshow(
-            shares[:, i].T,
-            aspect="auto",
-            cmap="RdBu_r",
-            vmin=-limit,
-            vmax=limit,
-            extent=(0.5, n_steps + 0.5, len(embedding), 0),
-        )
+            shares[:, i].T, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent
+        )  # fmt: skip
         axes[i].set_title(name, fontsize=9)
         axes[i].set_yticks(np.arange(len(embedding)) + 0.5, list(map(str, classifier.classes_)), fontsize=7)
     for ax in axes[n_samples:]:
