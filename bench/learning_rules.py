@@ -10,8 +10,8 @@ medium   M/1/16, 784-512-512-10, the second layer in 16 groups of 32. After four
          too high for thirty, so that the rules that follow noise have a rate given: the better of two, by the error on 10,000
          training images after 12 epochs on the others (fg-w 0.004, 0.0056; fg-a 0.05, 0.1; lg-fg-w 0.004, 0.016;
          lg-fg-a 0.5, 1)
-fashion  784-256-256-256-10, the loss at the output along local guesses and along noise; the rates of fg-w and frozen are given, as
-         the grid around the default rate ends above, and below, what suits them
+fashion  784-256-256-256-10, the loss at the output along local guesses and along noise; the rates of fg-w and frozen are
+         given, as the grid around the default rate ends above, and below, what suits them
 """
 
 import argparse
@@ -51,7 +51,8 @@ RUNS = {
     ),
     "fashion": Run(
         "fashion_mnist", {"hidden_layer_sizes": (256, 256, 256)},
-        ["forward-gradient:space=avg-weight", "forward-gradient", "fg-a", "local-loss", "fg-w:rate=0.0003", "frozen:rate=60"], 60, 5, 8,
+        ["forward-gradient:space=avg-weight", "forward-gradient", "fg-a", "local-loss", "fg-w:rate=0.0003", "frozen:rate=60"],
+        60, 5, 8,
     ),
 }  # fmt: skip
 SETTINGS = {"batch_size": 100, "momentum": 0.0, "weight_decay": 1e-4, "schedule": "cosine"}
