@@ -42,6 +42,11 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
     return fit_or_undo
 
 
+def _commutes(optimizer: str | Optimizer) -> bool:
+    """Whether an optimiser works in every form of the front layer; as is told of parameters that nobody has checked yet."""
+    return optimizer not in ("adam", "adamw") and not isinstance(optimizer, Adam)
+
+
 class TrainedEstimator(BaseEstimator):
     """An estimator with a network that `fcfast.training.Training` trains. Subclasses say what it is, and what targets are."""
 
@@ -187,7 +192,7 @@ class TrainedEstimator(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self.form in ("auto", "contributions") and _commutes(self.optimizer)
         return tags
 
 
