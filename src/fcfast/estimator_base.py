@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,6 +52,7 @@ class TrainedEstimator(BaseEstimator):
 
     network_: Any  # fcfast.training.Trainable
     _loss: str
+    _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
 
@@ -93,12 +94,12 @@ class TrainedEstimator(BaseEstimator):
         self._optimizer()
 
     def _optimizer(self) -> Optimizer:
-        settings = {name: getattr(self, name) for name in OPTIMIZER_SETTINGS}
+        settings = {name: getattr(self, name) for name in self._optimizer_settings}
         if isinstance(self.optimizer, str):
             return make_optimizer(self.optimizer, **settings)
         if not isinstance(self.optimizer, (SGD, Muon, NeuronAdam, Adam)):
             raise TypeError(f"optimizer must be one of {OPTIMIZERS} or an object of fcfast.optimizers, got {self.optimizer!r}")
-        given = [f"{name}={settings[name]!r}" for name, default in OPTIMIZER_SETTINGS.items() if settings[name] != default]
+        given = [f"{name}={value!r}" for name, value in settings.items() if value != self._optimizer_settings[name]]
         if given:
             raise ValueError(f"optimizer={self.optimizer!r} has settings of its own; set {', '.join(given)} there")
         return self.optimizer

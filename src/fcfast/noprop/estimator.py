@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fcfast import validation
-from fcfast.estimator_base import ClassTargets, all_or_nothing
+from fcfast.estimator_base import OPTIMIZER_SETTINGS, ClassTargets, all_or_nothing
 from fcfast.front.initial import RandomWeights
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, bytes_text, choose_window, plan
 from fcfast.network import ACTIVATIONS
@@ -167,6 +167,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     """
 
     _largest_batch = 128
+    _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS | {"weight_decay": 0.001}
 
     def __init__(
         self,
