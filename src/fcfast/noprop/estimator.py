@@ -467,7 +467,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     def staged_predict_proba(self, X: Any) -> Iterator[NDArray[np.float64]]:
         """Give the probabilities (M, c) after each block; of "ct" and "fm" after each step."""
-        stages = self.network_.stages(self._ready(X))
+        X = self._ready(X)
+        stages = self.network_.stages(X)
         while True:
             with np.errstate(over="ignore", invalid="ignore"):  # reported below
                 probabilities = next(stages, None)
