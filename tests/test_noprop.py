@@ -418,7 +418,13 @@ def test_bad_parameters(wide, settings, message):
         trained(*wide, **settings)
 
 
-@pytest.mark.parametrize("schedule", [Linear(3, -3), Linear(30 - 1e-9, -29), Cosine(0.5)], ids=str)
+FLAT = "abar of the cosine schedule is cut off at 0.999, and does not rise any more within the last 1.6 % of the time"
+
+
+@pytest.mark.parametrize("schedule", [
+    Linear(3, -3), Linear(30 - 1e-9, -29), Cosine(0.5),
+    pytest.param("cosine", marks=pytest.mark.xfail(reason=FLAT, strict=True, raises=ValueError)),
+], ids=str)  # fmt: skip
 def test_schedules_of_ct(wide, schedule):
     """Objects over all times; a learned one moves."""
     assert trained(*wide, variant="ct", noise_schedule=schedule).score(*wide) > 0.4

@@ -38,7 +38,9 @@ def prototypes(X: Any, labels: Labels, n_classes: int) -> NDArray[np.float64]:
     chosen = []
     for k in range(n_classes):
         members = X[np.flatnonzero(labels == k)]
-        best = int(np.argmin(np.concatenate(list(pairwise_distances_chunked(members, reduce_func=_median_to_others)))))
+        medians = np.concatenate(list(pairwise_distances_chunked(members, reduce_func=_median_to_others)))
+        # often the median of two samples is the distance between them: rounding is not to choose
+        best = int(np.argmax(medians <= (1 + 1e-6) * medians.min()))
         row = members[[best]]
         chosen.append(np.asarray(row.toarray() if hasattr(row, "toarray") else row, dtype=np.float64).ravel())
     return np.stack(chosen)
