@@ -190,6 +190,19 @@ def test_activate(activation, dtype, global_random_seed):
     assert np.isnan(left["S"]).sum() == 1
 
 
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_through_activation(activation, dtype, global_random_seed):
+    """In place, from the values alone, those at which the activations have corners or are flat included."""
+    rng = np.random.default_rng(global_random_seed)
+    arguments = {"S": np.stack([rng.normal(size=8), [0.0, -0.0, 80.0, -80.0, 1e-30, -1e-30, 3.0, -3.0]]).astype(dtype)}
+    values = run(PURE, "forward.activate", arguments | {"activation": activation})["S"]
+    delta = rng.normal(size=values.shape).astype(dtype)
+    arguments = {"delta": delta, "values": locked(values, dtype), "activation": activation}
+    left = assert_twins_agree("backprop.through_activation", arguments, rtol=4 * np.finfo(dtype).eps, atol=0)
+    derivatives = [np.ones_like(values), values > 0, np.where(values > 0, 1, 0.01), 1 - values**2, values * (1 - values)]
+    np.testing.assert_allclose(left["delta"], delta * derivatives[activation], rtol=1e-5, atol=np.finfo(dtype).tiny)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # the front layer
 
@@ -335,6 +348,6 @@ def loss_by_definition(arguments: Arguments) -> tuple[float, np.ndarray]:
 def test_every_kernel_is_compared():
     """A kernel added without a comparison would go unnoticed; test_kernels_forward_gradient.py says so of its own."""
     compared = {"forward.forward", "forward.activate", "forward.half_squared_error", "forward.softmax_cross_entropy"}
-    compared |= {"forward.loss_of_rows", "backprop.backward", "backprop.sgd_step", "backprop.adam_step"}
-    compared |= {"front.sgd_epoch", "front.work_size"}
+    compared |= {"forward.loss_of_rows", "backprop.backward", "backprop.through_activation"}
+    compared |= {"backprop.sgd_step", "backprop.adam_step", "front.sgd_epoch", "front.work_size"}
     assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front")}))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,11 +42,17 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
     return fit_or_undo
 
 
+def _commutes(optimizer: str | Optimizer) -> bool:
+    """Whether an optimiser works in every form of the front layer; as is told of parameters that nobody has checked yet."""
+    return optimizer not in ("adam", "adamw") and not isinstance(optimizer, Adam)
+
+
 class TrainedEstimator(BaseEstimator):
     """An estimator with a network that `fcfast.training.Training` trains. Subclasses say what it is, and what targets are."""
 
     network_: Any  # fcfast.training.Trainable
     _loss: str
+    _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
 
@@ -88,12 +94,12 @@ class TrainedEstimator(BaseEstimator):
         self._optimizer()
 
     def _optimizer(self) -> Optimizer:
-        settings = {name: getattr(self, name) for name in OPTIMIZER_SETTINGS}
+        settings = {name: getattr(self, name) for name in self._optimizer_settings}
         if isinstance(self.optimizer, str):
             return make_optimizer(self.optimizer, **settings)
         if not isinstance(self.optimizer, (SGD, Muon, NeuronAdam, Adam)):
             raise TypeError(f"optimizer must be one of {OPTIMIZERS} or an object of fcfast.optimizers, got {self.optimizer!r}")
-        given = [f"{name}={settings[name]!r}" for name, default in OPTIMIZER_SETTINGS.items() if settings[name] != default]
+        given = [f"{name}={value!r}" for name, value in settings.items() if value != self._optimizer_settings[name]]
         if given:
             raise ValueError(f"optimizer={self.optimizer!r} has settings of its own; set {', '.join(given)} there")
         return self.optimizer
@@ -187,7 +193,7 @@ class TrainedEstimator(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self.form in ("auto", "contributions") and _commutes(self.optimizer)
         return tags
 
 

@@ -42,7 +42,8 @@ def train_epoch(
     teacher = network.rule.teacher(network, answers, sample_weight)
     optimizer = network.optimizer
     batches = np.split(rows, range(network.batch_size, len(rows), network.batch_size))
-    opened = windows(network.front, network.moments[0], batches, network.window, optimizer, network.kernel_threads)
+    per_window = network.window // network.batch_size
+    opened = windows(network.front, network.moments[0], batches, per_window, optimizer, network.kernel_threads)
     # A diverging run overflows; its loss is looked at, as in the kernels, and NumPy need not warn.
     with np.errstate(over="ignore", invalid="ignore"), closing(opened):
         for window, front in opened:
@@ -94,10 +95,9 @@ def flush(*remembered: Array | None) -> None:
 
 
 def windows(
-    form: FrontForm, moment: Array, batches: Sequence[Rows], window: int, optimizer: Optimizer, n_threads: int
+    form: FrontForm, moment: Array, batches: Sequence[Rows], per_window: int, optimizer: Optimizer, n_threads: int
 ) -> Generator[tuple[Sequence[Rows], Any]]:
     """Give batches to train on, and the front layer over them; what it holds is up to date when the next ones are asked for."""
-    per_window = max(1, window // len(batches[0]))
     if form.S0 is not None:
         contributions = _Contributions(form, moment)
         try:

@@ -3,17 +3,18 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fcfast import validation
-from fcfast.estimator_base import ClassTargets, all_or_nothing
+from fcfast.estimator_base import OPTIMIZER_SETTINGS, ClassTargets, all_or_nothing
 from fcfast.front.initial import RandomWeights
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, bytes_text, choose_window, plan
 from fcfast.network import ACTIVATIONS
@@ -46,7 +47,7 @@ UPDATES = ("posterior", "deterministic")
 STEPS = {"ct": 50, "fm": 20}  # of inference; more were no better (docs/noprop.md)
 
 
-class NoPropClassifier(ClassTargets, ClassifierMixin):
+class NoPropClassifier(ClassifierMixin, ClassTargets):
     """A classifier of blocks that learn to remove noise from a label, each by itself (NoProp, arXiv 2503.24322).
 
     No block passes an error to another. A block sees the input and a noisy label; while training, the noisy label is made from
@@ -166,6 +167,7 @@ class NoPropClassifier(ClassTargets, ClassifierMixin):
     """
 
     _largest_batch = 128
+    _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS | {"weight_decay": 0.001}
 
     def __init__(
         self,
@@ -460,12 +462,18 @@ class NoPropClassifier(ClassTargets, ClassifierMixin):
 
     def predict(self, X: Any) -> Array:
         """Give the most probable class (M,)."""
-        return self.classes_[self._probabilities(X).argmax(axis=1)]
+        probabilities = self._probabilities(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def staged_predict_proba(self, X: Any) -> Iterator[NDArray[np.float64]]:
         """Give the probabilities (M, c) after each block; of "ct" and "fm" after each step."""
         X = self._ready(X)
-        for probabilities in self.network_.stages(X):
+        stages = self.network_.stages(X)
+        while True:
+            with np.errstate(over="ignore", invalid="ignore"):  # reported below
+                probabilities = next(stages, None)
+            if probabilities is None:
+                return
             self._refuse_overflow(probabilities)
             yield probabilities.astype(np.float64)
 
@@ -475,8 +483,7 @@ class NoPropClassifier(ClassTargets, ClassifierMixin):
         The first block of "dt" sees next to nothing but noise beside the input: it is an ordinary classifier, and what
         follows shows what the chain adds.
         """
-        expected = np.asarray(y)
-        return np.array([np.mean(self.classes_[p.argmax(axis=1)] == expected) for p in self.staged_predict_proba(X)])
+        return np.array([accuracy_score(y, self.classes_[p.argmax(axis=1)]) for p in self.staged_predict_proba(X)])
 
     def trajectory(self, X: Any) -> Array:
         """Give the noisy labels z_1 .. z_T (T, M, d) of the first run, on the way from noise to a class's embedding."""

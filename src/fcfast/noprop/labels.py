@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise_distances_chunked
 
 Array = NDArray[Any]
@@ -26,13 +27,20 @@ def orthogonal(n_classes: int, dimension: int, generator: np.random.Generator) -
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
+def _median_to_others(distances: Array, start: int) -> Array:
+    """Give each row's median but for its smallest distance, which is that to itself; a sample alone has no other."""
+    first = min(1, distances.shape[1] - 1)
+    return np.asarray(np.median(np.sort(distances, axis=1)[:, first:], axis=1))
+
+
 def prototypes(X: Any, labels: Labels, n_classes: int) -> NDArray[np.float64]:
-    """Choose a sample for each class (m, d): the one with the smallest median distance to its class."""
+    """Choose a sample for each class (m, d): the one with the smallest median distance to the others of its class."""
     chosen = []
     for k in range(n_classes):
         members = X[np.flatnonzero(labels == k)]
-        chunks = pairwise_distances_chunked(members, reduce_func=lambda part, start: np.median(part, axis=1))
-        best = int(np.argmin(np.concatenate(list(chunks))))
+        medians = np.concatenate(list(pairwise_distances_chunked(members, reduce_func=_median_to_others)))
+        # often the median of two samples is the distance between them: rounding is not to choose
+        best = int(np.argmax(medians <= (1 + 1e-6) * medians.min()))
         row = members[[best]]
         chosen.append(np.asarray(row.toarray() if hasattr(row, "toarray") else row, dtype=np.float64).ravel())
     return np.stack(chosen)
@@ -168,8 +176,9 @@ class LabelSpace:
 
         The variance is an eighth of the smallest squared distance between two embeddings.
         """
-        squared = np.square(z[:, None, :] - self.embedding[None]).sum(axis=2)
-        gaps = np.square(self.embedding[:, None] - self.embedding[None]).sum(axis=2)
-        between = gaps[~np.eye(len(gaps), dtype=bool)]
-        nearest = float(between.min()) if len(between) else 1.0
+        centre = self.embedding.mean(axis=0)
+        points = self.embedding - centre
+        # but for the distance to the centre, which is the same for all classes
+        squared = np.square(points).sum(axis=1) - 2 * (z - centre) @ points.T
+        nearest = float(pdist(points, "sqeuclidean").min(initial=np.inf))
         return softmax(squared * (-4 / max(nearest, float(np.finfo(z.dtype).eps))))

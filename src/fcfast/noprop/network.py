@@ -143,6 +143,11 @@ class NoPropNetwork:
         return self.variant.name == "dt" and not self.labels.has_head
 
     @property
+    def per_window(self) -> int:
+        """Batches in a window of the front layers; of a block drawn at random the first one may be a short one."""
+        return self.window // self.batch_size
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Of the parameters."""
         return self.labels.params.dtype

@@ -116,7 +116,7 @@ class _Teacher:
         """Train a block on batches; say whether to go on."""
         network = self.network
         opened = stepwise.windows(
-            network.fronts.forms[t], network.front_moments[t], [batch for _, _, batch in work], network.window,
+            network.fronts.forms[t], network.front_moments[t], [batch for _, _, batch in work], network.per_window,
             network.optimizer, network.kernel_threads,
         )  # fmt: skip
         steps = iter(step for _, step, _ in work)
@@ -243,12 +243,10 @@ class _Teacher:
         network = self.network
         losses: list[float] = []
         with np.errstate(over="ignore", invalid="ignore"), ExitStack() as opened:
-            windows = [
-                opened.enter_context(
-                    closing(stepwise.windows(form, moment, batches, network.window, network.optimizer, network.kernel_threads))
-                )
-                for form, moment in zip(network.fronts.forms, network.front_moments, strict=True)
-            ]
+            windows = []
+            for form, moment in zip(network.fronts.forms, network.front_moments, strict=True):
+                opening = stepwise.windows(form, moment, batches, network.per_window, network.optimizer, network.kernel_threads)
+                windows.append(opened.enter_context(closing(opening)))
             for group in zip(*windows, strict=True):
                 fronts = [front for _, front in group]
                 for batch in group[0][0]:

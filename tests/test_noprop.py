@@ -1,0 +1,507 @@
+"""NoPropClassifier as a scikit-learn user meets it: training in all forms, threads and orders, and what is refused."""
+
+import pickle
+import warnings
+from itertools import count, product
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fcfast import NoPropClassifier, backend
+from fcfast.noprop import Cosine, Linear
+from fcfast.noprop.labels import LabelSpace
+from fcfast.noprop.network import NoPropNetwork
+from fcfast.optimizers import SGD, AdamW, Muon, NeuronAdam
+
+COMPILED = backend.NAME == "compiled"
+VARIANTS = ("dt", "ct", "fm", "backprop")
+FORMS = ("weights", "windowed", "contributions")
+SMALL = {"n_blocks": 3, "hidden": (8, 5), "max_epochs": 4, "dtype": "float64", "random_state": 0, "batch_size": 7}
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A wide, separable problem: 30 samples, 200 features, 3 classes."""
+    X, y = make_blobs(30, 200, centers=3, cluster_std=6.0, random_state=0)
+    return X / 10, np.array(["a", "b", "c"])[y]
+
+
+def trained(X, y, **settings):
+    """Train a small network."""
+    return NoPropClassifier(**SMALL | settings).fit(X, y)
+
+
+def assert_same_bits(one, other):
+    """Two classifiers have the same parameters to the last bit."""
+    for a, b in zip(one.network_.snapshot(), other.network_.snapshot(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def front_weights(classifier):
+    """Conventional weights (h, d) of each block's front layer: c W1(0) + A' X where they are contributions."""
+    fronts = classifier.network_.fronts
+    if classifier.form_ != "contributions":
+        return [form.base for form in fronts.forms]
+    initial = np.split(fronts.initial.dense("float64"), len(fronts.forms))
+    return [form.scale[0] * W0 + form.base.T @ fronts.X for form, W0 in zip(fronts.forms, initial, strict=True)]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# scikit-learn
+
+
+def expected_failures(estimator):
+    """Checks that repeat samples."""
+    reason = "each sample has noise of its own, so that one twice is not one of twice the weight; true of the paper's loss"
+    return {f"check_sample_weight_equivalence_on_{kind}_data": reason for kind in ("dense", "sparse")}
+
+
+CHECKED = {"n_blocks": 2, "max_epochs": 20, "learning_rate": 0.01, "hidden": (32, 16)}
+
+
+@pytest.mark.skipif(not COMPILED, reason="the checks fit hundreds of networks; the compiled kernels do")
+@parametrize_with_checks(
+    [
+        NoPropClassifier(**CHECKED, dtype="float64"),
+        # in float32 the checks' tolerance is that of rounding, which for layers as narrow as these is by place in the batch
+        NoPropClassifier(**CHECKED | {"hidden": (256, 128)}),
+        NoPropClassifier(**CHECKED, dtype="float64", optimizer="neuron-adam"),
+        NoPropClassifier("ct", **CHECKED, dtype="float64", n_steps=5),
+        NoPropClassifier("fm", **CHECKED, dtype="float64", n_steps=5, embedding="learned"),
+        NoPropClassifier("backprop", **CHECKED, dtype="float64", batch_norm=True),
+    ],
+    expected_failed_checks=expected_failures,
+)
+@pytest.mark.filterwarnings("ignore")  # the checks provoke warnings
+def test_scikit_learn_checks(estimator, check):
+    """All of scikit-learn's own checks."""
+    check(estimator)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_pickle_and_clone(wide, variant):
+    """A pickled network predicts the same and can be trained again; a clone is not fitted."""
+    X, y = wide
+    classifier = trained(X, y, variant=variant, embedding="learned", batch_norm=True)
+    copy = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(copy.predict_proba(X), classifier.predict_proba(X))
+    assert_same_bits(copy.fit(X, y), classifier)
+    assert not hasattr(clone(copy), "network_")
+    for unfitted in (lambda c: c.predict(X), lambda c: c.embedding_, lambda c: next(c.staged_predict_proba(X))):
+        with pytest.raises(NotFittedError):
+            unfitted(clone(copy))
+
+
+def test_a_pickled_network_goes_on_as_it_was(wide):
+    """What is trained of a copy is what it predicts with: parts that share memory do so in the copy too."""
+    X, y = wide
+    for variant, embedding in product(VARIANTS, ("one-hot", "learned")):
+        settings = {"variant": variant, "embedding": embedding, "form": "contributions", "optimizer": "neuron-adam"}
+        network = trained(X, y, **settings).network_
+        copy = pickle.loads(pickle.dumps(network))
+        answers = np.arange(30) % 3
+        losses = [one.train_epoch(np.arange(30), np.full(5, 0.1), answers, None) for one in (network, copy)]
+        np.testing.assert_array_equal(*losses)
+        np.testing.assert_array_equal(network.outputs(X), copy.outputs(X))
+
+
+def test_pipeline_and_grid_search(wide):
+    """The places a scikit-learn estimator must work in."""
+    X, y = wide
+    pipeline = make_pipeline(StandardScaler(), NoPropClassifier(**SMALL | {"max_epochs": 15, "learning_rate": 0.01}))
+    search = GridSearchCV(pipeline, {"nopropclassifier__eta": [0.5, 1.0]}, cv=2).fit(X, y)
+    assert search.best_estimator_.score(X, y) > 0.9
+
+
+def test_digits(scaled):
+    """Every variant reads handwritten digits."""
+    X, y = load_digits(return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(X / 16, y, test_size=0.3, random_state=0)
+    settings = {"n_blocks": 3, "hidden": (64, 32), "batch_size": 32, "learning_rate": 3e-3, "random_state": 0}
+    for variant, n_epochs, embedding in (
+        ("dt", 6, "one-hot"),
+        ("ct", 20, "one-hot"),
+        ("fm", 20, "one-hot"),
+        ("dt", 6, "learned"),
+    ):
+        classifier = NoPropClassifier(variant, **settings, embedding=embedding, max_epochs=n_epochs).fit(X_train, y_train)
+        assert classifier.score(X_test, y_test) > 0.9, variant
+    # end to end, gates and softmaxes let little through: it needs more
+    baseline = NoPropClassifier("backprop", **settings, embedding="learned", max_epochs=scaled(40, 15)).fit(X_train, y_train)
+    assert baseline.score(X_test, y_test) > scaled(90, 70) / 100
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# forms, threads, orders
+
+
+@pytest.mark.parametrize("optimizer", [
+    SGD(momentum=0.9, weight_decay=0.1), SGD(momentum=0.5, nesterov=True, max_grad_norm=0.1), Muon(weight_decay=0.1),
+    NeuronAdam(weight_decay=0.1),
+], ids=lambda optimizer: f"{optimizer.name}{optimizer.max_grad_norm or ''}")  # fmt: skip
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_forms_agree(wide, variant, optimizer):
+    """Contributions, windows of two batches and weights are one training: losses, predictions, weights of every block."""
+    X, y = wide
+    for settings in ({}, {"embedding": "learned", "embedding_dim": 2, "batch_norm": True}):
+        settings |= {"variant": variant, "optimizer": optimizer, "learning_rate": 0.01, "batch_size": 8}
+        fitted = [trained(X, y, form=form, window=16 if form == "windowed" else "auto", **settings) for form in FORMS]
+        assert [classifier.form_ for classifier in fitted] == list(FORMS)
+        expected = fitted[0]
+        start = trained(X, y, form="weights", **settings | {"learning_rate": 1e-30})
+        for other in fitted[1:]:
+            np.testing.assert_allclose(other.loss_curve_, expected.loss_curve_, rtol=1e-9)
+            for W, wanted, first in zip(*map(front_weights, (other, expected, start)), strict=True):
+                np.testing.assert_allclose(W, wanted, rtol=0, atol=1e-9 * np.abs(wanted - first).max())
+            for block, wanted in zip(other.network_.blocks, expected.network_.blocks, strict=True):
+                np.testing.assert_allclose(block.params, wanted.params, rtol=0, atol=1e-9 * np.abs(wanted.params).max())
+            np.testing.assert_allclose(other.embedding_, expected.embedding_, rtol=1e-9)
+            np.testing.assert_allclose(other.predict_proba(X), expected.predict_proba(X), rtol=1e-8, atol=1e-12)
+
+
+def test_forms_agree_in_random_order(wide):
+    """A block that comes again before the others have a turn, in windows of its own batches."""
+    X, y = wide
+    for embedding in ("one-hot", "learned"):
+        settings = {"order": "random", "optimizer": "neuron-adam", "embedding": embedding, "batch_size": 5}
+        fitted = [trained(X, y, form=form, window=10 if form == "windowed" else "auto", **settings) for form in FORMS]
+        for other in fitted[1:]:
+            np.testing.assert_allclose(other.loss_curve_, fitted[0].loss_curve_, rtol=1e-9)
+            np.testing.assert_allclose(other.predict_proba(X), fitted[0].predict_proba(X), rtol=1e-8)
+
+
+@pytest.mark.parametrize("order", ["sequential", "random"])
+@pytest.mark.parametrize("form", ["weights", "contributions"])
+@pytest.mark.parametrize("settings", [{}, {"embedding": "learned"}, {"variant": "ct"}], ids=str)
+def test_bits_do_not_depend_on_threads(wide, settings, form, order):
+    """Blocks side by side, or kernels with threads where blocks share something: the same bits."""
+    X, y = wide
+    if settings.get("variant") == "ct" and order == "random":
+        pytest.skip("one block has one order")
+    optimizer = {"weights": "adamw", "contributions": "neuron-adam"}[form]
+    settings = settings | {"form": form, "order": order, "optimizer": optimizer, "hidden": (300, 20), "dtype": "float32"}
+    one, two = (trained(X, y, n_jobs=n_jobs, max_epochs=2, **settings) for n_jobs in (1, 2))
+    assert_same_bits(one, two)
+    np.testing.assert_array_equal(one.loss_curve_, two.loss_curve_)
+
+
+def test_orders(wide):
+    """A pass per block, or a block drawn for each batch: other paths to networks that are as good."""
+    X, y = wide
+    settings = {"max_epochs": 15, "learning_rate": 0.01}
+    fitted = [trained(X, y, order=order, **settings) for order in ("sequential", "random")]
+    assert [classifier.score(X, y) for classifier in fitted] == [1, 1]
+    assert not np.array_equal(*(classifier.network_.params for classifier in fitted))
+    for classifier in fitted:
+        assert classifier.loss_curve_[-1] < 0.5 * classifier.loss_curve_[0]
+
+
+def test_the_shuffle_is_of_all_blocks(wide):
+    """Without it the first block, and the only one of CT, takes the samples in order: the last batch changes nothing of it."""
+    X, y = wide
+    settings = {"variant": "ct", "shuffle": False, "max_epochs": 1, "optimizer": SGD(), "form": "weights", "batch_size": 10}
+    losses = []
+    for sign in (1, -1):
+        moved = X.copy()
+        moved[20:] *= sign
+        network = trained(X, y, **settings | {"learning_rate": 1e-30}).network_
+        network.fronts.forms[0].source = moved
+        losses.append(network.train_epoch(np.arange(30), np.full(3, 0.1), np.arange(30) % 3, None))
+    assert (losses[0] == losses[1]).tolist() == [True, True, False]
+
+
+def test_sparse_equals_dense(wide):
+    """CSR input gives the same network, prototypes included; new sparse data the same predictions."""
+    X, y = wide
+    X = np.where(np.abs(X) > 0.5, X, 0)
+    for settings in ({}, {"embedding": "prototype", "variant": "fm"}):
+        settings |= {"optimizer": "neuron-adam"}
+        dense = trained(X, y, form="contributions", **settings)
+        csr = trained(sparse.csr_array(X), y, **settings)
+        assert csr.form_ == "contributions"
+        np.testing.assert_allclose(csr.loss_curve_, dense.loss_curve_, rtol=1e-9)
+        np.testing.assert_allclose(csr.predict_proba(sparse.csr_array(X)), dense.predict_proba(X), rtol=1e-8)
+    with pytest.raises(ValueError, match="optimizer='adamw' needs form='weights', which needs a dense X"):
+        trained(sparse.csr_array(X), y)
+
+
+def test_weights_do_not_hold_the_samples(wide):
+    """A pickle of a network in form "weights" does not grow with them; contributions need them."""
+    X, y = wide
+    sizes = [len(pickle.dumps(trained(X[:n], y[:n], max_epochs=1))) for n in (15, 30)]
+    assert sizes[1] - sizes[0] < X.nbytes / 20
+    assert trained(X, y, form="contributions", optimizer="sgd").network_.fronts.X is not None
+
+
+def test_precisions_agree(wide):
+    """float32 is float64 rounded: the first loss agrees, noise and initial weights included."""
+    X, y = wide
+    settings = {"max_epochs": 1, "batch_size": 30, "optimizer": "neuron-adam", "form": "contributions"}
+    for variant in VARIANTS:
+        first, second = (trained(X, y, variant=variant, **settings, dtype=dtype) for dtype in ("float32", "float64"))
+        np.testing.assert_allclose(first.loss_curve_, second.loss_curve_, rtol=1e-4)
+        assert first.predict_proba(X).dtype == np.float64
+        assert first.network_.params.dtype == np.float32
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# weights of samples and classes; epochs
+
+
+def test_class_weight_is_sample_weight(wide):
+    """class_weight multiplies the sample weights, whose scale is of no account."""
+    X, y = wide
+    by_class = trained(X, y, class_weight={"a": 3, "b": 1, "c": 0.5})
+    weights = np.select([y == "a", y == "b"], [3, 1], 0.5)
+    for factor in (1, 8):
+        by_sample = NoPropClassifier(**SMALL).fit(X, y, sample_weight=factor * weights)
+        np.testing.assert_allclose(by_class.loss_curve_, by_sample.loss_curve_, rtol=1e-12)
+    assert by_class.loss_curve_ != trained(X, y).loss_curve_
+    with pytest.raises(ValueError, match="Sample weights must contain at least one non-zero"):
+        NoPropClassifier(**SMALL).fit(X, y, sample_weight=np.zeros(30))
+
+
+def test_early_stopping_keeps_the_best(wide, monkeypatch):
+    """The network of the best score is the one that stays, batch statistics and all; a third of the data is held out."""
+    X, y = wide
+    scores, seen = iter([0.1, 0.6, 0.4, 0.5, 0.6, 0.3]), []
+
+    def scripted(self, X, targets):
+        assert X.shape == (10, 200)
+        seen.append(self.network_.snapshot())
+        return next(scores)
+
+    monkeypatch.setattr(NoPropClassifier, "_score_held_out", scripted)
+    settings = {"early_stopping": True, "validation_fraction": 1 / 3, "n_iter_no_change": 4, "max_epochs": 20}
+    classifier = trained(X, y, batch_norm=True, embedding="learned", **settings)
+    assert classifier.validation_scores_ == [0.1, 0.6, 0.4, 0.5, 0.6, 0.3]
+    assert classifier.n_epochs_ == classifier.n_iter_ == len(classifier.loss_curve_) == 6
+    for held, best in zip(classifier.network_.snapshot(), seen[1], strict=True):
+        np.testing.assert_array_equal(held, best)
+
+
+def test_early_stopping_by_accuracy(wide):
+    """Unscripted: the scores are accuracies of the held-out samples."""
+    X, y = wide
+    settings = {"early_stopping": True, "validation_fraction": 0.2, "n_iter_no_change": 3, "max_epochs": 40}
+    classifier = trained(X, y, learning_rate=0.01, **settings)
+    assert set(np.round(np.multiply(classifier.validation_scores_, 6), 9)) <= set(range(7))
+    assert classifier.n_epochs_ < 40
+    with pytest.raises(ValueError, match="validation_fraction"):
+        trained(X, y, early_stopping=True, validation_fraction=0.01)
+
+
+def test_callbacks(wide):
+    """Called after each epoch; True ends the training."""
+    seen = []
+
+    def stop_after_two(epoch):
+        seen.append(epoch)
+        return epoch.epoch == 2
+
+    classifier = NoPropClassifier(**SMALL).fit(*wide, callbacks=[stop_after_two])
+    assert classifier.n_epochs_ == 2
+    assert [epoch.loss for epoch in seen] == classifier.loss_curve_
+    for bad, error in ((3, TypeError), ([3], TypeError)):
+        with pytest.raises(error, match="callbacks must be"):
+            NoPropClassifier(**SMALL).fit(*wide, callbacks=bad)
+
+
+def test_verbose_prints_lines(wide, capsys):
+    """A line per epoch where there is no terminal."""
+    trained(*wide, verbose=1)
+    assert [line[:8] for line in capsys.readouterr().out.splitlines()] == [f"epoch {i}:" for i in range(1, 5)]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_interrupt(wide, monkeypatch, n_jobs):
+    """Ctrl-C after an epoch, and in the middle of one: what stays is the network of whole epochs."""
+    X, y = wide
+    expected = trained(X, y, max_epochs=2)
+
+    def press(epoch):
+        if epoch.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted after 2 epoch"):
+        classifier = NoPropClassifier(**SMALL, n_jobs=n_jobs).fit(X, y, callbacks=[press])
+    assert_same_bits(classifier, expected)
+    predicted, calls = LabelSpace.predicted, count()
+
+    def interrupted(self, scores):
+        if next(calls) == 2 * 15 + 7:  # 15 steps in an epoch
+            raise KeyboardInterrupt
+        return predicted(self, scores)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LabelSpace, "predicted", interrupted)
+        with pytest.warns(UserWarning, match="interrupted after 2 epoch"):
+            classifier = NoPropClassifier(**SMALL, n_jobs=n_jobs).fit(X, y)
+    assert_same_bits(classifier, expected)
+    assert classifier.n_epochs_ == 2
+
+
+def test_a_fit_that_fails_changes_nothing(wide, monkeypatch):
+    """An estimator that runs out of memory keeps the network it had."""
+    X, y = wide
+    classifier = trained(X, y)
+    before = classifier.predict_proba(X)
+
+    def out_of_memory(*arguments):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NoPropNetwork, "train_epoch", out_of_memory)
+        with pytest.raises(MemoryError):
+            classifier.fit(X[:20], np.arange(20) % 5)
+    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+    assert classifier.classes_.tolist() == ["a", "b", "c"]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# what is refused, and what diverges
+
+BAD_PARAMETERS = [
+    ({"variant": "sde"}, "variant='sde' is unknown; use one of 'dt', 'ct', 'fm', 'backprop'"),
+    ({"n_blocks": 0}, "n_blocks must be >= 1"),
+    ({"n_blocks": 2.0}, "n_blocks must be an integer"),
+    ({"hidden": (8,)}, "hidden must be two widths"),
+    ({"hidden": 8}, "hidden must be a list"),
+    ({"hidden": (8, 0)}, "hidden must be >= 1"),
+    ({"hidden": ("8", 8)}, "hidden must be an integer"),
+    ({"embedding": "glove"}, "embedding='glove' is unknown; use one of 'one-hot', 'learned', 'prototype'"),
+    ({"embedding_dim": 0}, "embedding_dim must be >= 1"),
+    ({"activation": "swish"}, "activation='swish' is unknown"),
+    ({"batch_norm": 1}, "batch_norm must be True or False"),
+    ({"eta": 0}, "eta must be finite and > 0"),
+    ({"eta": "1"}, "eta must be a number"),
+    ({"loss_weighting": "vlb"}, "loss_weighting='vlb' is unknown; use one of 'snr', 'uniform', 'min-snr'"),
+    ({"optimizer": "lion"}, "optimizer='lion' is unknown"),
+    ({"optimizer": "adamw", "form": "contributions"}, "optimizer='adamw' scales every weight by itself.*form='contributions'"),
+    ({"optimizer": SGD(), "weight_decay": 0.5}, "weight_decay=0.5"),
+    ({"learning_rate": -1}, "learning_rate must be finite and > 0"),
+    ({"schedule": "linear"}, "schedule='linear' is unknown"),
+    ({"order": "reversed"}, "order='reversed' is unknown; use one of 'sequential', 'random'"),
+    ({"order": "random", "variant": "backprop"}, "order='random' with variant='backprop'"),
+    ({"batch_size": 0}, "batch_size must be >= 1"),
+    ({"max_epochs": 0}, "max_epochs must be >= 1"),
+    ({"form": "dual"}, "form='dual' is unknown"),
+    ({"dtype": "float16"}, "dtype='float16' is unknown"),
+    ({"noise_schedule": "sine"}, "noise_schedule='sine' is unknown"),
+    ({"noise_schedule": "sine", "variant": "ct"}, "noise_schedule='sine' is unknown"),
+    ({"noise_schedule": "cosine", "variant": "fm"}, "noise_schedule='cosine' with variant='fm', which has none"),
+    ({"noise_schedule": [0.1, 0.9], "variant": "backprop"}, "noise_schedule=.* with variant='backprop', which has none"),
+    ({"noise_schedule": [0.1, 0.9]}, "noise_schedule has 2 values of alpha_bar, but 3 blocks need 4"),
+    ({"noise_schedule": [0.1, 0.5, 0.4, 0.9]}, "alpha_bar must rise"),
+    ({"noise_schedule": [0.0, 0.5, 0.6, 0.9]}, r"alpha_bar must be in \(0, 1\)"),
+    ({"noise_schedule": [0.1, 0.5, 0.6, 0.9], "variant": "ct"}, "variant='ct' needs a noise_schedule over all times"),
+    ({"noise_schedule": "learned"}, "noise_schedule='learned' needs variant='ct' and loss_weighting='snr'"),
+    ({"noise_schedule": "learned", "variant": "ct"}, "got variant='ct' and loss_weighting='uniform'"),
+    ({"loss_weighting": "snr", "variant": "fm"}, "loss_weighting='snr' with variant='fm', which has no noise schedule"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "message"), BAD_PARAMETERS, ids=str)
+def test_bad_parameters(wide, settings, message):
+    """Each is named, with what was got."""
+    with pytest.raises((ValueError, TypeError), match=message):
+        trained(*wide, **settings)
+
+
+FLAT = "abar of the cosine schedule is cut off at 0.999, and does not rise any more within the last 1.6 % of the time"
+
+
+@pytest.mark.parametrize("schedule", [
+    Linear(3, -3), Linear(30 - 1e-9, -29), Cosine(0.5),
+    pytest.param("cosine", marks=pytest.mark.xfail(reason=FLAT, strict=True, raises=ValueError)),
+], ids=str)  # fmt: skip
+def test_schedules_of_ct(wide, schedule):
+    """Objects over all times; a learned one moves."""
+    assert trained(*wide, variant="ct", noise_schedule=schedule).score(*wide) > 0.4
+    learned = trained(*wide, variant="ct", noise_schedule="learned", loss_weighting="snr", learning_rate=0.01)
+    assert (np.abs(learned.network_.own - [7, -7]) > 1e-3).all()
+    first, last = learned.network_.variant.ends
+    np.testing.assert_allclose([first, last], 1 / (1 + np.exp(learned.network_.own)), rtol=1e-12)
+
+
+def test_memory_limit(wide):
+    """A limit that one block keeps and ten do not is named, with what they would hold."""
+    X, y = wide
+    settings = {"noise_schedule": "linear", "max_epochs": 1}
+    for form, optimizer, bytes_of_ten in (
+        ("weights", "adamw", 10 * 8 * (200 * 8) * 5),
+        ("windowed", "neuron-adam", 10 * 8 * (200 * 8) * 4),
+        ("contributions", "sgd", 8 * (30 * 30 + 10 * (30 * 8) * 5)),
+    ):
+        settings |= {"form": form, "optimizer": optimizer}
+        trained(X, y, n_blocks=10, memory_limit=bytes_of_ten, **settings)
+        with pytest.raises(MemoryError, match=rf"form '{form}' would hold .* for 10 block\(s\), over memory_limit"):
+            trained(X, y, n_blocks=10, memory_limit=bytes_of_ten - 1, **settings)
+        with pytest.raises(MemoryError, match="memory_limit=100 bytes"):
+            trained(X, y, memory_limit=100, **settings)
+
+
+def test_inputs_that_overflow(wide):
+    """Too large for the precision, for the Gram matrix, or for the network when predicting."""
+    X, y = wide
+    with pytest.raises(ValueError, match=r"X has values too large for float32.*dtype='float64'"):
+        trained(X * 1e300, y, dtype="float32")
+    with pytest.raises(ValueError, match="Gram matrix overflows float32"):
+        trained(X * 1e30, y, dtype="float32", form="contributions", optimizer="sgd")
+    with pytest.raises(ValueError, match="infinity"):
+        trained(np.where(X[0, 0] == X, np.inf, X), y)
+    classifier = trained(X, y, dtype="float32", activation="identity")
+    for ask in (classifier.predict_proba, classifier.predict, classifier.trajectory, stages_of(classifier)):
+        with pytest.raises(ValueError, match="X has values so large that the network's float32 overflows"):
+            ask(X * 1e38)
+
+
+def stages_of(classifier):
+    return lambda X: list(classifier.staged_predict_proba(X))
+
+
+@pytest.mark.parametrize("learning_rate", [1e15, 1e38])
+@pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam"])
+@pytest.mark.parametrize("settings", [
+    {}, {"order": "random"}, {"variant": "ct", "noise_schedule": "learned", "loss_weighting": "snr"},
+    {"variant": "fm", "embedding": "prototype"}, {"variant": "backprop", "batch_norm": True}, {"embedding": "learned"},
+], ids=str)  # fmt: skip
+def test_divergence_leaves_a_network(wide, settings, optimizer, learning_rate):
+    """Steps that are far too long: it is told, and what stays predicts finite probabilities."""
+    X, y = wide
+    for dtype in ("float32", "float64"):
+        with pytest.warns(ConvergenceWarning, match=r"learning_rate"):
+            classifier = trained(X, y, **settings, optimizer=optimizer, learning_rate=learning_rate, dtype=dtype)
+        probabilities = classifier.predict_proba(X)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_few_classes_and_samples(wide, variant):
+    """One class, one sample of each class, one block, two blocks."""
+    X, y = wide
+    for embedding, batch_norm in product(("one-hot", "learned", "prototype"), (False, True)):
+        settings = {"variant": variant, "embedding": embedding, "batch_norm": batch_norm}
+        alone = trained(X[:9], np.zeros(9), **settings)
+        np.testing.assert_allclose(alone.predict_proba(X), 1)
+        rows = [np.flatnonzero(y == name)[0] for name in "abc"]
+        assert set(trained(X[rows], y[rows], **settings).predict(X)) <= set("abc")
+        for n_blocks in (1, 2):
+            assert trained(X, y, n_blocks=n_blocks, **settings).network_.own.shape == (n_blocks * (variant == "backprop"),)
+
+
+def test_nothing_is_said_of_a_good_training(wide):
+    """Defaults on scaled data: no warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert trained(*wide, max_epochs=10, learning_rate=0.01, optimizer=AdamW()).score(*wide) > 0.9
