@@ -54,11 +54,6 @@ WIDE_SCALES = 0.1, 1.0
 N_FOLDS = 5
 
 
-def classifier_of(settings):
-    """A classifier that trains for all its epochs: losses of times drawn at random go up and down."""
-    return NoPropClassifier(**settings, n_iter_no_change=settings["max_epochs"])
-
-
 # ----------------------------------------------------------------------------------------------------------------------
 # images
 
@@ -81,7 +76,7 @@ def image_runs(run, n_seeds):
 def image_run(data, settings, tell):
     """Train, and find labels in all ways; shares of wrong answers."""
     train, test = images(data)
-    classifier, seconds = fitted(classifier_of(settings), *train, tell)
+    classifier, seconds = fitted(NoPropClassifier(**settings), *train, tell)
     tell("scoring")
     by_block = [1 - score for score in classifier.accuracy_by_block(*test)]
     result = {
@@ -175,7 +170,7 @@ def wide_run(data, settings, tell):
 
 
 def wide_model(settings):
-    return classifier_of(settings) if settings else dict(accuracy.classifiers())["FrontClassifier"]
+    return NoPropClassifier(**settings) if settings else dict(accuracy.classifiers())["FrontClassifier"]
 
 
 def scores_by_stage(model, X, y):

@@ -13,7 +13,7 @@ import pytest
 from fcfast import backend
 from fcfast.front.initial import GivenWeights
 from fcfast.network import ACTIVATIONS
-from fcfast.noprop import Cosine, Linear, Steps
+from fcfast.noprop import CosineNoise, LinearNoise, Steps
 from fcfast.noprop.blocks import Block, Shape
 from fcfast.noprop.fronts import Weights
 from fcfast.noprop.labels import LabelSpace
@@ -27,7 +27,7 @@ torch.set_num_threads(1)  # tiny products; more threads only wait for one anothe
 DOUBLE = np.dtype(float)
 N_SAMPLES, N_FEATURES, N_CLASSES, N_HIDDEN, N_FUSED, N_BLOCKS, ETA = 10, 6, 3, 5, 4, 3, 0.7
 ALPHA_BAR = [0.05, 0.3, 0.6, 0.9]
-ALPHA_BAR_OF_CT = {"linear": Linear(2.5, -3.0), "cosine": Cosine(0.3)}
+ALPHA_BAR_OF_CT = {"linear": LinearNoise(2.5, -3.0), "cosine": CosineNoise(0.3)}
 VARIANTS = ("dt", "ct", "fm", "backprop")
 EMBEDDINGS = {"one-hot": 3, "narrow": 2, "wide": 5}  # dimensions; all but the first are learned
 

@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.datasets import make_blobs
 
 from fcfast import NoPropClassifier
-from fcfast.noprop import Cosine, network
+from fcfast.noprop import CosineNoise, network
 from fcfast.noprop.labels import LabelSpace, cross_entropy, orthogonal, prototypes, softmax
 
 VARIANTS = ("dt", "ct", "fm", "backprop")
@@ -81,7 +81,7 @@ def way(classifier, X, run=0):
     noisy, variant = classifier.inference_noise, classifier.variant
     z = np.tile(draw.normal(size=W.shape[1]) if noisy else np.zeros(W.shape[1]), (len(X), 1))
     n = classifier.n_steps or {"dt": 3, "backprop": 3, "ct": 50, "fm": 20}[variant]
-    abar = Cosine().alpha_bar(np.arange(n + 1) / n)
+    abar = CosineNoise().alpha_bar(np.arange(n + 1) / n)
     if variant == "ct":
         start, end = net.own if len(net.own) else (7, -7)
         abar = 1 / (1 + np.exp(start + (end - start) * np.arange(n + 1) / n))

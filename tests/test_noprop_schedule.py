@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcfast.noprop import Cosine, Linear, Steps
+from fcfast.noprop import CosineNoise, LinearNoise, Steps
 from fcfast.noprop.schedule import embedded, is_continuous, sampled, steps_of
 
 # Rising values in (0, 1), far enough from each other and from the ends that rounding stays below the tolerance.
@@ -36,7 +36,7 @@ def test_two_steps_are_one(alpha_bar):
 
 def test_cosine_table():
     """The numbers of ten steps, to the digits that were computed by hand."""
-    steps = sampled(Cosine(), 10)
+    steps = sampled(CosineNoise(), 10)
     table = {
         "alpha_bar": [0.0001, 0.0241, 0.0940, 0.2031, 0.3408, 0.4938, 0.6474, 0.7868, 0.8986, 0.9719, 0.9990],
         "a": [0.155, 0.234, 0.267, 0.296, 0.330, 0.377, 0.446, 0.553, 0.734, 0.965],
@@ -50,7 +50,7 @@ def test_cosine_table():
     np.testing.assert_allclose(weights, expected, rtol=0.005, atol=5.1e-4)
 
 
-@pytest.mark.parametrize("schedule", [Cosine(), Cosine(0.2), Linear(), Linear(2, -1)], ids=repr)
+@pytest.mark.parametrize("schedule", [CosineNoise(), CosineNoise(0.2), LinearNoise(), LinearNoise(2, -1)], ids=repr)
 def test_snr_derivative(schedule):
     """Central differences of abar / (1 - abar), where the cosine is not cut off."""
     t, eps = np.linspace(0.05, 0.95, 19), 1e-6
@@ -65,15 +65,15 @@ def test_snr_derivative(schedule):
 def test_cosine_is_cut_off():
     """Near both ends abar stays, and its slope is 0."""
     ends = np.array([0.0, 0.003, 0.996, 1.0])
-    np.testing.assert_array_equal(Cosine().alpha_bar(ends), [1e-4, 1e-4, 0.999, 0.999])
-    np.testing.assert_array_equal(Cosine().snr_derivative(ends), 0)
-    assert (Cosine().snr_derivative([0.01, 0.97]) > 0).all()
+    np.testing.assert_array_equal(CosineNoise().alpha_bar(ends), [1e-4, 1e-4, 0.999, 0.999])
+    np.testing.assert_array_equal(CosineNoise().snr_derivative(ends), 0)
+    assert (CosineNoise().snr_derivative([0.01, 0.97]) > 0).all()
 
 
 @given(st.floats(-12, 12), st.floats(0.01, 12))
 def test_linear(end, height):
     """The logarithm of the signal-to-noise ratio rises evenly, from -start to -end."""
-    schedule, t = Linear(end + height, end), np.linspace(0, 1, 7)
+    schedule, t = LinearNoise(end + height, end), np.linspace(0, 1, 7)
     abar = schedule.alpha_bar(t)
     np.testing.assert_allclose(np.log(abar) - np.log1p(-abar), -(end + height) + height * t, atol=1e-5)
     np.testing.assert_allclose(schedule.gamma(t), end + height * (1 - t), rtol=1e-12, atol=1e-12)
@@ -105,15 +105,15 @@ def test_refused_steps(values, error, message):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Cosine(-0.1), ValueError, "s must be in"),
-        (lambda: Cosine(np.nan), ValueError, "s must be in"),
-        (lambda: Cosine("0.1"), TypeError, "s must be a number"),
-        (lambda: Linear(1, 1), ValueError, "start must be above end.*got 1 and 1"),
-        (lambda: Linear(-7, 7), ValueError, "start must be above end"),
-        (lambda: Linear(31, 0), ValueError, "start must be in"),
-        (lambda: Linear(0, -31), ValueError, "end must be in"),
-        (lambda: Linear(7, np.nan), ValueError, "end must be in"),
-        (lambda: Linear(7, None), TypeError, "end must be a number"),
+        (lambda: CosineNoise(-0.1), ValueError, "s must be in"),
+        (lambda: CosineNoise(np.nan), ValueError, "s must be in"),
+        (lambda: CosineNoise("0.1"), TypeError, "s must be a number"),
+        (lambda: LinearNoise(1, 1), ValueError, "start must be above end.*got 1 and 1"),
+        (lambda: LinearNoise(-7, 7), ValueError, "start must be above end"),
+        (lambda: LinearNoise(31, 0), ValueError, "start must be in"),
+        (lambda: LinearNoise(0, -31), ValueError, "end must be in"),
+        (lambda: LinearNoise(7, np.nan), ValueError, "end must be in"),
+        (lambda: LinearNoise(7, None), TypeError, "end must be a number"),
         (lambda: steps_of("sine", 10), ValueError, "noise_schedule='sine' is unknown; use one of 'cosine', 'linear'"),
         (lambda: steps_of([0.1, 0.5, 0.9], 3), ValueError, "noise_schedule has 3 values.*3 blocks need 4"),
         (lambda: steps_of([0.1, 0.9, 0.5], 2), ValueError, "alpha_bar must rise"),
@@ -127,11 +127,16 @@ def test_refused_schedules(make, error, message):
 
 def test_what_a_user_may_give():
     """A name, an object over all times, or the values themselves give the same chain."""
-    for schedule, name in ((Cosine(), "cosine"), (Linear(), "linear")):
+    for schedule, name in ((CosineNoise(), "cosine"), (LinearNoise(), "linear")):
         values = schedule.alpha_bar([0, 0.25, 0.5, 0.75, 1])
         for given_ in (name, schedule, values, values.tolist()):
             np.testing.assert_array_equal(steps_of(given_, 4).alpha_bar, values)
-    assert [is_continuous(what) for what in (Cosine(), Linear(), Steps([0.1, 0.9]), "cosine")] == [True, True, False, False]
+    assert [is_continuous(what) for what in (CosineNoise(), LinearNoise(), Steps([0.1, 0.9]), "cosine")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_embedded_times(dtype):

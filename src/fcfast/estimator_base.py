@@ -54,6 +54,7 @@ class TrainedEstimator(BaseEstimator):
     _loss: str
     _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
+    _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -165,8 +166,9 @@ class TrainedEstimator(BaseEstimator):
     ) -> History:
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
+            patience = self.n_iter_no_change if score or self._stops_by_loss else max_epochs
             training = Training(
-                self.learning_rate, schedule, max_epochs, tol, self.n_iter_no_change, self.shuffle, score,
+                self.learning_rate, schedule, max_epochs, tol, patience, self.shuffle, score,
                 (*shown, *callbacks), chance,
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it

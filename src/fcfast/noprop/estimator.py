@@ -23,7 +23,7 @@ from fcfast.noprop.blocks import Block, Shape
 from fcfast.noprop.fronts import Contributions, Weights
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
-from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, is_continuous, steps_of
+from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, is_continuous, sampled, steps_of
 from fcfast.noprop.variants import (
     VARIANTS,
     WEIGHTINGS,
@@ -103,9 +103,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         "auto" is min(128, N).
     max_epochs : int, default 50
     tol : float, default 0
-        A smaller improvement of the loss (or the validation score) is none.
+        A smaller improvement of the validation score is none.
     n_iter_no_change : int, default 10
-        Epochs without improvement after which training stops.
+        With early stopping: epochs without improvement after which training stops. The training loss stops nothing: it goes up
+        and down with the noise that is drawn.
     early_stopping : bool, default False
         Hold out part of the data, stop by its score (accuracy), and keep the best network.
     validation_fraction : float, default 0.1
@@ -167,6 +168,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     """
 
     _largest_batch = 128
+    _stops_by_loss = False  # it goes up and down with the noise
     _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS | {"weight_decay": 0.001}
 
     def __init__(
@@ -327,7 +329,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
                 f"variant='ct' needs a noise_schedule over all times, 'cosine', 'linear' or an object, got {given!r}"
             )
         continuous: ContinuousSchedule = given
-        steps_of(continuous, 100)  # abar in (0, 1), and rising
+        sampled(continuous, 100, may_stay=True)  # abar in (0, 1), and rising
         return ContinuousTime(continuous if not is_learned else LinearNoise(), self.eta, self.loss_weighting, is_learned)
 
     # ------------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ gamma_t = -log SNR_t. Notation and numbers of equations are those of arXiv 2503.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -124,6 +124,8 @@ class Steps:
     ----------
     alpha_bar : array-like of shape (T + 1,)
         In (0, 1), and rising.
+    may_stay : bool
+        Whether neighbours may be equal, as where a schedule over all times is cut off; such a step changes nothing.
 
     Raises
     ------
@@ -140,18 +142,20 @@ class Steps:
     """
 
     alpha_bar: Floats
+    may_stay: InitVar[bool] = False
     a: Floats = field(init=False, repr=False)
     b: Floats = field(init=False, repr=False)
     c: Floats = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, may_stay: bool) -> None:
         abar = validation.finite_array(self.alpha_bar, "alpha_bar", 1)
         if len(abar) < 2:
             raise ValueError(f"alpha_bar needs at least 2 values, of the noise and of the last state, got {len(abar)}")
         if abar.min() <= 0 or abar.max() >= 1:
             raise ValueError(f"alpha_bar must be in (0, 1), got values from {abar.min():g} to {abar.max():g}")
-        if (np.diff(abar) <= 0).any():
-            t = int(np.argmax(np.diff(abar) <= 0))
+        falls = np.diff(abar) < 0 if may_stay and abar[0] < abar[-1] else np.diff(abar) <= 0
+        if falls.any():
+            t = int(np.argmax(falls))
             raise ValueError(
                 f"alpha_bar must rise: every state has more of the label than the one before, but it goes from {abar[t]:g} to "
                 f"{abar[t + 1]:g} at index {t + 1}"
@@ -174,9 +178,9 @@ class Steps:
         return self.alpha_bar / (1 - self.alpha_bar)
 
 
-def sampled(schedule: ContinuousSchedule, n_steps: int) -> Steps:
+def sampled(schedule: ContinuousSchedule, n_steps: int, may_stay: bool = False) -> Steps:
     """Take a schedule at the times 0, 1/T .. 1."""
-    return Steps(schedule.alpha_bar(np.arange(n_steps + 1) / n_steps))
+    return Steps(schedule.alpha_bar(np.arange(n_steps + 1) / n_steps), may_stay)
 
 
 def steps_of(schedule: str | ContinuousSchedule | ArrayLike, n_steps: int) -> Steps:

@@ -162,7 +162,7 @@ class ContinuousTime:
 
     def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
         n = how.n_steps or 1
-        steps = sampled(self.schedule, n)
+        steps = sampled(self.schedule, n, may_stay=True)
         for k, (a, b, c) in enumerate(zip(steps.a, steps.b, steps.c, strict=True)):
             made = labels.predicted(scores(0, z, k / n))
             if how.update == "deterministic":  # the same noise is kept, and only scaled
