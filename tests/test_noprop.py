@@ -1,7 +1,7 @@
 """NoPropClassifier as a scikit-learn user meets it: training in all forms, threads and orders, and what is refused."""
 
 import pickle
-import warnings
+from copy import deepcopy
 from itertools import count, product
 
 import numpy as np
@@ -9,17 +9,16 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fcfast import NoPropClassifier, backend
-from fcfast.noprop import CosineNoise, LinearNoise
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
-from fcfast.optimizers import SGD, AdamW, Muon, NeuronAdam
+from fcfast.optimizers import SGD, Muon, NeuronAdam
 
 COMPILED = backend.NAME == "compiled"
 VARIANTS = ("dt", "ct", "fm", "backprop")
@@ -153,7 +152,8 @@ def test_digits(scaled):
 def test_forms_agree(wide, variant, optimizer):
     """Contributions, windows of two batches and weights are one training: losses, predictions, weights of every block."""
     X, y = wide
-    for settings in ({}, {"embedding": "learned", "embedding_dim": 2, "batch_norm": True}):
+    # adaptive steps make what they like of biases that batch normalisation subtracts, whose gradient is rounding alone
+    for settings in ({}, {"embedding": "learned", "embedding_dim": 2, "batch_norm": optimizer.name == "sgd"}):
         settings |= {"variant": variant, "optimizer": optimizer, "learning_rate": 0.01, "batch_size": 8}
         fitted = [trained(X, y, form=form, window=16 if form == "windowed" else "auto", **settings) for form in FORMS]
         assert [classifier.form_ for classifier in fitted] == list(FORMS)
@@ -162,11 +162,11 @@ def test_forms_agree(wide, variant, optimizer):
         for other in fitted[1:]:
             np.testing.assert_allclose(other.loss_curve_, expected.loss_curve_, rtol=1e-9)
             for W, wanted, first in zip(*map(front_weights, (other, expected, start)), strict=True):
-                np.testing.assert_allclose(W, wanted, rtol=0, atol=1e-9 * np.abs(wanted - first).max())
+                np.testing.assert_allclose(W, wanted, rtol=0, atol=1e-10 * np.abs(wanted - first).max())
             for block, wanted in zip(other.network_.blocks, expected.network_.blocks, strict=True):
-                np.testing.assert_allclose(block.params, wanted.params, rtol=0, atol=1e-9 * np.abs(wanted.params).max())
-            np.testing.assert_allclose(other.embedding_, expected.embedding_, rtol=1e-9)
-            np.testing.assert_allclose(other.predict_proba(X), expected.predict_proba(X), rtol=1e-8, atol=1e-12)
+                np.testing.assert_allclose(block.params, wanted.params, rtol=0, atol=1e-10 * np.abs(wanted.params).max())
+            np.testing.assert_allclose(other.embedding_, expected.embedding_, rtol=1e-10)
+            np.testing.assert_allclose(other.predict_proba(X), expected.predict_proba(X), rtol=1e-8, atol=1e-11)
 
 
 def test_forms_agree_in_random_order(wide):
@@ -206,18 +206,79 @@ def test_orders(wide):
         assert classifier.loss_curve_[-1] < 0.5 * classifier.loss_curve_[0]
 
 
-def test_the_shuffle_is_of_all_blocks(wide):
-    """Without it the first block, and the only one of CT, takes the samples in order: the last batch changes nothing of it."""
+@pytest.mark.parametrize("form", ["weights", "contributions"])
+def test_initial_weights(wide, form):
+    """He uniform, however many blocks there are; a tenth of it where a block ends; no biases; every block has its own."""
     X, y = wide
-    settings = {"variant": "ct", "shuffle": False, "max_epochs": 1, "optimizer": SGD(), "form": "weights", "batch_size": 10}
-    losses = []
-    for sign in (1, -1):
-        moved = X.copy()
-        moved[20:] *= sign
-        network = trained(X, y, **settings | {"learning_rate": 1e-30}).network_
-        network.fronts.forms[0].source = moved
-        losses.append(network.train_epoch(np.arange(30), np.full(3, 0.1), np.arange(30) % 3, None))
-    assert (losses[0] == losses[1]).tolist() == [True, True, False]
+    settings = {"hidden": (60, 40), "learning_rate": 1e-30, "max_epochs": 1, "optimizer": "sgd", "weight_decay": 0.0}
+    for n_blocks, init_scale in ((1, 1.0), (5, 0.3)):
+        classifier = trained(X, y, n_blocks=n_blocks, init_scale=init_scale, form=form, batch_norm=True, **settings)
+        fronts, blocks = front_weights(classifier), classifier.network_.blocks
+        layers = [weights for block in blocks for weights in block.layers.weights.values()]
+        factors = [0.1 if name in ("z3", "out") else 1 for block in blocks for name in block.layers.weights]
+        scales = [*(init_scale for _ in fronts), *factors]
+        for weights, scale in zip([*fronts, *layers], scales, strict=True):
+            bound = scale * (6 / weights.shape[1]) ** 0.5
+            assert 0.95 * bound < np.abs(weights).max() <= bound * (1 + 1e-6)
+            np.testing.assert_allclose(weights.std(), bound / 3**0.5, rtol=0.15)
+        for block in blocks:  # they have been moved by 1e-30
+            ones = np.concatenate([norm.scale for norm in block.layers.norms.values()])
+            np.testing.assert_allclose(ones, 1, rtol=1e-12)
+            vectors = np.concatenate([block.params[place] for place, _ in block.layers.vectors])
+            assert (np.abs(vectors) < 1e-20).sum() == len(vectors) - len(ones)
+        assert len({weights.tobytes() for weights in (*fronts, *layers)}) == len(fronts) + len(layers)
+
+
+class Asked:
+    """Labels that note which of them are asked for."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __getitem__(self, rows):
+        self.batches.append(rows)
+        return rows % 3
+
+
+@pytest.mark.parametrize("order", ["sequential", "random"])
+def test_batches_of_an_epoch(wide, order):
+    """In turn, each block passes over all rows, in an order of its own; at random, there are as many batches in all."""
+    network, asked = trained(*wide, form="contributions", optimizer="sgd", order=order).network_, Asked()
+    rows = np.arange(30)[::-1]
+    network.train_epoch(rows, np.full(5, 1e-9), asked, None)
+    assert sorted(map(len, asked.batches)) == [2] * 3 + [7] * 12
+    taken = np.concatenate(asked.batches)
+    if order == "random":
+        np.testing.assert_array_equal(np.bincount(taken), 3)
+        return
+    passes = taken.reshape(3, 30)
+    np.testing.assert_array_equal(passes[0], rows)
+    np.testing.assert_array_equal(np.sort(passes), [np.arange(30)] * 3)
+    assert len(np.unique(passes, axis=0)) == 3
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam", "adamw"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_restored_networks_start_anew(wide, variant, optimizer):
+    """No trace of what came after a snapshot is left in an optimiser, of blocks, front layers, labels or the variant's own."""
+    X, y = wide
+    form = "weights" if optimizer == "adamw" else "contributions"
+    rows, rates, answers = np.arange(30), np.full(5, 0.01), np.arange(30) % 3
+    networks = []
+    for n_more in (0, 2):
+        network = trained(X, y, variant=variant, optimizer=optimizer, form=form, embedding="learned").network_
+        if form == "weights":
+            for part in network.fronts.forms:
+                part.source = X  # it has let go of it
+        kept, generators = network.snapshot(), deepcopy(network.generators)
+        for _ in range(n_more):
+            network.train_epoch(rows, rates, answers, None)
+        network.restore(kept)
+        network.generators = generators
+        network.train_epoch(rows, rates, answers, None)
+        networks.append(network)
+    for a, b in zip(*(network.snapshot() for network in networks), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_sparse_equals_dense(wide):
@@ -366,136 +427,3 @@ def test_a_fit_that_fails_changes_nothing(wide, monkeypatch):
             classifier.fit(X[:20], np.arange(20) % 5)
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
     assert classifier.classes_.tolist() == ["a", "b", "c"]
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# what is refused, and what diverges
-
-BAD_PARAMETERS = [
-    ({"variant": "sde"}, "variant='sde' is unknown; use one of 'dt', 'ct', 'fm', 'backprop'"),
-    ({"n_blocks": 0}, "n_blocks must be >= 1"),
-    ({"n_blocks": 2.0}, "n_blocks must be an integer"),
-    ({"hidden": (8,)}, "hidden must be two widths"),
-    ({"hidden": 8}, "hidden must be a list"),
-    ({"hidden": (8, 0)}, "hidden must be >= 1"),
-    ({"hidden": ("8", 8)}, "hidden must be an integer"),
-    ({"embedding": "glove"}, "embedding='glove' is unknown; use one of 'one-hot', 'learned', 'prototype'"),
-    ({"embedding_dim": 0}, "embedding_dim must be >= 1"),
-    ({"activation": "swish"}, "activation='swish' is unknown"),
-    ({"batch_norm": 1}, "batch_norm must be True or False"),
-    ({"eta": 0}, "eta must be finite and > 0"),
-    ({"eta": "1"}, "eta must be a number"),
-    ({"loss_weighting": "vlb"}, "loss_weighting='vlb' is unknown; use one of 'snr', 'uniform', 'min-snr'"),
-    ({"optimizer": "lion"}, "optimizer='lion' is unknown"),
-    ({"optimizer": "adamw", "form": "contributions"}, "optimizer='adamw' scales every weight by itself.*form='contributions'"),
-    ({"optimizer": SGD(), "weight_decay": 0.5}, "weight_decay=0.5"),
-    ({"learning_rate": -1}, "learning_rate must be finite and > 0"),
-    ({"schedule": "linear"}, "schedule='linear' is unknown"),
-    ({"order": "reversed"}, "order='reversed' is unknown; use one of 'sequential', 'random'"),
-    ({"order": "random", "variant": "backprop"}, "order='random' with variant='backprop'"),
-    ({"batch_size": 0}, "batch_size must be >= 1"),
-    ({"max_epochs": 0}, "max_epochs must be >= 1"),
-    ({"form": "dual"}, "form='dual' is unknown"),
-    ({"dtype": "float16"}, "dtype='float16' is unknown"),
-    ({"noise_schedule": "sine"}, "noise_schedule='sine' is unknown"),
-    ({"noise_schedule": "sine", "variant": "ct"}, "noise_schedule='sine' is unknown"),
-    ({"noise_schedule": "cosine", "variant": "fm"}, "noise_schedule='cosine' with variant='fm', which has none"),
-    ({"noise_schedule": [0.1, 0.9], "variant": "backprop"}, "noise_schedule=.* with variant='backprop', which has none"),
-    ({"noise_schedule": [0.1, 0.9]}, "noise_schedule has 2 values of alpha_bar, but 3 blocks need 4"),
-    ({"noise_schedule": [0.1, 0.5, 0.4, 0.9]}, "alpha_bar must rise"),
-    ({"noise_schedule": [0.0, 0.5, 0.6, 0.9]}, r"alpha_bar must be in \(0, 1\)"),
-    ({"noise_schedule": [0.1, 0.5, 0.6, 0.9], "variant": "ct"}, "variant='ct' needs a noise_schedule over all times"),
-    ({"noise_schedule": "learned"}, "noise_schedule='learned' needs variant='ct' and loss_weighting='snr'"),
-    ({"noise_schedule": "learned", "variant": "ct"}, "got variant='ct' and loss_weighting='uniform'"),
-    ({"loss_weighting": "snr", "variant": "fm"}, "loss_weighting='snr' with variant='fm', which has no noise schedule"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("settings", "message"), BAD_PARAMETERS, ids=str)
-def test_bad_parameters(wide, settings, message):
-    """Each is named, with what was got."""
-    with pytest.raises((ValueError, TypeError), match=message):
-        trained(*wide, **settings)
-
-
-@pytest.mark.parametrize("schedule", [LinearNoise(3, -3), LinearNoise(30 - 1e-9, -29), CosineNoise(0.5), "cosine"], ids=str)
-def test_schedules_of_ct(wide, schedule):
-    """Objects over all times; a learned one moves."""
-    assert trained(*wide, variant="ct", noise_schedule=schedule).score(*wide) > 0.4
-    learned = trained(*wide, variant="ct", noise_schedule="learned", loss_weighting="snr", learning_rate=0.01)
-    assert (np.abs(learned.network_.own - [7, -7]) > 1e-3).all()
-    first, last = learned.network_.variant.ends
-    np.testing.assert_allclose([first, last], 1 / (1 + np.exp(learned.network_.own)), rtol=1e-12)
-
-
-def test_memory_limit(wide):
-    """A limit that one block keeps and ten do not is named, with what they would hold."""
-    X, y = wide
-    settings = {"noise_schedule": "linear", "max_epochs": 1}
-    for form, optimizer, bytes_of_ten in (
-        ("weights", "adamw", 10 * 8 * (200 * 8) * 5),
-        ("windowed", "neuron-adam", 10 * 8 * (200 * 8) * 4),
-        ("contributions", "sgd", 8 * (30 * 30 + 10 * (30 * 8) * 5)),
-    ):
-        settings |= {"form": form, "optimizer": optimizer}
-        trained(X, y, n_blocks=10, memory_limit=bytes_of_ten, **settings)
-        with pytest.raises(MemoryError, match=rf"form '{form}' would hold .* for 10 block\(s\), over memory_limit"):
-            trained(X, y, n_blocks=10, memory_limit=bytes_of_ten - 1, **settings)
-        with pytest.raises(MemoryError, match="memory_limit=100 bytes"):
-            trained(X, y, memory_limit=100, **settings)
-
-
-def test_inputs_that_overflow(wide):
-    """Too large for the precision, for the Gram matrix, or for the network when predicting."""
-    X, y = wide
-    with pytest.raises(ValueError, match=r"X has values too large for float32.*dtype='float64'"):
-        trained(X * 1e300, y, dtype="float32")
-    with pytest.raises(ValueError, match="Gram matrix overflows float32"):
-        trained(X * 1e30, y, dtype="float32", form="contributions", optimizer="sgd")
-    with pytest.raises(ValueError, match="infinity"):
-        trained(np.where(X[0, 0] == X, np.inf, X), y)
-    classifier = trained(X, y, dtype="float32", activation="identity")
-    for ask in (classifier.predict_proba, classifier.predict, classifier.trajectory, stages_of(classifier)):
-        with pytest.raises(ValueError, match="X has values so large that the network's float32 overflows"):
-            ask(X * 1e38)
-
-
-def stages_of(classifier):
-    return lambda X: list(classifier.staged_predict_proba(X))
-
-
-@pytest.mark.parametrize("learning_rate", [1e15, 1e38])
-@pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam"])
-@pytest.mark.parametrize("settings", [
-    {}, {"order": "random"}, {"variant": "ct", "noise_schedule": "learned", "loss_weighting": "snr"},
-    {"variant": "fm", "embedding": "prototype"}, {"variant": "backprop", "batch_norm": True}, {"embedding": "learned"},
-], ids=str)  # fmt: skip
-def test_divergence_leaves_a_network(wide, settings, optimizer, learning_rate):
-    """Steps that are far too long: it is told, and what stays predicts finite probabilities."""
-    X, y = wide
-    for dtype in ("float32", "float64"):
-        with pytest.warns(ConvergenceWarning, match=r"learning_rate"):
-            classifier = trained(X, y, **settings, optimizer=optimizer, learning_rate=learning_rate, dtype=dtype)
-        probabilities = classifier.predict_proba(X)
-        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_few_classes_and_samples(wide, variant):
-    """One class, one sample of each class, one block, two blocks."""
-    X, y = wide
-    for embedding, batch_norm in product(("one-hot", "learned", "prototype"), (False, True)):
-        settings = {"variant": variant, "embedding": embedding, "batch_norm": batch_norm}
-        alone = trained(X[:9], np.zeros(9), **settings)
-        np.testing.assert_allclose(alone.predict_proba(X), 1)
-        rows = [np.flatnonzero(y == name)[0] for name in "abc"]
-        assert set(trained(X[rows], y[rows], **settings).predict(X)) <= set("abc")
-        for n_blocks in (1, 2):
-            assert trained(X, y, n_blocks=n_blocks, **settings).network_.own.shape == (n_blocks * (variant == "backprop"),)
-
-
-def test_nothing_is_said_of_a_good_training(wide):
-    """Defaults on scaled data: no warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert trained(*wide, max_epochs=10, learning_rate=0.01, optimizer=AdamW()).score(*wide) > 0.9

@@ -7,6 +7,7 @@ guess, with everything that moves written out (the weights of every sample, wher
 import copy
 import pickle
 import tracemalloc
+from contextlib import closing
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -1187,8 +1188,10 @@ def test_memory_of_a_step(rule):
 
 def peak_of_a_step(case):
     """Bytes that a step allocates at most beside what is there before."""
-    teacher = case.network.rule.teacher(case.network, case.answers, None)
-    for rows, front in stepwise._windows(case.network, np.arange(len(case.X))):
+    network, rows = case.network, np.arange(len(case.X))
+    teacher = network.rule.teacher(network, case.answers, None)
+    with closing(stepwise.windows(network.front, network.moments[0], [rows], 1, network.optimizer, 1)) as opened:
+        _, front = next(opened)
         tracemalloc.start()
         try:
             for _ in teacher.step(front, rows):
