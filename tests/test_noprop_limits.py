@@ -108,7 +108,7 @@ def test_inputs_that_overflow(wide):
     """Too large for the precision, for the Gram matrix, or for the network when predicting."""
     X, y = wide
     with pytest.raises(ValueError, match=r"X has values too large for float32.*dtype='float64'"):
-        trained(X * 1e300, y, dtype="float32")
+        trained(X * 1e300, y, dtype="float32", form="weights")
     with pytest.raises(ValueError, match="Gram matrix overflows float32"):
         trained(X * 1e30, y, dtype="float32", form="contributions", optimizer="sgd")
     with pytest.raises(ValueError, match="infinity"):
