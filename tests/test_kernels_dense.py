@@ -94,6 +94,19 @@ def test_derivative_at_zero(activation, at_zero, dtype):
     np.testing.assert_allclose(left["grad"], [6 * at_zero, 0], rtol=np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize(("transpose_a", "transpose_b"), [(False, False), (False, True), (True, False), (True, True)])
+def test_product(transpose_a, transpose_b, dtype, global_random_seed):
+    """Any shapes, also of one row, one column, and nothing to add up."""
+    rng = np.random.default_rng(global_random_seed)
+    for m, n, k in ((3, 4, 5), (1, 7, 2), (6, 1, 3), (2, 3, 1), (1, 1, 1), (2, 3, 0), (0, 3, 2), (130, 70, 40)):
+        A, B = rng.normal(size=(k, m) if transpose_a else (m, k)), rng.normal(size=(n, k) if transpose_b else (k, n))
+        arguments = {
+            "A": locked(A, dtype), "transpose_a": transpose_a, "B": locked(B, dtype), "transpose_b": transpose_b,
+            "out": poison(m, n, dtype=dtype),
+        }  # fmt: skip
+        assert_twins_agree("forward.product", arguments, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-5)
+
+
 def test_half_squared_error(dtype, global_random_seed):
     """The loss is summed in float64 in either precision, so it agrees to float64; deltas to the last bit."""
     rng = np.random.default_rng(global_random_seed)
@@ -348,6 +361,6 @@ def loss_by_definition(arguments: Arguments) -> tuple[float, np.ndarray]:
 def test_every_kernel_is_compared():
     """A kernel added without a comparison would go unnoticed; test_kernels_forward_gradient.py says so of its own."""
     compared = {"forward.forward", "forward.activate", "forward.half_squared_error", "forward.softmax_cross_entropy"}
-    compared |= {"forward.loss_of_rows", "backprop.backward", "backprop.through_activation"}
+    compared |= {"forward.product", "forward.loss_of_rows", "backprop.backward", "backprop.through_activation"}
     compared |= {"backprop.sgd_step", "backprop.adam_step", "front.sgd_epoch", "front.work_size"}
     assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front")}))

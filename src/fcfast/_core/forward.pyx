@@ -59,6 +59,22 @@ cdef void forward_pass(const real* params, const Py_ssize_t* widths, Py_ssize_t 
         values += n_rows * n_out
 
 
+def product(const real[:, ::1] A,               # IN (m, k), or (k, m) if it is to be transposed
+            bint transpose_a,
+            const real[:, ::1] B,               # IN (k, n), or (n, k)
+            bint transpose_b,
+            real[:, ::1] out):                  # OUT (m, n)
+    """Multiply two matrices; other threads may run meanwhile, which SciPy's own wrappers do not let them."""
+    cdef Py_ssize_t m = out.shape[0], n = out.shape[1], k = A.shape[0] if transpose_a else A.shape[1]
+    if m == 0 or n == 0:
+        return
+    if k == 0:
+        out[:, :] = 0
+        return
+    with nogil:
+        gemm(transpose_a, transpose_b, m, n, k, <real>1, &A[0, 0], &B[0, 0], <real>0, &out[0, 0])
+
+
 def activate(real[:, ::1] S, int activation):        # IN and OUT
     """Apply an activation in place."""
     cdef Py_ssize_t i

@@ -27,6 +27,12 @@ def layers(params: Array, widths: NDArray[np.intp], bias: bool) -> Iterator[tupl
 
 
 @quiet
+def product(A: Array, transpose_a: bool, B: Array, transpose_b: bool, out: Array) -> None:
+    """Multiply two matrices."""
+    np.matmul(A.T if transpose_a else A, B.T if transpose_b else B, out=out)
+
+
+@quiet
 def activate(S: Array, activation: int) -> None:
     """Apply an activation in place."""
     S[:] = mathfn.activate(S, activation)

@@ -59,6 +59,11 @@ class Shape:
         return {**z, **branch, **trunk}
 
     @property
+    def chains(self) -> list[tuple[str, str]]:
+        """First and last of the layers that follow one another: kernels go through them in one call."""
+        return [("f1", "out")] if self.has_time else [("z2", "z3"), ("f1", "out")]
+
+    @property
     def n_params(self) -> int:
         """Parameters of a block but for the front layer's weights."""
         shapes = self.layers
@@ -113,23 +118,34 @@ class Layers:
         h = shape.n_hidden
         self.bias, self.d_bias = params[:h], grad[:h]
         self.packed: dict[str, tuple[Array, Array, NDArray[np.intp]]] = {}
+        self.places: dict[str, slice] = {}
         self.weights: dict[str, Array] = {}
         self.matrices: list[tuple[slice, tuple[int, int]]] = []  # as an optimiser sees them: places in the vector, shapes
         self.vectors: list[tuple[slice, tuple[int, int]]] = [(slice(0, h), (h, 1))]
         start = h
         for name, (n_out, n_in) in shape.layers.items():
             split, end = start + n_out * n_in, start + n_out * (n_in + 1)
+            self.places[name] = slice(start, end)
             self.packed[name] = params[start:end], grad[start:end], np.array([n_in, n_out], dtype=np.intp)
             self.weights[name] = params[start:split].reshape(n_out, n_in)
             self.matrices.append((slice(start, split), (n_out, n_in)))
             self.vectors.append((slice(split, end), (n_out, 1)))
             start = end
+        self.chains = {} if shape.batch_norm else {ends: self._chain(*ends, params, grad) for ends in shape.chains}
         self.norms: dict[str, Norm] = {}
         if shape.batch_norm:
             for name, n in (("x", h), *((name, n) for name, (n, _) in shape.layers.items() if name != "out")):
                 self.norms[name] = Norm(params[start : start + 2 * n], grad[start : start + 2 * n])
                 self.vectors += [(slice(start, start + n), (n, 1)), (slice(start + n, start + 2 * n), (n, 1))]
                 start += 2 * n
+
+    def _chain(self, first: str, last: str, params: Array, grad: Array) -> tuple[Array, Array, NDArray[np.intp]]:
+        """Give layers that follow one another as one part."""
+        names = list(self.packed)
+        members = names[names.index(first) : names.index(last) + 1]
+        widths = np.array([self.packed[first][2][0], *(self.packed[name][2][1] for name in members)], dtype=np.intp)
+        start, end = self.places[first].start, self.places[last].stop
+        return params[start:end], grad[start:end], widths
 
 
 class Block:
@@ -192,14 +208,25 @@ class _Pass:
 
     def scores(self, x: Array, z: Array, t: Array | None) -> Array:
         h = self.activated("z1", self.linear("z1", z))
-        if t is None:
-            middle = self.activated("z2", self.linear("z2", h))
-            branches = [x, h + self.normalised("z3", self.linear("z3", middle))]
-        else:
-            branches = [x, h, self.activated("t", self.linear("t", t))]
-        first = self.activated("f1", self.linear("f1", np.concatenate(branches, axis=1)))
-        second = self.activated("f2", self.linear("f2", first))
-        return self.linear("out", second)
+        branches = [x, h + self.chain(("z2", "z3"), h)] if t is None else [x, h, self.activated("t", self.linear("t", t))]
+        return self.chain(("f1", "out"), np.concatenate(branches, axis=1))
+
+    def chain(self, ends: tuple[str, str], X: Array) -> Array:
+        """Go through layers, all but the last with their activation."""
+        if ends not in self.layers.chains:  # there is a norm behind each
+            return self.normed_chain(ends, X)
+        params, _, widths = self.layers.chains[ends]
+        values = np.empty(len(X) * int(widths[1:].sum()), X.dtype)
+        backend.forward.forward(params, widths, True, self.activation, X, values, self.n_threads)
+        if self.kept is not None:
+            self.kept[ends] = X, values
+        return values[-len(X) * widths[-1] :].reshape(len(X), widths[-1])
+
+    def normed_chain(self, ends: tuple[str, str], X: Array) -> Array:
+        if ends == ("z2", "z3"):
+            return self.normalised("z3", self.linear("z3", self.activated("z2", self.linear("z2", X))))
+        first = self.activated("f1", self.linear("f1", X))
+        return self.linear("out", self.activated("f2", self.linear("f2", first)))
 
     def linear(self, name: str, X: Array) -> Array:
         params, _, widths = self.layers.packed[name]
@@ -231,19 +258,34 @@ class _Pass:
     def backward(self, delta: Array, needs_z: bool = False) -> tuple[Array, Array | None]:
         """Fill the block's gradient from that of the scores; give those of the front layer's states and, if wanted, of z."""
         h = self.block.shape.n_hidden
-        second = self.through("f2", self.below("out", delta))
-        first = self.through("f1", self.below("f2", second))
-        branches = self.below("f1", first)
+        branches = self.below_chain(("f1", "out"), delta)
         dx, dz = (np.ascontiguousarray(part) for part in (branches[:, :h], branches[:, h : 2 * h]))
         if self.block.shape.has_time:
             self.below("t", self.through("t", np.ascontiguousarray(branches[:, 2 * h :])), False)
         else:
-            end = self.before_norm("z3", dz)
-            dz = dz + self.below("z2", self.through("z2", self.below("z3", end)))
+            dz += self.below_chain(("z2", "z3"), dz)
         to_z = self.below("z1", self.through("z1", dz), needs_z)
         D = self.through("x", dx)
         self.layers.d_bias[:] = D.sum(axis=0)
         return D, to_z if needs_z else None
+
+    def below_chain(self, ends: tuple[str, str], delta: Array) -> Array:
+        """Fill the gradients of layers; give that with respect to their inputs."""
+        if ends not in self.layers.chains:
+            return self.below_normed_chain(ends, delta)
+        assert self.kept is not None
+        params, grad, widths = self.layers.chains[ends]
+        X, values = self.kept[ends]
+        deltas, out = np.empty_like(values), np.empty_like(X)
+        deltas[-delta.size :] = delta.ravel()
+        backend.backprop.backward(params, widths, True, self.activation, X, values, deltas, grad, out, self.n_threads)
+        return out
+
+    def below_normed_chain(self, ends: tuple[str, str], delta: Array) -> Array:
+        if ends == ("z2", "z3"):
+            return self.below("z2", self.through("z2", self.below("z3", self.before_norm("z3", delta))))
+        first = self.through("f2", self.below("out", delta))
+        return self.below("f1", self.through("f1", self.below("f2", first)))
 
     def below(self, name: str, delta: Array, needed: bool = True) -> Array:
         """Fill a layer's gradient; give that with respect to its inputs."""
