@@ -21,15 +21,19 @@ def claims_text(n_seeds: int = 1000) -> str:
 
     claims = paper.claims(n_seeds)
     counts = Counter(claim.verdict for claim in claims)
-    facts = show_config("dict")
     counted = ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
+    facts = show_config("dict")
     made = f"fcfast {facts['fcfast']} ({facts['backend']}), NumPy {facts['numpy']}, {facts['machine']}, {date.today()}"
-    rows = [
-        f"| {claim.id} | **{claim.verdict}** | {cell(claim.statement)} | {cell(claim.correction)} | {evidence(claim.evidence)} |"
-        for claim in claims
+    lines = [
+        f"{len(claims)} claims ({counted}), judged from {n_seeds} random networks a study; {made}.",
+        "",
+        "| claim | verdict | what it says | what has to be read differently | evidence |",
+        "|---|---|---|---|---|",
     ]
-    head = ["| claim | verdict | what it says | what has to be read differently | evidence |", "|---|---|---|---|---|"]
-    return "\n".join([f"{len(claims)} claims ({counted}), judged from {n_seeds} random networks a study; {made}.", "", *head, *rows])
+    for claim in claims:
+        cells = claim.id, f"**{claim.verdict}**", cell(claim.statement), cell(claim.correction), evidence(claim.evidence)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def evidence(numbers: dict[str, float]) -> str:

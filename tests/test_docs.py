@@ -88,7 +88,7 @@ def test_page_runs(page, tmp_path, monkeypatch, capsys):
 
 def check_prints(code, output):
     """Compare what was printed with the comment beside each print."""
-    promised = [line.split("  # ", 1)[1] for line in code.splitlines() if line.startswith("print(")]
+    promised = [line.split("  # ", 1)[1] for line in code.splitlines() if line.lstrip().startswith("print(")]
     printed = output.splitlines()
     assert len(printed) == len(promised), output
     for line, promise in zip(printed, promised, strict=True):
