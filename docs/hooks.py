@@ -2,7 +2,12 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fcfast.paper import Claim
 
 CLAIMS = "<!-- claims -->"
 HELP = re.compile(r"<!-- help: fcfast(.*?) -->")
@@ -11,21 +16,22 @@ HELP = re.compile(r"<!-- help: fcfast(.*?) -->")
 def on_page_markdown(markdown: str, **_: object) -> str:
     """Fill the two kinds of places that pages leave."""
     if CLAIMS in markdown:
-        markdown = markdown.replace(CLAIMS, claims_text())
+        from fcfast import paper
+
+        markdown = markdown.replace(CLAIMS, claims_text(paper.claims(n_seeds=1000)))
     return HELP.sub(lambda place: help_text(place[1].split()), markdown)
 
 
-def claims_text(n_seeds: int = 1000) -> str:
-    """Judge every claim here and now; a count of the verdicts, and a table with the evidence."""
-    from fcfast import paper, show_config
+def claims_text(claims: "Sequence[Claim]") -> str:
+    """Give a count of the verdicts, where and when they were made, and a table with the evidence."""
+    from fcfast import show_config
 
-    claims = paper.claims(n_seeds)
     counts = Counter(claim.verdict for claim in claims)
     counted = ", ".join(f"{verdict} {count}" for verdict, count in sorted(counts.items()))
     facts = show_config("dict")
     made = f"fcfast {facts['fcfast']} ({facts['backend']}), NumPy {facts['numpy']}, {facts['machine']}, {date.today()}"
     lines = [
-        f"{len(claims)} claims ({counted}), judged from {n_seeds} random networks a study; {made}.",
+        f"{len(claims)} claims: {counted}. Judged by {made}.",
         "",
         "| claim | verdict | what it says | what has to be read differently | evidence |",
         "|---|---|---|---|---|",
@@ -52,7 +58,7 @@ def help_text(command: list[str]) -> str:
 
     from fcfast.commands import app
 
-    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "110", "TERM": "dumb"}, prog_name="fcfast")
+    result = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "100", "TERM": "dumb"}, prog_name="fcfast")
     if result.exit_code:
         raise RuntimeError(f"fcfast {' '.join(command)} --help: {result.output}")
     return f"```text\n{result.output.strip()}\n```"

@@ -8,7 +8,8 @@ beside it says ("e.g." in front of it where machines differ). A comment before a
 <!-- run -->           commands in it are run, too; others are only parsed
 """
 
-import importlib
+import html
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -25,6 +26,7 @@ import typer
 from typer.testing import CliRunner
 
 from fcfast.commands import app
+from fcfast.paper import Claim
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -134,14 +136,42 @@ def test_readme_links_exist():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_computed_parts():
-    """Claims and commands fill their places: a row for each claim, a help text for each command."""
-    hooks = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
-    module = importlib.util.module_from_spec(hooks)
-    hooks.loader.exec_module(module)
-    table = module.claims_text(n_seeds=10)
-    assert table.count("\n| ") == 1 + 36
-    assert all(row.count("|") == 6 for row in table.splitlines() if row.startswith("| "))
-    page = module.on_page_markdown((DOCS / "api" / "cli.md").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def hooks():
+    """Load what computes parts of the site."""
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_claims_table(hooks):
+    """A row for each claim; what would be markup is written as it is meant."""
+    claims = [
+        Claim("eq. 1", "somewhere", "|x|^2 > a_1 * b_1", "holds", "", {"error": 1.234e-15, "ratio": 2.0}),
+        Claim("eq. 2", "elsewhere", "y = [x]", "fails", "not so", {}),
+    ]
+    count, empty, _, _, first, second = hooks.claims_text(claims).splitlines()
+    assert count.startswith("2 claims: fails 1, holds 1. Judged by fcfast ")
+    assert empty == ""
+    assert html.unescape(first).count("|x|") == 1
+    assert [row.count("|") for row in (first, second)] == [6, 6]
+    assert "error: 1.23e-15<br>ratio: 2 |" in first
+    assert not set("*_[") & set(first.split(" | ")[2])
+
+
+def test_commands_help(hooks):
+    """The reference of the command line has the help of every command."""
+    page = hooks.on_page_markdown((DOCS / "api" / "cli.md").read_text(encoding="utf-8"))
     assert "<!--" not in page
     assert page.count("Usage: fcfast ") == len(typer.main.get_command(app).commands)
+
+
+def test_number_of_claims():
+    """Pages that say how many claims there are say it right."""
+    entries = importlib.import_module("fcfast.paper.claims").ENTRIES
+    counts = [
+        count for page in PAGES for count in re.findall(r"(\d+)\s+claims|claims\.md\) has all (\d+)", page.read_text("utf-8"))
+    ]
+    assert counts
+    assert {int(a or b) for a, b in counts} == {len(entries)}
