@@ -73,6 +73,7 @@ def test_page_runs(page, tmp_path, monkeypatch, capsys):
     names, absent = {"__name__": "__main__"}, []
     for block in blocks(page):
         kind, _, reason = block.marker.partition(": ")
+        assert kind in ("", "skip", "data", "run"), f"{page}: {block.marker!r} before a block means nothing"
         if kind == "skip":
             assert reason, f"{page}: say why a block is skipped"
         elif kind == "data" and not (_data.DATA / f"{reason}.npz").exists():
@@ -94,6 +95,7 @@ def check_prints(code, output):
     printed = output.splitlines()
     assert len(printed) == len(promised), output
     for line, promise in zip(printed, promised, strict=True):
+        assert line, f"an empty line where {promise!r} is promised"
         assert promise.startswith(("e.g. ", line)), f"promised {promise!r}, got {line!r}"
 
 
