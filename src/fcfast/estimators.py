@@ -50,12 +50,15 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
         How the learning rate changes over `max_epochs`.
     momentum : float, default 0.9
+        In [0, 1), with the meaning that torch.optim.SGD gives it; beta1 of "neuron-adam", "adam" and "adamw".
     dampening : float, default 0
+        In [0, 1); of "sgd" only.
     nesterov : bool, default False
+        Of "sgd" and "muon".
     weight_decay : float, default 0
+        Of all parameters, biases included; added to the gradient by "sgd" and "adam", decoupled from it in the others.
     max_grad_norm : float or None, default None
-        These five as in `fcfast.optimizers.SGD`, which has the semantics of torch.optim.SGD. Of "neuron-adam", "adam" and
-        "adamw" momentum is beta1; the adaptive ones have no dampening and no Nesterov, "muon" no dampening.
+        Gradients are scaled so that their global norm is at most this.
     batch_size : int or "auto", default "auto"
         "auto" is min(200, N). The last, shorter batch of an epoch is kept.
     max_epochs : int, default 200
@@ -264,12 +267,15 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
         How the learning rate changes over `max_epochs`.
     momentum : float, default 0.9
+        In [0, 1), with the meaning that torch.optim.SGD gives it; beta1 of "neuron-adam", "adam" and "adamw".
     dampening : float, default 0
+        In [0, 1); of "sgd" only.
     nesterov : bool, default False
+        Of "sgd" and "muon".
     weight_decay : float, default 0
+        Of all parameters, biases included; added to the gradient by "sgd" and "adam", decoupled from it in the others.
     max_grad_norm : float or None, default None
-        These five as in `fcfast.optimizers.SGD`, which has the semantics of torch.optim.SGD. Of "neuron-adam", "adam" and
-        "adamw" momentum is beta1; the adaptive ones have no dampening and no Nesterov, "muon" no dampening.
+        Gradients are scaled so that their global norm is at most this.
     batch_size : int or "auto", default "auto"
         "auto" is min(200, N). The last, shorter batch of an epoch is kept.
     max_epochs : int, default 200

@@ -1,0 +1,179 @@
+"""The documentation's code runs as a reader would run it, page by page, and what pages name exists.
+
+A block of Python sees what earlier blocks of its page made, and runs in a folder of its own; every print gives what the comment
+beside it says ("e.g." in front of it where machines differ). A comment before a block changes that:
+
+<!-- skip: reason -->  it is not run
+<!-- data: name -->    it needs a real data set (bench/_data.py), and is left out where that is absent
+<!-- run -->           commands in it are run, too; others are only parsed
+"""
+
+import html
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import _data  # bench/_data.py
+import pytest
+
+from fcfast import backend
+
+pytest.importorskip("typer", reason="commands need fcfast[cli]")
+pytest.importorskip("matplotlib", reason="pictures need fcfast[plots]")
+import typer
+from typer.testing import CliRunner
+
+from fcfast.commands import app
+from fcfast.paper import Claim
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+FENCE = re.compile(r"(?:<!-- (?P<marker>.*?) -->\n)?^```(?P<language>\w*)[^\n]*\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A fenced block of a page: the marker before it, its language, its text and where it begins."""
+
+    marker: str
+    language: str
+    code: str
+    line: int
+
+
+def blocks(page):
+    """Give the fenced blocks of a page."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(found["marker"] or "", found["language"], found["code"], text.count("\n", 0, found.start("code")))
+        for found in FENCE.finditer(text)
+    ]
+
+
+def commands(block):
+    """Give the arguments of each fcfast command in a block of shell."""
+    lines = block.code.replace("\\\n", " ").splitlines() if block.language == "sh" else []
+    found = re.findall(r"(?:^|&& )fcfast (.*?)(?= && |$)", "\n".join(lines), re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in found]
+
+
+def name_of(page):
+    """Name a page in test ids."""
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.skipif(backend.NAME == "python", reason="what pages teach takes minutes in pure-Python mode")
+@pytest.mark.parametrize("page", [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")], ids=name_of)
+def test_page_runs(page, tmp_path, monkeypatch, capsys):
+    """Every block runs after those before it, and prints what is promised."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FCFAST_DATA", str(_data.DATA))
+    names, absent = {"__name__": "__main__"}, []
+    for block in blocks(page):
+        kind, _, reason = block.marker.partition(": ")
+        assert kind in ("", "skip", "data", "run"), f"{page}: {block.marker!r} before a block means nothing"
+        if kind == "skip":
+            assert reason, f"{page}: say why a block is skipped"
+        elif kind == "data" and not (_data.DATA / f"{reason}.npz").exists():
+            absent.append(reason)
+        elif block.language == "python":
+            exec(compile("\n" * block.line + block.code, str(page), "exec"), names)
+            check_prints(block.code, capsys.readouterr().out)
+        elif kind == "run":
+            for arguments in commands(block):
+                result = CliRunner().invoke(app, arguments)
+                assert result.exit_code == 0, result.output
+    if absent:
+        pytest.skip(f"all other blocks ran; those on real data need {', '.join(absent)} (FCFAST_DATA)")
+
+
+def check_prints(code, output):
+    """Compare what was printed with the comment beside each print."""
+    promised = [line.split("  # ", 1)[1] for line in code.splitlines() if line.lstrip().startswith("print(")]
+    printed = output.splitlines()
+    assert len(printed) == len(promised), output
+    for line, promise in zip(printed, promised, strict=True):
+        assert line, f"an empty line where {promise!r} is promised"
+        assert promise.startswith(("e.g. ", line)), f"promised {promise!r}, got {line!r}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=name_of)
+def test_commands_parse(page):
+    """Every fcfast command has arguments and options that exist, with values of the right kind."""
+    group = typer.main.get_command(app)
+    for arguments in [arguments for block in blocks(page) for arguments in commands(block)]:
+        name, *rest = arguments
+        if name != "--help":
+            group.commands[name].make_context(name, rest).close()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_names_exist(page):
+    """Every `fcfast...` and `paper...` in code, imports included, is a module or an attribute of one."""
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"(?:`|^::: |\bfrom )(fcfast(?:\.\w+)+)", text, re.MULTILINE):
+        resolve(name)
+    for name in re.findall(r"`(paper\.\w+)", text):
+        resolve(f"fcfast.{name}")
+
+
+def resolve(name):
+    """Import what a dotted name names; AttributeError where there is no such thing."""
+    first, *rest = name.split(".")
+    value = importlib.import_module(first)
+    for i, part in enumerate(rest):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            value = importlib.import_module(".".join([first, *rest[: i + 1]]))
+    return value
+
+
+def test_readme_links_exist():
+    """Every file that the README links to is in the repository; links between pages are checked by `mkdocs build --strict`."""
+    links = re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    """Load what computes parts of the site."""
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_claims_table(hooks):
+    """A row for each claim; what would be markup is written as it is meant."""
+    claims = [
+        Claim("eq. 1", "somewhere", "|x|^2 > a_1 * b_1", "holds", "", {"error": 1.234e-15, "ratio": 2.0}),
+        Claim("eq. 2", "elsewhere", "y = [x]", "fails", "not so", {}),
+    ]
+    count, empty, _, _, first, second = hooks.claims_text(claims).splitlines()
+    assert count.startswith("2 claims: fails 1, holds 1. Judged by fcfast ")
+    assert empty == ""
+    assert html.unescape(first).count("|x|") == 1
+    assert [row.count("|") for row in (first, second)] == [6, 6]
+    assert "error: 1.23e-15<br>ratio: 2 |" in first
+    assert not set("*_[") & set(first.split(" | ")[2])
+
+
+def test_commands_help(hooks):
+    """The reference of the command line has the help of every command."""
+    page = hooks.on_page_markdown((DOCS / "api" / "cli.md").read_text(encoding="utf-8"))
+    assert "<!--" not in page
+    assert page.count("Usage: fcfast ") == len(typer.main.get_command(app).commands)
+
+
+def test_number_of_claims():
+    """Pages that say how many claims there are say it right."""
+    entries = importlib.import_module("fcfast.paper.claims").ENTRIES
+    counts = [
+        count for page in PAGES for count in re.findall(r"(\d+)\s+claims|claims\.md\) has all (\d+)", page.read_text("utf-8"))
+    ]
+    assert counts
+    assert {int(a or b) for a, b in counts} == {len(entries)}
