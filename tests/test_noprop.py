@@ -293,13 +293,13 @@ def test_sparse_equals_dense(wide):
         np.testing.assert_allclose(csr.loss_curve_, dense.loss_curve_, rtol=1e-9)
         np.testing.assert_allclose(csr.predict_proba(sparse.csr_array(X)), dense.predict_proba(X), rtol=1e-8)
     with pytest.raises(ValueError, match="optimizer='adamw' needs form='weights', which needs a dense X"):
-        trained(sparse.csr_array(X), y)
+        trained(sparse.csr_array(X), y, optimizer="adamw")
 
 
 def test_weights_do_not_hold_the_samples(wide):
     """A pickle of a network in form "weights" does not grow with them; contributions need them."""
     X, y = wide
-    sizes = [len(pickle.dumps(trained(X[:n], y[:n], max_epochs=1))) for n in (15, 30)]
+    sizes = [len(pickle.dumps(trained(X[:n], y[:n], form="weights", max_epochs=1))) for n in (15, 30)]
     assert sizes[1] - sizes[0] < X.nbytes / 20
     assert trained(X, y, form="contributions", optimizer="sgd").network_.fronts.X is not None
 
