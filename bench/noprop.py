@@ -1,6 +1,6 @@
 """NoProp on MNIST, Fashion-MNIST and wide data: its variants, ways to find labels, and the end-to-end baseline.
 
-Reproduce: python bench/noprop.py {mnist,fashion,wide} [--seeds 3] [--epochs N] [--out docs/noprop]
+Reproduce: python bench/noprop.py {mnist,fashion,wide,picture} [--seeds 3] [--epochs N] [--out docs/noprop]
 Writes <out>/<run>.json, and tables in <out>/<run>.md. What is finished is kept in the JSON and not trained again, unless its
 settings have changed since. --epochs is how long all variants train, to try things out. Nothing is tuned on what is scored.
 
@@ -8,6 +8,7 @@ mnist, fashion  Pixels / 255, T = 10, h = (256, 128), one-hot, AdamW as in the p
                 passes over the data, one of "ct" and "fm" one pass.
 wide            5-fold stratified cross-validation, features standardised on each training part, balanced accuracy; two scales
                 of the front layers' initial weights, both shown, beside FrontClassifier as in bench/accuracy.py.
+picture         docs/images/noprop.png, of scikit-learn's digits.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from pathlib import Path
 import _data
 import accuracy
 import numpy as np
+from sklearn.datasets import load_digits
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
@@ -32,6 +34,7 @@ from fcfast.commands.shared import json_text, progress_bar, write_text
 from fcfast.config import config
 from fcfast.noprop.estimator import STEPS
 from fcfast.noprop.variants import Inference
+from fcfast.plots import trajectory_figure
 
 BLOCKS = {"n_blocks": 10, "hidden": (256, 128)}
 
@@ -245,14 +248,27 @@ def finish(runs, earlier, train, keep):
 KINDS = dict.fromkeys(IMAGE_DATA, (image_runs, image_run, image_tables)) | {"wide": (wide_runs, wide_run, wide_tables)}
 
 
+def draw(file):
+    """How labels emerge from noise, of two digits that the first block is unsure of and two ordinary ones."""
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).astype(np.float32)
+    train, test = slice(1500), slice(1500, None)
+    classifier = NoPropClassifier(hidden=(64, 32), max_epochs=20, random_state=0).fit(X[train], y[train])
+    certainty = next(classifier.staged_predict_proba(X[test])).max(axis=1)
+    trajectory_figure(file, classifier, X[test][np.argsort(certainty)[[0, 5, 150, 250]]])
+
+
 def main():
     """Do what is not done yet, and write all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", choices=KINDS)
+    parser.add_argument("run", choices=(*KINDS, "picture"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, help="of all variants, instead of their own")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "noprop")
     options = parser.parse_args()
+    if options.run == "picture":
+        draw(options.out.parent / "images" / "noprop.png")
+        return
     planned, train, tables = KINDS[options.run]
     given = {"max_epochs": options.epochs} if options.epochs else {}
     runs = {

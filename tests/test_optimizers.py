@@ -238,3 +238,18 @@ def test_bad_settings(kind, settings):
     """Values out of range are refused when the optimiser is made."""
     with pytest.raises(ValueError, match=next(iter(settings))):
         kind(**settings)
+
+
+def test_an_optimiser_made_from_sgd_is_asked(global_random_seed):
+    """What a subclass does at an update is done: no kernel for plain SGD takes its place."""
+
+    class Half(SGD):
+        def update(self, layer, rate, step):
+            super().update(layer, rate / 2, step)
+
+    rng = np.random.default_rng(global_random_seed)
+    X, y = rng.normal(size=(20, 5)), np.arange(20) % 2
+    settings = {"dtype": "float64", "max_epochs": 3, "tol": 0, "random_state": 0}
+    one = FrontClassifier((4,), optimizer=Half(), learning_rate=0.2, **settings).fit(X, y)
+    other = FrontClassifier((4,), optimizer=SGD(), learning_rate=0.1, **settings).fit(X, y)
+    np.testing.assert_allclose(one.loss_curve_, other.loss_curve_, rtol=1e-12)

@@ -103,7 +103,7 @@ class FrontNetwork:
     @property
     def _is_compiled_whole(self) -> bool:
         """Whether there is a kernel for whole epochs."""
-        return type(self.rule) is Backprop and isinstance(self.optimizer, SGD) and max(self.groups) == 1
+        return type(self.rule) is Backprop and type(self.optimizer) is SGD and max(self.groups) == 1
 
     def _train_compiled_epoch(
         self,

@@ -93,11 +93,15 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     learning_rate : float, default 0.001
     schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
     momentum : float, default 0.9
+        In [0, 1), with the meaning that torch.optim.SGD gives it; beta1 of "neuron-adam", "adam" and "adamw".
     dampening : float, default 0
+        In [0, 1); of "sgd" only.
     nesterov : bool, default False
+        Of "sgd" and "muon".
     weight_decay : float, default 0.001
+        Of all parameters, biases included; added to the gradient by "sgd" and "adam", decoupled from it in the others.
     max_grad_norm : float or None, default None
-        Of each block's gradient. These as in `FrontClassifier`.
+        Each block's gradient is scaled so that its norm is at most this.
     order : {"sequential", "random"}, default "sequential"
         Of the blocks in an epoch: one pass each, or a block drawn for every batch.
     batch_size : int or "auto", default "auto"

@@ -15,7 +15,7 @@ from fcfast.noprop.fronts import Fronts
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.schedule import embedded
 from fcfast.noprop.variants import Inference
-from fcfast.optimizers import SGD, Adam, Optimizer
+from fcfast.optimizers import SGD, Adam, AdamW, Optimizer
 from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import Snapshot
 
@@ -43,7 +43,7 @@ class Parameters:
     ) -> None:
         self.optimizer, self.n_threads = optimizer, n_threads
         n_trained = sum(place.stop - place.start for place, _ in (*matrices, *vectors))
-        if isinstance(optimizer, (SGD, Adam)) and 0 < n_trained == len(params):
+        if type(optimizer) in (SGD, Adam, AdamW) and 0 < n_trained == len(params):
             matrices, vectors = [(slice(0, len(params)), (1, len(params)))], []
         self.velocity = np.zeros_like(params) if optimizer.has_velocity else None
         self.places = list(matrices), list(vectors)
