@@ -51,7 +51,7 @@ N_STEPS = 5, 10, 20, 50, 100  # of inference, where it takes any number
 N_RUNS = 5  # of inference with noise, as in the paper
 
 WIDE_DATA = "nakayama_sarcoma", "singh_prostate"
-WIDE = BLOCKS | {"optimizer": "neuron-adam", "learning_rate": 1e-3, "weight_decay": 0.0, "form": "contributions"}
+WIDE = BLOCKS | {"optimizer": "neuron-adam", "learning_rate": 1e-4, "weight_decay": 0.0, "form": "contributions"}
 WIDE_VARIANTS = {"dt": {"max_epochs": 100}, "ct": {"max_epochs": 1000}, "fm": {"max_epochs": 1000}}
 WIDE_SCALES = 0.1, 1.0
 N_FOLDS = 5

@@ -91,6 +91,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         Each block has one of its own. The paper's is "adamw", which needs form "weights"; the default is as good (MNIST) and
         trains the same network in every form.
     learning_rate : float, default 0.001
+        Wide data need a smaller one: 1e-4 for some 10,000 features.
     schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
     momentum : float, default 0.9
         In [0, 1), with the meaning that torch.optim.SGD gives it; beta1 of "neuron-adam", "adam" and "adamw".
