@@ -16,8 +16,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fcfast import NoPropClassifier, backend
+from fcfast.noprop import LinearNoise
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
+from fcfast.noprop.variants import Inference
 from fcfast.optimizers import SGD, Muon, NeuronAdam
 
 COMPILED = backend.NAME == "compiled"
@@ -427,3 +429,71 @@ def test_a_fit_that_fails_changes_nothing(wide, monkeypatch):
             classifier.fit(X[:20], np.arange(20) % 5)
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
     assert classifier.classes_.tolist() == ["a", "b", "c"]
+
+
+def test_noise_is_independent_of_the_embeddings():
+    """Noise of predictions is no stream that anything else was drawn from."""
+    X, y = make_blobs(30, 5, random_state=0)
+    for seed in range(5):
+        settings = {"embedding": "learned", "embedding_dim": 5, "learning_rate": 1e-12, "max_epochs": 1, "random_state": seed}
+        network = NoPropClassifier(n_blocks=2, hidden=(8, 5), **settings).fit(X, y).network_
+        network.inference = Inference(noise=True)
+        first = network.labels.embedding
+        for run in range(3):
+            z = next(network.trajectory(network.fronts.states(X[:2].astype("f4")), 2, run, Inference(noise=True)))[0][0]
+            assert (np.abs(first @ z) / np.linalg.norm(first, axis=1) / np.linalg.norm(z) < 0.999).all()
+
+
+def test_parameters_that_would_change_another_network(wide):
+    """After fit, another variant is refused, by predictions and by files."""
+    X, y = wide
+    classifier = trained(X, y).set_params(variant="ct")
+    with pytest.raises(ValueError, match="variant='ct' was set after fit, which trained 'dt'"):
+        classifier.predict(X)
+    with pytest.raises(ValueError, match="variant='ct' was set after fit"):
+        classifier.save("never_written")
+
+
+def test_batches_of_one_sample():
+    """Batch normalisation has nothing to go by: refused, and a last batch of one changes no running variance."""
+    X, y = make_blobs(33, 5, random_state=0)
+    with pytest.raises(ValueError, match="batch_norm=True needs batches of at least 2 samples"):
+        NoPropClassifier(batch_norm=True, batch_size=1).fit(X, y)
+    settings = {"n_blocks": 2, "hidden": (8, 5), "batch_norm": True, "max_epochs": 30, "learning_rate": 0.01, "random_state": 0}
+    assert NoPropClassifier(batch_size=8, **settings).fit(X, y).score(X, y) > 0.9
+
+
+def test_prototypes_of_samples_that_count():
+    """A sample of weight 0 is no prototype; a class without any other is named."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 4)), np.arange(30) % 2
+    X[:6] += 50
+    weights = np.r_[np.zeros(6), np.ones(24)]
+    settings = {"embedding": "prototype", "hidden": (4, 4), "n_blocks": 2, "max_epochs": 1, "learning_rate": 1e-9}
+    assert np.abs(NoPropClassifier(**settings).fit(X, y, weights).embedding_).max() < 10
+    with pytest.raises(ValueError, match=r"of \[1\] there is none"):
+        NoPropClassifier(**settings).fit(X, y, np.where(y, 0.0, 1.0))
+
+
+class Falling(LinearNoise):
+    """A schedule whose signal-to-noise ratio is said to fall."""
+
+    def snr_derivative(self, t):
+        """Give nonsense."""
+        return -super().snr_derivative(t)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "settings", "message"),
+    [
+        (Falling(), {"variant": "ct"}, r"snr_derivative\(t\) must be finite and >= 0"),
+        ([0.5, 0.1, 0.9], {"n_blocks": 2}, "noise_schedule must be one of.*alpha_bar must rise"),
+        (LinearNoise, {"variant": "ct"}, "noise_schedule over all times"),
+        ("cosine", {"n_blocks": 150}, "noise_schedule=.*does not rise over 150 blocks.*fewer blocks"),
+    ],
+    ids=str,
+)
+def test_schedules_that_make_no_sense(wide, schedule, settings, message):
+    """The parameter is named."""
+    with pytest.raises((ValueError, TypeError), match=message):
+        trained(*wide, noise_schedule=schedule, **settings)

@@ -77,7 +77,8 @@ def posterior(before, after):
 def way(classifier, X, run=0):
     """Points and probabilities after each step, by the paper's formulas."""
     net, W = classifier.network_, classifier.embedding_
-    draw = np.random.default_rng([net.seed, run])  # all samples share a run's noise
+    key = np.random.SeedSequence(net.seed, spawn_key=(len(net.generators), run))
+    draw = np.random.default_rng(key)  # all samples share a run's noise
     noisy, variant = classifier.inference_noise, classifier.variant
     z = np.tile(draw.normal(size=W.shape[1]) if noisy else np.zeros(W.shape[1]), (len(X), 1))
     n = classifier.n_steps or {"dt": 3, "backprop": 3, "ct": 50, "fm": 20}[variant]

@@ -97,6 +97,8 @@ def test_memory_limit(wide):
         ("contributions", "sgd", 8 * (30 * 30 + 10 * (30 * 8) * 5)),
     ):
         settings |= {"form": form, "optimizer": optimizer}
+        network = trained(X, y, n_blocks=10, **settings).network_
+        bytes_of_ten += 6 * 8 * (10 * network.shape.n_params + len(network.labels.params))  # and what is above the front layers
         trained(X, y, n_blocks=10, memory_limit=bytes_of_ten, **settings)
         with pytest.raises(MemoryError, match=rf"form '{form}' would hold .* for 10 block\(s\), over memory_limit"):
             trained(X, y, n_blocks=10, memory_limit=bytes_of_ten - 1, **settings)

@@ -166,10 +166,11 @@ class TrainedEstimator(BaseEstimator):
     ) -> History:
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
+            max_epochs = int(max_epochs)  # a small integer of NumPy's would overflow
             patience = self.n_iter_no_change if score or self._stops_by_loss else max_epochs
             training = Training(
                 self.learning_rate, schedule, max_epochs, tol, patience, self.shuffle, score,
-                (*shown, *callbacks), chance,
+                (*shown, *callbacks), chance, not self._stops_by_loss,
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
             history = training.run(network, rows, targets, weights, self._random_state)

@@ -367,11 +367,15 @@ def trajectory_figure(
     ...     trajectory_figure(os.path.join(folder, "labels.png"), classifier, X[:2]).name
     'labels.png'
     """
+    if not hasattr(classifier, "trajectory"):
+        raise TypeError(f"classifier must be a NoPropClassifier, got a {type(classifier).__name__}")
     z = classifier.trajectory(X)
     n_steps, n_samples, _ = z.shape
     if not 1 <= n_samples <= MAX_TRAJECTORIES:
         raise ValueError(f"X has {n_samples} samples; a picture has room for 1 to {MAX_TRAJECTORIES}")
-    names = [f"predicted: {label}" for label in classifier.predict(X)] if titles is None else list(titles)
+    names = (
+        [f"predicted: {label}" for label in classifier.predict(X)] if titles is None else validation.sequence(titles, "titles")
+    )
     if len(names) != n_samples:
         raise ValueError(f"titles has {len(names)} names for {n_samples} samples; give one for each")
     embedding = classifier.embedding_

@@ -85,7 +85,8 @@ class Training:
 
     `score` gives the score of held-out samples (not a finite number: the training has diverged), or is None to go by the
     training loss. A callback that returns True ends the training after that epoch. `chance` is the loss of predictions that
-    ignore the inputs, the class frequencies; 0 for none.
+    ignore the inputs, the class frequencies; 0 for none. A loss that `is_random` goes up and down with noise that is drawn: it
+    may end higher than it began.
     """
 
     learning_rate: float
@@ -97,6 +98,7 @@ class Training:
     score: Callable[[], float] | None = None
     callbacks: Sequence[Callback] = ()
     chance: float = 0.0
+    is_random: bool = False
 
     def run(
         self,
@@ -156,7 +158,7 @@ class Training:
             network.restore(kept)
         if not network.answers():
             self._go_back(network, kept, "the last epoch: outputs are not finite")
-        elif not self.score and history.losses[-1:] > history.losses[:1]:
+        elif not (self.score or self.is_random) and history.losses[-1:] > history.losses[:1]:
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
         elif stuck and 0 < NO_BETTER * self.chance <= history.losses[-1]:

@@ -28,7 +28,7 @@ def layers(params: Array, widths: NDArray[np.intp], bias: bool) -> Iterator[tupl
 
 @quiet
 def product(A: Array, transpose_a: bool, B: Array, transpose_b: bool, out: Array) -> None:
-    """Multiply two matrices."""
+    """Multiply two matrices; other threads may run meanwhile, which SciPy's own wrappers do not let them."""
     np.matmul(A.T if transpose_a else A, B.T if transpose_b else B, out=out)
 
 

@@ -163,6 +163,12 @@ class Work:
 
     def result(self, name: str, rule: Method) -> RuleResult:
         """Tune and train a rule."""
+        try:
+            return self._result(name, rule)
+        except ValueError as error:  # a network whose outputs overflow although its training did not
+            raise ValueError(f"rule {name!r}: {error}; lower its rates") from error
+
+    def _result(self, name: str, rule: Method) -> RuleResult:
         rate, trials = self._tuned(name, rule)
         runs, form, peak_bytes = [], None, None
         if rate is None:

@@ -27,7 +27,7 @@ from fcfast.noprop.estimator import NoPropClassifier
 from fcfast.noprop.fronts import Contributions, Weights
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
-from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, is_continuous
+from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, check_continuous, is_continuous
 from fcfast.noprop.variants import VARIANTS, ContinuousTime, DiscreteTime, EndToEnd, FlowMatching
 from fcfast.optimizers import SGD
 from fcfast.threads import resolve_n_jobs
@@ -90,7 +90,18 @@ class NoPropHeader(Header):
         require(isinstance(self.labels, list) and len(self.labels) > 0, "labels is not a list of at least 1")
         self.classes()
         self.check_feature_names()
-        self.continuous_schedule()
+        self._check_variant()
+
+    def _check_variant(self) -> None:
+        schedule, learns_ends = self.continuous_schedule(), self.variant == "ct" and self.schedule is None
+        if schedule is not None:
+            check_continuous(schedule)
+        given = self.params.get("variant", "dt")
+        require(given == self.variant, f"params have variant {given!r}, but the network has {self.variant!r}")
+        needs_head = self.is_learned or learns_ends or self.variant == "backprop"
+        require(self.has_head == needs_head, f"has_head is {self.has_head}, but {needs_head} is needed")
+        d, m = self.widths[3], self.n_outputs
+        require(self.is_learned or d == m, f"embeddings that are not learned have {d} dimensions for {m} classes")
 
     def continuous_schedule(self) -> ContinuousSchedule | None:
         """Give the schedule of variant "ct"."""

@@ -91,10 +91,10 @@ class Norm:
     def training(self, S: Array, running: Array) -> tuple[Array, tuple[Array, Array]]:
         """Normalise a batch, and note its mean and variance; give what `backward` needs too."""
         mean, variance = S.mean(axis=0), S.var(axis=0)
-        unbiased = len(S) / max(len(S) - 1, 1)
-        running *= 1 - NORM_MOMENTUM
-        running[0] += NORM_MOMENTUM * mean
-        running[1] += NORM_MOMENTUM * unbiased * variance
+        if len(S) > 1:  # one sample has no variance
+            running *= 1 - NORM_MOMENTUM
+            running[0] += NORM_MOMENTUM * mean
+            running[1] += NORM_MOMENTUM * len(S) / (len(S) - 1) * variance
         inverse = 1 / np.sqrt(variance + NORM_EPS)
         normal = (S - mean) * inverse
         return self.scale * normal + self.shift, (normal, inverse)

@@ -23,7 +23,7 @@ from fcfast.noprop.blocks import Block, Shape
 from fcfast.noprop.fronts import Contributions, Weights
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
-from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, is_continuous, sampled, steps_of
+from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, check_continuous, is_continuous, steps_of
 from fcfast.noprop.variants import (
     VARIANTS,
     WEIGHTINGS,
@@ -45,6 +45,7 @@ Array = NDArray[Any]
 ORDERS = ("sequential", "random")
 UPDATES = ("posterior", "deterministic")
 STEPS = {"ct": 50, "fm": 20}  # of inference; more were no better (docs/noprop.md)
+MAX_STEPS = 1_000_000
 
 
 class NoPropClassifier(ClassifierMixin, ClassTargets):
@@ -117,7 +118,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         Hold out part of the data, stop by its score (accuracy), and keep the best network.
     validation_fraction : float, default 0.1
     shuffle : bool, default True
-        False takes the samples in order in the first block's passes; the other blocks have orders of their own in any case.
+        False takes the samples in order in the first of an epoch's passes; the others have orders of their own in any case.
     inference_noise : bool, default False
         True finds labels as the paper does, with noise at z_0 and in every step of "dt" and "ct"; False takes the mean instead.
     n_steps : int or None, default None
@@ -291,7 +292,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         validation.integer(self.n_runs, "n_runs", 1)
         validation.choice(self.update, "update", UPDATES)
         if self.n_steps is not None:
-            validation.integer(self.n_steps, "n_steps", 1)
+            if validation.integer(self.n_steps, "n_steps", 1) > MAX_STEPS:
+                raise ValueError(f"n_steps must be at most {MAX_STEPS}, got {self.n_steps}")
             if self.variant not in STEPS:
                 raise ValueError(
                     f"n_steps={self.n_steps} with variant={self.variant!r}: it takes a step for each block; use None"
@@ -304,7 +306,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             raise ValueError("update='deterministic' keeps the noise it has: use inference_noise=False")
         if self.inference_noise and self.variant == "backprop":
             raise ValueError("inference_noise=True with variant='backprop': its steps have no noise; use False")
-        return Inference(self.inference_noise, self.n_steps or STEPS.get(self.variant), self.n_runs, self.update)
+        n_steps = STEPS.get(self.variant) if self.n_steps is None else int(self.n_steps)
+        return Inference(self.inference_noise, n_steps, int(self.n_runs), self.update)
 
     def _variant(self, dtype: np.dtype[Any]) -> DiscreteTime | ContinuousTime | FlowMatching | EndToEnd:
         """Make the variant; refuse a schedule that makes no sense with it."""
@@ -319,14 +322,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
                     f"loss_weighting={self.loss_weighting!r} with variant={self.variant!r}, which has no noise schedule to "
                     "weight by; use 'uniform'"
                 )
-            return FlowMatching(self.eta) if self.variant == "fm" else EndToEnd(self.n_blocks, dtype)
+            return FlowMatching(self.eta) if self.variant == "fm" else EndToEnd(int(self.n_blocks), dtype)
         if is_learned and (self.variant != "ct" or self.loss_weighting != "snr"):
             raise ValueError(
                 "noise_schedule='learned' needs variant='ct' and loss_weighting='snr': only the paper's bound says what a good "
                 f"schedule is, got variant={self.variant!r} and loss_weighting={self.loss_weighting!r}"
             )
         if self.variant == "dt":
-            return DiscreteTime(steps_of("cosine" if is_auto else given, self.n_blocks), self.eta, self.loss_weighting)
+            return DiscreteTime(steps_of("cosine" if is_auto else given, int(self.n_blocks)), self.eta, self.loss_weighting)
         if isinstance(given, str):
             name = "linear" if is_auto or is_learned else validation.choice(given, "noise_schedule", SCHEDULES)
             given = SCHEDULES[name]
@@ -335,7 +338,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
                 f"variant='ct' needs a noise_schedule over all times, 'cosine', 'linear' or an object, got {given!r}"
             )
         continuous: ContinuousSchedule = given
-        sampled(continuous, 100, may_stay=True)  # abar in (0, 1), and rising
+        check_continuous(continuous)
         return ContinuousTime(continuous if not is_learned else LinearNoise(), self.eta, self.loss_weighting, is_learned)
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -380,7 +383,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             score = partial(self._score_held_out, X[others], targets[others])
             X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
 
-        self._start(X, targets, random_state)
+        self._start(X, targets, weights, random_state)
         history = self._train(
             np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
         )
@@ -389,28 +392,39 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         self.n_epochs_ = self.n_iter_ = len(history.losses)
         return self
 
-    def _start(self, X: Any, targets: NDArray[np.intp], random_state: np.random.RandomState) -> None:
+    def _start(
+        self,
+        X: Any,
+        targets: NDArray[np.intp],
+        weights: NDArray[np.float64] | None,
+        random_state: np.random.RandomState,
+    ) -> None:
         """Make the network."""
         optimizer, dtype = self._optimizer(), np.dtype(self.dtype)
         seed = int(random_state.randint(2**31 - 1))
         generator = np.random.default_rng(seed)
         variant, n_classes = self._variant(dtype), len(self.classes_)
-        n_blocks = 1 if variant.has_time else self.n_blocks
+        n_blocks = 1 if variant.has_time else int(self.n_blocks)
         learned = self.embedding != "one-hot"
         has_head = learned or self.variant == "backprop" or getattr(variant, "learns_ends", False)
-        labels = LabelSpace(
-            self._first_embedding(X, targets, n_classes, generator), learned, has_head, variant.is_flow, dtype, generator
-        )
+        embedding = self._first_embedding(X, targets, weights, n_classes, generator)
+        labels = LabelSpace(embedding, learned, has_head, variant.is_flow, dtype, generator)
         h, fused = self._branch_and_trunk()
         shape = Shape(h, fused, labels.shape[1], n_classes, ACTIVATIONS[self.activation], variant.has_time, self.batch_norm)
-        self.form_ = self._form(X, n_blocks, optimizer)
+        batch_size = self._batch_size(X.shape[0])
+        if self.batch_norm and batch_size == 1:
+            raise ValueError(
+                "batch_norm=True needs batches of at least 2 samples, got 1; raise batch_size, or use batch_norm=False"
+            )
+        self.form_ = self._form(X, n_blocks, optimizer, shape, len(labels.params))
         n_threads = resolve_n_jobs(self.n_jobs)
         # the bound of He's uniform weights, as a factor of Glorot's, which those of all blocks as one layer would have
         scale = self.init_scale * ((X.shape[1] + n_blocks * h) / X.shape[1]) ** 0.5
         initial = RandomWeights(n_blocks * h, X.shape[1], seed, "relu", scale)
         kind = Contributions if self.form_ == "contributions" else Weights
+        if not np.isfinite(initial.bound):
+            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
         fronts = kind(X, initial, n_blocks, dtype, optimizer.has_velocity)
-        batch_size = self._batch_size(X.shape[0])
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
             variant, shape, fronts, blocks, labels, optimizer, batch_size,
@@ -422,15 +436,27 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         self._random_state = random_state
 
     def _first_embedding(
-        self, X: Any, targets: NDArray[np.intp], n_classes: int, generator: np.random.Generator
+        self,
+        X: Any,
+        targets: NDArray[np.intp],
+        weights: NDArray[np.float64] | None,
+        n_classes: int,
+        generator: np.random.Generator,
     ) -> NDArray[np.float64]:
         if self.embedding == "one-hot":
             return label_space.one_hot(n_classes)
         if self.embedding == "learned":
             return label_space.orthogonal(n_classes, self.embedding_dim, generator)
-        return label_space.prototypes(X, targets, n_classes)
+        counted = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
+        missing = np.setdiff1d(np.arange(n_classes), targets[counted])
+        if len(missing):
+            raise ValueError(
+                f"embedding='prototype' takes a training sample of each class, but of {self.classes_[missing]} there is none "
+                "(of a weight above 0, and not held out by early_stopping); use another embedding"
+            )
+        return label_space.prototypes(X[counted], targets[counted], n_classes)
 
-    def _form(self, X: Any, n_blocks: int, optimizer: Optimizer) -> str:
+    def _form(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int) -> str:
         """Choose the form that `plan` would for one block after the other; refuse what does not fit."""
         is_sparse, n, d = sparse.issparse(X), X.shape[0], X.shape[1]
         chosen = plan(
@@ -439,7 +465,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0), weight_decay=optimizer.weight_decay,
             window=self.window, form=self.form, copies_X=not is_sparse and X.dtype != np.dtype(self.dtype),
         ).form  # fmt: skip
-        needed = self._front_bytes(chosen, n, d, n_blocks, optimizer)
+        # above the front layers: parameters, gradient, velocity and moment, and the network before and after an epoch
+        above = (n_blocks * shape.n_params + n_label_params) * np.dtype(self.dtype).itemsize * 6
+        needed = self._front_bytes(chosen, n, d, n_blocks, optimizer) + above
         if needed > self.memory_limit:
             raise MemoryError(
                 f"form {chosen!r} would hold {bytes_text(needed)} for {n_blocks} block(s), over memory_limit="
@@ -505,8 +533,16 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     def _ready(self, X: Any) -> Any:
         X = self._validate_new(X)
+        self._refuse_other_variant()
         self.network_.inference = self._inference()
         return X
+
+    def _refuse_other_variant(self) -> None:
+        trained = self.network_.variant.name
+        if self.variant != trained:
+            raise ValueError(
+                f"variant={self.variant!r} was set after fit, which trained {trained!r}; fit again, or set it back"
+            )
 
     def _probabilities(self, X: Any) -> Array:
         X = self._ready(X)
@@ -531,4 +567,6 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         """
         from fcfast.modelfile import save  # it imports this module
 
+        check_is_fitted(self, "network_")
+        self._refuse_other_variant()
         save(self, path)

@@ -55,6 +55,11 @@ class Contributions:
         parts = np.split(S0, n_blocks, axis=1)
         self.forms: list[Any] = [_Shared(gram, np.ascontiguousarray(part), initial.n_features, with_velocity) for part in parts]
 
+    @property
+    def n_products(self) -> int:
+        """Products with other samples that a new one takes."""
+        return int(self.X.shape[0])
+
     def states(self, X: Any) -> States:
         """Give the states of new data as a function of the block, reading the data once."""
         gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype)
@@ -85,6 +90,8 @@ class Weights:
     def __init__(self, X: Any, initial: InitialWeights, n_blocks: int, dtype: np.dtype[Any], with_velocity: bool) -> None:
         parts = np.split(initial.dense(dtype), n_blocks)
         self.forms: list[FrontForm] = [WeightsForm(X, GivenWeights(part), dtype, with_velocity) for part in parts]
+
+    n_products = 0
 
     def states(self, X: Any) -> States:
         """Give the states of new data as a function of the block."""

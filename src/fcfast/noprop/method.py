@@ -43,6 +43,8 @@ class NoProp:
 
     def __post_init__(self) -> None:
         NoPropClassifier(**asdict(self))._check_parameters()
+        if self.variant in ("ct", "fm") and self.n_blocks != NoProp.n_blocks:
+            raise ValueError(f"n_blocks={self.n_blocks} with variant={self.variant!r}: it has one block; leave it out")
 
     @property
     def transposes(self) -> str:

@@ -1,7 +1,9 @@
 """A network of NoProp blocks: what is held of it, how its labels are found, and an epoch of its training."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -219,7 +221,8 @@ class NoPropNetwork:
         """Whether the outputs for some of the training rows are finite."""
         n = min(64, len(self.fronts.forms[0].source))
         with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
-            return all(bool(np.isfinite(p).all()) for p in self._stages(self.fronts.training_states(n), n, 0, Inference()))
+            how = replace(self.inference, noise=False, n_runs=1)
+            return all(bool(np.isfinite(p).all()) for p in self._stages(self.fronts.training_states(n), n, 0, how))
 
     def release_samples(self) -> None:
         """Let go of the training samples where the form does not need them."""
@@ -230,21 +233,21 @@ class NoPropNetwork:
 
     def outputs(self, X: Any) -> Array:
         """Probabilities of the classes (M, m) for new data, averaged over the runs."""
-        probabilities = None
-        for probabilities in self.stages(X):  # noqa: B007  # the last ones count
-            pass
-        assert probabilities is not None
-        return probabilities
+        last = [deque(self._averaged(part, self.inference), maxlen=1).pop() for part in self._parts(X)]
+        return np.concatenate(last)
 
     def stages(self, X: Any) -> Iterator[Array]:
         """Probabilities after each block, or step, averaged over the runs."""
-        how = self.inference
-        n = X.shape[0]
-        per_row = max(1, len(self.blocks) * self.shape.n_hidden * self.dtype.itemsize)
-        size = max(2, PREDICTED_BYTES // per_row)
-        parts = [self._averaged(X[start : start + size], how) for start in range(0, n, size)]
-        for stage in zip(*parts, strict=True):
+        by_part = [list(self._averaged(part, self.inference)) for part in self._parts(X)]  # each is done before the next
+        for stage in zip(*by_part, strict=True):
             yield np.concatenate(stage)
+
+    def _parts(self, X: Any) -> Iterator[Any]:
+        """Split new data so that states of all blocks, and products with the training samples, stay small."""
+        per_row = (len(self.blocks) * self.shape.n_hidden + self.fronts.n_products) * self.dtype.itemsize
+        size = max(2, PREDICTED_BYTES // per_row)
+        for start in range(0, X.shape[0], size):
+            yield X[start : start + size]
 
     def _averaged(self, X: Any, how: Inference) -> Iterator[Array]:
         n = X.shape[0]
@@ -262,7 +265,8 @@ class NoPropNetwork:
 
         So no sample's prediction depends on which others are predicted with it. Without noise z_0 is 0, the mean.
         """
-        generator = np.random.default_rng([self.seed, run])
+        # a stream of its own, beside those of the blocks (`spawn`) and of the initial weights (the seed alone)
+        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(len(self.generators), run)))
         d = self.shape.n_embedding
 
         def noise() -> Array:

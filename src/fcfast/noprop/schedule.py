@@ -194,8 +194,20 @@ def steps_of(schedule: str | ContinuousSchedule | ArrayLike, n_steps: int) -> St
     if isinstance(schedule, str):
         schedule = SCHEDULES[validation.choice(schedule, "noise_schedule", SCHEDULES)]
     if is_continuous(schedule):
-        return sampled(schedule, n_steps)  # type: ignore[arg-type]
-    steps = Steps(schedule)  # type: ignore[arg-type]  # checks what it is
+        check_continuous(schedule)  # type: ignore[arg-type]
+        try:
+            return sampled(schedule, n_steps)  # type: ignore[arg-type]
+        except ValueError as error:
+            raise ValueError(
+                f"noise_schedule={schedule!r} does not rise over {n_steps} blocks ({error}); use 'linear', or fewer blocks"
+            ) from error
+    try:
+        steps = schedule if isinstance(schedule, Steps) else Steps(schedule)  # type: ignore[arg-type]  # checks what it is
+    except (ValueError, TypeError) as error:
+        raise type(error)(
+            f"noise_schedule must be one of {', '.join(map(repr, SCHEDULES))}, an object of fcfast.noprop, or rising values of "
+            f"alpha_bar: {error}"
+        ) from error
     if len(steps) != n_steps:
         raise ValueError(
             f"noise_schedule has {len(steps) + 1} values of alpha_bar, but {n_steps} blocks need {n_steps + 1}: that of the "
@@ -204,8 +216,27 @@ def steps_of(schedule: str | ContinuousSchedule | ArrayLike, n_steps: int) -> St
     return steps
 
 
+def check_continuous(schedule: ContinuousSchedule) -> None:
+    """Look at a schedule at many times.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If abar is not in (0, 1) or falls, or the derivative of the signal-to-noise ratio is not a finite number >= 0.
+    """
+    sampled(schedule, 100, may_stay=True)
+    t = np.linspace(0, 1, 997)
+    abar, slope = np.asarray(schedule.alpha_bar(t)), np.asarray(schedule.snr_derivative(t))
+    if abar.shape != t.shape or not ((abar > 0) & (abar < 1)).all():
+        raise ValueError(f"noise_schedule={schedule!r}: alpha_bar(t) must be in (0, 1) for all t in [0, 1]")
+    if slope.shape != t.shape or not (np.isfinite(slope) & (slope >= 0)).all():
+        raise ValueError(f"noise_schedule={schedule!r}: snr_derivative(t) must be finite and >= 0 for all t in [0, 1]")
+
+
 def is_continuous(schedule: Any) -> bool:
     """Whether it is a schedule over all times."""
+    if isinstance(schedule, type):
+        return False
     return callable(getattr(schedule, "alpha_bar", None)) and callable(getattr(schedule, "snr_derivative", None))
 
 
