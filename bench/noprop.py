@@ -5,7 +5,8 @@ Writes <out>/<run>.json, and tables in <out>/<run>.md. What is finished is kept 
 settings have changed since. --epochs is how long all variants train, to try things out. Nothing is tuned on what is scored.
 
 mnist, fashion  Pixels / 255, T = 10, h = (256, 128), one-hot, AdamW as in the paper, batches of 128. An epoch of "dt" is ten
-                passes over the data, one of "ct" and "fm" one pass.
+                passes over the data, one of "ct" and "fm" one pass. Fashion-MNIST with a cosine schedule: at the constant rate
+                "dt" ends at 88.4 % there.
 wide            5-fold stratified cross-validation, features standardised on each training part, balanced accuracy; two scales
                 of the front layers' initial weights, both shown, beside FrontClassifier as in bench/accuracy.py.
 picture         docs/images/noprop.png, of scikit-learn's digits.
@@ -72,8 +73,10 @@ def images(data):
 def image_runs(run, n_seeds):
     """Name and settings of each."""
     for variant, own in IMAGE_VARIANTS.items():
-        if run == "fashion" and variant == "backprop":  # as long as all others together
-            continue
+        if run == "fashion":
+            if variant == "backprop":  # takes as long as all others together
+                continue
+            own = own | {"schedule": "cosine"}
         for seed in range(n_seeds):
             yield f"{variant}, seed {seed}", IMAGES | own | {"data": IMAGE_DATA[run], "variant": variant, "random_state": seed}
 
