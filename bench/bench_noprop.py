@@ -68,7 +68,7 @@ def started(X, y, n_jobs, **settings):
     )
     X, y = classifier._validate(X, y, reset=True)
     targets = classifier._encode_targets(y, False)
-    classifier._start(X, targets, np.random.RandomState(0))
+    classifier._start(X, targets, None, np.random.RandomState(0))
     return classifier.network_
 
 
