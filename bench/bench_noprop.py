@@ -226,7 +226,8 @@ def bench_wide(name, batch, compare, tell):
     (_, adam), ratio = fastest(seconds, "NeuronAdam"), theirs / ours
     tell(f"{name}, {len(y)} x {X.shape[1]:,}, B = {size}: an epoch of SGD {duration(seconds['SGD, n_jobs=1'])} "
          f"with one thread, {duration(seconds['SGD, n_jobs=2'])} with two; NeuronAdam {duration(adam)}; {mode} "
-         f"{duration(theirs)}: {times(ratio)} as fast (target 50: {verdict(ratio >= 50)}){as_usual(seconds, ours)}")  # fmt: skip
+         f"{duration(theirs)}: {times(ratio)} as fast (target 50: {verdict(ratio >= 50)})"
+         f"{as_usual(seconds, ours)}")  # fmt: skip
 
 
 def train_ours(name, d):
