@@ -5,8 +5,8 @@ Writes <out>/<run>.json, and tables in <out>/<run>.md. What is finished is kept 
 settings have changed since. --epochs is how long all variants train, to try things out. Nothing is tuned on what is scored.
 
 mnist, fashion  Pixels / 255, T = 10, h = (256, 128), one-hot, AdamW as in the paper, batches of 128. An epoch of "dt" is ten
-                passes over the data, one of "ct" and "fm" one pass. Fashion-MNIST with a cosine schedule, and 16 epochs of "dt":
-                after 10 it is at 88.4 %.
+                passes over the data, one of "ct" and "fm" one pass. Fashion-MNIST with a cosine schedule, and 16
+                epochs of "dt": after 10 it is at 88.4 %.
 wide            5-fold stratified cross-validation, features standardised on each training part, balanced accuracy; two scales
                 of the front layers' initial weights, both shown, beside FrontClassifier as in bench/accuracy.py.
 picture         docs/images/noprop.png, of scikit-learn's digits.

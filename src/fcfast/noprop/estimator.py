@@ -414,7 +414,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         batch_size = self._batch_size(X.shape[0])
         if self.batch_norm and batch_size == 1:
             raise ValueError(
-                "batch_norm=True needs batches of at least 2 samples, got 1; raise batch_size, or use batch_norm=False"
+                "batch_norm=True needs batches of at least 2 samples, got 1 sample; raise batch_size, or use batch_norm=False"
             )
         self.form_ = self._form(X, n_blocks, optimizer, shape, len(labels.params))
         n_threads = resolve_n_jobs(self.n_jobs)
