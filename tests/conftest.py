@@ -23,7 +23,7 @@ import pytest
 import fcfast
 from fcfast import backend
 
-pytest.register_assert_rewrite("twins")
+pytest.register_assert_rewrite("twins", "rule_reference", "noprop_cases")
 
 # The machine is measured once for all tests and whatever processes they start; the user's own cache is left alone.
 os.environ["FCFAST_CACHE"] = tempfile.mkdtemp(prefix="fcfast-test-cache-")

@@ -1,11 +1,13 @@
 """NoPropClassifier as a scikit-learn user meets it: training in all forms, threads and orders, and what is refused."""
 
 import pickle
+import tracemalloc
 from copy import deepcopy
 from itertools import count, product
 
 import numpy as np
 import pytest
+from noprop_cases import SMALL, VARIANTS, trained, wide_samples
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
@@ -23,23 +25,15 @@ from fcfast.noprop.variants import Inference
 from fcfast.optimizers import SGD, Muon, NeuronAdam
 
 COMPILED = backend.NAME == "compiled"
-VARIANTS = ("dt", "ct", "fm", "backprop")
 FORMS = ("weights", "windowed", "contributions")
-SMALL = {"n_blocks": 3, "hidden": (8, 5), "max_epochs": 4, "dtype": "float64", "random_state": 0, "batch_size": 7}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 
 
 @pytest.fixture(scope="module")
 def wide():
-    """A wide, separable problem: 30 samples, 200 features, 3 classes."""
-    X, y = make_blobs(30, 200, centers=3, cluster_std=6.0, random_state=0)
-    return X / 10, np.array(["a", "b", "c"])[y]
-
-
-def trained(X, y, **settings):
-    """Train a small network."""
-    return NoPropClassifier(**SMALL | settings).fit(X, y)
+    """Samples and classes."""
+    return wide_samples()
 
 
 def assert_same_bits(one, other):
@@ -203,7 +197,7 @@ def test_orders(wide):
     settings = {"max_epochs": 15, "learning_rate": 0.01}
     fitted = [trained(X, y, order=order, **settings) for order in ("sequential", "random")]
     assert [classifier.score(X, y) for classifier in fitted] == [1, 1]
-    assert not np.array_equal(*(classifier.network_.params for classifier in fitted))
+    assert not np.array_equal(*(classifier.network_.blocks[0].params for classifier in fitted))
     for classifier in fitted:
         assert classifier.loss_curve_[-1] < 0.5 * classifier.loss_curve_[0]
 
@@ -306,6 +300,20 @@ def test_weights_do_not_hold_the_samples(wide):
     assert trained(X, y, form="contributions", optimizer="sgd").network_.fronts.X is not None
 
 
+def test_samples_are_converted_once():
+    """Blocks in form "weights" share samples of another dtype than theirs: what a training holds does not grow with blocks."""
+    X, y = np.zeros((2000, 200)), np.arange(2000) % 2
+    peaks = []
+    for n_blocks in (1, 8):
+        tracemalloc.start()
+        try:
+            trained(X, y, form="weights", n_blocks=n_blocks, max_epochs=1, dtype="float32")
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert peaks[1] - peaks[0] < X.nbytes / 2
+
+
 def test_precisions_agree(wide):
     """float32 is float64 rounded: the first loss agrees, noise and initial weights included."""
     X, y = wide
@@ -314,7 +322,7 @@ def test_precisions_agree(wide):
         first, second = (trained(X, y, variant=variant, **settings, dtype=dtype) for dtype in ("float32", "float64"))
         np.testing.assert_allclose(first.loss_curve_, second.loss_curve_, rtol=1e-4)
         assert first.predict_proba(X).dtype == np.float64
-        assert first.network_.params.dtype == np.float32
+        assert first.network_.dtype == np.float32
 
 
 # ----------------------------------------------------------------------------------------------------------------------

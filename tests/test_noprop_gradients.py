@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from fcfast import backend
-from fcfast.front.initial import GivenWeights
 from fcfast.network import ACTIVATIONS
 from fcfast.noprop import CosineNoise, LinearNoise, Steps
 from fcfast.noprop.blocks import Block, Shape
@@ -78,8 +77,8 @@ def case(
     blocks = [Block(shape, shape.initial(rng) + 0.3 * rng.normal(size=shape.n_params), 1) for _ in range(n_blocks)]
     X = rng.normal(size=(N_SAMPLES, N_FEATURES))
     optimizer = optimizer or SGD()
-    initial = GivenWeights(rng.normal(size=(n_blocks * N_HIDDEN, N_FEATURES)) / N_FEATURES**0.5)
-    fronts = Weights(X, initial, n_blocks, DOUBLE, optimizer.has_velocity)
+    initial = rng.normal(size=(n_blocks * N_HIDDEN, N_FEATURES)) / N_FEATURES**0.5
+    fronts = Weights(np.split(initial, n_blocks), X, DOUBLE, optimizer.has_velocity)
     network = NoPropNetwork(made, shape, fronts, blocks, labels, optimizer, batch_size, batch_size, 1, "sequential", seed)
     weights = rng.uniform(0, 2, len(X)) if weighted else None
     return Case(network, X, rng.integers(0, N_CLASSES, len(X)), weights, settings)

@@ -6,8 +6,9 @@ from scipy import sparse
 from sklearn.datasets import make_blobs
 
 from fcfast import NoPropClassifier
+from fcfast.network import softmax
 from fcfast.noprop import CosineNoise, network
-from fcfast.noprop.labels import LabelSpace, cross_entropy, orthogonal, prototypes, softmax
+from fcfast.noprop.labels import LabelSpace, orthogonal, prototypes
 
 VARIANTS = ("dt", "ct", "fm", "backprop")
 SMALL = {"n_blocks": 3, "hidden": (8, 5), "max_epochs": 5, "dtype": "float64", "random_state": 0, "learning_rate": 0.01}
@@ -304,11 +305,26 @@ def test_closeness(dtype, global_random_seed):
     np.testing.assert_array_equal(space(np.ones((1, 3), dtype)).closeness(np.zeros((2, 3), dtype)), 1)
 
 
-def test_softmax_and_cross_entropy(dtype):
-    """Scores whose exponentials overflow or vanish give finite losses."""
+def test_softmax_of_huge_scores(dtype):
+    """Scores whose exponentials overflow or vanish give probabilities."""
     scores = np.array([[1e4, 0.0, -1e4], [0.0, 0.0, 0.0]], dtype)
     np.testing.assert_allclose(softmax(scores), [[1, 0, 0], [1 / 3] * 3], rtol=1e-6)
-    loss, delta = cross_entropy(scores, np.array([1, 2]), np.array([0.25, 0.75]))
-    assert np.isfinite(loss)
-    assert delta.dtype == dtype
-    np.testing.assert_allclose(delta, [[0.25, -0.25, 0], [0.25, 0.25, -0.5]], rtol=1e-6)
+
+
+def test_classifier_of_points(dtype):
+    """Its loss and gradients, at scores whose exponentials overflow or vanish too, by the definition."""
+    space = LabelSpace(np.eye(3, 2), True, True, False, dtype, np.random.default_rng(0))
+    weights, bias = space.head
+    weights[:] = [[1, 2], [0, -1], [1, 1]]
+    bias[:] = [1, 0, -1]
+    z, labels, shares = np.array([[2e3, 1e3], [0.5, -0.2]], dtype), np.array([1, 2]), np.array([0.25, 0.75])
+    loss, by_point = space.head_loss(z, labels, shares)
+    scores = z.astype(float) @ weights.astype(float).T + bias
+    p = np.exp(scores - scores.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    delta = shares[:, None] * (p - np.eye(3)[labels])
+    gap = scores[0].max() - scores[0, 1]
+    assert loss == pytest.approx(0.25 * gap - 0.75 * np.log(p[1, 2]), rel=1e-6)
+    np.testing.assert_allclose(by_point, delta @ weights, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(space.grad[6:], [*(delta.T @ z).ravel(), *delta.sum(axis=0)], rtol=1e-5, atol=1e-6)
+    assert not space.grad[:6].any()

@@ -5,29 +5,19 @@ from itertools import product
 
 import numpy as np
 import pytest
-from sklearn.datasets import make_blobs
+from noprop_cases import VARIANTS, trained, wide_samples
 from sklearn.exceptions import ConvergenceWarning
 
-from fcfast import NoPropClassifier
 from fcfast.noprop import CosineNoise, LinearNoise
 from fcfast.optimizers import SGD, AdamW
-
-VARIANTS = ("dt", "ct", "fm", "backprop")
-SMALL = {"n_blocks": 3, "hidden": (8, 5), "max_epochs": 4, "dtype": "float64", "random_state": 0, "batch_size": 7}
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 
 
 @pytest.fixture(scope="module")
 def wide():
-    """A wide, separable problem: 30 samples, 200 features, 3 classes."""
-    X, y = make_blobs(30, 200, centers=3, cluster_std=6.0, random_state=0)
-    return X / 10, np.array(["a", "b", "c"])[y]
-
-
-def trained(X, y, **settings):
-    """Train a small network."""
-    return NoPropClassifier(**SMALL | settings).fit(X, y)
+    """Samples and classes."""
+    return wide_samples()
 
 
 BAD_PARAMETERS = [

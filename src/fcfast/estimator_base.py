@@ -1,7 +1,7 @@
 """What all estimators share: checked parameters, validated data, and the fit loop around whatever network there is."""
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -152,6 +152,22 @@ class TrainedEstimator(BaseEstimator):
         )
         return train, held_out
 
+    def _split_off(
+        self, X: Any, y: Array, targets: Array, weights: Array | None, random_state: np.random.RandomState
+    ) -> tuple[Any, Array, Array | None, Callable[[], float] | None]:
+        """Give what to train on and, with early stopping, the score of what is held out."""
+        if not self.early_stopping:
+            return X, targets, weights, None
+        rows, others = self._hold_out(y, random_state)
+        score = partial(self._score_held_out, X[others], targets[others])
+        return X[rows], targets[rows], None if weights is None else weights[rows], score
+
+    def _note(self, history: History) -> None:
+        """Set what a training found out."""
+        self.loss_curve_ = history.losses
+        self.validation_scores_ = history.scores if self.early_stopping else None
+        self.n_epochs_ = self.n_iter_ = len(history.losses)
+
     def _train(
         self,
         rows: NDArray[np.intp],
@@ -190,7 +206,7 @@ class TrainedEstimator(BaseEstimator):
     def _refuse_overflow(self, *results: Array) -> None:
         """Refuse samples whose states or outputs are no numbers."""
         if not all(np.isfinite(result).all() for result in results):
-            dtype = self.network_.params.dtype
+            dtype = self.network_.dtype
             other = ", or train with dtype='float64'" if dtype == np.float32 else ""
             raise ValueError(f"X has values so large that the network's {dtype} overflows; scale X as for training{other}")
 

@@ -12,6 +12,7 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from fcfast.estimator_base import ClassTargets
 from fcfast.front.estimator import FrontEstimator
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT
+from fcfast.network import softmax
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.rules import Rule
 
@@ -229,9 +230,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the probability (M, c) of each class in `classes_`: softmax of the outputs, in float64."""
-        outputs = self._outputs(self._validate_new(X)).astype(np.float64)
-        probabilities = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return probabilities / probabilities.sum(axis=1, keepdims=True)
+        return softmax(self._outputs(self._validate_new(X)).astype(np.float64))
 
     def predict(self, X: Any) -> Array:
         """Give the most probable class (M,)."""

@@ -30,6 +30,13 @@ def layer_views(packed: Array, widths: NDArray[np.intp], bias: bool) -> tuple[li
     return weights, biases
 
 
+def softmax(scores: Array) -> Array:
+    """Give probabilities (N, c)."""
+    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares
+
+
 class DenseNetwork:
     """A chain of dense layers, hidden ones with an activation, the last one linear.
 

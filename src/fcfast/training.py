@@ -19,6 +19,15 @@ ENOUGH_EPOCHS = 10  # to have learnt something, if there is anything to learn
 NO_BETTER = 0.98  # of the loss of the class frequencies
 
 
+def copied(held: Sequence[Array], into: Snapshot | None) -> Snapshot:
+    """Copy arrays, into an older snapshot if there is one."""
+    if into is None:
+        return tuple(array.copy() for array in held)
+    for copy, array in zip(into, held, strict=True):
+        copy[:] = array
+    return into
+
+
 class Trainable(Protocol):
     """A network as the fit loop sees it."""
 

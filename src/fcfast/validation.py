@@ -88,6 +88,14 @@ def sequence(value: Iterable[Item], name: str) -> list[Item]:
     return list(value)
 
 
+def functions(value: Iterable[Item], name: str) -> list[Item]:
+    """Check for a sequence of functions or other callables, and list them."""
+    listed = sequence(value, name)
+    if not all(map(callable, listed)):
+        raise TypeError(f"{name} must be functions or other callables, got {listed!r}")
+    return listed
+
+
 def choice(value: str, name: str, choices: Collection[str]) -> str:
     """Check for one of the strings in `choices`."""
     if not isinstance(value, str) or value not in choices:

@@ -72,7 +72,7 @@ def _rule_and_rate(text: str) -> tuple[Method, float | None]:
         else:
             changed[key] = _setting(text, key, value, defaults[key])
     try:
-        return replace(rule, **changed), rate  # type: ignore[type-var]
+        return replace(rule, **changed), rate  # type: ignore[type-var]  # a dataclass, as above
     except (ValueError, TypeError) as error:
         raise ValueError(f"rule {text!r}: {error}") from error
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -146,9 +145,7 @@ class FrontEstimator(TrainedEstimator):
             If the Gram matrix of form "contributions" would exceed `memory_limit`.
         """
         self._check_parameters()
-        callbacks = validation.sequence(callbacks, "callbacks")
-        if not all(map(callable, callbacks)):
-            raise TypeError(f"callbacks must be functions or other callables, got {callbacks!r}")
+        callbacks = validation.functions(callbacks, "callbacks")
         X, y = self._validate(X, y, reset=True)
         before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
         targets = self._encode_targets(y, before is not None)
@@ -162,11 +159,7 @@ class FrontEstimator(TrainedEstimator):
                     f"{wanted}; use warm_start=False"
                 )
             coefs_init, intercepts_init = self.coefs_, self.intercepts_ if intercepts_init is None else intercepts_init
-        score = None
-        if self.early_stopping:
-            rows, others = self._hold_out(y, random_state)
-            score = partial(self._score_held_out, X[others], targets[others])
-            X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
+        X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
         self._start(X, targets, self.form, self.max_epochs, coefs_init, intercepts_init, random_state)
         if before is not None and before.rule == self.network_.rule:
             self.network_.rule_state.go_on_from(before.rule_state)
@@ -174,9 +167,7 @@ class FrontEstimator(TrainedEstimator):
             np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks,
             self._chance(targets, weights),
         )  # fmt: skip
-        self.loss_curve_ = history.losses
-        self.validation_scores_ = history.scores if score else None
-        self.n_epochs_ = self.n_iter_ = len(history.losses)
+        self._note(history)
         return self
 
     @all_or_nothing

@@ -44,7 +44,7 @@ class WeightsForm:
     scale: NDArray[np.float64] | None = None
 
     def __init__(self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
-        self.source = _converted(X, dtype)
+        self.source = converted(X, dtype)
         self.base = initial.dense(dtype)
         self.n_features = initial.n_features
         self.velocity: Array | None = np.zeros_like(self.base) if with_velocity else None
@@ -57,16 +57,17 @@ class WeightsForm:
 
     def join(self, X: Array) -> NDArray[np.intp]:
         """Replace the samples: the weights know all they need of earlier ones."""
-        self.source = _converted(X, self.base.dtype)
+        self.source = converted(X, self.base.dtype)
         return np.arange(len(X))
 
 
-def _converted(X: Array, dtype: np.dtype[Any]) -> Array:
+def converted(X: Array, dtype: np.dtype[Any]) -> Array:
+    """Give contiguous samples of that dtype, themselves if they are."""
     with np.errstate(over="ignore"):  # reported below
-        converted = np.ascontiguousarray(X, dtype=dtype)
-    if not np.isfinite(converted).all():
+        samples = np.ascontiguousarray(X, dtype=dtype)
+    if not np.isfinite(samples).all():
         raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
-    return converted
+    return samples
 
 
 class ContributionsForm:

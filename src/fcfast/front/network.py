@@ -15,7 +15,7 @@ from fcfast.network import ACTIVATIONS, LOSSES, layer_views
 from fcfast.optimizers import SGD, Optimizer
 from fcfast.rules import Backprop, Rule
 from fcfast.threads import blas_threads_for, kernel_threads
-from fcfast.training import Snapshot
+from fcfast.training import Snapshot, copied
 
 Array = NDArray[Any]
 
@@ -88,6 +88,11 @@ class FrontNetwork:
     def biases(self) -> list[Array]:
         """Views of the biases of all layers."""
         return [self.params[: self.widths[0]], *layer_views(self.params[self.widths[0] :], self.widths, bias=True)[1]]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the parameters."""
+        return self.params.dtype
 
     def train_epoch(
         self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
@@ -194,11 +199,7 @@ class FrontNetwork:
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
         """Copy the parameters, to come back to them with `restore`; into an older snapshot that is not wanted any more."""
-        if into is None:
-            return tuple(array.copy() for array in self._held)
-        for copy, array in zip(into, self._held, strict=True):
-            copy[:] = array
-        return into
+        return copied(self._held, into)
 
     def restore(self, kept: Snapshot) -> None:
         """Go back to the parameters of a snapshot, from where the optimiser starts anew: it remembers nothing."""

@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
-from fcfast.front.forms import WeightsForm
 from fcfast.front.gram import expand
-from fcfast.front.initial import GivenWeights
 from fcfast.modelfiles.headers import Expected, Header, common, decoded, encoded, require
 from fcfast.network import ACTIVATIONS
 from fcfast.noprop.blocks import Block, Shape
@@ -139,13 +137,10 @@ class NoPropHeader(Header):
     def restore(self, estimator: Any, tensors: dict[str, Array], X: Any) -> None:
         """Set what fitting found out, and the network. It is only to predict: it has no optimiser, batches or windows."""
         super().restore(estimator, tensors, X)
-        dtype, shape, n_features = np.dtype(self.dtype), self.shape, self.n_features
+        dtype, shape = np.dtype(self.dtype), self.shape
         n_threads = resolve_n_jobs(estimator.n_jobs)
-        fronts = Weights.__new__(Weights)
-        fronts.forms = [
-            WeightsForm(np.empty((0, n_features)), GivenWeights(tensors[f"blocks.{t}.front"]), dtype, with_velocity=False)
-            for t in range(self.n_blocks)
-        ]
+        weights = [tensors[f"blocks.{t}.front"] for t in range(self.n_blocks)]
+        fronts = Weights(weights, np.empty((0, self.n_features)), dtype, with_velocity=False)
         blocks = [Block(shape, tensors[f"blocks.{t}.params"].copy(), n_threads) for t in range(self.n_blocks)]
         for t, block in enumerate(blocks):
             for name, seen in block.running.items():
@@ -153,9 +148,9 @@ class NoPropHeader(Header):
                 require(bool((seen[1] >= 0).all()), f"blocks.{t}.running.{name} has negative variances")
         m, d = self.n_outputs, self.widths[3]
         generator = np.random.default_rng(self.seed)
-        labels = LabelSpace(np.eye(m, d), self.is_learned, self.has_head, self.variant == "fm", dtype, generator)
-        labels.params[:] = tensors["labels.params"]
-        labels.is_one_hot = not self.is_learned and bool(np.array_equal(labels.embedding, np.eye(m, d)))
+        embedding = tensors["labels.params"][: m * d].reshape(m, d)
+        labels = LabelSpace(embedding, self.is_learned, self.has_head, self.variant == "fm", dtype, generator)
+        labels.params[:] = tensors["labels.params"]  # the head too
         estimator.network_ = NoPropNetwork(
             self._variant(estimator, tensors), shape, fronts, blocks, labels, SGD(), 1, 1, n_threads, "sequential", self.seed
         )

@@ -11,7 +11,6 @@ where there is, and a trunk over all of them (arXiv 2503.24322, figure 6, withou
 With batch normalisation there is one behind every layer but the last.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -307,8 +306,3 @@ class _Pass:
         assert self.kept is not None
         norm = self.layers.norms.get(name)
         return delta if norm is None else np.ascontiguousarray(norm.backward(delta, self.kept[name, "norm"]))
-
-
-def packed(blocks: Sequence[Block]) -> list[Array]:
-    """Give all that training changes in blocks."""
-    return [array for block in blocks for array in (block.params, *block.running.values())]

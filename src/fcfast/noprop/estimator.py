@@ -1,8 +1,7 @@
 """`NoPropClassifier`: the scikit-learn estimator of a stack of NoProp blocks."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, bytes_text, choose_window, p
 from fcfast.network import ACTIVATIONS
 from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import Block, Shape
-from fcfast.noprop.fronts import Contributions, Weights
+from fcfast.noprop.fronts import Contributions, Fronts, Weights
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, check_continuous, is_continuous, steps_of
@@ -370,26 +369,17 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             If what the form holds would exceed `memory_limit`.
         """
         self._check_parameters()
-        callbacks = validation.sequence(callbacks, "callbacks")
-        if not all(map(callable, callbacks)):
-            raise TypeError(f"callbacks must be functions or other callables, got {callbacks!r}")
+        callbacks = validation.functions(callbacks, "callbacks")
         X, y = self._validate(X, y, reset=True)
         targets = self._encode_targets(y, False)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
-        score: Callable[[], float] | None = None
-        if self.early_stopping:
-            rows, others = self._hold_out(y, random_state)
-            score = partial(self._score_held_out, X[others], targets[others])
-            X, targets, weights = X[rows], targets[rows], None if weights is None else weights[rows]
-
+        X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
         self._start(X, targets, weights, random_state)
         history = self._train(
             np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
         )
-        self.loss_curve_ = history.losses
-        self.validation_scores_ = history.scores if score else None
-        self.n_epochs_ = self.n_iter_ = len(history.losses)
+        self._note(history)
         return self
 
     def _start(
@@ -421,10 +411,13 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         # the bound of He's uniform weights, as a factor of Glorot's, which those of all blocks as one layer would have
         scale = self.init_scale * ((X.shape[1] + n_blocks * h) / X.shape[1]) ** 0.5
         initial = RandomWeights(n_blocks * h, X.shape[1], seed, "relu", scale)
-        kind = Contributions if self.form_ == "contributions" else Weights
         if not np.isfinite(initial.bound):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
-        fronts = kind(X, initial, n_blocks, dtype, optimizer.has_velocity)
+        fronts: Fronts
+        if self.form_ == "contributions":
+            fronts = Contributions(X, initial, n_blocks, dtype, optimizer.has_velocity)
+        else:
+            fronts = Weights(np.split(initial.dense(dtype), n_blocks), X, dtype, optimizer.has_velocity)
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
             variant, shape, fronts, blocks, labels, optimizer, batch_size,
@@ -444,7 +437,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         generator: np.random.Generator,
     ) -> NDArray[np.float64]:
         if self.embedding == "one-hot":
-            return label_space.one_hot(n_classes)
+            return np.eye(n_classes)
         if self.embedding == "learned":
             return label_space.orthogonal(n_classes, self.embedding_dim, generator)
         counted = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)

@@ -3,13 +3,13 @@
 The initial weights of T blocks are those of one layer of T h units, made once; block t has units t h .. (t + 1) h - 1 of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.front.forms import FrontForm, WeightsForm
+from fcfast.front.forms import FrontForm, WeightsForm, converted
 from fcfast.front.gram import cross_gram_and_states, gram_and_states
 from fcfast.front.initial import GivenWeights, InitialWeights
 
@@ -85,11 +85,23 @@ class Contributions:
 
 
 class Weights:
-    """Front layers as weights, for forms "weights" and "windowed". The parameters are those of `Contributions`."""
+    """Front layers as weights, for forms "weights" and "windowed".
 
-    def __init__(self, X: Any, initial: InitialWeights, n_blocks: int, dtype: np.dtype[Any], with_velocity: bool) -> None:
-        parts = np.split(initial.dense(dtype), n_blocks)
-        self.forms: list[FrontForm] = [WeightsForm(X, GivenWeights(part), dtype, with_velocity) for part in parts]
+    Parameters
+    ----------
+    weights : sequence of ndarray of shape (h, d)
+        Of each block; copied.
+    X : ndarray of shape (N, d)
+        Training samples; converted once, for all blocks.
+    dtype : dtype
+    with_velocity : bool
+    """
+
+    def __init__(self, weights: Sequence[Array], X: Array, dtype: np.dtype[Any], with_velocity: bool) -> None:
+        source = converted(X, dtype)
+        self.forms: list[FrontForm] = [WeightsForm(source[:0], GivenWeights(part), dtype, with_velocity) for part in weights]
+        for form in self.forms:
+            form.source = source
 
     n_products = 0
 

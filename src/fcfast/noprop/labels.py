@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise_distances_chunked
 
+from fcfast import backend
+from fcfast.network import softmax
+
 Array = NDArray[Any]
 Labels = NDArray[np.intp]
 
 EMBEDDINGS = ("one-hot", "learned", "prototype")
-
-
-def one_hot(n_classes: int) -> NDArray[np.float64]:
-    """Give the unit vectors (m, m)."""
-    return np.eye(n_classes)
 
 
 def orthogonal(n_classes: int, dimension: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -44,23 +42,6 @@ def prototypes(X: Any, labels: Labels, n_classes: int) -> NDArray[np.float64]:
         row = members[[best]]
         chosen.append(np.asarray(row.toarray() if hasattr(row, "toarray") else row, dtype=np.float64).ravel())
     return np.stack(chosen)
-
-
-def softmax(scores: Array) -> Array:
-    """Give probabilities (B, m)."""
-    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares
-
-
-def cross_entropy(scores: Array, labels: Labels, shares: Array) -> tuple[float, Array]:
-    """Give the loss, each sample's with its share, and its gradient with respect to the scores."""
-    p = softmax(scores)
-    rows = np.arange(len(labels))
-    chosen = np.maximum(p[rows, labels], np.finfo(p.dtype).tiny)
-    p[rows, labels] -= 1
-    p *= shares[:, None]
-    return float(-(shares * np.log(chosen)).sum()), p
 
 
 @dataclass(frozen=True)
@@ -155,7 +136,9 @@ class LabelSpace:
     def head_loss(self, z: Array, labels: Labels, shares: Array) -> tuple[float, Array]:
         """Add the classifier's gradient of its cross-entropy; give the loss, and the gradient with respect to the points."""
         m, d = self.shape
-        loss, delta = cross_entropy(self.classify(z), labels, shares)
+        scores = np.ascontiguousarray(self.classify(z))
+        delta = np.empty_like(scores)
+        loss = float(backend.forward.loss_of_rows(scores, np.arange(len(scores)), None, labels, shares, delta))
         self.grad[m * d : 2 * m * d] += (delta.T @ z).ravel()
         self.grad[2 * m * d :] += delta.sum(axis=0)
         return loss, delta @ self.head[0]

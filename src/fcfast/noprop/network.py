@@ -19,7 +19,7 @@ from fcfast.noprop.schedule import embedded
 from fcfast.noprop.variants import Inference
 from fcfast.optimizers import SGD, Adam, AdamW, Optimizer
 from fcfast.threads import blas_threads_for, kernel_threads
-from fcfast.training import Snapshot
+from fcfast.training import Snapshot, copied
 
 Array = NDArray[Any]
 Places = Sequence[tuple[slice, tuple[int, int]]]
@@ -34,16 +34,13 @@ class Parameters:
 
     Parameters
     ----------
-    params, grad : ndarray
+    params : ndarray
     matrices, vectors : sequence of (slice, shape)
     optimizer : Optimizer
-    n_threads : int
     """
 
-    def __init__(
-        self, params: Array, grad: Array, matrices: Places, vectors: Places, optimizer: Optimizer, n_threads: int
-    ) -> None:
-        self.optimizer, self.n_threads = optimizer, n_threads
+    def __init__(self, params: Array, matrices: Places, vectors: Places, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
         n_trained = sum(place.stop - place.start for place, _ in (*matrices, *vectors))
         if type(optimizer) in (SGD, Adam, AdamW) and 0 < n_trained == len(params):
             matrices, vectors = [(slice(0, len(params)), (1, len(params)))], []
@@ -61,7 +58,7 @@ class Parameters:
             [
                 DenseLayer(
                     params[place].reshape(shape), None if self.velocity is None else self.velocity[place].reshape(shape),
-                    grad[place].reshape(shape), next(moments), self.n_threads,
+                    grad[place].reshape(shape), next(moments), 1,
                 )
                 for place, shape in places
             ]
@@ -123,18 +120,18 @@ class NoPropNetwork:
         seeds = np.random.SeedSequence(seed).spawn(len(blocks) + 1)
         self.generators = [np.random.default_rng(one) for one in seeds]  # one for each block, and the last for their order
         self.block_parameters = [
-            Parameters(block.params, block.grad, block.layers.matrices, block.layers.vectors, optimizer, 1) for block in blocks
+            Parameters(block.params, block.layers.matrices, block.layers.vectors, optimizer) for block in blocks
         ]
         self.front_moments = [
             np.zeros(optimizer.moment_shape(shape.n_hidden, form.n_features), block.params.dtype)
             for form, block in zip(fronts.forms, blocks, strict=True)
         ]
-        self.label_parameters = Parameters(labels.params, labels.grad, *labels.trained, optimizer, 1)
+        self.label_parameters = Parameters(labels.params, *labels.trained, optimizer)
         # the variant's own: gates of the blocks, or the ends of a schedule
         self.own = training.own_parameters(variant)
         self.own_grad = np.zeros_like(self.own)
         places = [(slice(0, len(self.own)), (len(self.own), 1))] if len(self.own) else []
-        self.own_parameters = Parameters(self.own, self.own_grad, [], places, optimizer, 1)
+        self.own_parameters = Parameters(self.own, [], places, optimizer)
 
     # ------------------------------------------------------------------------------------------------------------------
     # training
@@ -153,11 +150,6 @@ class NoPropNetwork:
     def dtype(self) -> np.dtype[Any]:
         """Of the parameters."""
         return self.labels.params.dtype
-
-    @property
-    def params(self) -> Array:
-        """Parameters of the first block."""
-        return self.blocks[0].params
 
     def train_epoch(
         self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
@@ -193,11 +185,7 @@ class NoPropNetwork:
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
         """Copy what is trained, to come back to it with `restore`; into an older snapshot that is not wanted any more."""
-        if into is None:
-            return tuple(array.copy() for array in self._held)
-        for copy, array in zip(into, self._held, strict=True):
-            copy[:] = array
-        return into
+        return copied(self._held, into)
 
     def restore(self, kept: Snapshot) -> None:
         """Go back to a snapshot, from where the optimisers start anew."""

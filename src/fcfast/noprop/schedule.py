@@ -7,7 +7,7 @@ gamma_t = -log SNR_t. Notation and numbers of equations are those of arXiv 2503.
 import math
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 SMALLEST, LARGEST = 1e-4, 1 - 1e-3  # of abar in the cosine schedule
 EMBEDDED_TIMES = 64  # features of an embedded time
 TIME_SCALE, LOWEST_FREQUENCY = 1000.0, 1e-4
+FREQUENCIES = np.geomspace(1, LOWEST_FREQUENCY, EMBEDDED_TIMES // 2)
 
 
 class ContinuousSchedule(Protocol):
@@ -194,9 +195,9 @@ def steps_of(schedule: str | ContinuousSchedule | ArrayLike, n_steps: int) -> St
     if isinstance(schedule, str):
         schedule = SCHEDULES[validation.choice(schedule, "noise_schedule", SCHEDULES)]
     if is_continuous(schedule):
-        check_continuous(schedule)  # type: ignore[arg-type]
+        check_continuous(schedule)
         try:
-            return sampled(schedule, n_steps)  # type: ignore[arg-type]
+            return sampled(schedule, n_steps)
         except ValueError as error:
             raise ValueError(
                 f"noise_schedule={schedule!r} does not rise over {n_steps} blocks ({error}); use 'linear', or fewer blocks"
@@ -233,7 +234,7 @@ def check_continuous(schedule: ContinuousSchedule) -> None:
         raise ValueError(f"noise_schedule={schedule!r}: snr_derivative(t) must be finite and >= 0 for all t in [0, 1]")
 
 
-def is_continuous(schedule: Any) -> bool:
+def is_continuous(schedule: Any) -> TypeGuard[ContinuousSchedule]:
     """Whether it is a schedule over all times."""
     if isinstance(schedule, type):
         return False
@@ -242,6 +243,5 @@ def is_continuous(schedule: Any) -> bool:
 
 def embedded(t: Sequence[float] | Floats, dtype: Any) -> NDArray[Any]:
     """Embed times (B,) as sines and cosines (B, 64) of 1000 t at frequencies from 1 down to 1e-4."""
-    frequencies = np.geomspace(1, LOWEST_FREQUENCY, EMBEDDED_TIMES // 2)
-    angles = TIME_SCALE * np.asarray(t, dtype=np.float64)[:, None] * frequencies
+    angles = TIME_SCALE * np.asarray(t, dtype=np.float64)[:, None] * FREQUENCIES
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)

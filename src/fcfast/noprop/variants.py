@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.noprop.labels import LabelSpace, softmax
+from fcfast.network import softmax
+from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, sampled
 
 Array = NDArray[Any]
