@@ -1,6 +1,6 @@
 """Accuracy on real wide data: FrontClassifier and FrontRegressor beside scikit-learn's networks and linear models.
 
-Reproduce: python bench/accuracy.py [--out accuracy.json]
+Reproduce: python -m bench.accuracy [--out accuracy.json]
 5-fold cross-validation (stratified for classes), features standardised on each training part, targets of a regression too. Ours
 has one setting for all classifications and one for both regressions, found by hand on these data; nothing is tuned by fold.
 MLP is the best of its solvers on each data set, which favours it. Logistic regression and ridge tune their penalty by an inner
@@ -14,7 +14,6 @@ import time
 import warnings
 from pathlib import Path
 
-import _data
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
@@ -24,6 +23,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from bench import data as real_data
 from fcfast import FrontClassifier, FrontRegressor
 
 CLASSIFICATION = "nakayama_sarcoma", "singh_prostate", "golub_leukemia", "khan_srbct", "colon_alon"
@@ -66,7 +66,7 @@ def scored(name, model, X, y, regression):
 
 def compare(data_set):
     """All models on one data set, the solvers of MLP as one."""
-    arrays = _data.load(data_set)
+    arrays = real_data.load(data_set)
     X, y = arrays["X"].astype(np.float32), arrays["y"]
     regression = data_set in REGRESSION
     rows = [scored(name, model, X, y, regression) for name, model in (regressors() if regression else classifiers())]

@@ -8,15 +8,15 @@ memory. Targets: a whole fit 15 times as fast; 400 MB for a memory map of 200 x 
 
 import warnings
 
-import _data
 import numpy as np
 import pytest
-from _measure import Run, duration, interleaved, memory_is_measurable, peak_memory, times, verdict
-from bench_front import Case, TorchNetwork, best, front_network
 from scipy.linalg.blas import sgemm
 from sklearn.feature_extraction.text import TfidfTransformer
 from threadpoolctl import threadpool_limits
 
+from bench import data as real_data
+from bench.bench_front import Case, TorchNetwork, best, front_network
+from bench.measure import Run, duration, interleaved, memory_is_measurable, peak_memory, times, verdict
 from fcfast import FrontClassifier
 from fcfast.front.forms import ContributionsForm, WeightsForm
 from fcfast.front.initial import GivenWeights
@@ -165,7 +165,9 @@ def bench_memory_map(benchmark, tmp_path, tell):
         for _ in range(n):
             rng.random(d, np.float32).tofile(file)
     work = str(tmp_path / "X"), n, d
-    peak = benchmark.pedantic(lambda: peak_memory("bench_fit:fit_mapped", work, (work[0], 20, 1000), anonymous=True), rounds=1)
+    peak = benchmark.pedantic(
+        lambda: peak_memory("bench.bench_fit:fit_mapped", work, (work[0], 20, 1000), anonymous=True), rounds=1
+    )
     tell(f"memory map of 200 x 2,000,000 (1.6 GB): {peak / 1e6:.0f} MB of anonymous memory at the peak (target 400: "
          f"{verdict(peak < 400e6)}); PyTorch's W1, its gradient and momentum alone: "
          f"{3 * 4 * HIDDEN * d / 1e9:.1f} GB")  # fmt: skip
@@ -175,7 +177,7 @@ def news(n_samples):
     """TF-IDF of the training part of 20 newsgroups, CSR in float32, and its labels."""
     from scipy import sparse
 
-    arrays = _data.load("news20_counts")
+    arrays = real_data.load("news20_counts")
     counts = sparse.csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"]))
     n_train = min(int(arrays["n_train"]), n_samples)
     tfidf = TfidfTransformer(sublinear_tf=True).fit_transform(counts[:n_train].astype(np.float32))
@@ -219,7 +221,7 @@ def bench_text(benchmark, tell):
         ours = interleaved({"1": one, "6": several}, 1)
         theirs = benchmark.pedantic(lambda: interleaved({"1": Run(lambda: torch_text(10**6, 1))}, 1), rounds=1)["1"]
     epoch = (ours["6"] - ours["1"]) / 5
-    peaks = [peak_memory(f"bench_fit:{name}", (10**6, 1), (100, 1)) for name in ("fit_text", "torch_text")]
+    peaks = [peak_memory(f"bench.bench_fit:{name}", (10**6, 1), (100, 1)) for name in ("fit_text", "torch_text")]
     tell(f"20 newsgroups, 11,314 x 130,107 sparse: {duration(epoch)} an epoch and {duration(ours['1'] - epoch)} once, PyTorch "
          f"(dense first layer) {duration(theirs)} an epoch; peak memory {peaks[0] / 1e6:.0f} MB, PyTorch "
          f"{peaks[1] / 1e6:.0f} MB")  # fmt: skip

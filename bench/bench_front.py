@@ -12,9 +12,9 @@ from functools import cached_property
 
 import numpy as np
 import pytest
-from _measure import BLOCK, Run, duration, times, verdict
 from threadpoolctl import threadpool_limits
 
+from bench.measure import BLOCK, Run, duration, times, verdict
 from fcfast.front.forms import ContributionsForm, WeightsForm
 from fcfast.front.initial import GivenWeights
 from fcfast.front.network import FrontNetwork

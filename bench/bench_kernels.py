@@ -11,8 +11,8 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from _measure import Run, duration, pure_kernels, times
 
+from bench.measure import Run, duration, pure_kernels, times
 from fcfast import backend
 from fcfast.network import ACTIVATIONS
 from fcfast.paper.experiments import default_problem

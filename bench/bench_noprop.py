@@ -1,6 +1,6 @@
 """NoProp against PyTorch: DT, T = 10, h = (256, 128), one-hot, float32, 2 threads
 
-Reproduce: pytest bench/bench_noprop.py (real data: see bench/_data.py)
+Reproduce: pytest bench/bench_noprop.py (real data: see bench/data.py)
 An epoch is a pass over the samples for each of the ten blocks. The peer has the same blocks by autograd; from the same weights,
 batches and noise its losses are compared first. Its noise is its own, its batches are made beforehand and not copied, it keeps
 no graph into z, its optimisers are fused; it runs as is best for it: one thread, two, or a block in each of two threads.
@@ -16,13 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from functools import cache, partial
 
-import _data
 import numpy as np
 import pytest
-from _measure import Run, duration, memory_is_measurable, peak_memory, times, verdict
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from bench import data as real_data
+from bench.measure import Run, duration, memory_is_measurable, peak_memory, times, verdict
 from fcfast import NoPropClassifier, backend
 
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")
@@ -39,13 +39,13 @@ PEER_MODES = "1 thread", "2 threads", "a block in each of 2 threads"
 @cache
 def wide(name):
     """Standardised samples, and their classes 0, 1, .."""
-    arrays = _data.load(name)
+    arrays = real_data.load(name)
     return StandardScaler().fit_transform(arrays["X"].astype(np.float32)), arrays["y"].astype(np.intp)
 
 
 def mnist(n):
     """The first images."""
-    arrays = _data.load("mnist")
+    arrays = real_data.load("mnist")
     return arrays["X"][:n].astype(np.float32) / 255, arrays["y"][:n].astype(np.intp)
 
 
@@ -278,7 +278,7 @@ def bench_wide_memory(name, benchmark, tell):
     ours, theirs = front_bytes(train_ours(name, d), train_torch(name, d))
 
     def peaks():
-        return [peak_memory(f"bench_noprop:train_{side}", (name, d), (name, 500)) for side in ("ours", "torch")]
+        return [peak_memory(f"bench.bench_noprop:train_{side}", (name, d), (name, 500)) for side in ("ours", "torch")]
 
     peak, peak_theirs = benchmark.pedantic(peaks, rounds=1)
     tell(f"{name}: front layers hold {ours / 2**20:.2f} MiB, PyTorch's {theirs / 2**20:.0f} MiB, {times(theirs / ours)} as "

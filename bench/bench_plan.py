@@ -12,8 +12,8 @@ from itertools import product
 from math import log2
 
 import numpy as np
-from _measure import Run, duration, interleaved, verdict
 
+from bench.measure import Run, duration, interleaved, verdict
 from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
 from fcfast.front.initial import RandomWeights
 from fcfast.front.network import FrontNetwork

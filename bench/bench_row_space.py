@@ -12,10 +12,10 @@ from functools import cached_property, partial
 
 import numpy as np
 import pytest
-from _measure import Run, duration, times, verdict
-from bench_front import HIDDEN, RATE, Case, TorchNetwork, best, front_epoch, front_network, front_runs, torch_runs
 from threadpoolctl import threadpool_limits
 
+from bench.bench_front import HIDDEN, RATE, Case, TorchNetwork, best, front_epoch, front_network, front_runs, torch_runs
+from bench.measure import Run, duration, times, verdict
 from fcfast import FrontClassifier
 
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")

@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from _measure import Run, duration, times, verdict
 from threadpoolctl import threadpool_limits
 
+from bench.measure import Run, duration, times, verdict
 from fcfast import backend
 from fcfast.front.forms import WeightsForm
 from fcfast.front.initial import GivenWeights

@@ -11,8 +11,8 @@ from functools import cache, partial
 import joblib
 import numpy as np
 import pytest
-from _measure import Run, duration, memory_is_measurable, peak_memory, pure_kernels, times, verdict
 
+from bench.measure import Run, duration, memory_is_measurable, peak_memory, pure_kernels, times, verdict
 from fcfast import paper
 from fcfast.paper.experiments import default_problem
 from fcfast.paper.techniques import TECHNIQUES, Backprop
@@ -219,7 +219,7 @@ def tell_memory(trainers, n_networks, benchmark, tell):
     if not memory_is_measurable() or benchmark.disabled:
         return
     peaks = {
-        name: peak_memory("bench_two_layer:trained", (trainer, n_networks, N_ITER), (trainer, min(10, n_networks), 10))
+        name: peak_memory("bench.bench_two_layer:trained", (trainer, n_networks, N_ITER), (trainer, min(10, n_networks), 10))
         for name, trainer in trainers.items()
     }
     benchmark.extra_info["peak_bytes"] = peaks

@@ -10,8 +10,8 @@ Target: the closed form's iteration costs the same within 20 % from 2 to 1,000,0
 from copy import deepcopy
 
 import numpy as np
-from _measure import Run, duration, interleaved, times, verdict
 
+from bench.measure import Run, duration, interleaved, times, verdict
 from fcfast.paper.experiments import default_problem
 from fcfast.paper.techniques import Backprop, ClosedForm
 

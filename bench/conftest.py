@@ -17,9 +17,9 @@ from importlib import metadata
 
 import joblib
 import pytest
-from _measure import Run, calls_per_block, interleaved
 
 import fcfast
+from bench.measure import Run, calls_per_block, interleaved
 from fcfast import backend
 
 ROUNDS = 7

@@ -1,6 +1,6 @@
 """Learning rules on MNIST (networks of arXiv 2210.03310, table 3) and Fashion-MNIST (main finding of arXiv 2306.06968).
 
-Reproduce: python bench/learning_rules.py {small,medium,fashion} [--seeds 3] [--out docs/learning_rules]
+Reproduce: python -m bench.learning_rules {small,medium,fashion} [--seeds 3] [--out docs/learning_rules]
 Pixels / 255, batches of 100, SGD without momentum, weight decay 1e-4, cosine schedule, no augmentation. Each rule has the same
 number of learning rates tried on a fifth of the training images, with few epochs; test images are scored at the end. What is
 finished is kept in the folder and not trained again.
@@ -20,9 +20,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import _data
 import numpy as np
 
+from bench import data as real_data
 from fcfast import comparison
 from fcfast.commands.compare import CURVES, REPORT, RESULTS, read_earlier, report
 from fcfast.commands.shared import json_text, progress_bar, write_text
@@ -67,13 +67,13 @@ def main():
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "learning_rules")
     options = parser.parse_args()
     run = RUNS[options.run]
-    data = _data.load(run.data)
+    data = real_data.load(run.data)
     X, y = data["X"].astype(np.float32) / 255, data["y"]
     folder = options.out / options.run
     folder.mkdir(parents=True, exist_ok=True)
     about = {
-        "data": run.data, "command": shlex.join(["python", *sys.argv]), "task": "classification",
-        "task_reason": "10 kinds of image", "n_train": N_TRAIN, "n_test": len(y) - N_TRAIN,
+        "data": run.data, "command": shlex.join(["python", "-m", "bench.learning_rules", *sys.argv[1:]]),
+        "task": "classification", "task_reason": "10 kinds of image", "n_train": N_TRAIN, "n_test": len(y) - N_TRAIN,
         "test_set": "the set's own", "n_features": X.shape[1],
     }  # fmt: skip
 

@@ -1,15 +1,15 @@
 """MNIST and Fashion-MNIST, 784-256-256-10, ReLU, SGD with momentum and a cosine schedule, in the form that is fastest.
 
-Reproduce: python bench/mnist.py [--epochs 20] [--seeds 3] [--data mnist fashion_mnist]
+Reproduce: python -m bench.mnist [--epochs 20] [--seeds 3] [--data mnist fashion_mnist]
 Pixels / 255, batches of 100; no augmentation, nothing held out and nothing tuned on the test set: settings are by hand.
 """
 
 import argparse
 import time
 
-import _data
 import numpy as np
 
+from bench import data as real_data
 from fcfast import FrontClassifier
 
 
@@ -21,7 +21,7 @@ def main():
     parser.add_argument("--data", nargs="*", default=["mnist", "fashion_mnist"])
     options = parser.parse_args()
     for name in options.data:
-        arrays = _data.load(name)
+        arrays = real_data.load(name)
         X, y = arrays["X"].astype(np.float32) / 255, arrays["y"]
         errors = []
         for seed in range(options.seeds):

@@ -1,6 +1,6 @@
 """NoProp on MNIST, Fashion-MNIST and wide data: its variants, ways to find labels, and the end-to-end baseline.
 
-Reproduce: python bench/noprop.py {mnist,fashion,wide,picture} [--seeds 3] [--epochs N] [--out docs/noprop]
+Reproduce: python -m bench.noprop {mnist,fashion,wide,picture} [--seeds 3] [--epochs N] [--out docs/noprop]
 Writes <out>/<run>.json, and tables in <out>/<run>.md. What is finished is kept in the JSON and not trained again, unless its
 settings have changed since. --epochs is how long all variants train, to try things out. Nothing is tuned on what is scored.
 
@@ -22,14 +22,14 @@ from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
 
-import _data
-import accuracy
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
+from bench import accuracy
+from bench import data as real_data
 from fcfast import NoPropClassifier
 from fcfast.commands.shared import json_text, progress_bar, write_text
 from fcfast.config import config
@@ -66,7 +66,7 @@ N_FOLDS = 5
 @cache
 def images(data):
     """Training images and labels, test images and labels."""
-    arrays = _data.load(data)
+    arrays = real_data.load(data)
     X, y = arrays["X"].astype(np.float32) / 255, arrays["y"]
     return (X[:N_TRAIN], y[:N_TRAIN]), (X[N_TRAIN:], y[N_TRAIN:])
 
@@ -162,7 +162,7 @@ def wide_runs(_, n_seeds):
 
 def wide_run(data, settings, tell):
     """Balanced accuracies of the folds, after the first block too, and seconds of a fit."""
-    arrays = _data.load(data)
+    arrays = real_data.load(data)
     X, y = arrays["X"].astype(np.float32), arrays["y"]
     stages, seconds = [], []
     with warnings.catch_warnings():
@@ -237,7 +237,7 @@ def report(run, tables, results):
 
 def finish(runs, earlier, train, keep):
     """Train what is not there yet with the same settings; all results by name."""
-    results, facts = {}, {"command": shlex.join(["python", *sys.argv]), "machine": config()}
+    results, facts = {}, {"command": shlex.join(["python", "-m", "bench.noprop", *sys.argv[1:]]), "machine": config()}
     with progress_bar(len(runs)) as tell:
         for k, (name, settings) in enumerate(runs.items()):
             known = earlier.get(name)

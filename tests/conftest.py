@@ -15,12 +15,12 @@ import sys
 import tempfile
 from collections.abc import Callable
 
-import _data  # bench/_data.py
 import hypothesis
 import numpy as np
 import pytest
 
 import fcfast
+from bench import data as real_data
 from fcfast import backend
 
 pytest.register_assert_rewrite("twins", "rule_reference", "noprop_cases")
@@ -54,7 +54,7 @@ def pytest_report_header() -> list[str]:
     """Say which fcfast is tested, and which of its twins."""
     return [
         f"fcfast {fcfast.__version__}: {fcfast.__file__}",
-        f"backend: {backend.NAME}, OpenMP: {backend.openmp.enabled()}, seeds: {SEEDS}, data: {_data.DATA}",
+        f"backend: {backend.NAME}, OpenMP: {backend.openmp.enabled()}, seeds: {SEEDS}, data: {real_data.DATA}",
     ]
 
 
@@ -88,7 +88,7 @@ def load_data() -> Callable[[str], dict[str, np.ndarray]]:
 
     def load(name: str) -> dict[str, np.ndarray]:
         try:
-            return _data.load(name)
+            return real_data.load(name)
         except FileNotFoundError as absent:
             pytest.skip(str(absent))
 

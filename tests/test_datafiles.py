@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _data import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from bench.data import DATA
 from fcfast.datafiles import ENDINGS, Table, read_table
 
 X = np.array([[0.1, -2.0, 3e-7], [4.0, 5.5, 1e300]])

@@ -4,7 +4,7 @@ A block of Python sees what earlier blocks of its page made, and runs in a folde
 beside it says ("e.g." in front of it where machines differ). A comment before a block changes that:
 
 <!-- skip: reason -->  it is not run
-<!-- data: name -->    it needs a real data set (bench/_data.py), and is left out where that is absent
+<!-- data: name -->    it needs a real data set (bench/data.py), and is left out where that is absent
 <!-- run -->           commands in it are run, too; others are only parsed
 """
 
@@ -15,9 +15,9 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-import _data  # bench/_data.py
 import pytest
 
+from bench import data as real_data
 from fcfast import backend
 
 pytest.importorskip("typer", reason="commands need fcfast[cli]")
@@ -69,14 +69,14 @@ def name_of(page):
 def test_page_runs(page, tmp_path, monkeypatch, capsys):
     """Every block runs after those before it, and prints what is promised."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FCFAST_DATA", str(_data.DATA))
+    monkeypatch.setenv("FCFAST_DATA", str(real_data.DATA))
     names, absent = {"__name__": "__main__"}, []
     for block in blocks(page):
         kind, _, reason = block.marker.partition(": ")
         assert kind in ("", "skip", "data", "run"), f"{page}: {block.marker!r} before a block means nothing"
         if kind == "skip":
             assert reason, f"{page}: say why a block is skipped"
-        elif kind == "data" and not (_data.DATA / f"{reason}.npz").exists():
+        elif kind == "data" and not (real_data.DATA / f"{reason}.npz").exists():
             absent.append(reason)
         elif block.language == "python":
             exec(compile("\n" * block.line + block.code, str(page), "exec"), names)

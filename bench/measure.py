@@ -98,10 +98,11 @@ def memory_is_measurable() -> bool:
 
 
 def peak_memory(function: str, work: tuple[object, ...], warm_up: tuple[object, ...], anonymous: bool = False) -> int:
-    """Bytes that ``function`` ("module:name", in this folder) adds at its peak when called with ``work``."""
+    """Bytes that ``function`` ("module:name") adds at its peak when called with ``work``."""
     child = subprocess.run(
-        [sys.executable, __file__, function, json.dumps(work), json.dumps(warm_up), *(["anonymous"] if anonymous else [])],
-        capture_output=True, text=True, timeout=600, check=False,
+        [sys.executable, "-m", "bench.measure", function, json.dumps(work), json.dumps(warm_up),
+         *(["anonymous"] if anonymous else [])],
+        capture_output=True, text=True, timeout=600, check=False, cwd=Path(__file__).parents[1],
     )  # fmt: skip
     if child.returncode != 0:
         raise RuntimeError(f"measuring the memory of {function}{work} failed:\n{child.stderr}")
