@@ -1,0 +1,173 @@
+"""The full report: every benchmark, the sweep over sizes, accuracy on real data; tables and pictures for the documentation.
+
+Reproduce: python -m bench.report [--parts benchmarks sweep accuracy pages] [--only TEXT] [--fresh] [--out docs/performance]
+Takes about two hours on two cores, of which the accuracies are one. What is finished is kept in <out>/*.json and not
+measured again unless --fresh says so: after Ctrl-C the same command goes on. --only measures the files of benchmarks, or the
+cells, whose names have that text. "pages" writes <out>/*.md, docs/images/performance_*.png and the table between the marks in
+README.md, from what there is. Results of other machines or versions are not mixed in. `pytest bench` is the short version.
+"""
+
+import argparse
+import json
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cpuinfo  # comes with pytest-benchmark
+
+from bench.sweep import pictures, tables
+from bench.sweep.cells import all_cells
+from bench.sweep.findings import results_of
+from bench.sweep.run import Results, sweep
+from fcfast.commands.shared import progress_bar, write_text
+from fcfast.config import config
+from fcfast.machine import machine
+from fcfast.plots import save_figure
+
+ROOT = Path(__file__).parents[1]
+PARTS = "benchmarks", "sweep", "accuracy", "pages"
+MARKS = "<!-- measured by python -m bench.report -->", "<!-- end -->"
+
+
+def facts() -> dict[str, Any]:
+    """What the figures depend on."""
+    versions = {package: metadata.version(package) for package in ("scikit-learn", "torch")}
+    return {"cpu": cpuinfo.get_cpu_info().get("brand_raw", platform.processor()), **config(), **versions}
+
+
+def made_with(about: dict[str, Any], dates: list[str]) -> str:
+    """The facts in a line."""
+    days = sorted({date[:10] for date in dates})
+    when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    names = "python", "numpy", "scipy", "scikit-learn", "torch", "fcfast"
+    versions = ", ".join(f"{name} {about[name]}" for name in names)
+    return (
+        f"{when}; {about['cpu']}, {about['threads']} threads, {about['machine']}; {versions}; BLAS {', '.join(about['blas'])}."
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# measuring
+
+
+def run_benchmarks(kept: Results, only: str) -> list[str]:
+    """Run each file of benchmarks that has no results yet; give the names of those that failed."""
+    failed = []
+    paths = [path for path in sorted((ROOT / "bench").glob("bench_*.py")) if only in path.name]
+    with progress_bar(len(paths)) as tell:
+        for number, path in enumerate(paths):
+            tell(path.name, number)
+            if path.name in kept.cells:
+                continue
+            summary = summary_of(path)
+            if summary is None:
+                failed.append(path.name)
+            else:
+                kept.keep(path.name, {"date": _now(), "summary": summary})
+    return failed
+
+
+def summary_of(path: Path) -> dict[str, list[str]] | None:
+    """Run a file of benchmarks, with those that the short version leaves out; give what it tells, None where it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        command = [sys.executable, "-m", "pytest", str(path), "-m", "", "-q", f"--benchmark-json={out}"]
+        child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if child.returncode != 0:
+            print(child.stdout[-3000:], file=sys.stderr)
+            return None
+        return dict(json.loads(out.read_text())["summary"])
+
+
+def run_sweep(kept: Results, only: str) -> None:
+    """Measure the cells that have no results yet, and what this machine can do."""
+    if "limits" not in kept.all:
+        kept.all["limits"] = vars(machine(remeasure=True))
+    cells = [cell for cell in all_cells() if only in cell.key]
+    with progress_bar(len(cells)) as tell:
+        sweep(kept, cells, tell)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# pages
+
+
+def sweep_page(found: dict[str, Any], images: Path) -> tuple[str, str]:
+    """Draw the pictures; give the page, and the table of the README."""
+    results = results_of(found["cells"])
+    save_figure(pictures.lines_figure(results), images / "performance_lines.png")
+    save_figure(pictures.map_figure(results), images / "performance_map.png")
+    save_figure(pictures.memory_figure(results), images / "performance_memory.png")
+    about = made_with(found["machine"], [cell["date"] for cell in found["cells"].values()])
+    page = tables.page(results, tables.limits_of(found["limits"]), about)
+    return page, f"{tables.headlines(results)}\n\nMeasured {about}"
+
+
+def benchmarks_page(found: dict[str, Any]) -> str:
+    """All lines that the benchmarks tell."""
+    parts = ["# The benchmarks' own words"]
+    for name, result in sorted(found["cells"].items()):
+        for heading, lines in result["summary"].items():
+            listed = "\n".join(f"- {line}" for line in lines)
+            parts.append(f'## {heading}\n\n`pytest bench/{name} -m ""`, {result["date"][:10]}\n\n{listed}')
+    parts.append(f"Made with: {made_with(found['machine'], [r['date'] for r in found['cells'].values()])}")
+    return "\n\n".join(parts) + "\n"
+
+
+def put_between_marks(path: Path, text: str) -> None:
+    """Replace what stands between the marks in a file."""
+    before = path.read_text(encoding="utf-8")
+    pattern = re.compile(f"({re.escape(MARKS[0])}\n).*?(\n{re.escape(MARKS[1])})", re.DOTALL)
+    after, n_places = pattern.subn(lambda match: f"{match[1]}\n{text}\n{match[2]}", before)
+    if n_places != 1:
+        raise ValueError(f"{path} must have the lines {MARKS[0]!r} and {MARKS[1]!r} once, has {n_places}")
+    if after != before:
+        write_text(path, after)
+
+
+def write_pages(out: Path) -> None:
+    """Write what there are results for."""
+    if (out / "sweep.json").exists():
+        page, table = sweep_page(json.loads((out / "sweep.json").read_text()), ROOT / "docs" / "images")
+        write_text(out / "sweep.md", page)
+        put_between_marks(ROOT / "README.md", table)
+    if (out / "benchmarks.json").exists():
+        write_text(out / "benchmarks.md", benchmarks_page(json.loads((out / "benchmarks.json").read_text())))
+
+
+def main() -> None:
+    """Measure what is missing, part by part, and write the pages."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "performance")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--only", default="", help="text in the names of files or cells")
+    parser.add_argument("--fresh", action="store_true", help="measure anew what there are results for")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    about, failed = facts(), []
+    if "benchmarks" in options.parts:
+        failed = run_benchmarks(Results(options.out / "benchmarks.json", about, options.fresh), options.only)
+    if "sweep" in options.parts:
+        run_sweep(Results(options.out / "sweep.json", about, options.fresh), options.only)
+    if "accuracy" in options.parts:
+        subprocess.run(
+            [sys.executable, "-m", "bench.accuracy", "--out", str(options.out / "accuracy.json")], cwd=ROOT, check=True
+        )
+    if "pages" in options.parts:
+        write_pages(options.out)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; what they said is above, and the others' results are kept")
+
+
+if __name__ == "__main__":
+    main()
