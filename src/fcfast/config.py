@@ -4,27 +4,25 @@ import platform
 from typing import Any, Literal, overload
 
 import numpy as np
-import scipy.linalg.cython_blas  # the BLAS that the kernels call, loaded so that it is listed
-import threadpoolctl
+import scipy
 
 from fcfast import backend
 from fcfast._version import __version__
-from fcfast.threads import available_threads
+from fcfast.threads import available_threads, blas
 
 
 def config() -> dict[str, Any]:
     """Collect version, backend, OpenMP, BLAS and threads of this installation."""
-    blas = [
+    pools = [
         f"{pool.get('internal_api')} {pool.get('version')} ({pool.get('num_threads')} threads, {pool.get('architecture')})"
-        for pool in threadpoolctl.threadpool_info()
-        if pool.get("user_api") == "blas"
+        for pool in blas().info()
     ]
     return {
         "fcfast": __version__,
         "backend": backend.NAME,
         "openmp": backend.openmp.enabled(),
         "threads": available_threads(),
-        "blas": sorted(set(blas)),
+        "blas": sorted(set(pools)),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,

@@ -13,7 +13,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from hashlib import sha256
 from math import exp, log
 from pathlib import Path
@@ -22,7 +21,6 @@ from typing import Any
 import numpy as np
 import platformdirs
 import scipy
-import threadpoolctl
 from numpy.typing import NDArray
 from scipy import optimize, sparse
 
@@ -30,7 +28,7 @@ from fcfast import backend
 from fcfast._version import __version__
 from fcfast.front.initial import RandomWeights
 from fcfast.network import ACTIVATIONS, LOSSES
-from fcfast.threads import available_threads
+from fcfast.threads import available_threads, blas, one_blas_thread
 
 DTYPES = ("float32", "float64")
 SIDES = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # shortest sides of the products that are timed
@@ -138,7 +136,7 @@ def measure() -> Machine:
     n_threads = blas_threads()
     n_hidden, n_features = 512, 4096  # 8 MiB, which the system hands out and takes back as it does larger arrays
     weights = RandomWeights(n_hidden, n_features, 0, "relu")
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         inner, outer = ({dtype: [_product_rate(side, dtype, kind) for side in SIDES] for dtype in DTYPES} for kind in (0, 1))
         bandwidth = [_bandwidth(size) for size in WORKING_SETS]
         draw = _best(lambda: weights.block(0, n_features, np.float32), least=2) / (n_hidden * n_features)
@@ -158,13 +156,8 @@ def measure() -> Machine:
 
 def blas_threads() -> int:
     """Threads that BLAS may use now; those of OpenMP where it does not say."""
-    numbers = [pool["num_threads"] for pool in _controller().info() if pool.get("user_api") == "blas"]
+    numbers = [pool["num_threads"] for pool in blas().info()]
     return min(numbers, default=available_threads())
-
-
-@cache
-def _controller() -> threadpoolctl.ThreadpoolController:
-    return threadpoolctl.ThreadpoolController()  # slow: it looks through all libraries of the process
 
 
 def _best(call: Callable[[], object], seconds: float = 2e-3, least: int = 3) -> float:
@@ -218,7 +211,7 @@ def _speedup(n_threads: int) -> float:
     a, b, out = (np.full((512, 512), 0.5, np.float32) for _ in range(3))
     seconds = []
     for threads in (1, n_threads):
-        with threadpoolctl.threadpool_limits(threads, user_api="blas"):
+        with blas().limit(limits=threads):
             seconds.append(_best(lambda: np.matmul(a, b, out=out), 1e-2, 5))
     return min(max(seconds[0] / seconds[1], 1.0), float(n_threads))
 
@@ -333,14 +326,15 @@ _known: dict[tuple[Path, int], Machine] = {}  # by folder and threads: a process
 
 def _facts() -> dict[str, Any]:
     """What the figures depend on."""
-    pools = (pool for pool in _controller().info() if pool.get("user_api") == "blas")
     return {
         "format": FORMAT,
         "fcfast": __version__,
         "backend": backend.NAME,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
-        "blas": sorted(f"{pool.get('internal_api')} {pool.get('version')} {pool.get('architecture')}" for pool in pools),
+        "blas": sorted(
+            f"{pool.get('internal_api')} {pool.get('version')} {pool.get('architecture')}" for pool in blas().info()
+        ),
         "processor": _processor(),
         "threads": blas_threads(),
     }

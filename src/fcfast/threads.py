@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from typing import Any
 
 import joblib
+import scipy.linalg.cython_blas  # noqa: F401  # the BLAS that the kernels call, loaded so that `blas` finds it
 import threadpoolctl
 
 from fcfast import backend
@@ -31,6 +34,17 @@ def available_threads() -> int:
     return min(int(backend.openmp.max_threads()), int(joblib.cpu_count()))
 
 
+@cache
+def blas() -> threadpoolctl.ThreadpoolController:
+    """Give the BLAS of NumPy and SciPy; found once, for that takes milliseconds."""
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Let BLAS use one thread."""
+    return blas().limit(limits=1)
+
+
 @contextmanager
 def blas_threads_for(flops: float) -> Iterator[None]:
     """Let BLAS use one thread while its largest product is this small; else leave it alone.
@@ -38,7 +52,7 @@ def blas_threads_for(flops: float) -> Iterator[None]:
     Waking a second thread for a product of 0.1 ms gains little when it succeeds and costs many times the product when another
     process wants the processor (measured: up to 30 times on two shared cores).
     """
-    with threadpoolctl.threadpool_limits(1, user_api="blas") if flops < SMALL_PRODUCT else nullcontext():
+    with one_blas_thread() if flops < SMALL_PRODUCT else nullcontext():
         yield
 
 

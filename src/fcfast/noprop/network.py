@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 from numpy.typing import NDArray
 
 from fcfast.layers import DenseLayer, Layer
@@ -18,7 +17,7 @@ from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.schedule import embedded
 from fcfast.noprop.variants import Inference
 from fcfast.optimizers import SGD, Adam, AdamW, Optimizer
-from fcfast.threads import blas_threads_for, kernel_threads
+from fcfast.threads import blas_threads_for, kernel_threads, one_blas_thread
 from fcfast.training import Snapshot, copied
 
 Array = NDArray[Any]
@@ -166,7 +165,7 @@ class NoPropNetwork:
     def blas_threads(self) -> AbstractContextManager[Any]:
         """Let BLAS use one thread where each thread trains a block, else those that its products are worth."""
         if self.is_parallel:
-            return threadpoolctl.threadpool_limits(1, user_api="blas")
+            return one_blas_thread()
         return blas_threads_for(self.largest_product)
 
     @property
