@@ -1,6 +1,6 @@
 """Whole fits, optimisers and memory against PyTorch: h = 256, float32, 2 threads
 
-Reproduce: pytest bench/bench_fit.py
+Reproduce: pytest bench/bench_fit.py -m ""
 A whole fit is everything from the data to conventional weights: W1(0), Gram matrix, initial states, 100 epochs, expansion.
 Memory is what a child process adds at its peak to what it holds after imports and a small run; of a memory map, anonymous
 memory. Targets: a whole fit 15 times as fast; 400 MB for a memory map of 200 x 2,000,000.
@@ -57,7 +57,7 @@ def bench_whole_fit(compare, tell):
     runs = {"fcfast": Run(lambda: whole_fit(WIDE))}
     runs |= {f"PyTorch, {n} threads": Run(lambda n=n: torch_fit(WIDE, n)) for n in (1, 2)}
     with threadpool_limits(2, user_api="blas"):
-        seconds = compare(runs, rounds=5)
+        seconds = compare(runs, rounds=3)
     ratio = best(seconds, "PyTorch") / seconds["fcfast"]
     tell(f"whole fit, {WIDE.n} x {WIDE.d:,}, {N_EPOCHS} epochs: {duration(seconds['fcfast'])}, PyTorch "
          f"{duration(best(seconds, 'PyTorch'))}: {times(ratio)} as fast (target 15: {verdict(ratio >= 15)})")  # fmt: skip
@@ -207,6 +207,7 @@ def torch_text(n_samples, n_epochs):
             optimizer.step()
 
 
+@pytest.mark.full
 def bench_text(benchmark, tell):
     """11,314 texts of 130,107 words, sparse."""
     if not memory_is_measurable() or benchmark.disabled:

@@ -105,7 +105,7 @@ class TorchNetwork:
                 layer.weight.copy_(torch.from_numpy(weight))
                 layer.bias.copy_(torch.from_numpy(bias))
         self.network = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1])
-        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=RATE, momentum=case.momentum)
+        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=RATE, momentum=case.momentum, fused=True)
         self.batches = list(zip(*(torch.from_numpy(part).split(case.batch) for part in case.data), strict=True))
 
     def train(self, n_steps, n_threads=2):

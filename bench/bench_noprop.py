@@ -1,6 +1,6 @@
 """NoProp against PyTorch: DT, T = 10, h = (256, 128), one-hot, float32, 2 threads
 
-Reproduce: pytest bench/bench_noprop.py (real data: see bench/data.py)
+Reproduce: pytest bench/bench_noprop.py -m "" (real data: see bench/data.py)
 An epoch is a pass over the samples for each of the ten blocks. The peer has the same blocks by autograd; from the same weights,
 batches and noise its losses are compared first. Its noise is its own, its batches are made beforehand and not copied, it keeps
 no graph into z, its optimisers are fused; it runs as is best for it: one thread, two, or a block in each of two threads.
@@ -28,7 +28,7 @@ from fcfast import NoPropClassifier, backend
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")
 
 N_BLOCKS, HIDDEN, FUSED = 10, 256, 128
-WIDE = "nakayama_sarcoma", "singh_prostate"
+WIDE = pytest.param("nakayama_sarcoma", marks=pytest.mark.full), "singh_prostate"
 N_MNIST, BATCH_MNIST = 6_400, 128
 WIDE_RATE, RATE, DECAY = 0.01, 1e-3, 1e-3
 SGD = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.0, "learning_rate": WIDE_RATE, "form": "contributions"}
@@ -290,6 +290,7 @@ def bench_wide_memory(name, benchmark, tell):
 # MNIST
 
 
+@pytest.mark.full
 def bench_mnist(compare, tell):
     """An epoch in form "weights" with AdamW, on some of the training images."""
     X, y = loaded(mnist, N_MNIST)

@@ -1,6 +1,6 @@
 """Against PyTorch in the row space of wide data, what an expert would do: h = 256, momentum 0.9, float32, d = 20,000
 
-Reproduce: pytest bench/bench_row_space.py
+Reproduce: pytest bench/bench_row_space.py -m ""
 Without weight decay, training on X = L Q' with orthonormal Q is training on L (N x N) with W1(0) Q: the trajectory is the same,
 and W1 = W1(0) + (what was added) Q' at the end. PyTorch gets L and Q by QR, or by Cholesky of the Gram matrix, whichever is
 faster; losses are compared first. A whole run is everything from the data to conventional weights, 100 epochs.
@@ -102,7 +102,9 @@ def their_run(case, reduce, n_threads):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # a fixed number of epochs
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.n}x{case.d},B={case.batch}")
+@pytest.mark.parametrize(
+    "case", [*CASES[:2], pytest.param(CASES[2], marks=pytest.mark.full)], ids=lambda case: f"{case.n}x{case.d},B={case.batch}"
+)
 def bench_whole_run(case, compare, tell):
     """Everything, from the same initial weights to conventional weights."""
     ours, theirs = our_run(case), their_run(case, by_qr, 2)

@@ -1,9 +1,9 @@
 """The paper's training loop: 2-2-1 networks, x = (1, 1), y = 1, eta = 0.1, float64
 
-Reproduce: pytest bench/bench_two_layer.py
+Reproduce: pytest bench/bench_two_layer.py -m ""
 Everything is asserted to compute the same outputs first, and keeps the output of every iteration. Times are per iteration
 of one network. PyTorch eager trains one network; the vectorised rivals train all 10,000 at once.
-Peak memory: how `_measure.py` says. Targets: 60 ns, 300x the pure twin, 3000x PyTorch eager, 1.8x from a second thread.
+Peak memory: how `measure.py` says. Targets: 60 ns, 300x the pure twin, 3000x PyTorch eager, 1.8x from a second thread.
 """
 
 from functools import cache, partial
@@ -30,6 +30,7 @@ needs_two_cores = pytest.mark.skipif(joblib.cpu_count() < 2, reason="only one co
 X, TARGET, ETA = np.ones(2), 1.0, 0.1
 N_SEEDS, N_ITER = 10_000, 1000
 EXACT = [name for name in ("backprop", *TECHNIQUES) if name not in ("printed_form", "sum_difference_literal")]
+SHORT = "backprop", "closed_form"  # techniques that are measured even if not everything is
 
 
 def draw(n_networks):
@@ -227,7 +228,12 @@ def tell_memory(trainers, n_networks, benchmark, tell):
     tell(f"peak memory, {networks}: " + ", ".join(f"{name} {peak / 1e6:.1f} MB" for name, peak in peaks.items()))
 
 
-@pytest.mark.parametrize("technique", EXACT)
+def marked(techniques):
+    """All but two are left to the full version."""
+    return [name if name in SHORT else pytest.param(name, marks=pytest.mark.full) for name in techniques]
+
+
+@pytest.mark.parametrize("technique", marked(EXACT))
 def bench_training(technique, compare, benchmark, tell):
     """One technique alone on 10,000 networks, and its pure twin on 50."""
     fast, slow = partial(train_fcfast, technique=technique), partial(train_pure, technique=technique)
@@ -247,7 +253,7 @@ def bench_training(technique, compare, benchmark, tell):
 
 
 @needs_two_cores
-@pytest.mark.parametrize("technique", [name for name in EXACT if name != "backprop"])
+@pytest.mark.parametrize("technique", marked(name for name in EXACT if name != "backprop"))
 def bench_study(technique, compare, benchmark, tell):
     """The whole seed study: weights drawn, backpropagation, the technique, their comparison."""
     result = paper.study(N_SEEDS, N_ITER, technique, X=[X], y=[TARGET])

@@ -15,7 +15,9 @@ from statistics import median
 
 from fcfast import backend
 
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 BLOCK = 1e-2  # seconds that one timed block of calls lasts at least: far above the clock's resolution and a loop's cost
+Clock = Callable[[], float]
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -28,13 +30,13 @@ class Run:
     prepare: Callable[[], tuple[object, ...]] | None = None
 
 
-def seconds_per_unit(run: Run, n_calls: int) -> float:
+def seconds_per_unit(run: Run, n_calls: int, clock: Clock = time.perf_counter) -> float:
     """Time a block of calls."""
     arguments = run.prepare() if run.prepare else ()
-    start = time.perf_counter()
+    start = clock()
     for _ in range(n_calls):
         run.call(*arguments)
-    return (time.perf_counter() - start) / (n_calls * run.units)
+    return (clock() - start) / (n_calls * run.units)
 
 
 def calls_per_block(run: Run) -> int:
@@ -44,14 +46,19 @@ def calls_per_block(run: Run) -> int:
     return math.ceil(BLOCK / (seconds_per_unit(run, 1) * run.units))
 
 
-def interleaved(runs: Mapping[str, Run], rounds: int) -> dict[str, float]:
-    """Median seconds per unit of each. Every round times every run once, so that load on the machine hits all alike."""
+def interleaved_rounds(runs: Mapping[str, Run], rounds: int, clock: Clock = time.perf_counter) -> dict[str, list[float]]:
+    """Seconds per unit of each, by round. Every round times every run once, so that load on the machine hits all alike."""
     n_calls = {name: calls_per_block(run) for name, run in runs.items()}
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            seconds[name].append(seconds_per_unit(run, n_calls[name]))
-    return {name: median(values) for name, values in seconds.items()}
+            seconds[name].append(seconds_per_unit(run, n_calls[name], clock))
+    return seconds
+
+
+def interleaved(runs: Mapping[str, Run], rounds: int) -> dict[str, float]:
+    """Median seconds per unit of each."""
+    return {name: median(values) for name, values in interleaved_rounds(runs, rounds).items()}
 
 
 @contextmanager
@@ -69,10 +76,8 @@ def pure_kernels() -> Iterator[None]:
 
 def duration(seconds: float) -> str:
     """Three significant digits and a unit that fits."""
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:,.0f} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
+    unit, size = next(((unit, size) for unit, size in UNITS.items() if seconds >= size), ("ns", UNITS["ns"]))
+    return f"{seconds / size:.3g} {unit}" if seconds < 1000 * size else f"{seconds / size:,.0f} {unit}"
 
 
 def times(ratio: float) -> str:
