@@ -389,6 +389,28 @@ def test_given_arrays_may_change_later(wide):
     assert FrontClassifier((4,), **settings).fit(X, y).network_.front.X is X
 
 
+def test_given_weights_in_single_precision(wide):
+    """They are copied as they are, not through double precision, are not changed, and give the same bits as doubles."""
+    X, y = wide
+    rng = np.random.default_rng(0)
+    coefs = [rng.normal(size=(3000, 4)).astype(np.float32) / 60, np.eye(4, 3, dtype=np.float32)]
+    before = [coef.copy() for coef in coefs]
+    settings = {"form": "contributions", "max_epochs": 3, "tol": 0, "random_state": 0, "learning_rate": 1e-3}
+    wider = [coef.astype(np.float64) for coef in coefs]
+    single, double, turned = (
+        FrontClassifier((4,), **settings).fit(X, y, coefs_init=given)
+        for given in (coefs, wider, [np.asfortranarray(coef) for coef in coefs])
+    )
+    held = single.network_.front.initial.array
+    assert held.dtype == np.float32
+    assert not np.shares_memory(held, coefs[0])
+    for other in (double, turned):
+        for a, b in zip(single.coefs_, other.coefs_, strict=True):
+            np.testing.assert_array_equal(a, b)
+    for a, b in zip(coefs, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_fitted_weights_are_copies(wide):
     """Writing to coefs_ does not change the network."""
     X, y = wide

@@ -380,9 +380,20 @@ class Recorded(RandomWeights):
         return super().block(start, stop, dtype)
 
 
+def test_overflow_is_as_loud_in_threads(monkeypatch):
+    """Where the caller silences overflow, the threads that multiply are silent too; where not, they warn."""
+    monkeypatch.setattr(gram, "resolve_n_jobs", lambda n_jobs: n_jobs)
+    X, initial = np.full((70, 9), 1e30, np.float32), GivenWeights(np.full((70, 9), 1e30))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for product in gram_and_states(X, initial, "float32", n_jobs=2):
+            assert np.isinf(product).all()
+    with pytest.warns(RuntimeWarning, match="overflow"):
+        gram_and_states(X, initial, "float32", n_jobs=2)
+
+
 def test_weights_are_never_held_whole(monkeypatch, global_random_seed):
     """No function asks for more of W1(0) than its budget; expand alone returns all weights."""
-    set_block_size(monkeypatch, n_bytes=8 * 3 * 20, min_side=1)
+    set_block_size(monkeypatch, n_bytes=gram.PARTS_AT_ONCE * 8 * 3 * 20, min_side=1)
     monkeypatch.setattr(Recorded, "widest", 0)
     rng = np.random.default_rng(global_random_seed)
     X, A, initial = rng.standard_normal((5, 300)), rng.standard_normal((5, 3)), Recorded(3, 300, 1, "relu")

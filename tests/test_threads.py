@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from fcfast import backend, paper
+from fcfast.front.pace import Pace
 from fcfast.network import DenseNetwork
-from fcfast.threads import available_threads, resolve_n_jobs
+from fcfast.threads import available_threads, blas, one_blas_thread, resolve_n_jobs
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 needs_openmp = pytest.mark.skipif(not backend.openmp.enabled(), reason="without OpenMP there is only one thread")
@@ -83,7 +84,8 @@ FORK = """
 import hashlib, os, time
 import numpy as np
 from fcfast.network import DenseNetwork
-from fcfast.threads import available_threads, resolve_n_jobs
+from fcfast.front.pace import Pace
+from fcfast.threads import available_threads, blas, one_blas_thread, resolve_n_jobs
 
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(300, 4)), rng.normal(size=(300, 1))
@@ -183,3 +185,42 @@ def test_python_threads_run_the_papers_techniques(scaled, global_random_seed):
     expected = [outputs(technique) for technique in techniques]
     with ThreadPoolExecutor(len(techniques)) as pool:
         assert list(pool.map(outputs, techniques)) == expected
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# BLAS's threads, and how many kernels take
+
+
+def blas_threads():
+    return [pool["num_threads"] for pool in blas().info()]
+
+
+def test_one_blas_thread_of_several_users():
+    """Whoever leaves last sets BLAS's threads back, in whatever order they came."""
+    with blas().limit(limits=2):
+        before = blas_threads()
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert set(blas_threads()) == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == before
+
+
+def test_pace_takes_the_faster(monkeypatch):
+    """One thread at first; then whatever was faster, and from time to time the other again: it costs a twentieth at most."""
+    now = 0.0
+    monkeypatch.setattr("fcfast.front.pace.perf_counter", lambda: now)
+    pace = Pace(2)
+    for slow, n_epochs in ((1, 1000), (2, 4000), (1, 1000)):  # which number takes ten times as long as the other
+        chosen = []
+        for _ in range(n_epochs):
+            chosen.append(pace.threads())
+            seconds = 0.01 if chosen[-1] == slow else 0.001
+            now += seconds
+            pace.note(chosen[-1], seconds, n_steps=5)
+        assert chosen[0] == 1 or slow != 1
+        later = chosen[n_epochs // 2 :]
+        assert 0 < later.count(slow) <= len(later) / 100
+    assert Pace(1).threads() == 1

@@ -33,7 +33,7 @@ ROUNDS = 3
 THREADS = 1, 2  # that PyTorch is tried with
 COMPILED, PURE = "PyTorch, compiled", "fcfast, pure Python"
 CLOSE = 4  # times our step: where PyTorch's is shorter, and on lines, it is compiled, too
-LONGEST = 0.5  # seconds that a block of steps, or an epoch of the weights, is to last at most
+LONGEST = 0.3  # seconds that a block of steps, or an epoch of the weights, is to last at most
 ROOM = 12e9  # bytes that PyTorch's first layer, its gradient and its momentum may take
 COMPILABLE = 3e7  # weights up to which torch.compile is tried: it makes no difference above
 

@@ -1,8 +1,9 @@
 """How many threads a kernel may use."""
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -40,9 +41,25 @@ def blas() -> threadpoolctl.ThreadpoolController:
     return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
-    """Let BLAS use one thread."""
-    return blas().limit(limits=1)
+_limited = threading.Lock()
+_limits: list[Any] = []  # one for each that is at work, of which the first has set it
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS use one thread.
+
+    That is a setting of the whole process: of several Python threads the first sets it and the last sets it back.
+    """
+    with _limited:
+        _limits.append(_limits[0] if _limits else blas().limit(limits=1))
+    try:
+        yield
+    finally:
+        with _limited:
+            limit = _limits.pop()
+            if not _limits:
+                limit.restore_original_limits()
 
 
 @contextmanager

@@ -132,14 +132,14 @@ class Training:
                 order = random_state.permutation(rows) if self.shuffle else rows
                 before = kept if self.score else network.snapshot(spare)
                 losses = self._train_epoch(network, epoch, order, answers, weights, before)
-                reason = _divergence(network, losses, len(rows), history)
+                loss = _mean_loss(network, losses, len(rows))
+                reason = _divergence(network, losses, loss, history)
                 score = self.score() if self.score and not reason else None
                 if score is not None and not np.isfinite(score):
                     reason = "outputs for the held-out samples are not finite"
                 if reason:
                     self._go_back(network, kept, f"epoch {epoch + 1}: {reason}")
                     break
-                loss = _mean_loss(network, losses, len(rows))
                 history.add(loss, score)
                 quality = -loss if score is None else score
                 since_best = 0 if quality > best + self.tol else since_best + 1
@@ -222,16 +222,17 @@ def _is_true(reply: Any) -> bool:
 
 
 def _mean_loss(network: Trainable, losses: NDArray[np.float64], n_samples: int) -> float:
-    """Mean over the samples: the last batch may be shorter."""
-    sizes = np.full(len(losses), network.batch_size)
-    sizes[-1] = n_samples - sizes[:-1].sum()
-    return float(np.average(losses, weights=sizes))
+    """Mean over the samples, as the last batch may be shorter; NaN if a step is missing."""
+    last = n_samples - network.batch_size * (len(losses) - 1)
+    if not 0 < last <= network.batch_size:
+        return np.nan
+    return float((network.batch_size * losses[:-1].sum() + last * losses[-1]) / n_samples)
 
 
-def _divergence(network: Trainable, losses: NDArray[np.float64], n_samples: int, history: History) -> str:
+def _divergence(network: Trainable, losses: NDArray[np.float64], loss: float, history: History) -> str:
     """Say why this epoch is no training any more; nothing if it is."""
-    if len(losses) < -(-n_samples // network.batch_size):
+    if np.isnan(loss):
         return f"the loss of step {len(losses) + 1} is not finite"
-    if history.losses and _mean_loss(network, losses, n_samples) > GROWTH * max(history.losses[0], 1e-3):
+    if history.losses and loss > GROWTH * max(history.losses[0], 1e-3):
         return f"the loss has grown more than {GROWTH} times"
     return "" if network.is_finite() else "weights are not finite any more"

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import Any, SupportsFloat, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 Floats = NDArray[np.float64]
 Item = TypeVar("Item")
@@ -25,12 +25,21 @@ def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
 
 def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Floats:
     """Convert to a C-contiguous float64 array of `ndim` dimensions without NaN or infinity."""
+    return _finite(real_array(value, name), name, ndim, np.float64)
+
+
+def finite_floats(value: ArrayLike, name: str, ndim: int) -> NDArray[Any]:
+    """Do the same, but leave single precision as it is."""
     array = real_array(value, name)
+    return _finite(array, name, ndim, np.float32 if array.dtype == np.float32 else np.float64)
+
+
+def _finite(array: NDArray[Any], name: str, ndim: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     ndims = (ndim,) if isinstance(ndim, int) else ndim
     if array.ndim not in ndims:
         wanted = " or ".join(str(n) for n in ndims)
         raise ValueError(f"{name} must have {wanted} dimension(s), got shape {array.shape}")
-    array = np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    array = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
     if not np.isfinite(array).all():
         bad = int(array.size - np.isfinite(array).sum())
         raise ValueError(f"{name} holds {bad} value(s) that are NaN or infinite; remove or impute them")

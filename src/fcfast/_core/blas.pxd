@@ -64,6 +64,17 @@ cdef inline void gemm(bint transpose_a, bint transpose_b, Py_ssize_t m, Py_ssize
         dgemm(tb, ta, &cols, &rows, &inner, &alpha, <double*>b, &ldb, <double*>a, &lda, &beta, c, &cols)
 
 
+cdef inline void add_product(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, const real* a, const real* b, Py_ssize_t row_b,
+                             real* c, Py_ssize_t row_c) noexcept nogil:
+    """C (m x n) += A (m x k) B (k x n), where B and C are columns of matrices whose rows are row_b and row_c long."""
+    cdef int rows = <int>m, cols = <int>n, inner = <int>k, ldb = <int>row_b, ldc = <int>row_c
+    cdef real one = 1
+    if real is float:
+        sgemm(b"N", b"N", &cols, &rows, &inner, &one, <float*>b, &ldb, <float*>a, &inner, &one, c, &ldc)
+    else:
+        dgemm(b"N", b"N", &cols, &rows, &inner, &one, <double*>b, &ldb, <double*>a, &inner, &one, c, &ldc)
+
+
 cdef inline void syrk(Py_ssize_t n, Py_ssize_t k, const real* a, real* c) noexcept nogil:
     """C (n x n) = A A' for A (n x k): half the work of a general product, the other half copied."""
     cdef int size = <int>n, inner = <int>k, lda = max(<int>k, 1)

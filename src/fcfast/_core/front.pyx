@@ -15,17 +15,23 @@ Design
 Axes: N samples, d features, h hidden units, c outputs, B batch, K window.
 """
 
+from cython.parallel cimport prange
 from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport fabs, fabsf, isfinite, sqrt
 from libc.string cimport memcpy
 
 from fcfast._core.backprop cimport backward_pass, scale_by_derivative, sgd_update, sum_rows
-from fcfast._core.blas cimport gemm, syrk
+from fcfast._core.blas cimport add_product, gemm, syrk
 from fcfast._core.forward cimport activate_row, forward_pass, half_squared_error_rows, softmax_cross_entropy_rows
 from fcfast._core.types cimport real
 
 cdef enum:
     CROSS_ENTROPY = 1
+    THREADED_WORK = 32768       # elements of a pass that are worth sharing out among threads
+    CHUNK = 8192
+    THREADED_PRODUCT = 1000000  # multiplications that are; SHARED and more are left to BLAS's own threads
+    SHARED = 10000000           # half of fcfast.threads.SMALL_PRODUCT
+    TILE = 64                   # units of a product that a thread makes
 
 
 cdef struct Sgd:
@@ -143,24 +149,33 @@ cdef inline real magnitude(real x) noexcept nogil:
     return fabsf(x) if real is float else fabs(x)
 
 
-cdef void mix(real* W, real* M, Py_ssize_t n, const double* r) noexcept nogil:
-    """(W, M) <- (r00 W + r01 M, r10 W + r11 M); nothing where that changes nothing.
-
-    The velocity of a dead unit decays for ever; as soon as it is subnormal it is 0, or arithmetic would slow down.
-    """
+cdef void mix_some(real* W, real* M, Py_ssize_t n, const double* r) noexcept nogil:
     cdef Py_ssize_t i
     cdef real m, smallest = <real>(FLT_MIN if real is float else DBL_MIN)
     cdef real w, r00 = <real>r[0], r01 = <real>r[1], r10 = <real>r[2], r11 = <real>r[3]
     if M == NULL:
-        if r[0] != 1:
-            for i in range(n):
-                W[i] *= r00
+        for i in range(n):
+            W[i] *= r00
         return
     for i in range(n):
         w = W[i]
         W[i] = r00 * w + r01 * M[i]
         m = r10 * w + r11 * M[i]
         M[i] = 0 if magnitude(m) < smallest else m      # NaN stays
+
+
+cdef void mix(real* W, real* M, Py_ssize_t n, const double* r, int n_threads) noexcept nogil:
+    """(W, M) <- (r00 W + r01 M, r10 W + r11 M); nothing where that changes nothing.
+
+    The velocity of a dead unit decays for ever; as soon as it is subnormal it is 0, or arithmetic would slow down.
+    """
+    cdef Py_ssize_t i
+    if M == NULL and r[0] == 1:
+        return
+    if n < THREADED_WORK:
+        n_threads = 1
+    for i in prange(0, n, CHUNK, schedule="static", num_threads=n_threads):
+        mix_some(W + i, NULL if M == NULL else M + i, min(CHUNK, n - i), r)
 
 
 cdef void gather(const real* source, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t n_columns, real* out) noexcept nogil:
@@ -170,16 +185,21 @@ cdef void gather(const real* source, const Py_ssize_t* rows, Py_ssize_t n_rows, 
 
 
 cdef void project(const real* gathered, const real* base, const real* S0, double scale, const Py_ssize_t* rows,
-                  Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t h, real* out) noexcept nogil:
+                  Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t h, real* out, int n_threads) noexcept nogil:
     """Pre-activations of some rows: X W', or c S0 + G A where S0 is given."""
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, first
     if S0 == NULL:
         gemm(False, True, n_rows, h, n_columns, <real>1, gathered, base, <real>0, out)
         return
     for i in range(n_rows):
         for j in range(h):
             out[i * h + j] = <real>scale * S0[rows[i] * h + j]
-    gemm(False, False, n_rows, h, n_columns, <real>1, gathered, base, <real>1, out)
+    # The parts must not depend on the number of threads, so that the bits of the result do not either.
+    if THREADED_PRODUCT <= n_rows * n_columns * h < SHARED:
+        for first in prange(0, h, TILE, schedule="static", num_threads=n_threads):
+            add_product(n_rows, min(TILE, h - first), n_columns, gathered, base + first, h, out + first, h)
+    else:
+        gemm(False, False, n_rows, h, n_columns, <real>1, gathered, base, <real>1, out)
 
 
 cdef void add_steps(const real* D, const double* factors, const real* gathered, bint scatter, const Py_ssize_t* rows,
@@ -264,9 +284,10 @@ def sgd_epoch(real[:, ::1] base,                # IN and OUT, W (h, d) or A (N, 
             K = min(window, n_rows - position)
             n_steps = (K + batch_size - 1) // batch_size
             gather(&source[0, 0], &rows[position], K, n_columns, gathered)
-            project(gathered, &base[0, 0], S0_data, c, &rows[position], K, n_columns, h, start)
+            project(gathered, &base[0, 0], S0_data, c, &rows[position], K, n_columns, h, start, n_threads)
             if M != NULL and n_steps > 1:
-                project(gathered, M, S0_data, c_velocity, &rows[position], K, n_columns, h, start_velocity)
+                project(gathered, M, S0_data, c_velocity, &rows[position], K, n_columns, h, start_velocity,
+                        n_threads)
             if n_steps > 1 or max_norm > 0:
                 if contributions:
                     for i in range(K):
@@ -284,7 +305,7 @@ def sgd_epoch(real[:, ::1] base,                # IN and OUT, W (h, d) or A (N, 
             c_before = c
             c = r[0] * c + r[1] * c_velocity
             c_velocity = r[2] * c_before + r[3] * c_velocity
-            mix(&base[0, 0], M, base.shape[0] * base.shape[1], r)
+            mix(&base[0, 0], M, base.shape[0] * base.shape[1], r, n_threads)
             add_steps(D, &factors[0], gathered, contributions, &rows[position], K, n_columns, batch_size, h, start,
                       &base[0, 0])
             if M != NULL:

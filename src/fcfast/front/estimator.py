@@ -346,7 +346,7 @@ class FrontEstimator(TrainedEstimator):
                 upper.append(random_state.uniform(-bound, bound, (n_out, n_in)) * block_diagonal(n_in, n_out, count))
             return RandomWeights(widths[1], widths[0], seed, self.activation, self.init_scale), upper
         coefs = validation.sequence(coefs_init, "coefs_init")
-        arrays = [validation.finite_array(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
+        arrays = [validation.finite_floats(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
         if [array.shape for array in arrays] != pairs:
             raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
         for l, (array, count) in enumerate(zip(arrays[1:-1], groups[1:], strict=True), 1):
@@ -354,7 +354,8 @@ class FrontEstimator(TrainedEstimator):
                 raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
         self._refuse_large(arrays, "coefs_init")
         # The caller may change the array later; a file that is mapped is not read into memory for that.
-        first = arrays[0] if is_mapped(arrays[0]) else arrays[0].copy()
+        shared = np.may_share_memory(arrays[0], coefs[0])
+        first = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
         return GivenWeights(first.T), [array.T for array in arrays[1:]]
 
     def _initial_biases(
@@ -370,7 +371,7 @@ class FrontEstimator(TrainedEstimator):
     def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:
         """Refuse initial values that `dtype` has no numbers for."""
         for l, array in enumerate(arrays):
-            if max(array.max(), -array.min()) > np.finfo(self.dtype).max:
+            if not np.can_cast(array.dtype, self.dtype) and max(array.max(), -array.min()) > np.finfo(self.dtype).max:
                 raise ValueError(f"{name}[{l}] has values too large for dtype={self.dtype!r}")
 
     # ------------------------------------------------------------------------------------------------------------------

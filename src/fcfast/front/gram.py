@@ -11,8 +11,9 @@ so neither does a single bit of the result.
 import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,18 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.front.initial import InitialWeights
-from fcfast.threads import resolve_n_jobs
+from fcfast.threads import one_blas_thread, resolve_n_jobs
 
 BLOCK_BYTES = 64 << 20  # of inputs read or converted, or of a product before it is added to the others
-WEIGHT_BYTES = 4 << 20  # of weights, multiplied while they are still in cache
+WEIGHT_BYTES = 4 << 20  # of weights that each thread makes before threads wait for each other,
+PARTS_AT_ONCE = 4  # in so many parts, multiplied while they are still in cache
 MIN_SIDE = 1024  # no block has a shorter side to save bytes: adding up its products would take longer than making them
 MAX_SIDE = 65536  # no product sums more features than this in single precision
 FEW_BLOCKS = 8
 SPARSE_SHARE = 1 / 250  # of a dense product's multiplications; a sparse product that makes more of them is slower than BLAS
-SPARSE_TILES = 8  # sparse products have no symmetric routine: tiles on and below the diagonal save almost half
+TILES = 8  # a side, of a Gram matrix that threads share: those on and below the diagonal are made
+SMALL_STATES = 65536  # numbers, of which every thread may hold a few times as many
+MIN_TILE = 64  # samples or units of a product that a thread makes alone; BLAS is slower on less
 
 Array = NDArray[Any]
 Inputs = Any  # ndarray, memmap, or a sparse matrix or array of any format
@@ -46,7 +50,7 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
     dtype : {"float32", "float64"}
         Of products and results.
     n_jobs : int or None
-        Threads that make initial weights and sparse products; dense products use BLAS's own.
+        Threads. Where there are several, each has one of BLAS's, otherwise BLAS has its own.
 
     Returns
     -------
@@ -77,11 +81,11 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
     # A few single-precision products may be added up as they are; the sum of many would lose digits.
     G = np.zeros((n_samples, n_samples), dtype if n_features <= FEW_BLOCKS * inputs.width else np.float64)
     S0 = np.zeros((n_samples, initial.n_hidden))
-    for features in _slices(n_features, inputs.width):
-        block = inputs.read(features)
-        _add_gram(G, block, n_threads)
-        for part, weights in _initial_weights(initial, features, dtype, n_threads):
-            S0 += block[:, part] @ weights.T
+    with _sharing(n_threads) as run:
+        for features in _slices(n_features, inputs.width):
+            block = inputs.read(features)
+            _add_gram(G, block, run)
+            _add_states(S0, block, initial, features, dtype, n_threads, run)
     _mirror(G)
     return G.astype(dtype, copy=False), S0.astype(dtype, copy=False)
 
@@ -207,8 +211,9 @@ def states_of(
         states = np.zeros(S_new[rows].shape)
         for features in _slices(n_features, min(inputs.width, new_inputs.width)):
             block = new_inputs.read(features)
-            for part, weights in _weights(inputs.read(features), A, c, initial, features, dtype, n_threads):
-                states += block[:, part] @ weights.T
+            held = inputs.read(features)
+            for part, weights in _initial_weights(initial, features, dtype, n_threads):
+                states += block[:, part] @ _updated(weights, held[:, part], A, c).T
         S_new[rows] = states
     return S_new
 
@@ -246,11 +251,18 @@ def expand(
     _check_features("X", X, "W1(0)", initial.n_features)
     A, c = np.asarray(A, dtype), np.asarray(c, dtype) if np.ndim(c) else float(c)
     n_threads = resolve_n_jobs(n_jobs)
-    W1 = np.empty((initial.n_hidden, initial.n_features), dtype) if out is None else out
+    # as products and initial weights come, contiguous along the units
+    W1 = np.empty((initial.n_features, initial.n_hidden), dtype).T if out is None else out
     inputs = _reader(X, dtype)
-    for features in _slices(X.shape[1], inputs.width):
-        for part, weights in _weights(inputs.read(features), A, c, initial, features, dtype, n_threads):
-            W1[:, features][:, part] = weights
+    with _sharing(n_threads) as run:
+        for features in _slices(X.shape[1], inputs.width):
+            block = inputs.read(features)
+
+            def fill(part: slice, block: Block = block, start: int = features.start) -> None:
+                weights = initial.block(part.start, part.stop, dtype)
+                W1[:, part] = _updated(weights, block[:, part.start - start : part.stop - start], A, c)
+
+            list(run(fill, _parts(initial, features, dtype)))
     return W1
 
 
@@ -324,21 +336,66 @@ def _product(block: Block, other: Block) -> Array:
     return product.toarray() if sparse.issparse(product) else product
 
 
-def _add_gram(G: Array, block: Block, n_threads: int) -> None:
-    """Add block block' to G, on and below the diagonal. With a single tile NumPy calls BLAS's symmetric product."""
+def _add_gram(G: Array, block: Block, run: Callable[..., Any]) -> None:
+    """Add block block' to G, on and below the diagonal, in square tiles: NumPy makes those on it symmetrically."""
     n_samples = len(G)
-    height = _affordable_rows(n_samples)
+    if n_samples < 2 * MIN_TILE and not sparse.issparse(block):  # too few for tiles: threads share the features
+        features = _slices(block.shape[1], -(-block.shape[1] // TILES))
+        for product in run(lambda part: _product(block[:, part], block[:, part]), features):
+            G += product
+        return
+    side = min(_affordable_rows(n_samples), -(-n_samples // min(TILES, max(1, n_samples // MIN_TILE))))
     if sparse.issparse(block):
-        block, height = block.tocsr(), min(height, -(-n_samples // SPARSE_TILES))
-    else:
-        n_threads = 1  # BLAS has its own
+        block = block.tocsr()
 
-    def add(rows: slice) -> None:
-        G[rows, : rows.stop] += _product(block[rows], block[: rows.stop])
+    def add(tile: tuple[slice, slice]) -> None:
+        rows, columns = tile
+        G[rows, columns] += _product(block[rows], block[columns])
 
-    tiles = _slices(n_samples, height)
-    with _mapping(min(n_threads, len(tiles))) as run:
-        list(run(add, tiles))
+    tiles = _slices(n_samples, side)
+    list(run(add, [(rows, columns) for i, rows in enumerate(tiles) for columns in tiles[: i + 1]]))
+
+
+def _add_states(
+    S0: Array,
+    block: Block,
+    initial: InitialWeights,
+    features: slice,
+    dtype: np.dtype[Any],
+    n_threads: int,
+    run: Callable[..., Any],
+) -> None:
+    """Add block W1(0)' to S0: threads share the features or, where S0 is large, the making of weights and then its units."""
+
+    def weights_of(part: slice) -> Array:
+        return initial.block(part.start, part.stop, dtype)
+
+    def inputs_of(part: slice) -> Block:
+        return block[:, part.start - features.start : part.stop - features.start]
+
+    for group in _groups(_parts(initial, features, dtype), PARTS_AT_ONCE * n_threads):
+        if S0.size <= SMALL_STATES:
+            for product in run(lambda part: inputs_of(part) @ weights_of(part).T, group):
+                S0 += product
+            continue
+        inputs, made = list(map(inputs_of, group)), list(run(weights_of, group))
+
+        def add(tile: tuple[slice, slice], states: Array = S0, inputs: list[Block] = inputs, made: list[Array] = made) -> None:
+            rows, units = tile
+            for part, weights in zip(inputs, made, strict=True):
+                states[tile] += part[rows] @ weights[units].T
+
+        list(run(add, _tiles(S0, sparse.issparse(block))))
+
+
+def _tiles(S0: Array, whole: bool) -> list[tuple[slice, slice]]:
+    """Part states (N, h) by units, or by rows where the units are few, or not at all."""
+    n_samples, n_hidden = S0.shape
+    if whole:
+        return [(slice(None), slice(None))]
+    if n_hidden >= 2 * MIN_TILE:
+        return [(slice(None), units) for units in _slices(n_hidden, MIN_TILE)]
+    return [(rows, slice(None)) for rows in _slices(n_samples, max(MIN_TILE, -(-n_samples // TILES)))]
 
 
 def _mirror(G: Array) -> None:
@@ -349,6 +406,17 @@ def _mirror(G: Array) -> None:
         G[rows, rows] = corner + np.tril(corner, -1).T
 
 
+def _parts(initial: InitialWeights, features: slice, dtype: np.dtype[Any]) -> list[slice]:
+    """Part the features so that the weights of each stay in cache."""
+    return _slices(
+        features.stop, max(MIN_SIDE, WEIGHT_BYTES // (PARTS_AT_ONCE * initial.n_hidden * dtype.itemsize)), features.start
+    )
+
+
+def _groups(parts: list[slice], size: int) -> list[list[slice]]:
+    return [parts[first : first + size] for first in range(0, len(parts), size)]
+
+
 def _initial_weights(
     initial: InitialWeights, features: slice, dtype: np.dtype[Any], n_threads: int
 ) -> Iterator[tuple[slice, Array]]:
@@ -356,23 +424,27 @@ def _initial_weights(
 
     Parts are made by several threads, then multiplied by BLAS's: at the same time they would wait for one another.
     """
-    parts = _slices(features.stop, max(MIN_SIDE, WEIGHT_BYTES // (initial.n_hidden * dtype.itemsize)), features.start)
+    parts = _parts(initial, features, dtype)
     n_threads = min(n_threads, len(parts))
     with _mapping(n_threads) as run:
-        for group in (parts[first : first + n_threads] for first in range(0, len(parts), n_threads)):
+        for group in _groups(parts, PARTS_AT_ONCE * n_threads):
             made = run(lambda part: initial.block(part.start, part.stop, dtype), group)
             for part, weights in zip(group, made, strict=True):
                 yield slice(part.start - features.start, part.stop - features.start), weights
 
 
-def _weights(
-    block: Block, A: Array, c: float | Array, initial: InitialWeights, features: slice, dtype: np.dtype[Any], n_threads: int
-) -> Iterator[tuple[slice, Array]]:
-    """Make W1 = c W1(0) + A' X of these features in parts, as `_initial_weights` does."""
-    for part, weights in _initial_weights(initial, features, dtype, n_threads):
-        contributed = block[:, part].T @ A
-        contributed += c * weights.T
-        yield part, contributed.T
+def _updated(weights: Array, inputs: Block, A: Array, c: float | Array) -> Array:
+    """Compute c W1(0) + A' X for the W1(0) (h, width) of these inputs (N, width)."""
+    contributed = inputs.T @ A
+    contributed += c * weights.T
+    return contributed.T
+
+
+@contextmanager
+def _sharing(n_threads: int) -> Iterator[Callable[..., Any]]:
+    """Give ``map`` in so many threads that multiply: several do so on their own, one leaves BLAS its threads."""
+    with one_blas_thread() if n_threads > 1 else nullcontext(), _mapping(n_threads) as run:
+        yield run
 
 
 @contextmanager
@@ -381,5 +453,5 @@ def _mapping(n_threads: int) -> Iterator[Callable[..., Any]]:
     if n_threads == 1:
         yield map
         return
-    with ThreadPoolExecutor(n_threads) as pool:
+    with ThreadPoolExecutor(n_threads, initializer=partial(np.seterr, **np.geterr())) as pool:  # as the caller has it
         yield pool.map

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fcfast import backend
 from fcfast.front import stepwise
 from fcfast.front.forms import FrontForm
+from fcfast.front.pace import Pace
 from fcfast.network import ACTIVATIONS, LOSSES, layer_views
 from fcfast.optimizers import SGD, Optimizer
 from fcfast.rules import Backprop, Rule
@@ -77,6 +79,7 @@ class FrontNetwork:
         self.masks: list[NDArray[np.bool_] | None] = [None, *hidden, None]
         self.moments = [] if self._is_compiled_whole else stepwise.new_moments(self)
         self.rule_state = self.rule.start(self, seed)
+        self._pace = Pace(n_threads)
         self._work = np.empty(0, dtype=dtype)
 
     @property
@@ -124,13 +127,15 @@ class FrontNetwork:
             self._work = np.empty(size, dtype=self.params.dtype)
         losses = np.empty(len(rates))
         classes = self.loss == "cross_entropy"
+        n_threads, started = min(self._pace.threads(), self.kernel_threads), perf_counter()
         done = backend.front.sgd_epoch(
             front.base, front.velocity, front.source, front.S0, front.scale, rows, self.batch_size, self.window,
             self.params, self.velocity, self.widths, ACTIVATIONS[self.activation], LOSSES.index(self.loss),
             None if classes else answers, answers if classes else None, sample_weight, rates,
             sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, sgd.max_grad_norm or 0.0, self.n_steps == 0,
-            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), self.kernel_threads,
+            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), n_threads,
         )  # fmt: skip
+        self._pace.note(n_threads, perf_counter() - started, done)
         self.n_steps += done
         return losses[:done]
 

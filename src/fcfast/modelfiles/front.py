@@ -162,7 +162,8 @@ def tensors_of(estimator: Estimator, header: FrontHeader) -> dict[str, Array]:
         tensors["front.contributions"] = front.base
         tensors["front.row_digests"] = _row_digests(front.X, network.params.dtype)
         if header.initial_seed is None:
-            tensors["front.initial"] = front.initial.array.T  # as coefs_init has it, so that products round alike
+            # as coefs_init has it, so that products round alike
+            tensors["front.initial"] = front.initial.array.T.astype(np.float64)
     else:
         tensors["layers.0.weights"] = estimator.coefs_[0].T
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
