@@ -1,93 +1,355 @@
-"""Accuracy on real wide data: FrontClassifier and FrontRegressor beside scikit-learn's networks and linear models.
+"""Accuracy on real wide data: ours beside scikit-learn's networks, linear models and trees, with the same tuning for each.
 
-Reproduce: python -m bench.accuracy [--out accuracy.json]
-5-fold cross-validation (stratified for classes), features standardised on each training part, targets of a regression too. Ours
-has one setting for all classifications and one for both regressions, found by hand on these data; nothing is tuned by fold.
-MLP is the best of its solvers on each data set, which favours it. Logistic regression and ridge tune their penalty by an inner
-cross-validation; they see the data in the coordinates of their principal components, all of them: for an L2 penalty the same
-model, found much sooner. The standard error is over folds.
+Reproduce: python -m bench.accuracy [--data NAME ...] [--models NAME ...] [--repeats 5] [--folds 5] [--jobs 2] [--out FILE.json]
+Repeated cross-validation, stratified for classes, the same splits for every model. On each training part, standardised there,
+every model has four configurations tried by 3-fold cross-validation (bench/accuracy_models.py), and is then fitted to
+all of it with the best. Scores are balanced accuracy and R^2.
+Writes FILE.json and a report of all it holds, FILE.md. What is finished is kept in the JSON and not trained again, unless its
+settings have changed since; Ctrl-C loses no finished fold.
+
+Training parts overlap, so that scores of folds are not independent. Standard errors are corrected for it (Nadeau and Bengio,
+Machine Learning 52, 2003): variance x (1 / scores + test / training samples). Seconds are of a process's CPU, one thread each.
 """
 
 import argparse
 import json
-import time
-import warnings
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sklearn.compose import TransformedTargetRegressor
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold, cross_val_score
-from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from joblib import Parallel, delayed, parallel_config
+from scipy import stats
 
-from bench import data as real_data
-from fcfast import FrontClassifier, FrontRegressor
+from bench.accuracy_models import CLASSIFICATION, INNER_FOLDS, N_TRIES, REGRESSION, SEED, arrays, candidates, evaluate
+from bench.measure import markdown
+from fcfast.commands.shared import json_text, progress_bar, write_text
+from fcfast.config import config
 
-CLASSIFICATION = "nakayama_sarcoma", "singh_prostate", "golub_leukemia", "khan_srbct", "colon_alon"
-REGRESSION = "riboflavin", "nir_gasoline"
-SOLVERS = "adam", "sgd", "lbfgs"
-HIDDEN = (256,)
+OUT = Path(__file__).parents[1] / "docs" / "performance" / "accuracy.json"
+DATA = {
+    "nakayama_sarcoma": "sarcoma, 10 types", "singh_prostate": "prostate", "golub_leukemia": "leukemia",
+    "khan_srbct": "SRBCT, 4 types", "colon_alon": "colon", "riboflavin": "riboflavin", "nir_gasoline": "gasoline spectra",
+}  # fmt: skip
+MODELS = {
+    "front": "fcfast", "mlp": "MLP", "linear": "logistic regression, ridge", "svm": "linear SVM", "forest": "random forest",
+    "boosting": "gradient boosting", "noprop": "NoProp", "forward-gradients": "forward gradients",
+}  # fmt: skip
+KINDS = {"classes": CLASSIFICATION, "regression": REGRESSION}
+CONFIDENCE = 0.95
 
-
-def classifiers():
-    """Name and model of each."""
-    yield "FrontClassifier", FrontClassifier(HIDDEN, init_scale=0.1, learning_rate=0.003, random_state=0)
-    for solver in SOLVERS:
-        yield f"MLP {solver}", MLPClassifier(hidden_layer_sizes=HIDDEN, solver=solver, random_state=0)
-    tuned = GridSearchCV(LogisticRegression(max_iter=5000), {"C": np.logspace(-5, 1, 7)}, cv=3, scoring="balanced_accuracy")
-    yield "logistic regression", make_pipeline(PCA(), tuned)
+Cells = dict[str, dict[str, Any]]
 
 
-def regressors():
-    """Name and model of each."""
-    settings = {"init_scale": 0.1, "learning_rate": 0.001, "max_epochs": 1000, "random_state": 0}
-    yield "FrontRegressor", FrontRegressor(HIDDEN, "tanh", **settings)
-    for solver in SOLVERS:
-        yield f"MLP {solver}", MLPRegressor(hidden_layer_sizes=HIDDEN, solver=solver, max_iter=1000, random_state=0)
-    yield "ridge", make_pipeline(PCA(), RidgeCV(np.logspace(-3, 5, 25)))
+# ----------------------------------------------------------------------------------------------------------------------
+# running
 
 
-def scored(name, model, X, y, regression):
-    """Mean, standard error and seconds of a model."""
-    model = make_pipeline(StandardScaler(), model)
-    if regression:
-        model = TransformedTargetRegressor(model, transformer=StandardScaler())
-    folds = (KFold if regression else StratifiedKFold)(5, shuffle=True, random_state=0)
-    started = time.perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of epochs that ran out, and of classes with fewer members than folds
-        scores = cross_val_score(model, X, y, cv=folds, scoring="r2" if regression else "balanced_accuracy")
-    seconds = (time.perf_counter() - started) / 5
-    return {"model": name, "mean": scores.mean(), "error": scores.std(ddof=1) / 5**0.5, "seconds": seconds}
+def settings(data: str, model: str, n_folds: int) -> dict[str, Any]:
+    """Give what a result depends on, as JSON will give it back."""
+    candidate = candidates(data)[model]
+    text = " ".join(repr(candidate.model).split())
+    return {"model": text, "grid": candidate.grid, "folds": n_folds, "inner folds": INNER_FOLDS, "seed": SEED}
 
 
-def compare(data_set):
-    """All models on one data set, the solvers of MLP as one."""
-    arrays = real_data.load(data_set)
-    X, y = arrays["X"].astype(np.float32), arrays["y"]
-    regression = data_set in REGRESSION
-    rows = [scored(name, model, X, y, regression) for name, model in (regressors() if regression else classifiers())]
-    networks = [row for row in rows if row["model"].startswith("MLP")]
-    best = max(networks, key=lambda row: row["mean"])
-    return [row for row in rows if row not in networks or row is best]
+def planned(earlier: Cells, data: Iterable[str], models: Sequence[str], n_folds: int) -> Cells:
+    """Take over cells whose settings are still the same; start the others. Cells that nobody asked for stay."""
+    cells = dict(earlier)
+    for data_set in data:
+        for model in (model for model in models if model in candidates(data_set)):
+            wanted = settings(data_set, model, n_folds)
+            known = earlier.get(f"{data_set}, {model}")
+            if known is None or known["settings"] != wanted:
+                known = {"data": data_set, "model": model, "settings": wanted, "scores": {}, "made with": []}
+            cells[f"{data_set}, {model}"] = known
+    return cells
 
 
-def main():
-    """Print a line per data set, and write all of it."""
+def unfinished(cells: Cells, data: Sequence[str], models: Sequence[str], n_repeats: int, n_folds: int) -> list[tuple[str, int]]:
+    """Cells and folds, a repeat of all before the next one: whenever it ends, models can be compared."""
+    asked = [name for name, cell in cells.items() if cell["data"] in data and cell["model"] in models]
+    return [
+        (name, fold)
+        for repeat in range(n_repeats)
+        for name in asked
+        for fold in range(repeat * n_folds, (repeat + 1) * n_folds)
+        if str(fold) not in cells[name]["scores"]
+    ]
+
+
+def numbered(task: tuple[str, int], arguments: tuple[Any, ...]) -> tuple[tuple[str, int], dict[str, Any]]:
+    """Evaluate in a worker, and say what: results come in no order."""
+    return task, evaluate(*arguments)
+
+
+def machine(n_jobs: int) -> dict[str, Any]:
+    """What the figures depend on, as a worker sees it."""
+    more = {"scikit-learn": metadata.version("scikit-learn"), "cores": os.cpu_count(), "processes": n_jobs}
+    return config() | more
+
+
+def run(cells: Cells, tasks: list[tuple[str, int]], n_jobs: int, keep: Callable[[], None]) -> list[str]:
+    """Do the tasks and note each result; the errors."""
+    errors = []
+    command = shlex.join(["python", "-m", "bench.accuracy", *sys.argv[1:]])
+    with parallel_config("loky", n_jobs=n_jobs, inner_max_num_threads=1), progress_bar(len(tasks)) as tell:
+        (facts,) = Parallel()([delayed(machine)(n_jobs)])
+        made_with = {"command": command, "machine": facts}
+        work = (
+            delayed(numbered)((name, fold), (cells[name]["data"], cells[name]["model"], cells[name]["settings"]["folds"], fold))
+            for name, fold in tasks
+        )
+        for done, ((name, fold), result) in enumerate(Parallel(return_as="generator_unordered")(work), 1):
+            tell(f"{name}, fold {fold}", done)
+            if "error" in result:
+                errors.append(f"{name}, fold {fold}: {result['error']}")
+                continue
+            cell = cells[name]
+            cell["scores"][str(fold)] = result | {"date": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+            if made_with not in cell["made with"]:
+                cell["made with"].append(made_with)
+            keep()
+    return errors
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# statistics
+
+
+def corrected_error(values: Sequence[float], n_folds: int) -> float:
+    """Standard error of a mean over repeated cross-validation, corrected for training parts that overlap."""
+    return float(np.sqrt(np.var(values, ddof=1) * (1 / len(values) + 1 / (n_folds - 1))))
+
+
+def comparable(cells: Cells) -> Cells:
+    """Leave out folds that not all models of a data set have, where a run was stopped, and cells with too few to compare."""
+    begun = {name: cell for name, cell in cells.items() if len(cell["scores"]) > 1}
+    shared: dict[str, set[str]] = {}
+    for cell in begun.values():
+        shared[cell["data"]] = shared.get(cell["data"], set(cell["scores"])) & cell["scores"].keys()
+    return {
+        name: cell | {"scores": {fold: cell["scores"][fold] for fold in sorted(shared[cell["data"]], key=int)}}
+        for name, cell in begun.items()
+        if len(shared[cell["data"]]) > 1
+    }
+
+
+def column(cell: dict[str, Any], key: str) -> np.ndarray:
+    """One figure of all folds."""
+    return np.array([score[key] for score in cell["scores"].values()])
+
+
+def difference(ours: dict[str, Any], other: dict[str, Any]) -> tuple[float, float, bool]:
+    """How much better we are, its standard error, and whether that is more than chance."""
+    gaps = column(ours, "score") - column(other, "score")
+    error = corrected_error(gaps, ours["settings"]["folds"])
+    limit = stats.t.ppf((1 + CONFIDENCE) / 2, len(gaps) - 1)
+    return float(gaps.mean()), error, bool(abs(gaps.mean()) > limit * error)
+
+
+def ranks(cells: Cells, data: Sequence[str]) -> dict[str, float]:
+    """Mean rank, 1 is best, of the models that have scores on all of some data sets."""
+    models = [model for model in MODELS if all(f"{d}, {model}" in cells for d in data)]
+    means = [[-column(cells[f"{d}, {model}"], "score").mean() for model in models] for d in data]
+    return dict(zip(models, stats.rankdata(means, axis=1).mean(axis=0), strict=True)) if models and data else {}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# the report
+
+
+def title(data: str) -> str:
+    """Name a data set and say how large it is."""
+    n_samples, n_features = arrays(data)[0].shape
+    return f"{DATA[data]}, {n_samples} x {n_features:,}"
+
+
+def table(cells: Cells, models: Sequence[str], write: Callable[[dict[str, Any]], str]) -> str:
+    """Write something of each cell: a row for each data set, a column for each model."""
+    rows = [["samples x features", *(MODELS[model] for model in models)]]
+    for data in (data for data in DATA if any(cell["data"] == data for cell in cells.values())):
+        found = (cells.get(f"{data}, {model}") for model in models)
+        rows.append([title(data), *("-" if cell is None else write(cell) for cell in found)])
+    return markdown(rows)
+
+
+def scores_table(cells: Cells, models: Sequence[str]) -> str:
+    """Means and errors, the best of a row in bold."""
+    means: dict[str, list[float]] = {}
+    for cell in cells.values():
+        means.setdefault(cell["data"], []).append(column(cell, "score").mean())
+
+    def write(cell: dict[str, Any]) -> str:
+        scores = column(cell, "score")
+        mean = f"{scores.mean():.3f}"
+        mean = f"**{mean}**" if scores.mean() == max(means[cell["data"]]) else mean
+        return f"{mean} ± {corrected_error(scores, cell['settings']['folds']):.3f}"
+
+    return table(cells, models, write)
+
+
+def differences_table(cells: Cells, models: Sequence[str]) -> str:
+    """What is gained by taking ours; in bold what is more than chance."""
+
+    def write(cell: dict[str, Any]) -> str:
+        gap, error, beyond_chance = difference(cells[f"{cell['data']}, front"], cell)
+        text = f"{gap:+.3f}"
+        return f"{f'**{text}**' if beyond_chance else text} ± {error:.3f}"
+
+    ours = {cell["data"] for cell in cells.values() if cell["model"] == "front"}
+    others = {name: cell for name, cell in cells.items() if cell["data"] in ours and cell["model"] != "front"}
+    return table(others, [model for model in models if model != "front"], write)
+
+
+def times_table(cells: Cells, models: Sequence[str]) -> str:
+    """Seconds of the last fit, and of the search before it."""
+    return table(cells, models, lambda cell: " / ".join(f"{column(cell, key).mean():.3g}" for key in ("fit", "tuning")))
+
+
+def chosen_table(cells: Cells, models: Sequence[str]) -> str:
+    """How often each configuration was chosen, and what failed."""
+    rows = [["data", "model", "chosen: in so many folds", "tries that diverged"]]
+    for data in DATA:
+        for model in (model for model in models if f"{data}, {model}" in cells):
+            scores = cells[f"{data}, {model}"]["scores"].values()
+            counts = Counter(", ".join(f"{k} {v}" for k, v in sorted(score["chosen"].items())) for score in scores)
+            failed = sum(score["failed tries"] for score in scores)
+            rows.append([
+                DATA[data], MODELS[model], "; ".join(f"{chosen}: {n}" for chosen, n in counts.most_common()),
+                f"{failed} of {N_TRIES * len(scores)}" if failed else "-",
+            ])  # fmt: skip
+    return markdown(rows)
+
+
+def rank_lines(cells: Cells) -> str:
+    """One line for each kind of data."""
+    lines = []
+    for kind, names in KINDS.items():
+        there = [data for data in names if any(cell["data"] == data for cell in cells.values())]
+        found = sorted(ranks(cells, there).items(), key=lambda item: item[1])
+        if found:
+            lines.append(f"Mean rank, {kind}: {', '.join(f'{MODELS[model]} {rank:.1f}' for model, rank in found)}.")
+    return "\n\n".join(lines)
+
+
+def tried_table(cells: Cells, models: Sequence[str]) -> str:
+    """Each model's own settings, and what was tried."""
+    rows = [["", "model", "tried"]]
+    for kind, names in KINDS.items():
+        for model in models:
+            tried = [cell["settings"] for cell in cells.values() if cell["model"] == model and cell["data"] in names]
+            for text, grid in dict.fromkeys((each["model"], in_words(each["grid"])) for each in tried):
+                rows.append([f"{MODELS[model]}, {kind}", f"`{text}`", grid])
+    return markdown(rows)
+
+
+def in_words(grid: dict[str, list[Any]] | list[dict[str, list[Any]]]) -> str:
+    """Write a grid, or several."""
+    if isinstance(grid, list):
+        return "; ".join(map(in_words, grid))
+    return " x ".join(f"{name.rsplit('__', 1)[-1]} {', '.join(map(str, values))}" for name, values in grid.items())
+
+
+def origin(cells: Cells) -> str:
+    """Commands, machines, dates."""
+    made = [made for cell in cells.values() for made in cell["made with"]]
+    commands = "\n".join(dict.fromkeys(each["command"] for each in made))
+    machines = dict.fromkeys("\n".join(f"- {k}: {v}" for k, v in each["machine"].items()) for each in made)
+    dates = sorted(score["date"][:10] for cell in cells.values() for score in cell["scores"].values())
+    return "\n\n".join([f"```\n{commands}\n```", *machines, f"Trained from {dates[0]} to {dates[-1]}."])
+
+
+def report(cells: Cells) -> str:
+    """All of it."""
+    models = [model for model in MODELS if any(cell["model"] == model for cell in cells.values())]
+    n_scores = listed({len(cell["scores"]) for cell in cells.values()})
+    n_folds = listed({cell["settings"]["folds"] for cell in cells.values()})
+    return f"""# Accuracy on real wide data
+
+Balanced accuracy, and R^2 of riboflavin and gasoline spectra: repeated {n_folds}-fold cross-validation, {n_scores} scores for
+each model and data set, the same splits for all. On every training part {N_TRIES} configurations of each model were tried, by
+{INNER_FOLDS}-fold cross-validation inside it, and the best was fitted to all of it.
+
+Mean ± standard error, the best mean in bold. Training parts overlap, so that scores are not independent; the standard errors
+are corrected for it (Nadeau and Bengio 2003): variance x (1 / scores + test / training samples).
+
+{scores_table(cells, models)}
+
+{rank_lines(cells)}
+
+## fcfast minus each other model
+
+Paired by fold, ± standard error as above; fcfast is better above 0. In bold: more than chance gives in {CONFIDENCE:.0%} of such
+comparisons (t-test), each taken for itself: of 20 that are nothing but chance one is in bold.
+
+{differences_table(cells, models)}
+
+## Seconds
+
+Of CPU, one thread, other processes beside it: a fit of the chosen configuration / the search before it.
+
+{times_table(cells, models)}
+
+## Chosen
+
+{chosen_table(cells, models)}
+
+## Tried
+
+Nothing else was set. Features are standardised on each training part, targets of a regression too. Linear models see rows
+divided by the root of the number of features (`UnitRows`), and all principal components: the same model, found sooner.
+
+{tried_table(cells, models)}
+
+## Made with
+
+{origin(cells)}
+"""
+
+
+def listed(numbers: Iterable[int]) -> str:
+    """One number, or a range."""
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def positive(text: str) -> int:
+    """Read a count."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not above 0")
+    return number
+
+
+def main() -> None:
+    """Do what is not done yet, and write all of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--data", nargs="*", default=[*CLASSIFICATION, *REGRESSION])
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--repeats", type=positive, default=5)
+    parser.add_argument("--folds", type=positive, default=5)
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count(), help="processes, of one thread each")
+    parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    results = {}
-    for data_set in options.data:
-        results[data_set] = compare(data_set)
-        cells = [f"{row['model']} {row['mean']:.3f} ± {row['error']:.3f} ({row['seconds']:.2f} s)" for row in results[data_set]]
-        print(f"{data_set}: {' | '.join(cells)}", flush=True)
-    if options.out:
-        options.out.write_text(json.dumps(results, indent=1))
+    if options.out.suffix != ".json":
+        parser.error(f"--out {options.out}: the name must end in .json; the report beside it ends in .md")
+    if options.folds < 2:
+        parser.error(f"--folds {options.folds}: at least 2 are needed")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    earlier = json.loads(options.out.read_text(encoding="utf-8"))["cells"] if options.out.exists() else {}
+    cells = planned(earlier, options.data, options.models, options.folds)
+    tasks = unfinished(cells, options.data, options.models, options.repeats, options.folds)
+    errors = run(cells, tasks, options.jobs, lambda: write_text(options.out, json_text({"cells": cells}))) if tasks else []
+    if finished := comparable(cells):
+        write_text(options.out.with_suffix(".md"), report(finished))
+        print(f"{scores_table(finished, options.models)}\n\n{options.out.with_suffix('.md')} has all of it")
+    if errors:
+        sys.exit("\n".join(["failed, and tried again by the next run:", *errors]))
 
 
 if __name__ == "__main__":

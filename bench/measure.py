@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -83,6 +83,12 @@ def duration(seconds: float) -> str:
 def times(ratio: float) -> str:
     """Say a ratio of speeds: three digits, or all of them above 1000."""
     return f"{ratio:,.0f} times" if ratio >= 1000 else f"{ratio:.3g} times"
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Write a table; the first row is its head."""
+    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([head, "|---" * len(rows[0]) + "|", *lines])
 
 
 def verdict(met: bool) -> str:

@@ -8,7 +8,7 @@ mnist, fashion  Pixels / 255, T = 10, h = (256, 128), one-hot, AdamW as in the p
                 passes over the data, one of "ct" and "fm" one pass. Fashion-MNIST with a cosine schedule, and 16
                 epochs of "dt": after 10 it is at 88.4 %.
 wide            5-fold stratified cross-validation, features standardised on each training part, balanced accuracy; two scales
-                of the front layers' initial weights, both shown, beside FrontClassifier as in bench/accuracy.py.
+                of the front layers' initial weights, both shown, beside FrontClassifier, untuned.
 picture         docs/images/noprop.png, of scikit-learn's digits.
 """
 
@@ -28,9 +28,9 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
-from bench import accuracy
 from bench import data as real_data
-from fcfast import NoPropClassifier
+from bench.measure import markdown
+from fcfast import FrontClassifier, NoPropClassifier
 from fcfast.commands.shared import json_text, progress_bar, write_text
 from fcfast.config import config
 from fcfast.noprop.estimator import STEPS
@@ -56,6 +56,7 @@ WIDE_DATA = "nakayama_sarcoma", "singh_prostate"
 WIDE = BLOCKS | {"optimizer": "neuron-adam", "learning_rate": 1e-4, "weight_decay": 0.0, "form": "contributions"}
 WIDE_VARIANTS = {"dt": {"max_epochs": 100}, "ct": {"max_epochs": 1000}, "fm": {"max_epochs": 1000}}
 WIDE_SCALES = 0.1, 1.0
+WIDE_BASELINE = {"hidden_layer_sizes": (256,), "init_scale": 0.1, "learning_rate": 0.003, "random_state": 0}
 N_FOLDS = 5
 
 
@@ -179,7 +180,7 @@ def wide_run(data, settings, tell):
 
 
 def wide_model(settings):
-    return NoPropClassifier(**settings) if settings else dict(accuracy.classifiers())["FrontClassifier"]
+    return NoPropClassifier(**settings) if settings else FrontClassifier(**WIDE_BASELINE)
 
 
 def scores_by_stage(model, X, y):
@@ -218,12 +219,6 @@ def spread(values):
     """Mean and standard error in percent."""
     error = f" ± {100 * np.std(values, ddof=1) / len(values) ** 0.5:.2f}" if len(values) > 1 else ""
     return f"{100 * np.mean(values):.2f}{error}"
-
-
-def markdown(rows):
-    """Write a table."""
-    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *lines])
 
 
 def report(run, tables, results):

@@ -107,7 +107,8 @@ def sweep_page(found: dict[str, Any], images: Path) -> tuple[str, str]:
     results = results_of(found["cells"])
     save_figure(pictures.lines_figure(results), images / "performance_lines.png")
     save_figure(pictures.map_figure(results), images / "performance_map.png")
-    save_figure(pictures.memory_figure(results), images / "performance_memory.png")
+    if any(result.found.get("bytes") for result in results.values()):
+        save_figure(pictures.memory_figure(results), images / "performance_memory.png")
     about = made_with(found["machine"], [cell["date"] for cell in found["cells"].values()])
     page = tables.page(results, tables.limits_of(found["limits"]), about)
     return page, f"{tables.headlines(results)}\n\nMeasured {about}"

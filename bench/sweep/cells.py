@@ -38,7 +38,7 @@ class Cell:
     @property
     def key(self) -> str:
         """Name in the results."""
-        return " ".join(f"{name}={value}" for name, value in asdict(self).items() if value not in (None, False))
+        return " ".join(f"{name}={value}" for name, value in asdict(self).items() if value is not None and value is not False)
 
     @property
     def n_steps(self) -> int:
@@ -48,7 +48,7 @@ class Cell:
     @property
     def rate(self) -> float:
         """A learning rate at which networks of any width learn and none diverges: by the squared norm of a sample."""
-        return min(0.05, max(1.0, self.batch / 8) / (self.d * (self.density or 1)))
+        return min(0.05, max(0.8, self.batch) / 8 / (self.d * (self.density or 1)))
 
     def data(self, n: int | None = None) -> tuple[np.ndarray | sparse.csr_matrix, np.ndarray]:
         """Samples (n, d), the first ones of the cell's, and their classes; a memory map is not made here."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from bench.measure import duration
+from bench.measure import duration, markdown
 from bench.sweep.cells import N_EPOCHS, Cell
 from bench.sweep.findings import (
     ALL_LINES,
@@ -26,12 +26,6 @@ HEADLINES = (
 )  # fmt: skip
 GROWTH = ("auto", "fcfast, contributions", "fcfast, windowed", "fcfast, weights", "PyTorch", ROW_SPACE)
 SPARSE_GROWTH = ("auto", "PyTorch, dense batches", "PyTorch, sparse tensor", "PyTorch, EmbeddingBag")
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Write a table; the first row is its head."""
-    head, *lines = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([head, "|---" * len(rows[0]) + "|", *lines])
 
 
 def times(ratio: float) -> str:
@@ -100,7 +94,20 @@ def losses(results: Sequence[Result]) -> str:
     if not behind:
         return f"On none of the {len(results)} cells is PyTorch faster, by its steps or over a whole training."
     text = f"On {len(behind)} of {len(results)} cells PyTorch is faster, by its steps or over a whole training:"
-    return f"{text}\n\n{comparison(behind)}"
+    reasons = "\n".join(f"- {named(result.cell)}: {why_slower(result)}" for result in behind)
+    return f"{text}\n\n{comparison(behind)}\n\n{reasons}"
+
+
+def why_slower(result: Result) -> str:
+    """Say what keeps a cell's chosen form behind PyTorch."""
+    cell = result.cell
+    if cell.density is not None:
+        return "a step reads rows of the Gram matrix, a number for every sample; EmbeddingBag reads the entries of its batch"
+    if result.chosen == "contributions":
+        return "few steps: what comes before the first one, and the checks of every epoch, are a part of it"
+    if cell.batch == cell.n:
+        return "the same few large products on both sides; what PyTorch has between them is compiled, or shared by threads"
+    return "the same products on both sides"
 
 
 def choices(results: Sequence[Result]) -> str:
@@ -152,15 +159,18 @@ def shares(results: Sequence[Result], machine: Machine) -> str:
     return f"{markdown(rows)}\n\n{text}"
 
 
-def memory(results: Sequence[Result]) -> str:
-    """Peaks of child processes."""
+def memory(results: Sequence[Result]) -> list[str]:
+    """Peaks of child processes, where there are any."""
     weighed = [result for result in results if result.found.get("bytes")]
+    if not weighed:
+        return []
     names = list(dict.fromkeys(name for result in weighed for name in result.found["bytes"]))
     rows = [["samples x features", *(name.removeprefix("fcfast, ") for name in names)]]
     for result in weighed:
         found = result.found["bytes"]
         rows.append([named(result.cell), *(bytes_text(found[name]) if name in found else "-" for name in names)])
-    return markdown(rows)
+    told = "Peak of a child process beyond its imports, X included (of the memory map: anonymous memory), two epochs."
+    return ["## Memory", told, "![peak memory](../images/performance_memory.png)", markdown(rows)]
 
 
 def limits_of(kept: Mapping[str, object]) -> Machine:
@@ -186,9 +196,7 @@ def page(results: Mapping[Cell, Result], limits: Machine, about: str) -> str:
         "## Where PyTorch is faster", losses(everything), "## The choice of form", choices(everything),
         "## What the time of a step grows with", "Fitted powers of the size along each line.", growth(results),
         "## Shares of what the machine can do", shares([results[cell] for cell in on_lines], limits),
-        "## Lines", lines(results), "## Memory",
-        "Peak of a child process beyond its imports, X included (of the memory map: anonymous memory), two epochs.",
-        "![peak memory](../images/performance_memory.png)", memory(everything),
+        "## Lines", lines(results), *memory(everything),
         "## Map", comparison([result for cell, result in results.items() if cell not in on_lines]),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
