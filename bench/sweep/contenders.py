@@ -44,13 +44,12 @@ class Unmeasured(Exception):
 
 def planned(cell: Cell) -> Plan:
     """Predict what the forms take."""
-    density = None if cell.density is None else cell.density
     n_products = None
-    if density is not None:
+    if cell.density is not None:
         entries = np.bincount(cell.data()[0].indices).astype(np.float64)
         n_products = float((entries**2).sum())
     sizes = cell.n, cell.d, cell.h, cell.batch, N_EPOCHS
-    return plan(*sizes, density=density, momentum=cell.momentum, n_outputs=CLASSES, n_products=n_products)
+    return plan(*sizes, density=cell.density, momentum=cell.momentum, n_outputs=CLASSES, n_products=n_products)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from bench.sweep import contenders as who
 from bench.sweep.cells import LINES, SPARSE, Cell, on_a_line
 from fcfast.commands.shared import json_text, write_text
 
-WEIGHED = {cell for name in ("features", "samples") for cell in LINES[name]} | {c for line in SPARSE.values() for c in line}
+WEIGHED = {*LINES["features"], *LINES["samples"], *SPARSE["sparse features"], *SPARSE["sparse samples"]}
 SMALL = {"n": 20, "d": 500, "batch": 10, "h": 8}  # what a child process warms up with
 
 
