@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from threadpoolctl import threadpool_limits
 
 from bench import data as real_data
-from bench.bench_front import Case, TorchNetwork, best, front_network
+from bench.bench_front import Case, best, front_network, torch_network
 from bench.measure import Run, duration, interleaved, memory_is_measurable, peak_memory, times, verdict
 from fcfast import FrontClassifier
 from fcfast.front.forms import ContributionsForm, WeightsForm
@@ -93,7 +93,7 @@ def bench_optimizers(form, optimizer, peer_kind, compare, tell):
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("this PyTorch has no Muon")
     case = Case(100, 20_000, 100, 0.9, 1)
-    peer = TorchNetwork(case)
+    peer = torch_network(case)
     X, labels = case.data
     W1, W2, b1, b2 = case.start
     kind = ContributionsForm if form == "contributions" else WeightsForm

@@ -21,7 +21,7 @@ from fcfast.front.network import FrontNetwork
 from fcfast.front.plan import choose_window
 from fcfast.optimizers import SGD
 
-torch = pytest.importorskip("torch", reason="the peer is PyTorch")
+peers = pytest.importorskip("bench.peers", reason="the peer is PyTorch")
 
 HIDDEN, CLASSES, RATE = 256, 10, 0.01
 
@@ -47,7 +47,7 @@ class Case:
         rng = np.random.default_rng(1)
         W1 = (rng.uniform(-1, 1, (HIDDEN, self.d)) / self.d**0.5).astype(np.float32)
         W2 = (rng.uniform(-1, 1, (CLASSES, HIDDEN)) / HIDDEN**0.5).astype(np.float32)
-        return W1, W2, np.zeros(HIDDEN, np.float32), np.zeros(CLASSES, np.float32)
+        return peers.Start(W1, W2, np.zeros(HIDDEN, np.float32), np.zeros(CLASSES, np.float32))
 
     @property
     def n_steps(self):
@@ -93,32 +93,8 @@ def front_runs(case, name, epoch):
     }
 
 
-class TorchNetwork:
-    """The peer: nn.Sequential, cross_entropy, torch.optim.SGD; batches are views, nothing is copied."""
-
-    def __init__(self, case):
-        W1, W2, b1, b2 = case.start
-        self.case = case
-        layers = torch.nn.Linear(case.d, HIDDEN), torch.nn.Linear(HIDDEN, CLASSES)
-        with torch.no_grad():
-            for layer, weight, bias in zip(layers, (W1, W2), (b1, b2), strict=True):
-                layer.weight.copy_(torch.from_numpy(weight))
-                layer.bias.copy_(torch.from_numpy(bias))
-        self.network = torch.nn.Sequential(layers[0], torch.nn.ReLU(), layers[1])
-        self.optimizer = torch.optim.SGD(self.network.parameters(), lr=RATE, momentum=case.momentum, fused=True)
-        self.batches = list(zip(*(torch.from_numpy(part).split(case.batch) for part in case.data), strict=True))
-
-    def train(self, n_steps, n_threads=2):
-        """Train on the first batches of an epoch; give the losses."""
-        torch.set_num_threads(n_threads)
-        losses = []
-        for inputs, labels in self.batches[:n_steps]:
-            loss = torch.nn.functional.cross_entropy(self.network(inputs), labels)
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            losses.append(loss.detach())
-        return torch.stack(losses).numpy()
+def torch_network(case):
+    return peers.TorchNetwork(*case.data, HIDDEN, CLASSES, case.batch, RATE, case.momentum, case.start)
 
 
 def torch_runs(case, peer, n_steps):
@@ -132,7 +108,7 @@ def best(seconds, name):
 @pytest.mark.parametrize("case", WIDE, ids=lambda case: f"{case.n}x{case.d},B={case.batch}")
 def bench_wide(case, compare, tell):
     """Contributions: a step that does not see the features."""
-    network, peer = front_network(case, "contributions"), TorchNetwork(case)
+    network, peer = front_network(case, "contributions"), torch_network(case)
     epoch, n_steps = front_epoch(case, network), min(case.n_steps, 8)
     np.testing.assert_allclose(epoch()[:n_steps], peer.train(n_steps), rtol=1e-4)
     once = Run(lambda: ContributionsForm(case.data[0], GivenWeights(case.start[0]), np.dtype(np.float32), True))
@@ -148,7 +124,7 @@ def bench_online(compare, tell):
     """Windows: one sample at a time (784 features, as MNIST) at the speed of matrix products."""
     case, n_steps = ONLINE, 200
     epochs = {form: front_epoch(case, front_network(case, form)) for form in ("windowed", "weights")}
-    peer = TorchNetwork(case)
+    peer = torch_network(case)
     expected = peer.train(n_steps)
     runs = {}
     for form, epoch in epochs.items():

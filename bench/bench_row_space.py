@@ -8,93 +8,43 @@ weights are given to both, or drawn by each in its own way.
 Targets: a step 1.5 times as fast, a whole run 2 times.
 """
 
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from bench import bench_front
-from bench.bench_front import HIDDEN, RATE, Case, TorchNetwork, best, front_epoch, front_network, front_runs, torch_runs
+from bench.bench_front import CLASSES, HIDDEN, RATE, Case, best, front_epoch, front_network, front_runs, torch_runs
 from bench.measure import Run, duration, times, verdict
 from fcfast import FrontClassifier
 
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")
+peers = pytest.importorskip("bench.peers")
 
 N_EPOCHS = 100
 CASES = Case(100, 20_000, 100, 0.9, 1.5), Case(300, 20_000, 32, 0.9, 1.5), Case(1000, 20_000, 32, 0.9, 1.5)
 
 
-def by_qr(X):
-    """Coordinates L (N, N), and the basis Q (d, N)."""
-    Q, R = torch.linalg.qr(torch.from_numpy(X).T)
-    return R.T.contiguous(), Q
+REDUCTIONS = {"QR": peers.by_qr, "Cholesky": peers.by_cholesky}
 
 
-def by_cholesky(X):
-    """The same from the Gram matrix, which loses half of the digits and takes half the time."""
-    X = torch.from_numpy(X)
-    L = torch.linalg.cholesky(X @ X.T)
-    return L, torch.linalg.solve_triangular(L, X, upper=False).T
-
-
-@dataclass(frozen=True)
-class Reduced:
-    """A case in the row space of its data: what `TorchNetwork` asks for."""
-
-    case: Case
-    reduce: object
-
-    @cached_property
-    def parts(self):
-        return self.reduce(self.case.data[0])
-
-    @property
-    def data(self):
-        return self.parts[0].numpy(), self.case.data[1]
-
-    @property
-    def start(self):
-        W1, *others = self.case.start
-        return ((torch.from_numpy(W1) @ self.parts[1]).numpy(), *others)
-
-    def __getattr__(self, name):
-        return self.case.n if name == "d" else getattr(self.case, name)
-
-    def expanded(self, network):
-        """Conventional weights of a network that was trained on the coordinates."""
-        W1 = torch.from_numpy(self.case.start[0])
-        Q = self.parts[1]
-        return W1 + (network[0].weight.detach() - W1 @ Q) @ Q.T
-
-
-REDUCTIONS = {"QR": by_qr, "Cholesky": by_cholesky}
+def reduced(case, start, reduce):
+    """The peer on the coordinates of the samples, and the basis they refer to."""
+    L, Q = reduce(case.data[0])
+    start = peers.projected(start, Q)
+    return peers.TorchNetwork(L, case.data[1], HIDDEN, CLASSES, case.batch, RATE, case.momentum, start), Q
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.n}x{case.d},B={case.batch}")
 def bench_step(case, compare, tell):
     """A step, with what is done once left out on both sides."""
-    network, peer = front_network(case, "contributions"), TorchNetwork(Reduced(case, by_qr))
+    network, (peer, _) = front_network(case, "contributions"), reduced(case, case.start, peers.by_qr)
     epoch, n_steps = front_epoch(case, network), min(case.n_steps, 8)
     np.testing.assert_allclose(epoch()[:n_steps], peer.train(n_steps), rtol=1e-3)
     seconds = compare({**front_runs(case, "fcfast", epoch), **torch_runs(case, peer, n_steps)}, rounds=7)
     ours, theirs = best(seconds, "fcfast"), best(seconds, "PyTorch")
     tell(f"N = {case.n:,}, B = {case.batch}: {duration(ours)} a step, PyTorch on {case.n} coordinates {duration(theirs)}: "
          f"{times(theirs / ours)} as fast (target 1.5: {verdict(theirs / ours >= 1.5)})")  # fmt: skip
-
-
-class Drawn:
-    """A case whose initial weights PyTorch draws, as its own layers do."""
-
-    def __init__(self, case):
-        self.case = case
-        layers = torch.nn.Linear(case.d, HIDDEN), torch.nn.Linear(HIDDEN, bench_front.CLASSES)
-        parts = *(layer.weight for layer in layers), *(layer.bias for layer in layers)
-        self.start = [part.detach().numpy() for part in parts]
-
-    def __getattr__(self, name):
-        return getattr(self.case, name)
 
 
 def our_run(case, given):
@@ -107,12 +57,12 @@ def our_run(case, given):
 def their_run(case, reduce, n_threads, drawn=False):
     """The same (h, d) in the row space; the reduction always has both threads."""
     torch.set_num_threads(2)
-    reduced = Reduced(Drawn(case) if drawn else case, reduce)
-    peer = TorchNetwork(reduced)
+    start = peers.drawn(case.d, HIDDEN, CLASSES) if drawn else case.start
+    peer, Q = reduced(case, start, reduce)
     for _ in range(N_EPOCHS):
         peer.train(case.n_steps, n_threads)
     torch.set_num_threads(2)
-    return reduced.expanded(peer.network).numpy()
+    return peers.expanded(start.W1, Q, peer.network[0].weight.detach().numpy())
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # a fixed number of epochs
@@ -125,7 +75,7 @@ def bench_whole_run(case, drawn, compare, tell):
     W1, W2, *biases = case.start
     # each side is given them in its own layout
     given = {} if drawn else {"coefs_init": [np.ascontiguousarray(W.T) for W in (W1, W2)], "intercepts_init": biases}
-    ours, theirs = our_run(case, given).T, their_run(case, by_qr, 2, drawn)
+    ours, theirs = our_run(case, given).T, their_run(case, peers.by_qr, 2, drawn)
     if drawn:
         assert ours.shape == theirs.shape
     else:
@@ -138,9 +88,8 @@ def bench_whole_run(case, drawn, compare, tell):
     }
     with threadpool_limits(2, user_api="blas"):
         seconds = compare(runs, rounds=3 if case.n >= 1000 else 7)
-    peers = {name: value for name, value in seconds.items() if name != "fcfast"}
-    fastest = min(peers, key=peers.__getitem__)
-    ratio = peers[fastest] / seconds["fcfast"]
+    fastest = min((name for name in seconds if name != "fcfast"), key=seconds.__getitem__)
+    ratio = seconds[fastest] / seconds["fcfast"]
     tell(f"N = {case.n:,}, B = {case.batch}, whole run of {N_EPOCHS} epochs, initial weights {'drawn' if drawn else 'given'}: "
-         f"{duration(seconds['fcfast'])}, {fastest} {duration(peers[fastest])}: {times(ratio)} as fast "
+         f"{duration(seconds['fcfast'])}, {fastest} {duration(seconds[fastest])}: {times(ratio)} as fast "
          f"(target 2: {verdict(ratio >= 2)})")  # fmt: skip

@@ -161,6 +161,18 @@ def by_cholesky(X):
     return L.numpy(), torch.linalg.solve_triangular(L, samples, upper=False).T.numpy()
 
 
+def drawn(n_features, n_hidden, n_classes):
+    """Initial weights and biases as PyTorch's layers draw them."""
+    layers = torch.nn.Linear(n_features, n_hidden), torch.nn.Linear(n_hidden, n_classes)
+    parts = *(layer.weight for layer in layers), *(layer.bias for layer in layers)
+    return Start(*(part.detach().numpy() for part in parts))
+
+
+def projected(start, Q):
+    """The same start in coordinates."""
+    return start._replace(W1=(torch.from_numpy(start.W1) @ torch.from_numpy(Q)).numpy())
+
+
 def expanded(W1, Q, reduced):
     """Conventional weights from those that were trained on the coordinates."""
     W1, Q = torch.from_numpy(W1), torch.from_numpy(Q)

@@ -27,7 +27,7 @@ from bench.sweep.findings import results_of
 from bench.sweep.run import Results, sweep
 from fcfast.commands.shared import progress_bar, write_text
 from fcfast.config import config
-from fcfast.machine import machine
+from fcfast.machine import Machine, machine
 from fcfast.plots import save_figure
 
 ROOT = Path(__file__).parents[1]
@@ -110,7 +110,7 @@ def sweep_page(found: dict[str, Any], images: Path) -> tuple[str, str]:
     if any(result.found.get("bytes") for result in results.values()):
         save_figure(pictures.memory_figure(results), images / "performance_memory.png")
     about = made_with(found["machine"], [cell["date"] for cell in found["cells"].values()])
-    page = tables.page(results, tables.limits_of(found["limits"]), about)
+    page = tables.page(results, Machine(**found["limits"]), about)
     return page, f"{tables.headlines(results)}\n\nMeasured {about}"
 
 

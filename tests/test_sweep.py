@@ -187,7 +187,7 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("ratio", "text"), [(1234.0, "1,234"), (12.34, "12"), (1.234, "1.2"), (0.87, "0.9")])
 def test_ratios(ratio, text):
     """Two or three digits."""
-    assert tables.times(ratio) == text
+    assert tables.rounded(ratio) == text
     assert math.isclose(float(text.replace(",", "")), ratio, rel_tol=0.05)
 
 

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -14,24 +15,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from bench import peers
 from bench.measure import BLOCK, pure_kernels
-from bench.peers import (
-    DenseFirst,
-    EmbeddingFirst,
-    SklearnNetwork,
-    SparseFirst,
-    Start,
-    TorchNetwork,
-    by_cholesky,
-    by_qr,
-)
 from bench.sweep.cells import CLASSES, N_EPOCHS, Cell, on_a_line
 from fcfast import FrontClassifier, plan
+from fcfast.front.forms import FORMS
 from fcfast.front.plan import Plan
 
 ROUNDS = 3
 THREADS = 1, 2  # that PyTorch is tried with
-COMPILED, PURE = "PyTorch, compiled", "fcfast, pure Python"
+COMPILED, PURE, ROW_SPACE, SKLEARN = "PyTorch, compiled", "fcfast, pure Python", "PyTorch in the row space", "scikit-learn MLP"
+SPARSE_LAYERS = {
+    "PyTorch, dense batches": peers.DenseFirst,
+    "PyTorch, sparse tensor": peers.SparseFirst,
+    "PyTorch, EmbeddingBag": peers.EmbeddingFirst,
+}
 CLOSE = 4  # times our step: where PyTorch's is shorter, and on lines, it is compiled, too
 LONGEST = 0.3  # seconds that a block of steps, or an epoch of the weights, is to last at most
 ROOM = 12e9  # bytes that PyTorch's first layer, its gradient and its momentum may take
@@ -42,12 +40,9 @@ class Unmeasured(Exception):
     """Why a contender has no time in a cell."""
 
 
-def planned(cell: Cell) -> Plan:
+def planned(cell: Cell, X: Any) -> Plan:
     """Predict what the forms take."""
-    n_products = None
-    if cell.density is not None:
-        entries = np.bincount(cell.data()[0].indices).astype(np.float64)
-        n_products = float((entries**2).sum())
+    n_products = None if cell.density is None else float(np.sum(np.bincount(X.indices).astype(np.float64) ** 2))
     sizes = cell.n, cell.d, cell.h, cell.batch, N_EPOCHS
     return plan(*sizes, density=cell.density, momentum=cell.momentum, n_outputs=CLASSES, n_products=n_products)
 
@@ -128,7 +123,7 @@ class Torch:
             raise Unmeasured(f"its first layer, gradient, momentum and temporaries take {16e-9 * cell.d * cell.h:.0f} GB")
         torch.set_num_threads(max(THREADS))
         started = time.perf_counter()
-        self.network = TorchNetwork(X, y, cell.h, CLASSES, cell.batch, cell.rate, cell.momentum, **settings)
+        self.network = peers.TorchNetwork(X, y, cell.h, CLASSES, cell.batch, cell.rate, cell.momentum, **settings)
         if settings.get("compiled"):
             self.network.train(1)  # which compiles it
         self.once = time.perf_counter() - started
@@ -167,22 +162,19 @@ class RowSpace(Torch):
             raise Unmeasured("its initial weights do not fit")
         torch.set_num_threads(max(THREADS))
         started = time.perf_counter()
-        W1 = torch.nn.Linear(cell.d, cell.h).weight.detach()
+        start = peers.drawn(cell.d, cell.h, CLASSES)
         drawn = time.perf_counter() - started
         reductions = {}
-        for reduce in (by_qr, by_cholesky):
+        for reduce in (peers.by_qr, peers.by_cholesky):
             started = time.perf_counter()
             L, Q = reduce(X)
             reductions[time.perf_counter() - started] = L, Q
         fastest = min(reductions)
         L, Q = reductions[fastest]
         started = time.perf_counter()
-        W1 = (W1 @ torch.from_numpy(Q)).numpy()
+        start = peers.projected(start, Q)
         projected = time.perf_counter() - started
-        above = torch.nn.Linear(cell.h, CLASSES)
-        start = Start(W1, above.weight.detach().numpy(), np.zeros(cell.h, np.float32), np.zeros(CLASSES, np.float32))
-        reduced = Cell(cell.n, L.shape[1], cell.batch, cell.h, momentum=cell.momentum)
-        super().__init__(reduced, L, y, start=start)
+        super().__init__(replace(cell, d=L.shape[1]), L, y, start=start)
         self.once += drawn + fastest + projected
 
 
@@ -202,7 +194,7 @@ class Sklearn:
         n_steps = max(1, min(cell.n_steps, int(LONGEST / epoch * cell.n_steps)))
         n_rows = min(cell.n, n_steps * cell.batch)
         started = time.perf_counter()
-        self.network = SklearnNetwork(X[:n_rows], y[:n_rows], cell.h, CLASSES, cell.batch, cell.rate, cell.momentum)
+        self.network = peers.SklearnNetwork(X[:n_rows], y[:n_rows], cell.h, CLASSES, cell.batch, cell.rate, cell.momentum)
         self.once = time.perf_counter() - started
         self.n_steps, self.times = -(-n_rows // cell.batch), []
 
@@ -223,19 +215,18 @@ Made = Callable[[], Fit | Torch | Sklearn]
 
 def contenders(cell: Cell, X: Any, y: np.ndarray, prediction: Plan, everyone: bool) -> dict[str, Made]:
     """What to measure in a cell, by name, the main ones or everyone; each is made when it is its turn."""
-    forms = ("contributions",) if cell.density else ("contributions", "windowed", "weights")
+    forms = ("contributions",) if cell.density else FORMS
     made: dict[str, Made] = {f"fcfast, {form}": partial(Fit, cell, X, y, form, prediction) for form in forms}
     if cell.density:
-        for name, first in (("dense batches", DenseFirst), ("sparse tensor", SparseFirst), ("EmbeddingBag", EmbeddingFirst)):
-            made[f"PyTorch, {name}"] = partial(Torch, cell, X, y, first=first)
-        made["scikit-learn MLP"] = partial(Sklearn, cell, X, y, prediction)
+        made |= {name: partial(Torch, cell, X, y, first=first) for name, first in SPARSE_LAYERS.items()}
+        made[SKLEARN] = partial(Sklearn, cell, X, y, prediction)
         return made
     made["PyTorch"] = partial(Torch, cell, X, y)
     if cell.d * cell.h <= COMPILABLE:
         made[COMPILED] = partial(Torch, cell, X, y, compiled=True)
     if everyone:
-        made["PyTorch in the row space"] = partial(RowSpace, cell, X, y)
-        made["scikit-learn MLP"] = partial(Sklearn, cell, X, y, prediction)
+        made[ROW_SPACE] = partial(RowSpace, cell, X, y)
+        made[SKLEARN] = partial(Sklearn, cell, X, y, prediction)
         if cell.n * cell.d <= COMPILABLE:
             made[PURE] = partial(PureFit, cell, X, y, prediction.form, prediction)
     return made
@@ -271,21 +262,20 @@ CHECKED_STEPS, CHECKED_EPOCHS, CHECKED_WEIGHTS = 8, 4, 3e8
 TOLERANCE = 1e-3  # relative; losses change by at least ten times as much
 
 
-def epoch_losses(cell: Cell, name: str, X: Any, y: np.ndarray, start: Start) -> list[float]:
+def epoch_losses(cell: Cell, name: str, X: Any, y: np.ndarray, start: peers.Start) -> list[float]:
     """Mean losses of the first epochs from a given start."""
     sizes = cell.h, CLASSES, cell.batch, cell.rate, cell.momentum
     if name.startswith("fcfast"):
         given = {"coefs_init": [start.W1.T, start.W2.T], "intercepts_init": [start.b1, start.b2]}
         return list(estimator(cell, name.removeprefix("fcfast, "), CHECKED_EPOCHS).fit(X, y, **given).loss_curve_)
-    if name.startswith("scikit-learn"):
-        network = SklearnNetwork(X, y, *sizes, start=start)
+    if name == SKLEARN:
+        network = peers.SklearnNetwork(X, y, *sizes, start=start)
         return [network.train_epoch() for _ in range(CHECKED_EPOCHS)]
-    if name == "PyTorch in the row space":
-        X, Q = by_qr(X)
-        start = start._replace(W1=(torch.from_numpy(start.W1) @ torch.from_numpy(Q)).numpy())
-    firsts = {"dense batches": DenseFirst, "sparse tensor": SparseFirst, "EmbeddingBag": EmbeddingFirst}
-    first = firsts.get(name.removeprefix("PyTorch, "), DenseFirst)
-    peer = TorchNetwork(X, y, *sizes, start=start, first=first)
+    if name == ROW_SPACE:
+        X, Q = peers.by_qr(X)
+        start = peers.projected(start, Q)
+    first = SPARSE_LAYERS.get(name, peers.DenseFirst)
+    peer = peers.TorchNetwork(X, y, *sizes, start=start, first=first)
     shares = [len(batch[1]) for batch in peer.batches]
     return [float(np.average(peer.train(len(shares)), weights=shares)) for _ in range(CHECKED_EPOCHS)]
 
@@ -317,5 +307,5 @@ def forget() -> None:
 def prepare() -> None:
     """Load what PyTorch loads with its first network; a few epochs converge nowhere, which is no news here."""
     X, y = Cell(20, 50, 10).data()
-    TorchNetwork(X, y, 8, CLASSES, 10, 0.01, 0.9).train(2)
+    peers.TorchNetwork(X, y, 8, CLASSES, 10, 0.01, 0.9).train(2)
     warnings.filterwarnings("ignore", message=".*(max_epochs|no better than the class frequencies|loss ended higher)")

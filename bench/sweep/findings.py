@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 
 from bench.sweep.cells import CLASSES, LINES, N_EPOCHS, SPARSE, Cell
+from bench.sweep.contenders import ROW_SPACE
+from fcfast.front.forms import FORMS
 from fcfast.front.plan import choose_window
 from fcfast.machine import Machine
 
 CHOICE_LIMIT = 0.2  # a chosen form may be so much slower than the fastest one
-FORMS = "contributions", "windowed", "weights"
-PEERS = ("PyTorch", "scikit-learn")
-ROW_SPACE = "PyTorch in the row space"
 
 
 @dataclass(frozen=True)

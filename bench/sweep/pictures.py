@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.sweep.cells import MAP_BATCHES, MAP_FEATURES, MAP_SAMPLES, N_EPOCHS, Cell, map_cell
-from bench.sweep.findings import ALL_LINES, ROW_SPACE, SIZES, Result, curve, exponent
+from bench.sweep.contenders import COMPILED, PURE, ROW_SPACE, SKLEARN
+from bench.sweep.findings import ALL_LINES, SIZES, Result, curve, exponent
 from fcfast.plots import COLORS, INK, PALE, new_figure
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 FORM_COLORS = {"contributions": COLORS[0], "windowed": COLORS[1], "weights": COLORS[2]}
 STYLES = {
     "fcfast, contributions": (COLORS[0], "o-"), "fcfast, windowed": (COLORS[1], "o-"), "fcfast, weights": (COLORS[2], "o-"),
-    "PyTorch": (INK, "s--"), "PyTorch, compiled": (PALE, "s:"), ROW_SPACE: (COLORS[3], "s--"),
+    "PyTorch": (INK, "s--"), COMPILED: (PALE, "s:"), ROW_SPACE: (COLORS[3], "s--"),
     "PyTorch, dense batches": (INK, "s--"), "PyTorch, sparse tensor": (PALE, "s:"), "PyTorch, EmbeddingBag": (COLORS[3], "s--"),
-    "scikit-learn MLP": (COLORS[4], "^--"), "fcfast, pure Python": (COLORS[5], "v:"),
+    SKLEARN: (COLORS[4], "^--"), PURE: (COLORS[5], "v:"),
 }  # fmt: skip
 SIZE_NAMES = {
     "d": "features",

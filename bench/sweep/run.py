@@ -19,17 +19,17 @@ SMALL = {"n": 20, "d": 500, "batch": 10, "h": 8}  # what a child process warms u
 def measured(cell: Cell) -> dict[str, Any]:
     """Give the result of a cell: predicted and measured seconds, and whether all computed the same."""
     who.prepare()
-    prediction = who.planned(cell)
     result: dict[str, Any] = {
-        "cell": asdict(cell), "date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "chosen": prediction.form,
-        "predicted": {
-            form: {"once": cost.seconds_once, "epoch": cost.seconds_per_epoch, "bytes": cost.n_bytes, "reason": cost.reason}
-            for form, cost in prediction.costs.items()
-        },
-        "seconds": {}, "unmeasured": {},
+        "cell": asdict(cell), "date": datetime.now(timezone.utc).isoformat(timespec="seconds"), "seconds": {}, "unmeasured": {},
     }  # fmt: skip
     with who.samples(cell) as (X, y):
+        prediction = who.planned(cell, X)
         who.measure(cell, who.contenders(cell, X, y, prediction, on_a_line(cell)), result)
+    result["chosen"] = prediction.form
+    result["predicted"] = {
+        form: {"once": cost.seconds_once, "epoch": cost.seconds_per_epoch, "bytes": cost.n_bytes, "reason": cost.reason}
+        for form, cost in prediction.costs.items()
+    }
     result["disagreement"] = who.disagreement(cell, [*result["seconds"]])
     who.forget()
     return result
@@ -37,7 +37,7 @@ def measured(cell: Cell) -> dict[str, Any]:
 
 def weighed(cell: Cell, name: str) -> int:
     """Peak bytes of a contender's first epochs, X included, but for a memory map."""
-    small = SMALL | {name: getattr(cell, name) for name in ("density", "momentum")}
+    small = SMALL | {"density": cell.density, "momentum": cell.momentum}
     arguments = [(asdict(cell), name), (small, name)]
     return peak_memory("bench.sweep.run:train_alone", *arguments, anonymous=cell.mapped)
 
@@ -46,12 +46,11 @@ def train_alone(settings: dict[str, Any], name: str) -> None:
     """Train a contender for two epochs in a process of its own."""
     who.prepare()
     cell = Cell(**settings)
-    prediction = who.planned(cell)
     with who.samples(cell) as (X, y):
         if name.startswith("fcfast"):
             who.estimator(cell, name.removeprefix("fcfast, "), 2).fit(X, y)
-            return
-        who.contenders(cell, X, y, prediction, everyone=True)[name]()
+        else:
+            who.contenders(cell, X, y, who.planned(cell, X), everyone=True)[name]()
 
 
 class Results:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from bench.measure import duration, markdown
 from bench.sweep.cells import N_EPOCHS, Cell
+from bench.sweep.contenders import ROW_SPACE
 from bench.sweep.findings import (
     ALL_LINES,
     CHOICE_LIMIT,
-    ROW_SPACE,
     SIZES,
     Result,
     curve,
@@ -28,7 +28,7 @@ GROWTH = ("auto", "fcfast, contributions", "fcfast, windowed", "fcfast, weights"
 SPARSE_GROWTH = ("auto", "PyTorch, dense batches", "PyTorch, sparse tensor", "PyTorch, EmbeddingBag")
 
 
-def times(ratio: float) -> str:
+def rounded(ratio: float) -> str:
     """A ratio of speeds in two or three digits."""
     return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2g}" if ratio >= 10 else f"{ratio:.1f}"
 
@@ -46,7 +46,7 @@ def against(result: Result, name: str | None, kind: str) -> str:
     if name is None or name not in result.found["seconds"]:
         return "-"
     measure = result.step if kind == "step" else result.training
-    return times(measure(name) / measure(result.ours))
+    return rounded(measure(name) / measure(result.ours))
 
 
 def comparison(results: Sequence[Result]) -> str:
@@ -171,11 +171,6 @@ def memory(results: Sequence[Result]) -> list[str]:
         rows.append([named(result.cell), *(bytes_text(found[name]) if name in found else "-" for name in names)])
     told = "Peak of a child process beyond its imports, X included (of the memory map: anonymous memory), two epochs."
     return ["## Memory", told, "![peak memory](../images/performance_memory.png)", markdown(rows)]
-
-
-def limits_of(kept: Mapping[str, object]) -> Machine:
-    """Give the figures of the machine as they were kept."""
-    return Machine(**kept)  # type: ignore[arg-type]
 
 
 def page(results: Mapping[Cell, Result], limits: Machine, about: str) -> str:
