@@ -1,12 +1,13 @@
 """Numbers of threads, forked children, and several Python threads at once."""
 
 import os
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from fcfast import backend, paper
+from fcfast import FrontClassifier, backend, paper
 from fcfast.front.pace import Pace
 from fcfast.network import DenseNetwork
 from fcfast.threads import available_threads, blas, one_blas_thread, resolve_n_jobs
@@ -84,8 +85,7 @@ FORK = """
 import hashlib, os, time
 import numpy as np
 from fcfast.network import DenseNetwork
-from fcfast.front.pace import Pace
-from fcfast.threads import available_threads, blas, one_blas_thread, resolve_n_jobs
+from fcfast.threads import available_threads, resolve_n_jobs
 
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(300, 4)), rng.normal(size=(300, 1))
@@ -224,3 +224,17 @@ def test_pace_takes_the_faster(monkeypatch):
         later = chosen[n_epochs // 2 :]
         assert 0 < later.count(slow) <= len(later) / 100
     assert Pace(1).threads() == 1
+
+
+def test_pace_starts_anew_in_copies(monkeypatch):
+    """A pickle may be read where the clock says something else: several threads are tried there as soon as here."""
+    now = 1e6
+    monkeypatch.setattr("fcfast.front.pace.perf_counter", lambda: now)
+    X, y = np.eye(6, 20), np.arange(6) % 2
+    classifier = FrontClassifier((4,), max_epochs=2, tol=0, random_state=0).fit(X, y)
+    classifier.network_.n_threads = 2
+    pickled = pickle.dumps(classifier)
+    now = 0.0
+    pace = pickle.loads(pickled).network_._pace
+    now = 1.0
+    assert pace.threads() == 2

@@ -192,8 +192,14 @@ class FrontNetwork:
             return bool(np.isfinite(self.outputs_from_states(S)).all())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the scratch out of copies and pickles."""
-        return self.__dict__ | {"_work": self._work[:0]}
+        """Leave the scratch out of copies and pickles, and times by this process's clock."""
+        state = self.__dict__ | {"_work": self._work[:0]}
+        del state["_pace"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._pace = Pace(self.n_threads)
 
     @property
     def _held(self) -> Snapshot:
