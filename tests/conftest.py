@@ -18,6 +18,7 @@ from collections.abc import Callable
 import hypothesis
 import numpy as np
 import pytest
+from sklearn.datasets import make_blobs
 
 import fcfast
 from bench import data as real_data
@@ -105,3 +106,10 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A wide, separable problem: 40 samples, 3000 features, 3 classes."""
+    X, y = make_blobs(40, 3000, centers=3, cluster_std=8.0, random_state=0)
+    return X, np.array(["a", "b", "c"])[y]
