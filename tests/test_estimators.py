@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fcfast import FrontClassifier, FrontRegressor, backend
+from fcfast.front.forms import FORMS
 from fcfast.optimizers import Constant
 
 ROUNDING = "equal up to float32's rounding, which the check does not allow; in float64 it passes"
@@ -401,14 +402,27 @@ def test_given_weights_in_single_precision(wide):
         np.testing.assert_array_equal(a, b)
 
 
-def test_fitted_weights_are_copies(wide):
-    """Writing to coefs_ does not change the network."""
+@pytest.mark.parametrize("form", FORMS)
+def test_fitted_weights_are_read_only(wide, form):
+    """They are what the network is at that time: nobody writes to them, and training goes on elsewhere."""
     X, y = wide
-    classifier = FrontClassifier((8,), form="weights", max_epochs=2, random_state=0).fit(X, y)
-    before = classifier.predict_proba(X)
-    for array in (*classifier.coefs_, *classifier.intercepts_):
-        array[:] = 0
-    np.testing.assert_array_equal(classifier.predict_proba(X), before)
+    classifier = FrontClassifier((8,), form=form, random_state=0).partial_fit(X, y, classes=np.unique(y))
+    held = classifier.coefs_ + classifier.intercepts_
+    before = [array.copy() for array in held]
+    for array in held:
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0
+    classifier.partial_fit(X, y)
+    for array, same, changed in zip(held, before, classifier.coefs_ + classifier.intercepts_, strict=True):
+        np.testing.assert_array_equal(array, same)
+        assert not np.array_equal(array, changed)
+
+
+def test_weights_of_contributions_are_held_once(wide):
+    """The network's own array and what the user holds are the same memory."""
+    X, y = wide
+    classifier = FrontClassifier((8,), form="contributions", max_epochs=2).fit(X, y)
+    assert np.shares_memory(classifier.coefs_[0], classifier.coefs_[0])
 
 
 def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):

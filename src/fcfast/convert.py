@@ -177,11 +177,9 @@ def to_torch(estimator: FrontClassifier | FrontRegressor) -> "Sequential":
     activation = estimator.network_.activation
     modules: list[Module] = []
     for coef, intercept in zip(estimator.coefs_, estimator.intercepts_, strict=True):
-        weight = torch.from_numpy(np.ascontiguousarray(coef.T))
-        linear = torch.nn.utils.skip_init(torch.nn.Linear, *coef.shape, dtype=weight.dtype)  # draws no random numbers
-        with torch.no_grad():
-            linear.weight.copy_(weight)
-            linear.bias.copy_(torch.from_numpy(intercept))
+        dtype = getattr(torch, coef.dtype.name)
+        linear = torch.nn.utils.skip_init(torch.nn.Linear, *coef.shape, dtype=dtype)  # draws no random numbers
+        linear.weight.detach().numpy()[:], linear.bias.detach().numpy()[:] = coef.T, intercept
         modules += [linear, _activation_module(torch, activation)]
     return torch.nn.Sequential(*modules[:-1])
 

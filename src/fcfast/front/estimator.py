@@ -33,6 +33,13 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+def _read_only(*arrays: Array) -> list[Array]:
+    """Have NumPy refuse to write to them, which would change nothing in the network."""
+    for array in arrays:
+        array.flags.writeable = False
+    return list(arrays)
+
+
 class FrontEstimator(TrainedEstimator):
     """What classifier and regressor share: everything but targets and the meaning of outputs."""
 
@@ -379,17 +386,22 @@ class FrontEstimator(TrainedEstimator):
 
     @property
     def coefs_(self) -> list[Array]:
-        """Conventional weights (n_in, n_out) of all layers; the first is expanded when first asked for, and kept."""
+        """Conventional weights (n_in, n_out) of all layers, read-only; those of contributions are made once, and kept."""
         check_is_fitted(self, "network_")
-        if self._front_coef is None:
-            self._front_coef = self.network_.front.expand()
-        return [self._front_coef.T.copy(), *(weights.T.copy() for weights in self.network_.weights)]
+        network = self.network_
+        if self.form_ == "contributions":
+            if self._front_coef is None:
+                self._front_coef = network.front.expand()
+            first = self._front_coef.T  # not copied: it may be as large as all other memory
+        else:
+            first = network.front.base.T.copy()  # training may go on in it
+        return _read_only(first, *(weights.T.copy() for weights in network.weights))
 
     @property
     def intercepts_(self) -> list[Array]:
-        """Biases of all layers."""
+        """Biases of all layers, read-only."""
         check_is_fitted(self, "network_")
-        return [bias.copy() for bias in self.network_.biases]
+        return _read_only(*(bias.copy() for bias in self.network_.biases))
 
     @property
     def contributions_(self) -> Array:

@@ -260,7 +260,10 @@ def expand(
 
             def fill(part: slice, block: Block = block, start: int = features.start) -> None:
                 weights = initial.block(part.start, part.stop, dtype)
-                W1[:, part] = _updated(weights, block[:, part.start - start : part.stop - start], A, c)
+                into = W1[:, part] if W1.dtype == dtype else None
+                updated = _updated(weights, block[:, part.start - start : part.stop - start], A, c, into)
+                if updated is not into:
+                    W1[:, part] = updated
 
             list(run(fill, _parts(initial, features, dtype)))
     return W1
@@ -433,10 +436,13 @@ def _initial_weights(
                 yield slice(part.start - features.start, part.stop - features.start), weights
 
 
-def _updated(weights: Array, inputs: Block, A: Array, c: float | Array) -> Array:
-    """Compute c W1(0) + A' X for the W1(0) (h, width) of these inputs (N, width)."""
-    contributed = inputs.T @ A
-    contributed += c * weights.T
+def _updated(weights: Array, inputs: Block, A: Array, c: float | Array, out: Array | None = None) -> Array:
+    """Compute c W1(0) + A' X for the W1(0) (h, width) of these inputs (N, width), in `out` where BLAS can."""
+    if out is None or sparse.issparse(inputs):
+        contributed = inputs.T @ A
+    else:
+        contributed = np.matmul(inputs.T, A, out=out.T)
+    contributed += weights.T if np.ndim(c) == 0 and c == 1 else c * weights.T
     return contributed.T
 
 
