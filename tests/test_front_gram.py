@@ -437,6 +437,9 @@ def test_expand_fills_what_it_is_given(order, out_dtype, tmp_path, monkeypatch, 
     for out in (file, np.full((4, 29), np.nan, out_dtype, order)):
         assert expand(X, A, 2.0, GivenWeights(W1), "float64", out=out) is out
         assert_close(out, 2.0 * W1 + A.T @ X, rtol=4 * np.finfo(out_dtype).eps)
+    own = np.array(W1, order=order)
+    expand(X, A, 2.0, GivenWeights(own), "float64", out=own)
+    assert_close(own, 2.0 * W1 + A.T @ X)
 
 
 def peak(function: Callable[[], Any]) -> int:

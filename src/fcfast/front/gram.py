@@ -236,7 +236,7 @@ def expand(
     c : float or ndarray of shape (h,)
         A factor for all units, or one for each.
     out : ndarray or memmap of shape (h, d), or None
-        Filled and returned; None makes a new array of `dtype`.
+        Filled and returned, the array of given weights itself too; None makes a new array of `dtype`.
 
     Returns
     -------
@@ -259,11 +259,12 @@ def expand(
             block = inputs.read(features)
 
             def fill(part: slice, block: Block = block, start: int = features.start) -> None:
-                weights = initial.block(part.start, part.stop, dtype)
-                into = W1[:, part] if W1.dtype == dtype else None
-                updated = _updated(weights, block[:, part.start - start : part.stop - start], A, c, into)
-                if updated is not into:
-                    W1[:, part] = updated
+                weights, into = initial.block(part.start, part.stop, dtype), W1[:, part]
+                inputs = block[:, part.start - start : part.stop - start]
+                if into.dtype != dtype or sparse.issparse(inputs) or np.may_share_memory(into, weights):
+                    into[:] = _updated(weights, inputs, A, c)
+                else:
+                    _updated(weights, inputs, A, c, into)
 
             list(run(fill, _parts(initial, features, dtype)))
     return W1
@@ -437,11 +438,8 @@ def _initial_weights(
 
 
 def _updated(weights: Array, inputs: Block, A: Array, c: float | Array, out: Array | None = None) -> Array:
-    """Compute c W1(0) + A' X for the W1(0) (h, width) of these inputs (N, width), in `out` where BLAS can."""
-    if out is None or sparse.issparse(inputs):
-        contributed = inputs.T @ A
-    else:
-        contributed = np.matmul(inputs.T, A, out=out.T)
+    """Compute c W1(0) + A' X for the W1(0) (h, width) of these inputs (N, width), in `out` if they are dense."""
+    contributed = inputs.T @ A if out is None else np.matmul(inputs.T, A, out=out.T)
     contributed += weights.T if np.ndim(c) == 0 and c == 1 else c * weights.T
     return contributed.T
 
