@@ -70,7 +70,7 @@ def front_network(case, form):
     optimizer = SGD(momentum=case.momentum)
     kind = ContributionsForm if form == "contributions" else WeightsForm
     front = kind(X, GivenWeights(W1), np.dtype(np.float32), bool(case.momentum))
-    window = choose_window(form, "auto", case.batch, case.n)
+    window = choose_window(form, "auto", case.batch, case.n, bool(case.momentum))
     return FrontNetwork(front, [b1, b2], [W2], "relu", "cross_entropy", optimizer, case.batch, window, 2)
 
 

@@ -80,7 +80,7 @@ def front(form, n, d, batch, package, optimizer=MOMENTUM, rule=None):
     kind = ContributionsForm if form == "contributions" else WeightsForm
     layer = kind(X, RandomWeights(h, d, 0, "relu"), np.dtype("f4"), optimizer.has_velocity)
     above, biases = rng.uniform(-0.1, 0.1, (n_classes, h)), [np.zeros(h), np.zeros(n_classes)]
-    window = choose_window(form, "auto", batch, n)
+    window = choose_window(form, "auto", batch, n, optimizer.has_velocity)
     network = FrontNetwork(layer, biases, [above], "relu", "cross_entropy", optimizer, batch, window, 1, RULES.get(rule))
     return Work(lambda: network.train_epoch(rows, rates, labels, None), (layer.base, network.params))
 

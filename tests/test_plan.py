@@ -16,7 +16,7 @@ from fcfast import backend
 from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
 from fcfast.front.initial import RandomWeights
 from fcfast.front.network import FrontNetwork
-from fcfast.front.plan import plan
+from fcfast.front.plan import choose_window, plan
 from fcfast.machine import DTYPES, SIDES, WORKING_SETS, Machine, machine
 from fcfast.optimizers import SGD
 
@@ -91,6 +91,25 @@ def test_choice(n_samples, n_features, options, form):
     assert made.form == form
     assert made.window == made.costs[form].window
     assert made.machine is MACHINE
+
+
+@given(st.sampled_from(FORMS), st.integers(1, 300), st.integers(1, 10**6), st.booleans())
+def test_windows_are_whole_batches(form, batch_size, n_samples, has_velocity):
+    """At least one, and no more rows than the user says; of contributions more, the more samples there are."""
+    for window in ("auto", 1, 100):
+        rows = choose_window(form, window, batch_size, n_samples, has_velocity)
+        assert rows % batch_size == 0
+        assert rows <= max(batch_size, n_samples if window == "auto" else window) or rows <= 96
+    assert choose_window(form, "auto", batch_size, 4 * n_samples, has_velocity) >= choose_window(
+        form, "auto", batch_size, n_samples, has_velocity
+    )
+
+
+def test_large_batches_with_momentum_are_windows():
+    """Longer windows would multiply velocities too; without momentum there are none."""
+    assert choose_window("contributions", "auto", 64, 10_000, has_velocity=True) == 64
+    assert choose_window("contributions", "auto", 64, 10_000, has_velocity=False) > 64
+    assert choose_window("contributions", "auto", 8, 10_000, has_velocity=True) > 64
 
 
 @pytest.mark.usefixtures("by_hand")

@@ -128,7 +128,7 @@ def work(cell: Cell, form: str) -> tuple[float, float, float]:
     """
     N, d, B, h = cell.n, cell.d, cell.batch, cell.h
     columns = N if form == "contributions" else d
-    K = B if form == "weights" else min(N, choose_window(form, "auto", B, N))
+    K = B if form == "weights" else min(N, choose_window(form, "auto", B, N, bool(cell.momentum)))
     copies = 2 if cell.momentum else 1
     steps = max(1, K // B)
     factors = copies if steps > 1 else 1

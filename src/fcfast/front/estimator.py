@@ -330,7 +330,7 @@ class FrontEstimator(TrainedEstimator):
 
     def _batch_and_window(self, n_samples: int) -> tuple[int, int]:
         batch_size = self._batch_size(n_samples)
-        return batch_size, choose_window(self.form_, self.window, batch_size, n_samples)
+        return batch_size, choose_window(self.form_, self.window, batch_size, n_samples, self._optimizer().has_velocity)
 
     def _bound(self, n_in: int, n_out: int) -> float:
         """Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""

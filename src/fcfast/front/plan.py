@@ -21,8 +21,10 @@ from fcfast.threads import SMALL_PRODUCT
 # What a form may hold beside the data unless the caller says otherwise.
 DEFAULT_MEMORY_LIMIT = 4 << 30
 
-# Long enough to make matrix products of single samples, short enough that the K x K work inside a window stays small.
-WINDOW_ROWS = {"windowed": 96, "contributions": 32}
+# Rows of a window: enough to make matrix products of single samples, so few that the K x K work inside stays small.
+WINDOWED_ROWS = 96
+CONTRIBUTIONS_ROWS = 4  # times the root of the samples: each window reads N rows, each of its rows K others (measured)
+LARGE_BATCH = 32  # and larger: where a window of several also has to multiply velocities, they are faster one by one
 
 MAX_SIZE = 10**12  # of anything; products of sizes are to fit in 64 bits
 
@@ -262,7 +264,8 @@ def plan(
     if window != "auto":
         validation.integer(window, "window", 1)
     figures = machine(remeasure)
-    costs = {name: _cost(problem, name, choose_window(name, window, problem.batch_size, n_samples), figures) for name in FORMS}
+    windows = {name: choose_window(name, window, problem.batch_size, n_samples, problem.keeps_velocity) for name in FORMS}
+    costs = {name: _cost(problem, name, windows[name], figures) for name in FORMS}
     costs = {name: replace(cost, reason=_obstacle(problem, name, cost, limit)) for name, cost in costs.items()}
     chosen = _choose(costs) if form == "auto" else form
     if chosen is None or costs[chosen].reason:
@@ -272,11 +275,18 @@ def plan(
     return Plan(chosen, costs[chosen].window, costs, figures, reason, _explain(problem, chosen, reason, costs, figures))
 
 
-def choose_window(form: str, window: int | str, batch_size: int, n_samples: int) -> int:
+def choose_window(form: str, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:
     """Resolve ``window="auto"`` into rows, a multiple of the batch size."""
     if form == "weights":
         return batch_size
-    rows = WINDOW_ROWS[form] if isinstance(window, str) else min(int(window), n_samples)
+    if not isinstance(window, str):
+        rows = min(int(window), n_samples)
+    elif form == "windowed":
+        rows = WINDOWED_ROWS
+    elif has_velocity and batch_size >= LARGE_BATCH:
+        rows = batch_size
+    else:
+        rows = round(CONTRIBUTIONS_ROWS * math.sqrt(n_samples))
     return max(batch_size, rows // batch_size * batch_size)
 
 

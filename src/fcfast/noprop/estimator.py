@@ -421,7 +421,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
             variant, shape, fronts, blocks, labels, optimizer, batch_size,
-            choose_window(self.form_, self.window, batch_size, X.shape[0]), n_threads, self.order, seed,
+            choose_window(self.form_, self.window, batch_size, X.shape[0], optimizer.has_velocity), n_threads, self.order, seed,
         )  # fmt: skip
         for block in blocks:
             block.n_threads = self.network_.kernel_threads
