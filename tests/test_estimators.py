@@ -419,14 +419,17 @@ def test_fitted_weights_are_read_only(wide, form):
 
 
 def test_weights_of_contributions_are_held_once(wide):
-    """The network's own array and what the user holds are the same memory."""
+    """The network's own array and what the user holds are the same memory, and read-only like the contributions."""
     X, y = wide
     classifier = FrontClassifier((8,), form="contributions", max_epochs=2).fit(X, y)
     assert np.shares_memory(classifier.coefs_[0], classifier.coefs_[0])
+    with pytest.raises(ValueError, match="read-only"):
+        classifier.contributions_[:] = 0
+    classifier.partial_fit(X, y)  # which writes to its own
 
 
 def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):
-    """Ctrl-C ends the training with a warning."""
+    """Ctrl-C ends the training with a warning; in the first epoch there is nothing to keep."""
     from fcfast.front.network import FrontNetwork
 
     X, y = wide
@@ -434,13 +437,17 @@ def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):
 
     def interrupted(self, *arguments):
         calls.append(1)
-        if len(calls) == 4:
+        if len(calls) in (1, 5):
             raise KeyboardInterrupt
         return train_epoch(self, *arguments)
 
     monkeypatch.setattr(FrontNetwork, "train_epoch", interrupted)
+    classifier = FrontClassifier((8,), max_epochs=50)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(X, y)
+    assert not hasattr(classifier, "network_")
     with pytest.warns(UserWarning, match="interrupted after 3 epoch"):
-        classifier = FrontClassifier((8,), max_epochs=50).fit(X, y)
+        classifier.fit(X, y)
     assert classifier.n_epochs_ == 3
     assert classifier.predict(X).shape == (40,)
 

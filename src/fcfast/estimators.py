@@ -106,7 +106,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Conventional weights (n_in, n_out) and biases of all layers, read-only. Those of form "contributions" are made when
         first asked for, and then used for predictions too (the last digits may differ).
     contributions_ : ndarray of shape (N, h)
-        Form "contributions" only.
+        Read-only; form "contributions" only.
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
@@ -117,8 +117,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them: do not change X
     afterwards. `save` writes the conventional weights instead.
 
-    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns. A search (`GridSearchCV`,
-    `cross_val_score`) goes on with its next fit then: press it again to stop the search.
+    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns; within the first epoch it is
+    an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit: press it again.
 
     Targets of a single class are no error: there is nothing to learn, and that class is predicted for any X.
 
@@ -318,7 +318,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Conventional weights (n_in, n_out) and biases of all layers, read-only. Those of form "contributions" are made when
         first asked for, and then used for predictions too (the last digits may differ).
     contributions_ : ndarray of shape (N, h)
-        Form "contributions" only.
+        Read-only; form "contributions" only.
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
@@ -329,8 +329,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them: do not change X
     afterwards. `save` writes the conventional weights instead.
 
-    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns. A search (`GridSearchCV`,
-    `cross_val_score`) goes on with its next fit then: press it again to stop the search.
+    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns; within the first epoch it is
+    an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit: press it again.
 
     Examples
     --------

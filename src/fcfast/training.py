@@ -120,7 +120,7 @@ class Training:
         """Train on some rows until there is no improvement, or for `max_epochs`.
 
         The network then is the best one where there are validation scores, the last one otherwise; after a divergence the best
-        one before it, after Ctrl-C that of the last whole epoch.
+        one before it, after Ctrl-C that of the last whole epoch; within the first one, `KeyboardInterrupt` is raised.
         """
         history = History()
         best, since_best = -np.inf, 0
@@ -162,6 +162,8 @@ class Training:
                     remedy = "raise max_epochs if the training loss still matters"
                     warnings.warn(f"{message}; {remedy}", ConvergenceWarning, stacklevel=5)
         except KeyboardInterrupt:
+            if not history.losses:  # nothing was fitted
+                raise
             warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=5)
         if self.score:
             network.restore(kept)

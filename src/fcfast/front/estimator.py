@@ -405,14 +405,14 @@ class FrontEstimator(TrainedEstimator):
 
     @property
     def contributions_(self) -> Array:
-        """Contributions (N, h) of the training samples; form "contributions" only."""
+        """Contributions (N, h) of the training samples, read-only; form "contributions" only."""
         check_is_fitted(self, "network_")
         if self.form_ != "contributions":
             raise AttributeError(
                 "contributions_ and explanations exist in form 'contributions' only, this one holds weights (form "
                 f"{self.form_!r}). If it was loaded: save it with weights=False and load(path, X=<training inputs>)"
             )
-        return self.network_.front.base
+        return _read_only(self.network_.front.base[:])[0]
 
     def explain(self, X: Any) -> Explanation:
         """Split the front layer's pre-activations into one term per training sample, without remainder.
