@@ -5,7 +5,7 @@ Repeated cross-validation, stratified for classes, the same splits for every mod
 every model has four configurations tried by 3-fold cross-validation (bench/accuracy_models.py), and is then fitted to
 all of it with the best. Scores are balanced accuracy and R^2.
 Writes FILE.json and a report of all it holds, FILE.md. What is finished is kept in the JSON and not trained again, unless its
-settings have changed since; Ctrl-C loses no finished fold.
+settings have changed since; Ctrl-C loses no finished fold. Data sets that are absent are left out.
 
 Training parts overlap, so that scores of folds are not independent. Standard errors are corrected for it (Nadeau and Bengio,
 Machine Learning 52, 2003): variance x (1 / scores + test / training samples). Seconds are of a process's CPU, one thread each.
@@ -28,6 +28,7 @@ from joblib import Parallel, delayed, parallel_config
 from scipy import stats
 
 from bench.accuracy_models import CLASSIFICATION, INNER_FOLDS, N_TRIES, REGRESSION, SEED, arrays, candidates, evaluate
+from bench.data import path_of
 from bench.measure import markdown
 from fcfast.commands.shared import json_text, progress_bar, write_text
 from fcfast.config import config
@@ -286,7 +287,7 @@ are corrected for it (Nadeau and Bengio 2003): variance x (1 / scores + test / t
 ## fcfast minus each other model
 
 Paired by fold, ± standard error as above; fcfast is better above 0. In bold: more than chance gives in {CONFIDENCE:.0%} of such
-comparisons (t-test), each taken for itself: of 20 that are nothing but chance one is in bold.
+comparisons (t-test), each taken for itself, so that about one in 20 would be in bold by chance alone.
 
 {differences_table(cells, models)}
 
@@ -302,7 +303,8 @@ Of CPU, one thread, other processes beside it: a fit of the chosen configuration
 
 ## Tried
 
-Nothing else was set. Features are standardised on each training part, targets of a regression too. Linear models see rows
+The configurations were set by hand before the comparison, after a look at one split of five of the data sets; nothing else was
+set. Features are standardised on each training part, targets of a regression too. Linear models see rows
 divided by the root of the number of features (`UnitRows`), and all principal components: the same model, found sooner.
 
 {tried_table(cells, models)}
@@ -340,10 +342,17 @@ def main() -> None:
         parser.error(f"--out {options.out}: the name must end in .json; the report beside it ends in .md")
     if options.folds < 2:
         parser.error(f"--folds {options.folds}: at least 2 are needed")
+    absent = [name for name in options.data if not path_of(name).exists()]
+    data = [name for name in options.data if name not in absent]
+    for name in absent:
+        print(f"left out: {path_of(name)} is absent; set FCFAST_DATA to the folder that has it", file=sys.stderr)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     earlier = json.loads(options.out.read_text(encoding="utf-8"))["cells"] if options.out.exists() else {}
-    cells = planned(earlier, options.data, options.models, options.folds)
-    tasks = unfinished(cells, options.data, options.models, options.repeats, options.folds)
+    others = {cell["settings"]["folds"] for cell in earlier.values()} - {options.folds}
+    if others:
+        parser.error(f"--folds {options.folds}: {options.out} has results of {listed(others)} folds; use another --out")
+    cells = planned(earlier, data, options.models, options.folds)
+    tasks = unfinished(cells, data, options.models, options.repeats, options.folds)
     errors = run(cells, tasks, options.jobs, lambda: write_text(options.out, json_text({"cells": cells}))) if tasks else []
     if finished := comparable(cells):
         write_text(options.out.with_suffix(".md"), report(finished))
@@ -353,4 +362,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("interrupted; what is finished is kept, and the same command goes on", file=sys.stderr)
+        sys.exit(130)

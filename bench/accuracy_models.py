@@ -191,8 +191,11 @@ def _evaluate(data: str, name: str, train: np.ndarray, test: np.ndarray) -> dict
     tuned = time.process_time()
     model = clone(tuning.estimator).set_params(**tuning.best_params_).fit(X[train], y[train])
     fitted = time.process_time()
+    score = float(get_scorer(tuning.scoring)(model, X[test], y[test]))
+    if not np.isfinite(score):
+        raise ValueError(f"the score of {len(test)} sample(s) is {score}")
     return {
-        "score": float(get_scorer(tuning.scoring)(model, X[test], y[test])),
+        "score": score,
         "chosen": {setting.rsplit("__", 1)[-1]: value for setting, value in tuning.best_params_.items()},
         "failed tries": int(np.isnan(tuning.cv_results_["mean_test_score"]).sum()),
         "tuning": tuned - started,

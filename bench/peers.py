@@ -5,13 +5,18 @@ than gradients that are kept; batches are views or made beforehand, so that noth
 """
 
 import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError('the peer is PyTorch: pip install torch ".[bench]"', name="torch") from error
 
 
 class Start(NamedTuple):
@@ -148,17 +153,40 @@ class SklearnNetwork:
 # the row space: what an expert would do with wide data
 
 
-def by_qr(X):
-    """Coordinates L (N, N) of the rows, and the basis Q (d, N) they refer to."""
+class RowSpace(NamedTuple):
+    """Coordinates (N, N) of the samples, the initial weights (h, N) in them, and the way back to weights (h, d)."""
+
+    coordinates: np.ndarray
+    W1: np.ndarray
+    expand: Callable[[np.ndarray], np.ndarray]
+
+
+def by_qr(X, W1):
+    """X = L Q' with orthonormal Q (d, N); what is added to weights in coordinates is added to W1 along Q."""
+    initial = torch.from_numpy(W1)
     Q, R = torch.linalg.qr(torch.from_numpy(X).T)
-    return R.T.contiguous().numpy(), Q.numpy()
+    projected = initial @ Q
+
+    def expand(trained):
+        return torch.addmm(initial, torch.from_numpy(trained) - projected, Q.T).numpy()
+
+    return RowSpace(R.T.contiguous().numpy(), projected.numpy(), expand)
 
 
-def by_cholesky(X):
-    """The same from the Gram matrix, which loses half of the digits and takes half the time."""
-    samples = torch.from_numpy(X)
+def by_cholesky(X, W1):
+    """X X' = L L', without ever making Q = X' L'^-1: loses half of the digits, and takes half the time."""
+    samples, initial = torch.from_numpy(X), torch.from_numpy(W1)
     L = torch.linalg.cholesky(samples @ samples.T)
-    return L.numpy(), torch.linalg.solve_triangular(L, samples, upper=False).T.numpy()
+    projected = torch.linalg.solve_triangular(L, samples @ initial.T, upper=False).T
+
+    def expand(trained):
+        added = torch.linalg.solve_triangular(L.T, (torch.from_numpy(trained) - projected).T, upper=True)
+        return torch.addmm(initial, added.T, samples).numpy()
+
+    return RowSpace(L.numpy(), projected.contiguous().numpy(), expand)
+
+
+REDUCTIONS = {"QR": by_qr, "Cholesky": by_cholesky}
 
 
 def drawn(n_features, n_hidden, n_classes):
@@ -166,14 +194,3 @@ def drawn(n_features, n_hidden, n_classes):
     layers = torch.nn.Linear(n_features, n_hidden), torch.nn.Linear(n_hidden, n_classes)
     parts = *(layer.weight for layer in layers), *(layer.bias for layer in layers)
     return Start(*(part.detach().numpy() for part in parts))
-
-
-def projected(start, Q):
-    """The same start in coordinates."""
-    return start._replace(W1=(torch.from_numpy(start.W1) @ torch.from_numpy(Q)).numpy())
-
-
-def expanded(W1, Q, reduced):
-    """Conventional weights from those that were trained on the coordinates."""
-    W1, Q = torch.from_numpy(W1), torch.from_numpy(Q)
-    return (W1 + (torch.from_numpy(reduced) - W1 @ Q) @ Q.T).numpy()

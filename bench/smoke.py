@@ -7,6 +7,7 @@ kernel runs as Python, or does its work several times over. Less than that is a 
 Exit codes: 0 all cases are as fast as they should be, 1 one is not.
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -186,6 +187,7 @@ def failures(cases):
 
 def main():
     """Try every case; give the exit code."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     if backend.NAME != "compiled":
         raise SystemExit("bench.smoke compares the compiled kernels with their pure twins; build them first")
     if sys.platform == "win32":

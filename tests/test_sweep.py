@@ -2,6 +2,7 @@
 
 import json
 import math
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -138,6 +139,7 @@ def test_pages(tmp_path, monkeypatch):
     readme = tmp_path / "README.md"
     readme.write_text("before\n\n{}\nold\n{}\n\nafter\n".format(*report.MARKS))
     monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(report, "OUT", out)
     report.write_pages(out)
     text = readme.read_text()
     assert text.startswith("before")
@@ -152,6 +154,10 @@ def test_pages(tmp_path, monkeypatch):
     assert len(list((tmp_path / "docs" / "images").glob("*.png"))) == 3
     report.write_pages(out)
     assert readme.read_text() == text
+    monkeypatch.setattr(report, "OUT", tmp_path / "another")
+    readme.write_text("of its own")
+    report.write_pages(out)
+    assert readme.read_text() == "of its own"
 
 
 def test_marks_that_are_not_there(tmp_path):
@@ -170,7 +176,28 @@ def test_results_are_kept_and_not_mixed(tmp_path):
     assert run.Results(path, ABOUT).cells == {"a": {"x": 1}}
     with pytest.raises(ValueError, match="another machine"):
         run.Results(path, ABOUT | {"cpu": "another"})
-    assert run.Results(path, ABOUT | {"cpu": "another"}, fresh=True).cells == {}
+    assert run.Results(path, ABOUT | {"cpu": "another"}, anew=True).cells == {}
+
+
+@pytest.mark.parametrize(("fresh", "only", "left"), [(False, "", "abc"), (True, "", ""), (True, "b", "ac")])
+def test_fresh(tmp_path, fresh, only, left):
+    """All is measured anew, or what is asked for; the rest stays."""
+    path = tmp_path / "sweep.json"
+    kept = run.Results(path, ABOUT)
+    for name in "abc":
+        kept.keep(name, {"x": 1})
+    options = Namespace(fresh=fresh, only=only)
+    assert set(report.kept_results(path, ABOUT, [only] if only else ["a", "b", "c"], options).cells) == set(left)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"machine": '])
+def test_files_of_others_are_refused(tmp_path, text):
+    """One line, and the file stays."""
+    path = tmp_path / "sweep.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"sweep.json is no file of results"):
+        run.Results(path, ABOUT)
+    assert path.read_text() == text
 
 
 def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch):

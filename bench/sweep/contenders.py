@@ -4,7 +4,7 @@ import gc
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -115,6 +115,17 @@ class PureFit(Fit):
             super().round()
 
 
+def made_in(make: Callable[[], Any]) -> tuple[Any, float]:
+    """Make something a few times, the first time unwatched; give the last one, and the median seconds."""
+    made, seconds = make(), []
+    for _ in range(ROUNDS):
+        del made  # there may not be room for two
+        started = time.perf_counter()
+        made = make()
+        seconds.append(time.perf_counter() - started)
+    return made, median(seconds)
+
+
 class Torch:
     """A network of PyTorch's, at the better of one and two threads."""
 
@@ -122,11 +133,13 @@ class Torch:
         if 16 * cell.d * cell.h > ROOM:
             raise Unmeasured(f"its first layer, gradient, momentum and temporaries take {16e-9 * cell.d * cell.h:.0f} GB")
         torch.set_num_threads(max(THREADS))
-        started = time.perf_counter()
-        self.network = peers.TorchNetwork(X, y, cell.h, CLASSES, cell.batch, cell.rate, cell.momentum, **settings)
+        self.network, self.once = made_in(
+            partial(peers.TorchNetwork, X, y, cell.h, CLASSES, cell.batch, cell.rate, cell.momentum, **settings)
+        )
         if settings.get("compiled"):
-            self.network.train(1)  # which compiles it
-        self.once = time.perf_counter() - started
+            started = time.perf_counter()
+            self.network.train(1)  # which compiles it, without what was compiled on another day (`prepare`)
+            self.once += time.perf_counter() - started
         # The last batch may be shorter, for which a compiled network would be compiled again.
         self.n_steps = max(1, cell.n // cell.batch)
         self.times: dict[int, list[float]] = {n: [] for n in THREADS}
@@ -161,21 +174,12 @@ class RowSpace(Torch):
         if 16 * cell.d * cell.h > ROOM:
             raise Unmeasured("its initial weights do not fit")
         torch.set_num_threads(max(THREADS))
-        started = time.perf_counter()
-        start = peers.drawn(cell.d, cell.h, CLASSES)
-        drawn = time.perf_counter() - started
-        reductions = {}
-        for reduce in (peers.by_qr, peers.by_cholesky):
-            started = time.perf_counter()
-            L, Q = reduce(X)
-            reductions[time.perf_counter() - started] = L, Q
-        fastest = min(reductions)
-        L, Q = reductions[fastest]
-        started = time.perf_counter()
-        start = peers.projected(start, Q)
-        projected = time.perf_counter() - started
-        super().__init__(replace(cell, d=L.shape[1]), L, y, start=start)
-        self.once += drawn + fastest + projected
+        start, drawn = made_in(partial(peers.drawn, cell.d, cell.h, CLASSES))
+        spaces = {name: made_in(partial(reduce, X, start.W1)) for name, reduce in peers.REDUCTIONS.items()}
+        space, reduced = min(spaces.values(), key=lambda made: made[1])
+        del spaces
+        super().__init__(replace(cell, d=cell.n), space.coordinates, y, start=start._replace(W1=space.W1))
+        self.once += drawn + reduced
 
 
 def is_worth_compiling(cell: Cell, seconds: dict[str, dict[str, float]]) -> bool:
@@ -271,24 +275,28 @@ def epoch_losses(cell: Cell, name: str, X: Any, y: np.ndarray, start: peers.Star
     if name == SKLEARN:
         network = peers.SklearnNetwork(X, y, *sizes, start=start)
         return [network.train_epoch() for _ in range(CHECKED_EPOCHS)]
-    if name == ROW_SPACE:
-        X, Q = peers.by_qr(X)
-        start = peers.projected(start, Q)
+    if name in peers.REDUCTIONS:
+        space = peers.REDUCTIONS[name](X, start.W1)
+        X, start = space.coordinates, start._replace(W1=space.W1)
     first = SPARSE_LAYERS.get(name, peers.DenseFirst)
     peer = peers.TorchNetwork(X, y, *sizes, start=start, first=first)
     shares = [len(batch[1]) for batch in peer.batches]
     return [float(np.average(peer.train(len(shares)), weights=shares)) for _ in range(CHECKED_EPOCHS)]
 
 
-def disagreement(cell: Cell, names: list[str]) -> float | None:
-    """Largest relative difference between the losses of contenders and the first one's; None where weights do not fit."""
+def disagreement(cell: Cell, names: Iterable[str]) -> float | None:
+    """Largest relative difference between the losses of contenders and the first one's; None where weights do not fit.
+
+    Without those that run others' code: compiled PyTorch, and the form that is chosen in pure Python.
+    """
     if cell.mapped or cell.d * cell.h > CHECKED_WEIGHTS:
         return None
     n = min(cell.n, max(CHECKED_STEPS * cell.batch, 2 * CLASSES))
     X, y = cell.data(n)
     start = cell.start()
-    same = (COMPILED, PURE)  # as PyTorch, as the form that is chosen
-    losses = {name: epoch_losses(cell, name, X, y, start) for name in names if name not in same}
+    checked = [name for name in names if name not in (COMPILED, PURE, ROW_SPACE)]
+    checked += peers.REDUCTIONS if ROW_SPACE in names and n <= cell.d else []
+    losses = {name: epoch_losses(cell, name, X, y, start) for name in checked}
     expected = np.array(next(iter(losses.values())))
     if np.ptp(expected) < 10 * TOLERANCE * expected[0]:
         raise AssertionError(f"{cell.key}: losses {expected} hardly change, so that they compare nothing")
@@ -305,7 +313,11 @@ def forget() -> None:
 
 
 def prepare() -> None:
-    """Load what PyTorch loads with its first network; a few epochs converge nowhere, which is no news here."""
+    """Load what PyTorch loads with its first network; a few epochs converge nowhere, which is no news here.
+
+    What PyTorch has compiled in earlier runs is left alone: compiling takes what it takes on a new machine.
+    """
+    torch._inductor.config.force_disable_caches = True
     X, y = Cell(20, 50, 10).data()
     peers.TorchNetwork(X, y, 8, CLASSES, 10, 0.01, 0.9).train(2)
     warnings.filterwarnings("ignore", message=".*(max_epochs|no better than the class frequencies|loss ended higher)")

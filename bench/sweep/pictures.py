@@ -7,7 +7,8 @@ import numpy as np
 
 from bench.sweep.cells import MAP_BATCHES, MAP_FEATURES, MAP_SAMPLES, N_EPOCHS, Cell, map_cell
 from bench.sweep.contenders import COMPILED, PURE, ROW_SPACE, SKLEARN
-from bench.sweep.findings import ALL_LINES, SIZES, Result, curve, exponent
+from bench.sweep.findings import ALL_LINES, CHOICE_LIMIT, SIZES, Result, curve, exponent
+from bench.sweep.tables import shown
 from fcfast.plots import COLORS, INK, PALE, new_figure
 
 if TYPE_CHECKING:
@@ -31,33 +32,41 @@ SIZE_NAMES = {
 TITLES = {
     "features": "100 samples, full batch", "samples": "20,000 features, batches of 32", "batch size": "1,000 x 20,000",
     "hidden units": "300 x 20,000, batches of 32", "samples, one at a time": "784 features, one sample at a time",
-    "sparse features": "sparse: 1,000 samples, 100 entries", "sparse samples": "sparse: 100,000 features, 100 entries",
+    "sparse features": "sparse: 1,000 samples, 100 entries a row",
+    "sparse samples": "sparse: 100,000 features, 100 entries a row",
     "density": "sparse: 1,000 x 100,000",
 }  # fmt: skip
 
 
 def lines_figure(results: Mapping[Cell, Result]) -> "Figure":
-    """Time of a step along each line, with the fitted exponents."""
-    figure = new_figure(13, 6.5)
+    """Time of a step along each line; at the end of each curve the fitted exponent."""
+    figure = new_figure(13, 6.8)
     axes = figure.subplots(2, 4).ravel()
     for panel, line in zip(axes, ALL_LINES, strict=True):
         for name, (color, style) in STYLES.items():
             sizes, seconds = curve(line, name, results)
             if sizes:
+                milliseconds = np.multiply(seconds, 1e3)
+                panel.loglog(sizes, milliseconds, style, color=color, markersize=3.5, linewidth=1.2, label=shown(name))
                 power = exponent(sizes, seconds)
-                told = "" if power is None else f" ({power:.2f})"
-                panel.loglog(sizes, np.multiply(seconds, 1e3), style, color=color, markersize=3.5, linewidth=1.2,
-                             label=f"{name.removeprefix('fcfast, ')}{told}")  # fmt: skip
+                if power is not None:
+                    panel.annotate(f" {power:.2f}", (sizes[-1], milliseconds[-1]), color=color, fontsize=6.5, va="center")
+        panel.margins(x=0.14)
         panel.set_title(TITLES[line], fontsize=9)
         panel.set_xlabel(SIZE_NAMES[SIZES[line]], fontsize=8)
         panel.tick_params(labelsize=7)
         panel.grid(alpha=0.2)
-        if panel.lines:
-            panel.legend(fontsize=5.5, framealpha=0.6)
     for panel in axes[::4]:
         panel.set_ylabel("milliseconds a step", fontsize=8)
-    figure.suptitle("A step of training; in brackets the power of the size that it grows with", fontsize=11)
+    _legend_below(figure, n_columns=6)
+    figure.suptitle("A step of training; at the end of a curve, the power of the size that it grows with", fontsize=11)
     return figure
+
+
+def _legend_below(figure: "Figure", n_columns: int) -> None:
+    """Name each kind of curve once, whichever panel it is in."""
+    handles = {name: curve for axes in figure.axes for curve, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=n_columns, fontsize=8, frameon=False)
 
 
 def map_figure(results: Mapping[Cell, Result]) -> "Figure":
@@ -80,7 +89,8 @@ def map_figure(results: Mapping[Cell, Result]) -> "Figure":
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
     figure.suptitle(
         f"The fastest form over {N_EPOCHS} epochs (colour), how many times as fast as PyTorch the chosen one is (large), and "
-        "its predicted over its measured time (small).\nA frame: plan chose the form of that colour instead", fontsize=10
+        "its predicted over its measured time (small).\nA frame: plan chose the form of that colour instead, most often for a "
+        f"loss below {CHOICE_LIMIT:.0%}; white: not measured, it would take too long", fontsize=10
     )  # fmt: skip
     return figure
 
@@ -112,14 +122,12 @@ def memory_figure(results: Mapping[Cell, Result]) -> "Figure":
             with_it = [result for result in known if name in result.found["bytes"]]
             if with_it:
                 sizes = [getattr(result.cell, SIZES[line]) for result in with_it]
-                peaks = [result.found["bytes"][name] / 1e6 for result in with_it]
-                panel.loglog(
-                    sizes, peaks, style, color=color, markersize=3.5, linewidth=1.2, label=name.removeprefix("fcfast, ")
-                )
+                peaks = [result.found["bytes"][name] / 2**20 for result in with_it]
+                panel.loglog(sizes, peaks, style, color=color, markersize=3.5, linewidth=1.2, label=shown(name))
         panel.set_title(TITLES[line], fontsize=8)
         panel.set_xlabel(SIZE_NAMES[SIZES[line]], fontsize=8)
         panel.tick_params(labelsize=7)
         panel.grid(alpha=0.2)
-        panel.legend(fontsize=5.5, framealpha=0.6)
-    figure.axes[0].set_ylabel("peak memory in MB, data included", fontsize=8)
+    _legend_below(figure, n_columns=3)
+    figure.axes[0].set_ylabel("peak memory in MiB, data included", fontsize=8)
     return figure

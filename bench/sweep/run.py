@@ -24,43 +24,43 @@ def measured(cell: Cell) -> dict[str, Any]:
     }  # fmt: skip
     with who.samples(cell) as (X, y):
         prediction = who.planned(cell, X)
-        who.measure(cell, who.contenders(cell, X, y, prediction, on_a_line(cell)), result)
+        contenders = who.contenders(cell, X, y, prediction, on_a_line(cell))
+        result["disagreement"] = who.disagreement(cell, contenders)
+        who.measure(cell, contenders, result)
     result["chosen"] = prediction.form
     result["predicted"] = {
         form: {"once": cost.seconds_once, "epoch": cost.seconds_per_epoch, "bytes": cost.n_bytes, "reason": cost.reason}
         for form, cost in prediction.costs.items()
     }
-    result["disagreement"] = who.disagreement(cell, [*result["seconds"]])
-    who.forget()
     return result
 
 
 def weighed(cell: Cell, name: str) -> int:
-    """Peak bytes of a contender's first epochs, X included, but for a memory map."""
+    """Peak bytes of a contender's first steps, X included, but for a memory map."""
     small = SMALL | {"density": cell.density, "momentum": cell.momentum}
     arguments = [(asdict(cell), name), (small, name)]
     return peak_memory("bench.sweep.run:train_alone", *arguments, anonymous=cell.mapped)
 
 
 def train_alone(settings: dict[str, Any], name: str) -> None:
-    """Train a contender for two epochs in a process of its own."""
+    """Train a contender for a moment in a process of its own: forms for two epochs, peers for some steps or an epoch."""
     who.prepare()
     cell = Cell(**settings)
     with who.samples(cell) as (X, y):
         if name.startswith("fcfast"):
             who.estimator(cell, name.removeprefix("fcfast, "), 2).fit(X, y)
         else:
-            who.contenders(cell, X, y, who.planned(cell, X), everyone=True)[name]()
+            who.contenders(cell, X, y, who.planned(cell, X), everyone=True)[name]().round()
 
 
 class Results:
-    """What was measured on this machine, kept in a file after every cell."""
+    """What was measured on this machine, kept in a file after every cell; ``anew``: without what the file has."""
 
-    def __init__(self, path: Path, machine: dict[str, Any], fresh: bool = False) -> None:
+    def __init__(self, path: Path, machine: dict[str, Any], anew: bool = False) -> None:
         self.path = path
         self.all: dict[str, Any] = {"machine": machine, "cells": {}}
-        if path.exists() and not fresh:
-            self.all = json.loads(path.read_text())
+        if path.exists() and not anew:
+            self.all = read(path)
             if self.all["machine"] != machine:
                 raise ValueError(
                     f"{path} has the results of another machine or other versions; measure all of them anew (--fresh), or keep "
@@ -76,6 +76,17 @@ class Results:
         """Write it all."""
         self.cells[name] = result
         write_text(self.path, json_text(self.all))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read what was kept."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no file of results ({error}); remove it") from None
+    if not isinstance(found, dict) or not {"machine", "cells"} <= found.keys():
+        raise ValueError(f"{path} is no file of results; remove it")
+    return found
 
 
 def sweep(results: Results, cells: Sequence[Cell], tell: Callable[[str, int], None]) -> None:

@@ -481,10 +481,11 @@ def _obstacle(problem: Problem, form: str, cost: FormCost, limit: int) -> str:
     """Say why a form is out of the question; nothing if it is not."""
     if form != "contributions" and problem.density is not None:
         return "needs a dense X"
+    rarely = "touches the weights only once per window" if form == "windowed" else "does not hold the weights"
     if form != "weights" and problem.optimizer in BY_FEATURE:
-        return f"does not hold the weights, and {problem.optimizer} scales every weight by itself"
+        return f"{rarely}, and {problem.optimizer} scales every weight by itself"
     if form != "weights" and not problem.rule.stays_in_span:
-        return "does not hold the weights, which the rule moves in random directions"
+        return f"{rarely}, which the rule moves in random directions"
     if cost.n_bytes > limit:
         return f"holds {bytes_text(cost.n_bytes)}, over memory_limit={bytes_text(limit)}"
     return ""
