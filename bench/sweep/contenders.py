@@ -133,13 +133,15 @@ class Torch:
         if 16 * cell.d * cell.h > ROOM:
             raise Unmeasured(f"its first layer, gradient, momentum and temporaries take {16e-9 * cell.d * cell.h:.0f} GB")
         torch.set_num_threads(max(THREADS))
-        self.network, self.once = made_in(
-            partial(peers.TorchNetwork, X, y, cell.h, CLASSES, cell.batch, cell.rate, cell.momentum, **settings)
-        )
-        if settings.get("compiled"):
-            started = time.perf_counter()
-            self.network.train(1)  # which compiles it, without what was compiled on another day (`prepare`)
-            self.once += time.perf_counter() - started
+
+        def ready() -> peers.TorchNetwork:
+            network = peers.TorchNetwork(X, y, cell.h, CLASSES, cell.batch, cell.rate, cell.momentum, **settings)
+            if settings.get("compiled"):
+                torch._dynamo.reset()
+                network.train(1)  # compiles it; what the compiler made the first time is on the disk then
+            return network
+
+        self.network, self.once = made_in(ready)
         # The last batch may be shorter, for which a compiled network would be compiled again.
         self.n_steps = max(1, cell.n // cell.batch)
         self.times: dict[int, list[float]] = {n: [] for n in THREADS}
@@ -313,11 +315,7 @@ def forget() -> None:
 
 
 def prepare() -> None:
-    """Load what PyTorch loads with its first network; a few epochs converge nowhere, which is no news here.
-
-    What PyTorch has compiled in earlier runs is left alone: compiling takes what it takes on a new machine.
-    """
-    torch._inductor.config.force_disable_caches = True
+    """Load what PyTorch loads with its first network; a few epochs converge nowhere, which is no news here."""
     X, y = Cell(20, 50, 10).data()
     peers.TorchNetwork(X, y, 8, CLASSES, 10, 0.01, 0.9).train(2)
     warnings.filterwarnings("ignore", message=".*(max_epochs|no better than the class frequencies|loss ended higher)")

@@ -194,10 +194,10 @@ def page(results: Mapping[Cell, Result], limits: Machine, about: str) -> str:
         'Times are medians of interleaved runs. Ours is `FrontClassifier.fit` with the form that `form="auto"` takes; PyTorch '
         "is the fastest of eager and compiled, with one and two threads and fused SGD, for sparse inputs of dense batches, "
         'sparse tensors and EmbeddingBag (whose sparse gradients have no fused SGD). "In all" is everything from the data to a '
-        f"network that predicts, over {N_EPOCHS} epochs; what compiling takes is in it, so that steps and all may have "
-        "different winners. SGD with momentum 0.9 (0 for sparse inputs and single samples on the line), 256 hidden units "
-        "unless said, float32. Before times are taken, losses of a few epochs are compared, but for compiled PyTorch and our "
-        "pure mode, which run the code of others, and for weights of more than 3 x 10^8 numbers."
+        f"network that predicts, over {N_EPOCHS} epochs, of compiled PyTorch with what its compiler takes the second time; "
+        "steps and all may have different winners. SGD with momentum 0.9 (0 for sparse inputs and single samples on the "
+        "line), 256 hidden units unless said, float32. Before times are taken, losses of a few epochs are compared, but for "
+        "compiled PyTorch and our pure mode, which run the code of others, and for weights of more than 3 x 10^8 numbers."
     )
     parts = [
         "# The sweep", peers, f"Measured {about} `python -m bench.report --parts sweep pages`",
