@@ -200,7 +200,7 @@ def differences_table(cells: Cells, models: Sequence[str]) -> str:
 
     def write(cell: dict[str, Any]) -> str:
         gap, error, beyond_chance = difference(cells[f"{cell['data']}, front"], cell)
-        text = f"{gap:+.3f}"
+        text = f"{round(gap, 3) + 0.0:+.3f}"  # no -0.000
         return f"{f'**{text}**' if beyond_chance else text} ± {error:.3f}"
 
     ours = {cell["data"] for cell in cells.values() if cell["model"] == "front"}
@@ -210,7 +210,7 @@ def differences_table(cells: Cells, models: Sequence[str]) -> str:
 
 def times_table(cells: Cells, models: Sequence[str]) -> str:
     """Seconds of the last fit, and of the search before it."""
-    return table(cells, models, lambda cell: " / ".join(f"{column(cell, key).mean():.3g}" for key in ("fit", "tuning")))
+    return table(cells, models, lambda cell: " / ".join(f"{column(cell, key).mean():.2g}" for key in ("fit", "tuning")))
 
 
 def chosen_table(cells: Cells, models: Sequence[str]) -> str:
@@ -241,7 +241,7 @@ def rank_lines(cells: Cells) -> str:
 
 def tried_table(cells: Cells, models: Sequence[str]) -> str:
     """Each model's own settings, and what was tried."""
-    rows = [["", "model", "tried"]]
+    rows = [["model", "as it was made", "tried"]]
     for kind, names in KINDS.items():
         for model in models:
             tried = [cell["settings"] for cell in cells.values() if cell["model"] == model and cell["data"] in names]

@@ -5,7 +5,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -298,7 +298,10 @@ def disagreement(cell: Cell, names: Iterable[str]) -> float | None:
     start = cell.start()
     checked = [name for name in names if name not in (COMPILED, PURE, ROW_SPACE)]
     checked += peers.REDUCTIONS if ROW_SPACE in names and n <= cell.d else []
-    losses = {name: epoch_losses(cell, name, X, y, start) for name in checked}
+    losses = {}
+    for name in checked:
+        with suppress(MemoryError):  # a form over its limit, which is not measured either
+            losses[name] = epoch_losses(cell, name, X, y, start)
     expected = np.array(next(iter(losses.values())))
     if np.ptp(expected) < 10 * TOLERANCE * expected[0]:
         raise AssertionError(f"{cell.key}: losses {expected} hardly change, so that they compare nothing")
