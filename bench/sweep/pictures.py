@@ -90,7 +90,7 @@ def map_figure(results: Mapping[Cell, Result]) -> "Figure":
     figure.suptitle(
         f"The fastest form over {N_EPOCHS} epochs (colour), how many times as fast as PyTorch the chosen one is (large), and "
         "its predicted over its measured time (small).\nA frame: plan chose the form of that colour instead, most often for a "
-        f"loss below {CHOICE_LIMIT:.0%}; white: not measured, it would take too long", fontsize=10
+        f"loss below {CHOICE_LIMIT:.0%}; white: not measured, the data are too large", fontsize=10
     )  # fmt: skip
     return figure
 
