@@ -185,6 +185,13 @@ def test_the_same_slowdown_of_all_fails_nothing(ours, factor, relative):
     assert "slower" not in said.values()
 
 
+def test_rounds_that_a_peer_lost_excuse_nothing():
+    """Its median grew and its fastest round did not: that was other work, not the machine."""
+    before = Results({("a", ""): Time(1, 1), ("a", "pure"): Time(1, 1)}, {}, {})
+    after = Results({("a", ""): Time(2.5, 2.5), ("a", "pure"): Time(3, 1)}, {}, {})
+    assert verdicts(before, after, Limits(0.15, 0.0)) == {("a", ""): "slower"}
+
+
 @pytest.mark.parametrize(
     "content",
     ["", "no JSON", "[]", "{}", '{"benchmarks": [], "machine_info": {}}', '{"benchmarks": [{"fullname": "a"}]}', "\x80"],
