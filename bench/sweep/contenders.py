@@ -119,7 +119,8 @@ def made_in(make: Callable[[], Any]) -> tuple[Any, float]:
     """Make something a few times, the first time unwatched; give the last one, and the median seconds."""
     made, seconds = make(), []
     for _ in range(ROUNDS):
-        del made  # there may not be room for two
+        del made
+        gc.collect()  # networks of PyTorch have cycles, and there may not be room for two
         started = time.perf_counter()
         made = make()
         seconds.append(time.perf_counter() - started)
