@@ -238,3 +238,12 @@ def test_pace_starts_anew_in_copies(monkeypatch):
     pace = pickle.loads(pickled).network_._pace
     now = 1.0
     assert pace.threads() == 2
+
+
+@pytest.mark.parametrize(("optimizer", "rows"), [("sgd", 16), ("neuron-adam", 2), ("muon", 20)])
+def test_products_that_threads_are_chosen_by(optimizer, rows):
+    """Of windows where there are any; else of batches, and of all samples where an optimiser multiplies all of them."""
+    X, y = np.random.default_rng(0).normal(size=(20, 50)), np.arange(20) % 2
+    settings = {"form": "contributions", "batch_size": 2, "window": 16, "max_epochs": 1}
+    network = FrontClassifier((30,), optimizer=optimizer, **settings).fit(X, y).network_
+    assert network.largest_product == 2 * rows * 20 * 30

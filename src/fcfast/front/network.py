@@ -165,7 +165,10 @@ class FrontNetwork:
     @property
     def largest_product(self) -> float:
         """Floating-point operations of the largest matrix product of a step."""
-        front = 2.0 * self.window * self.front.source.shape[1] * self.widths[0]
+        rows = self.window
+        if not self._is_compiled_whole:
+            rows = stepwise.rows_multiplied(self.front, self.optimizer, self.batch_size, self.window)
+        front = 2.0 * rows * self.front.source.shape[1] * self.widths[0]
         return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths)))
 
     def blas_threads(self) -> AbstractContextManager[None]:

@@ -116,6 +116,13 @@ def windows(
                 opened.close()
 
 
+def rows_multiplied(form: FrontForm, optimizer: Optimizer, batch_size: int, window: int) -> int:
+    """Rows of the largest product with what the form holds: of a window, but contributions have none here."""
+    if form.S0 is None:
+        return window
+    return form.source.shape[1] if isinstance(optimizer, Muon) else batch_size
+
+
 class _Weights:
     """Weights that every step touches."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fcfast.front.stepwise import rows_multiplied
 from fcfast.layers import DenseLayer, Layer
 from fcfast.noprop import training
 from fcfast.noprop.blocks import Block, Shape
@@ -159,7 +160,9 @@ class NoPropNetwork:
     @property
     def largest_product(self) -> float:
         """Floating-point operations of the largest matrix product of a step."""
-        front = 2.0 * self.window * self.fronts.forms[0].source.shape[1] * self.shape.n_hidden
+        form = self.fronts.forms[0]
+        rows = rows_multiplied(form, self.optimizer, self.batch_size, self.window)
+        front = 2.0 * rows * form.source.shape[1] * self.shape.n_hidden
         return max(front, *(2.0 * self.batch_size * n_out * n_in for n_out, n_in in self.shape.layers.values()))
 
     def blas_threads(self) -> AbstractContextManager[Any]:
