@@ -189,9 +189,10 @@ class TrainedEstimator(BaseEstimator):
                 (*shown, *callbacks), chance, not self._stops_by_loss,
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
-            history = training.run(network, rows, targets, weights, self._random_state)
-        network.release_samples()
-        return history
+            try:
+                return training.run(network, rows, targets, weights, self._random_state)
+            finally:
+                network.finish()
 
     def _score_held_out(self, X: Any, targets: Array) -> float:
         """Score the network as it is now; NaN where its outputs, or their squares, are not finite."""

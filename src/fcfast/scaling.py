@@ -176,7 +176,7 @@ def fold(estimator: Estimator, inputs: Scale | None, targets: Scale | None = Non
     raw.network_ = FrontNetwork(
         front, biases, weights[1:], network.activation, network.loss, SGD(), 1, 1, network.n_threads
     )  # fmt: skip
-    raw.dtype, raw.form_, raw._front_coef, raw._random_state = dtype.name, "weights", None, None
+    raw.dtype, raw.form_, raw._random_state = dtype.name, "weights", None
     return raw
 
 

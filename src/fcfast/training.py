@@ -50,6 +50,9 @@ class Trainable(Protocol):
     def answers(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""
 
+    def finish(self) -> None:
+        """Note that training has ended, and let go of samples that predictions do not need."""
+
 
 @dataclass(frozen=True)
 class Epoch:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from fcfast import validation
 from fcfast.estimator_base import TrainedEstimator, all_or_nothing
 from fcfast.explain import Explanation
-from fcfast.front.forms import ContributionsForm, WeightsForm
+from fcfast.front.forms import ContributionsForm, FrontForm, WeightsForm
 from fcfast.front.gram import is_mapped
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
 from fcfast.front.network import FrontNetwork, block_diagonal
@@ -44,7 +44,6 @@ class FrontEstimator(TrainedEstimator):
     """What classifier and regressor share: everything but targets and the meaning of outputs."""
 
     network_: FrontNetwork
-    _front_coef: Array | None
 
     def __init__(
         self,
@@ -209,7 +208,6 @@ class FrontEstimator(TrainedEstimator):
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
         history = self._train(rows, targets, weights, SCHEDULES["constant"], 1, 0, None, ())
-        self._front_coef = None
         self.loss_curve_ = self.loss_curve_ + history.losses
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
         return self
@@ -279,13 +277,16 @@ class FrontEstimator(TrainedEstimator):
         biases = self._initial_biases(widths, intercepts_init, random_state)
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer)
         self.form_ = self.plan_.form
-        front = ContributionsForm if self.form_ == "contributions" else WeightsForm
+        front: FrontForm
+        if self.form_ == "contributions":
+            front = ContributionsForm(X, initial, dtype, optimizer.has_velocity, self.n_jobs)
+        else:
+            front = WeightsForm(X, initial, dtype, optimizer.has_velocity)
         self.network_ = FrontNetwork(
-            front(X, initial, dtype, optimizer.has_velocity), biases, weights, self.activation, self._loss, optimizer,
-            *self._batch_and_window(n_samples), resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
+            front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples),
+            resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
         )  # fmt: skip
         self._random_state = random_state
-        self._front_coef = None
 
     def _widths(self, X: Any, targets: Array) -> tuple[int, ...]:
         """Features, units of the hidden layers, outputs."""
@@ -389,13 +390,10 @@ class FrontEstimator(TrainedEstimator):
         """Conventional weights (n_in, n_out) of all layers, read-only; those of contributions are made once, and kept."""
         check_is_fitted(self, "network_")
         network = self.network_
-        if self.form_ == "contributions":
-            if self._front_coef is None:
-                self._front_coef = network.front.expand()
-            first = self._front_coef.T  # not copied: it may be as large as all other memory
-        else:
-            first = network.front.base.T.copy()  # training may go on in it
-        return _read_only(first, *(weights.T.copy() for weights in network.weights))
+        first = network.front.expand()  # not copied: it may be as large as all other memory,
+        if first is network.front.base:
+            first = first.copy()  # unless training may go on in it
+        return _read_only(first.T, *(weights.T.copy() for weights in network.weights))
 
     @property
     def intercepts_(self) -> list[Array]:
@@ -501,7 +499,7 @@ class FrontEstimator(TrainedEstimator):
 
     def _outputs(self, X: Any) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            S = self.network_.front.states(X) if self._front_coef is None else np.asarray(X @ self._front_coef.T)
+            S = self.network_.front.states(X)
             outputs = self.network_.outputs_from_states(S)
         self._refuse_overflow(S, outputs)
         return outputs

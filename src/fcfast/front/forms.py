@@ -1,7 +1,7 @@
 """The forms of the front layer: what is held, and what the kernel and the user need from it.
 
 A form answers for the pre-activations without biases: training steps happen in the kernel on its ``base``; `states` gives
-them for new data, `expand` the conventional weights.
+them for new data, `expand` the conventional weights (h, d), which are C-contiguous in every form.
 """
 
 from typing import Any, Protocol
@@ -9,12 +9,21 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.front.gram import cross_gram, cross_gram_and_states, expand, gram_and_states, stacked, states_of
+from fcfast.front.gram import (
+    cross_gram,
+    cross_gram_and_states,
+    expand,
+    gram_and_states,
+    stacked,
+    states_by_weights,
+    states_of,
+)
 from fcfast.front.initial import InitialWeights
 
 Array = NDArray[Any]
 
 FORMS = ("weights", "contributions", "windowed")
+KEPT_BYTES = 128 << 20  # of weights that contributions are expanded to for predictions
 
 
 class FrontForm(Protocol):
@@ -36,6 +45,12 @@ class FrontForm(Protocol):
     def join(self, X: Any) -> NDArray[np.intp]:
         """Take new samples to train on; give their rows."""
 
+    def begin(self) -> None:
+        """Note that training goes on."""
+
+    def finish(self) -> None:
+        """Note that training has ended, and let go of the samples unless predictions need them."""
+
 
 class WeightsForm:
     """W1 itself, touched once per window: forms "weights" (a window is one batch) and "windowed"."""
@@ -50,10 +65,16 @@ class WeightsForm:
         self.velocity: Array | None = np.zeros_like(self.base) if with_velocity else None
 
     def states(self, X: Any) -> Array:
-        return np.asarray(X @ self.base.T)
+        return states_by_weights(X, self.base)
 
     def expand(self) -> Array:
         return self.base
+
+    def begin(self) -> None:
+        pass  # predictions read the weights that are trained
+
+    def finish(self) -> None:
+        self.source = self.source[:0].copy()
 
     def join(self, X: Array) -> NDArray[np.intp]:
         """Replace the samples: the weights know all they need of earlier ones."""
@@ -71,13 +92,21 @@ def converted(X: Array, dtype: np.dtype[Any]) -> Array:
 
 
 class ContributionsForm:
-    """W1 = c W1(0) + A' X: contributions A of the training samples and their Gram matrix; W1 is never stored."""
+    """W1 = c W1(0) + A' X: contributions A of the training samples and their Gram matrix; training never stores W1.
 
-    def __init__(self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
-        self.X, self.initial, self.dtype = X, initial, dtype
+    After training, new data are multiplied by W1 where it has at most `KEPT_BYTES`: it is made at the first prediction and
+    kept, so that the next ones cost no more than those of an ordinary network. A larger W1 is never held for a prediction.
+    """
+
+    def __init__(
+        self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
+    ) -> None:
+        self.X, self.initial, self.dtype, self.n_jobs = X, initial, dtype, n_jobs
         self.n_features = initial.n_features
+        self._is_finished = False
+        self._weights: Array | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            self.source, S0 = gram_and_states(X, initial, dtype)
+            self.source, S0 = gram_and_states(X, initial, dtype, n_jobs)
         self._refuse_overflow(self.source, S0)
         self.S0: Array | None = S0
         self.base = np.zeros_like(S0)
@@ -93,7 +122,7 @@ class ContributionsForm:
     def join(self, X: Any) -> NDArray[np.intp]:
         """Add samples, with no contributions yet. All are copied, so that add many at a time."""
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            gram, S0 = gram_and_states(X, self.initial, self.dtype)
+            gram, S0 = gram_and_states(X, self.initial, self.dtype, self.n_jobs)
             crossed = cross_gram(X, self.X, self.dtype)
         self._refuse_overflow(gram, S0, crossed)
         n_old, n_new = crossed.shape[::-1]
@@ -114,13 +143,35 @@ class ContributionsForm:
         """The factor c of W1(0), which weight decay takes down from 1."""
         return 1.0 if self.scale is None else float(self.scale[0])
 
+    def begin(self) -> None:
+        self._is_finished, self._weights = False, None
+
+    def finish(self) -> None:
+        self._is_finished = True
+
     def states(self, X: Any) -> Array:
-        return states_of(X, self.X, self.base, self.initial_share, self.initial, self.dtype)
+        if self._is_finished and is_kept(self.initial, self.dtype):
+            return states_by_weights(X, self.expand())
+        return states_of(X, self.X, self.base, self.initial_share, self.initial, self.dtype, self.n_jobs)
 
     def expand(self) -> Array:
-        return expand(self.X, self.base, self.initial_share, self.initial, self.dtype)
+        if self._weights is not None:
+            return self._weights
+        weights = expand(self.X, self.base, self.initial_share, self.initial, self.dtype, n_jobs=self.n_jobs)
+        if self._is_finished:
+            self._weights = weights
+        return weights
 
     def explain(self, X: Any) -> tuple[Array, Array]:
         """Split pre-activations of new data: the part of W1(0) (M, h), and the term of each training sample (M, N, h)."""
-        gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype)
+        gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype, self.n_jobs)
         return self.dtype.type(self.initial_share) * S0, gram[:, :, None] * self.base[None]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights out of copies and pickles: they are made again, with the same bits."""
+        return self.__dict__ | {"_weights": None}
+
+
+def is_kept(initial: InitialWeights, dtype: np.dtype[Any]) -> bool:
+    """Tell whether weights of so many units and features are few enough to be kept for predictions."""
+    return initial.n_hidden * initial.n_features * dtype.itemsize <= KEPT_BYTES

@@ -4,14 +4,15 @@ One pass, in blocks of features: an array, a sparse matrix or a memory map is ne
 W1(0) is made block by block beside it. What a call holds besides arguments, results and their sums in double precision stays
 near `BLOCK_BYTES`; only a sparse matrix is copied once, still sparse, to have its columns at hand.
 
-Products are made in `dtype` and summed over many blocks in double precision. The blocks do not depend on the number of threads,
-so neither does a single bit of the result.
+Products are made in `dtype` and summed over many blocks in double precision. Every dense block is C-contiguous, blocks and tiles
+depend on shapes alone, and each of our threads gives BLAS one of its own: neither the number of threads, nor the memory order of
+the inputs, nor whether two arguments are one array changes a single bit of the result.
 """
 
 import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,6 +34,8 @@ SPARSE_SHARE = 1 / 250  # of a dense product's multiplications; a sparse product
 TILES = 8  # a side, of a Gram matrix that threads share: those on and below the diagonal are made
 SMALL_STATES = 65536  # numbers, of which every thread may hold a few times as many
 MIN_TILE = 64  # samples or units of a product that a thread makes alone; BLAS is slower on less
+STRIP = 64  # features of weights that are transposed while they are in cache
+MIN_ROWS = 8  # new samples that are multiplied by weights at a time, even where a block of so many is large
 
 Array = NDArray[Any]
 Inputs = Any  # ndarray, memmap, or a sparse matrix or array of any format
@@ -50,7 +53,7 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
     dtype : {"float32", "float64"}
         Of products and results.
     n_jobs : int or None
-        Threads. Where there are several, each has one of BLAS's, otherwise BLAS has its own.
+        Threads; each of them has one of BLAS's.
 
     Returns
     -------
@@ -125,7 +128,7 @@ def cross_gram_and_states(
         products, states = np.zeros(G_new[rows].shape), np.zeros(S0_new[rows].shape)
         for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
             block = new_inputs.read(features)
-            products += _product(block, inputs.read(features))
+            products += _cross_product(block, inputs.read(features))
             for part, weights in _initial_weights(initial, features, dtype, n_threads):
                 states += block[:, part] @ weights.T
         G_new[rows], S0_new[rows] = products, states
@@ -159,7 +162,7 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike) -> Array:
     for rows, new_inputs in _row_readers(X_new, X.shape[0], dtype):
         products = np.zeros(G_new[rows].shape)
         for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
-            products += _product(new_inputs.read(features), inputs.read(features))
+            products += _cross_product(new_inputs.read(features), inputs.read(features))
         G_new[rows] = products
     return G_new
 
@@ -218,6 +221,37 @@ def states_of(
     return S_new
 
 
+def states_by_weights(X_new: Inputs, W1: Array) -> Array:
+    """Compute the states X_new W1' in the precision of the weights, the samples in blocks.
+
+    A sparse matrix reads the weights of the features that it has, no others.
+
+    Parameters
+    ----------
+    X_new : ndarray, memmap or sparse of shape (M, d)
+    W1 : ndarray of shape (h, d)
+
+    Returns
+    -------
+    ndarray of shape (M, h)
+
+    Raises
+    ------
+    ValueError
+        If the numbers of features differ.
+    """
+    _check_features("X_new", X_new, "W1", W1.shape[1])
+    if sparse.issparse(X_new):
+        rows = X_new.tocsr().astype(W1.dtype, copy=False)
+        features, places = np.unique(rows.indices, return_inverse=True)
+        narrow = sparse.csr_array((rows.data, places, rows.indptr), shape=(rows.shape[0], len(features)))
+        return np.asarray(narrow @ np.ascontiguousarray(W1[:, features].T))
+    S_new = np.empty((X_new.shape[0], len(W1)), W1.dtype)
+    for part in _slices(len(S_new), max(MIN_ROWS, BLOCK_BYTES // (W1.shape[1] * W1.itemsize))):
+        np.matmul(np.ascontiguousarray(X_new[part], dtype=W1.dtype), W1.T, out=S_new[part])
+    return S_new
+
+
 def expand(
     X: Inputs,
     A: Array,
@@ -236,7 +270,7 @@ def expand(
     c : float or ndarray of shape (h,)
         A factor for all units, or one for each.
     out : ndarray or memmap of shape (h, d), or None
-        Filled and returned, the array of given weights itself too; None makes a new array of `dtype`.
+        Filled and returned, the array of given weights itself too; None makes a new C-contiguous array of `dtype`.
 
     Returns
     -------
@@ -251,8 +285,7 @@ def expand(
     _check_features("X", X, "W1(0)", initial.n_features)
     A, c = np.asarray(A, dtype), np.asarray(c, dtype) if np.ndim(c) else float(c)
     n_threads = resolve_n_jobs(n_jobs)
-    # as products and initial weights come, contiguous along the units
-    W1 = np.empty((initial.n_features, initial.n_hidden), dtype).T if out is None else out
+    W1 = np.empty((initial.n_hidden, initial.n_features), dtype) if out is None else out
     inputs = _reader(X, dtype)
     with _sharing(n_threads) as run:
         for features in _slices(X.shape[1], inputs.width):
@@ -294,14 +327,15 @@ def _reader(X: Inputs, dtype: np.dtype[Any]) -> _Reader:
     array = np.asarray(X)
     if _suits_blas(array, dtype):
         return _Reader(affordable if is_mapped(array) else MAX_SIDE, lambda features: array[:, features])
-    return _Reader(affordable, lambda features: np.array(array[:, features], dtype))
+    return _Reader(affordable, lambda features: np.array(array[:, features], dtype, order="C"))
 
 
 def _suits_blas(array: Array, dtype: np.dtype[Any]) -> bool:
-    """Tell whether BLAS takes any block of columns of the array as it is: one axis contiguous, the other not overlapping it."""
-    (inner, n_inner), (outer, _) = sorted(zip(array.strides, array.shape, strict=True))
+    """Tell whether BLAS takes any block of columns of the array as it is, row after row: rows contiguous, none overlapping."""
+    of_row, of_number = array.strides
     size = array.itemsize
-    return array.dtype == dtype and array.flags.aligned and inner == size and outer % size == 0 and outer >= n_inner * size
+    is_in_order = of_number == size and of_row % size == 0 and of_row >= array.shape[1] * size
+    return array.dtype == dtype and array.flags.aligned and is_in_order
 
 
 def is_mapped(array: Any) -> bool:
@@ -338,6 +372,18 @@ def _check_features(name: str, X: Inputs, other_name: str, n_features: int) -> N
 def _product(block: Block, other: Block) -> Array:
     product = block @ other.T
     return product.toarray() if sparse.issparse(product) else product
+
+
+def _cross_product(block: Block, other: Block) -> Array:
+    """Compute block other', with the same bits whether or not they are one array.
+
+    For one array NumPy takes another routine, which rounds differently. It compares shapes, too, and a half never has that of
+    the whole.
+    """
+    if sparse.issparse(block) or sparse.issparse(other) or block.shape != other.shape:
+        return _product(block, other)
+    half = len(block) // 2
+    return np.concatenate([block[:half] @ other.T, block[half:] @ other.T])
 
 
 def _add_gram(G: Array, block: Block, run: Callable[..., Any]) -> None:
@@ -439,15 +485,17 @@ def _initial_weights(
 
 def _updated(weights: Array, inputs: Block, A: Array, c: float | Array, out: Array | None = None) -> Array:
     """Compute c W1(0) + A' X for the W1(0) (h, width) of these inputs (N, width), in `out` if they are dense."""
-    contributed = inputs.T @ A if out is None else np.matmul(inputs.T, A, out=out.T)
-    contributed += weights.T if np.ndim(c) == 0 and c == 1 else c * weights.T
-    return contributed.T
+    updated = (inputs.T @ A).T if sparse.issparse(inputs) else np.matmul(A.T, inputs, out=out)
+    factor = c[:, None] if isinstance(c, np.ndarray) else updated.dtype.type(c)
+    for strip in _slices(updated.shape[1], STRIP):
+        updated[:, strip] += factor * weights[:, strip]
+    return updated
 
 
 @contextmanager
 def _sharing(n_threads: int) -> Iterator[Callable[..., Any]]:
-    """Give ``map`` in so many threads that multiply: several do so on their own, one leaves BLAS its threads."""
-    with one_blas_thread() if n_threads > 1 else nullcontext(), _mapping(n_threads) as run:
+    """Give ``map`` in so many threads that multiply, each by one of BLAS's: two layers of threads would wait for one another."""
+    with one_blas_thread(), _mapping(n_threads) as run:
         yield run
 
 

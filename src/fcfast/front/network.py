@@ -104,6 +104,7 @@ class FrontNetwork:
         n_steps = -(-len(rows) // self.batch_size)
         if len(rates) != n_steps:
             raise ValueError(f"rates has {len(rates)} value(s), but {len(rows)} rows make {n_steps} step(s)")
+        self.front.begin()
         if self._is_compiled_whole:
             return self._train_compiled_epoch(rows, rates, answers, sample_weight)
         return stepwise.train_epoch(self, rows, rates, answers, sample_weight)
@@ -226,10 +227,9 @@ class FrontNetwork:
                 remembered[:] = 0
         self.n_steps = 0
 
-    def release_samples(self) -> None:
-        """Let go of the training samples, unless they are the front layer's coordinates: weights know all they need of them."""
-        if self.front.S0 is None:
-            self.front.source = self.front.source[:0].copy()
+    def finish(self) -> None:
+        """Note that training has ended, and let go of samples that predictions do not need."""
+        self.front.finish()
 
     def join(self, X: Any) -> NDArray[np.intp]:
         """Take new samples to train on; give their rows."""

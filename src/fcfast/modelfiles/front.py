@@ -125,7 +125,6 @@ class FrontHeader(Header):
         if self.form == "contributions":
             X = _training_inputs(estimator, X, tensors["front.row_digests"], np.dtype(self.dtype))
         estimator.network_ = _network(self, tensors, X, resolve_n_jobs(estimator.n_jobs))
-        estimator._front_coef = None
 
 
 HEADER = FrontHeader
@@ -181,6 +180,7 @@ def _network(header: FrontHeader, tensors: dict[str, Array], X: Any, n_threads: 
         front = ContributionsForm(X, initial, dtype, with_velocity=False)
         front.base[:] = tensors["front.contributions"]
         front.scale = np.array([header.scale, 0.0])
+        front.finish()
     else:
         no_inputs = np.empty((0, n_features))
         front = WeightsForm(no_inputs, GivenWeights(tensors["layers.0.weights"]), dtype, with_velocity=False)

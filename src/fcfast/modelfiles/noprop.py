@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
-from fcfast.front.gram import expand
 from fcfast.modelfiles.headers import Expected, Header, common, decoded, encoded, require
 from fcfast.network import ACTIVATIONS
 from fcfast.noprop.blocks import Block, Shape
 from fcfast.noprop.estimator import NoPropClassifier
-from fcfast.noprop.fronts import Contributions, Weights
+from fcfast.noprop.fronts import Weights
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, check_continuous, is_continuous
@@ -199,7 +198,7 @@ def tensors_of(estimator: NoPropClassifier, header: NoPropHeader) -> dict[str, A
     """Collect all tensors of a fitted estimator."""
     network = estimator.network_
     tensors = {"labels.params": network.labels.params}
-    for t, (block, front) in enumerate(zip(network.blocks, _front_weights(network), strict=True)):
+    for t, (block, front) in enumerate(zip(network.blocks, network.fronts.expand(), strict=True)):
         tensors |= {f"blocks.{t}.front": front, f"blocks.{t}.params": block.params}
         tensors |= {f"blocks.{t}.running.{name}": seen for name, seen in block.running.items()}
     if header.variant == "dt":
@@ -207,13 +206,3 @@ def tensors_of(estimator: NoPropClassifier, header: NoPropHeader) -> dict[str, A
     if header.n_own:
         tensors["variant.own"] = network.own.astype(np.float64)
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-
-
-def _front_weights(network: NoPropNetwork) -> list[Array]:
-    """Give the conventional weights (h, d) of all front layers."""
-    fronts = network.fronts
-    if not isinstance(fronts, Contributions):
-        return [form.base for form in fronts.forms]
-    contributions = np.concatenate([form.base for form in fronts.forms], axis=1)
-    shares = np.repeat([form.scale[0] for form in fronts.forms], network.shape.n_hidden)
-    return np.split(expand(fronts.X, contributions, shares, fronts.initial, fronts.dtype), len(fronts.forms))

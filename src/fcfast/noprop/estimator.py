@@ -415,7 +415,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
         fronts: Fronts
         if self.form_ == "contributions":
-            fronts = Contributions(X, initial, n_blocks, dtype, optimizer.has_velocity)
+            fronts = Contributions(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
         else:
             fronts = Weights(np.split(initial.dense(dtype), n_blocks), X, dtype, optimizer.has_velocity)
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-from fcfast.front.forms import FrontForm, WeightsForm, converted
-from fcfast.front.gram import cross_gram_and_states, gram_and_states
+from fcfast.front.forms import FrontForm, WeightsForm, converted, is_kept
+from fcfast.front.gram import cross_gram_and_states, expand, gram_and_states, states_by_weights
 from fcfast.front.initial import GivenWeights, InitialWeights
 
 Array = NDArray[Any]
@@ -39,6 +40,7 @@ class Contributions:
     n_blocks : int
     dtype : dtype
     with_velocity : bool
+    n_jobs : int or None
 
     Raises
     ------
@@ -46,10 +48,20 @@ class Contributions:
         If products of the inputs overflow.
     """
 
-    def __init__(self, X: Any, initial: InitialWeights, n_blocks: int, dtype: np.dtype[Any], with_velocity: bool) -> None:
-        self.X, self.initial, self.dtype = X, initial, dtype
+    def __init__(
+        self,
+        X: Any,
+        initial: InitialWeights,
+        n_blocks: int,
+        dtype: np.dtype[Any],
+        with_velocity: bool,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.X, self.initial, self.dtype, self.n_jobs = X, initial, dtype, n_jobs
+        self._is_finished = False
+        self._weights: list[Array] | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            gram, S0 = gram_and_states(X, initial, dtype)
+            gram, S0 = gram_and_states(X, initial, dtype, n_jobs)
         if not (np.isfinite(gram).all() and np.isfinite(S0).all()):
             raise ValueError(f"X has values so large that its Gram matrix overflows {dtype}; scale X, or use dtype='float64'")
         parts = np.split(S0, n_blocks, axis=1)
@@ -62,7 +74,9 @@ class Contributions:
 
     def states(self, X: Any) -> States:
         """Give the states of new data as a function of the block, reading the data once."""
-        gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype)
+        if self._is_finished and is_kept(self.initial, self.dtype):
+            return _states_by_weights(X, self.expand())
+        gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype, self.n_jobs)
         parts = np.split(S0, len(self.forms), axis=1)
         return lambda t: self.dtype.type(self.forms[t].scale[0]) * parts[t] + gram @ self.forms[t].base
 
@@ -80,8 +94,29 @@ class Contributions:
         """What training changes."""
         return [array for form in self.forms for array in (form.base, form.scale)]
 
-    def release_samples(self) -> None:
-        """Keep them: predictions need them."""
+    def expand(self) -> list[Array]:
+        """Give the conventional weights (h, d) of each block."""
+        if self._weights is not None:
+            return self._weights
+        contributions = np.concatenate([form.base for form in self.forms], axis=1)
+        shares = np.repeat([form.scale[0] for form in self.forms], self.initial.n_hidden // len(self.forms))
+        weights = expand(self.X, contributions, shares, self.initial, self.dtype, n_jobs=self.n_jobs)
+        parts = np.split(weights, len(self.forms))
+        if self._is_finished:
+            self._weights = parts
+        return parts
+
+    def begin(self) -> None:
+        """Note that training goes on."""
+        self._is_finished, self._weights = False, None
+
+    def finish(self) -> None:
+        """Note that training has ended: new data go through the weights, as in `ContributionsForm`."""
+        self._is_finished = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights out of copies and pickles: they are made again, with the same bits."""
+        return self.__dict__ | {"_weights": None}
 
 
 class Weights:
@@ -107,7 +142,7 @@ class Weights:
 
     def states(self, X: Any) -> States:
         """Give the states of new data as a function of the block."""
-        return lambda t: np.asarray(X @ self.forms[t].base.T)
+        return _states_by_weights(X, self.expand())
 
     def training_states(self, n: int) -> States:
         """Give the states of the first training samples."""
@@ -118,10 +153,24 @@ class Weights:
         """What training changes."""
         return [form.base for form in self.forms]
 
-    def release_samples(self) -> None:
+    def expand(self) -> list[Array]:
+        """Give the weights (h, d) of each block."""
+        return [form.base for form in self.forms]
+
+    def begin(self) -> None:
+        """Note that training goes on."""
+
+    def finish(self) -> None:
         """Let go of the training samples: the weights know all they need of them."""
         for form in self.forms:
-            form.source = form.source[:0].copy()
+            form.finish()
+
+
+def _states_by_weights(X: Any, weights: Sequence[Array]) -> States:
+    """Give the states of new data as a function of the block; arrays are converted once for all of them."""
+    if not sparse.issparse(X):
+        X = np.ascontiguousarray(X, dtype=weights[0].dtype)
+    return lambda t: states_by_weights(X, weights[t])
 
 
 Fronts = Contributions | Weights

@@ -155,6 +155,7 @@ class NoPropNetwork:
         self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
         """Train on some rows; give a loss for each batch of a pass, the mean over the blocks, or less where one diverged."""
+        self.fronts.begin()
         return training.train_epoch(self, rows, rates, answers, sample_weight)
 
     @property
@@ -214,9 +215,9 @@ class NoPropNetwork:
             how = replace(self.inference, noise=False, n_runs=1)
             return all(bool(np.isfinite(p).all()) for p in self._stages(self.fronts.training_states(n), n, 0, how))
 
-    def release_samples(self) -> None:
-        """Let go of the training samples where the form does not need them."""
-        self.fronts.release_samples()
+    def finish(self) -> None:
+        """Note that training has ended, and let go of samples that predictions do not need."""
+        self.fronts.finish()
 
     # ------------------------------------------------------------------------------------------------------------------
     # finding labels
@@ -251,9 +252,9 @@ class NoPropNetwork:
             yield probabilities
 
     def trajectory(self, states: Any, n: int, run: int, how: Inference) -> Iterator[tuple[Array, Array]]:
-        """Give z_t (n, d) and probabilities (n, m) after each block, or step. All samples share the noise of a run.
+        """Give z_t (n, d) and probabilities (n, m) after each block, or step. Without noise z_0 is 0, the mean.
 
-        So no sample's prediction depends on which others are predicted with it. Without noise z_0 is 0, the mean.
+        All samples share the noise of a run, so that which others are predicted with a sample changes rounding at most.
         """
         # a stream of its own, beside those of the blocks (`spawn`) and of the initial weights (the seed alone)
         generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(len(self.generators), run)))
