@@ -239,7 +239,8 @@ class Asked:
 @pytest.mark.parametrize("order", ["sequential", "random"])
 def test_batches_of_an_epoch(wide, order):
     """In turn, each block passes over all rows, in an order of its own; at random, there are as many batches in all."""
-    network, asked = trained(*wide, form="contributions", optimizer="sgd", order=order).network_, Asked()
+    # one thread: in several, blocks take their batches at the same time
+    network, asked = trained(*wide, form="contributions", optimizer="sgd", order=order, n_jobs=1).network_, Asked()
     rows = np.arange(30)[::-1]
     network.train_epoch(rows, np.full(5, 1e-9), asked, None)
     assert sorted(map(len, asked.batches)) == [2] * 3 + [7] * 12

@@ -103,8 +103,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     plan_ : fcfast.front.plan.Plan
         What each form was predicted to take; ``str(plan_)`` says why this one.
     coefs_, intercepts_ : list of ndarray
-        Conventional weights (n_in, n_out) and biases of all layers, read-only. Those of form "contributions" are made when
-        first asked for, and then used for predictions too (the last digits may differ).
+        Conventional weights (n_in, n_out) and biases of all layers, read-only. Those of form "contributions" are computed when
+        they are first needed, and kept.
     contributions_ : ndarray of shape (N, h)
         Read-only; form "contributions" only.
     loss_curve_ : list of float
@@ -315,8 +315,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     plan_ : fcfast.front.plan.Plan
         What each form was predicted to take; ``str(plan_)`` says why this one.
     coefs_, intercepts_ : list of ndarray
-        Conventional weights (n_in, n_out) and biases of all layers, read-only. Those of form "contributions" are made when
-        first asked for, and then used for predictions too (the last digits may differ).
+        Conventional weights (n_in, n_out) and biases of all layers, read-only. Those of form "contributions" are computed when
+        they are first needed, and kept.
     contributions_ : ndarray of shape (N, h)
         Read-only; form "contributions" only.
     loss_curve_ : list of float

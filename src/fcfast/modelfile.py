@@ -93,7 +93,10 @@ def save(estimator: Estimator, path: str | os.PathLike[str], weights: bool = Tru
 
 
 def load(path: str | os.PathLike[str], X: Any = None) -> Estimator:
-    """Load an estimator that was saved with `save`. It predicts the same bits, and can be saved again and fitted anew.
+    """Load an estimator that was saved with `save`. It can predict, be saved again and fitted anew.
+
+    It predicts the same bits, but for the weights of contributions over 128 MiB (`fcfast.front.forms.KEPT_BYTES`): the
+    estimator that was saved never stores them to predict, and agrees with the file up to rounding.
 
     `partial_fit`, and `fit` with ``warm_start=True``, go on from its weights; the optimiser, which no file holds, starts anew.
 
