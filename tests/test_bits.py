@@ -1,4 +1,4 @@
-"""What is promised to the last bit: the same call on the same arrays, with any n_jobs, across copies, pickles and model files."""
+"""The promise of bits: the same call on the same arrays, with any n_jobs, across copies, pickles and model files."""
 
 import pickle
 from copy import deepcopy
@@ -64,7 +64,7 @@ def make(request):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("form", FORMS)
 def test_predictions_keep_their_bits(make, form, dtype, size, tmp_path):
-    """For the array of training itself, copies of it in any memory order; from pickles, copies, files; after coefs_ are read."""
+    """For the training array itself and copies in any memory order; from pickles, copies, files; after coefs_ are read."""
     X, y, n_hidden = inputs(size, dtype)
     fitted = make(form, dtype, n_hidden, None).fit(X, y)
     expected = predicted(fitted, X)

@@ -4,9 +4,9 @@ One pass, in blocks of features: an array, a sparse matrix or a memory map is ne
 W1(0) is made block by block beside it. What a call holds besides arguments, results and their sums in double precision stays
 near `BLOCK_BYTES`; only a sparse matrix is copied once, still sparse, to have its columns at hand.
 
-Products are made in `dtype` and summed over many blocks in double precision. Every dense block is C-contiguous, blocks and tiles
-depend on shapes alone, and each of our threads gives BLAS one of its own: neither the number of threads, nor the memory order of
-the inputs, nor whether two arguments are one array changes a single bit of the result.
+Products are made in `dtype` and summed over many blocks in double precision. Every dense block is C-contiguous, blocks and
+tiles depend on shapes alone, and each of our threads gives BLAS one of its own: neither the number of threads, nor the memory
+order of the inputs, nor whether two arguments are one array changes a single bit of the result.
 """
 
 import mmap
@@ -494,7 +494,7 @@ def _updated(weights: Array, inputs: Block, A: Array, c: float | Array, out: Arr
 
 @contextmanager
 def _sharing(n_threads: int) -> Iterator[Callable[..., Any]]:
-    """Give ``map`` in so many threads that multiply, each by one of BLAS's: two layers of threads would wait for one another."""
+    """Give ``map`` in so many threads, each with one of BLAS's: two layers of threads would wait for one another."""
     with one_blas_thread(), _mapping(n_threads) as run:
         yield run
 
