@@ -34,7 +34,7 @@ SPARSE_SHARE = 1 / 250  # of a dense product's multiplications; a sparse product
 TILES = 8  # a side, of a Gram matrix that threads share: those on and below the diagonal are made
 SMALL_STATES = 65536  # numbers, of which every thread may hold a few times as many
 MIN_TILE = 64  # samples or units of a product that a thread makes alone; BLAS is slower on less
-STRIP = 64  # features of weights that are transposed while they are in cache
+STRIP = 64  # features that are transposed while they are in cache
 MIN_ROWS = 8  # new samples that are multiplied by weights at a time, even where a block of so many is large
 
 Array = NDArray[Any]
@@ -327,7 +327,15 @@ def _reader(X: Inputs, dtype: np.dtype[Any]) -> _Reader:
     array = np.asarray(X)
     if _suits_blas(array, dtype):
         return _Reader(affordable if is_mapped(array) else MAX_SIDE, lambda features: array[:, features])
-    return _Reader(affordable, lambda features: np.array(array[:, features], dtype, order="C"))
+    return _Reader(affordable, lambda features: _in_rows(array[:, features], dtype))
+
+
+def _in_rows(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Copy to a C-contiguous array, in strips of columns that stay in cache where these are contiguous."""
+    rows = np.empty(array.shape, dtype)
+    for strip in _slices(array.shape[1], STRIP if array.strides[0] < array.strides[1] else array.shape[1]):
+        rows[:, strip] = array[:, strip]
+    return rows
 
 
 def _suits_blas(array: Array, dtype: np.dtype[Any]) -> bool:
