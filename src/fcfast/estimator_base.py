@@ -198,7 +198,7 @@ class TrainedEstimator(BaseEstimator):
         """Score the network as it is now; NaN where its outputs, or their squares, are not finite."""
         with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
             outputs = self.network_.outputs(X)
-            return self._score_outputs(outputs, targets) if np.isfinite(outputs).all() else np.nan
+            return self._score_outputs(outputs, targets) if validation.all_finite(outputs) else np.nan
 
     def _validate_new(self, X: Any) -> Any:
         check_is_fitted(self, "network_")
@@ -206,7 +206,7 @@ class TrainedEstimator(BaseEstimator):
 
     def _refuse_overflow(self, *results: Array) -> None:
         """Refuse samples whose states or outputs are no numbers."""
-        if not all(np.isfinite(result).all() for result in results):
+        if not validation.all_finite(*results):
             dtype = self.network_.dtype
             other = ", or train with dtype='float64'" if dtype == np.float32 else ""
             raise ValueError(f"X has values so large that the network's {dtype} overflows; scale X as for training{other}")

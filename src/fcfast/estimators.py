@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
+from fcfast import validation
 from fcfast.estimator_base import ClassTargets
 from fcfast.front.estimator import FrontEstimator
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT
@@ -349,7 +350,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         self._y_ndim = y.ndim
         with np.errstate(over="ignore"):  # reported below
             targets = np.ascontiguousarray(y.reshape(len(y), -1), dtype=self.dtype)
-        if not np.isfinite(targets).all():
+        if not validation.all_finite(targets):
             raise ValueError(f"y has values too large for dtype {self.dtype!r}; scale it, or use dtype='float64'")
         return targets
 

@@ -19,6 +19,7 @@ from fcfast.front.gram import (
     states_of,
 )
 from fcfast.front.initial import InitialWeights
+from fcfast.validation import all_finite
 
 Array = NDArray[Any]
 
@@ -83,10 +84,10 @@ class WeightsForm:
 
 
 def converted(X: Array, dtype: np.dtype[Any]) -> Array:
-    """Give contiguous samples of that dtype, themselves if they are."""
+    """Give validated samples contiguous and of that dtype: themselves if they are."""
     with np.errstate(over="ignore"):  # reported below
         samples = np.ascontiguousarray(X, dtype=dtype)
-    if not np.isfinite(samples).all():
+    if not (np.can_cast(X.dtype, dtype) or all_finite(samples)):  # a conversion that loses nothing cannot overflow
         raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
     return samples
 
@@ -114,7 +115,7 @@ class ContributionsForm:
         self.scale: NDArray[np.float64] | None = np.array([1.0, 0.0])
 
     def _refuse_overflow(self, *products: Array) -> None:
-        if not all(np.isfinite(product).all() for product in products):
+        if not all_finite(*products):
             raise ValueError(
                 f"X has values so large that its Gram matrix overflows {self.dtype}; scale X, or use dtype='float64'"
             )

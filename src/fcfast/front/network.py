@@ -18,6 +18,7 @@ from fcfast.optimizers import SGD, Optimizer
 from fcfast.rules import Backprop, Rule
 from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import Snapshot, copied
+from fcfast.validation import all_finite
 
 Array = NDArray[Any]
 
@@ -183,7 +184,7 @@ class FrontNetwork:
 
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers."""
-        return bool(np.isfinite(self.front.base).all() and np.isfinite(self.params).all())
+        return all_finite(self.front.base, self.params)
 
     def answers(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""
@@ -193,7 +194,7 @@ class FrontNetwork:
                 S = front.source[:64] @ front.base.T
             else:
                 S = front.scale[0] * front.S0[:64] + front.source[:64] @ front.base
-            return bool(np.isfinite(self.outputs_from_states(S)).all())
+            return all_finite(self.outputs_from_states(S))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the scratch out of copies and pickles, and times by this process's clock."""

@@ -13,6 +13,7 @@ from scipy import sparse
 from fcfast.front.forms import FrontForm, WeightsForm, converted, is_kept
 from fcfast.front.gram import cross_gram_and_states, expand, gram_and_states, states_by_weights
 from fcfast.front.initial import GivenWeights, InitialWeights
+from fcfast.validation import all_finite
 
 Array = NDArray[Any]
 States = Callable[[int], Array]  # pre-activations of a block's front layer, without biases
@@ -62,7 +63,7 @@ class Contributions:
         self._weights: list[Array] | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             gram, S0 = gram_and_states(X, initial, dtype, n_jobs)
-        if not (np.isfinite(gram).all() and np.isfinite(S0).all()):
+        if not all_finite(gram, S0):
             raise ValueError(f"X has values so large that its Gram matrix overflows {dtype}; scale X, or use dtype='float64'")
         parts = np.split(S0, n_blocks, axis=1)
         self.forms: list[Any] = [_Shared(gram, np.ascontiguousarray(part), initial.n_features, with_velocity) for part in parts]

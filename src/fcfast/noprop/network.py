@@ -20,6 +20,7 @@ from fcfast.noprop.variants import Inference
 from fcfast.optimizers import SGD, Adam, AdamW, Optimizer
 from fcfast.threads import blas_threads_for, kernel_threads, one_blas_thread
 from fcfast.training import Snapshot, copied
+from fcfast.validation import all_finite
 
 Array = NDArray[Any]
 Places = Sequence[tuple[slice, tuple[int, int]]]
@@ -206,14 +207,14 @@ class NoPropNetwork:
 
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers."""
-        return all(bool(np.isfinite(array).all()) for array in self._held)
+        return all_finite(*self._held)
 
     def answers(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""
         n = min(64, len(self.fronts.forms[0].source))
         with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
             how = replace(self.inference, noise=False, n_runs=1)
-            return all(bool(np.isfinite(p).all()) for p in self._stages(self.fronts.training_states(n), n, 0, how))
+            return all(all_finite(p) for p in self._stages(self.fronts.training_states(n), n, 0, how))
 
     def finish(self) -> None:
         """Note that training has ended, and let go of samples that predictions do not need."""
