@@ -18,6 +18,7 @@ from fcfast.front.forms import ContributionsForm, FrontForm, WeightsForm
 from fcfast.front.gram import is_mapped
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
 from fcfast.front.network import FrontNetwork, block_diagonal
+from fcfast.front.occurring import entry_pairs
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
 from fcfast.optimizers import SCHEDULES, Muon, Optimizer, Schedule
 from fcfast.rules import Rule, make_rule
@@ -318,7 +319,7 @@ class FrontEstimator(TrainedEstimator):
             n_outputs=widths[-1], optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0),
             weight_decay=optimizer.weight_decay, window=self.window, form=form, rule=self.rule,
             copies_X=not is_sparse and (X.dtype != dtype or not X.flags.c_contiguous),
-            n_products=float(np.sum(np.bincount(X.indices).astype(np.float64) ** 2)) if is_sparse else None,
+            n_products=entry_pairs(X) if is_sparse else None,
         )  # fmt: skip
 
     def _streaming_form(self, X: Any) -> str:

@@ -1,8 +1,9 @@
 """Everything that reads the inputs X (N, d): their Gram matrix, the states they give, and the way back to weights.
 
-One pass, in blocks of features: an array, a sparse matrix or a memory map is never converted or made dense as a whole, and
-W1(0) is made block by block beside it. What a call holds besides arguments, results and their sums in double precision stays
-near `BLOCK_BYTES`; only a sparse matrix is copied once, still sparse, to have its columns at hand.
+One pass, in blocks of features (of very sparse inputs, those that occur: `fcfast.front.occurring`): an array, a sparse matrix
+or a memory map is never converted or made dense as a whole, and W1(0) is made block by block beside it. What a call holds
+besides arguments, results and their sums in double precision stays near `BLOCK_BYTES`; only a sparse matrix is copied once,
+still sparse, to have its columns at hand.
 
 Products are made in `dtype` and summed over many blocks in double precision. Every dense block is C-contiguous, blocks and
 tiles depend on shapes alone, and each of our threads gives BLAS one of its own: neither the number of threads, nor the memory
@@ -22,6 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.front.initial import InitialWeights
+from fcfast.front.occurring import ChosenWeights, entry_pairs, occurring, within
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 
 BLOCK_BYTES = 64 << 20  # of inputs read or converted, or of a product before it is added to the others
@@ -79,6 +81,8 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
     dtype = np.dtype(dtype)
     n_samples, n_features = X.shape
     _check_features("X", X, "W1(0)", initial.n_features)
+    if (columns := occurring(X)) is not None:
+        return gram_and_states(within(X, columns), ChosenWeights(initial, columns), dtype, n_jobs)
     n_threads = resolve_n_jobs(n_jobs)
     inputs = _reader(X, dtype)
     # A few single-precision products may be added up as they are; the sum of many would lose digits.
@@ -120,6 +124,9 @@ def cross_gram_and_states(
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
     _check_features("X", X, "W1(0)", initial.n_features)
+    if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
+        chosen = ChosenWeights(initial, columns)
+        return cross_gram_and_states(within(X_new, columns), within(X, columns), chosen, dtype, n_jobs)
     n_threads = resolve_n_jobs(n_jobs)
     inputs = _reader(X, dtype)
     G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
@@ -157,6 +164,8 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike) -> Array:
     """
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
+    if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
+        return cross_gram(within(X_new, columns), within(X, columns), dtype)
     inputs = _reader(X, dtype)
     G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
     for rows, new_inputs in _row_readers(X_new, X.shape[0], dtype):
@@ -201,6 +210,9 @@ def states_of(
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
     _check_features("X", X, "W1(0)", initial.n_features)
+    if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
+        chosen = ChosenWeights(initial, columns)
+        return states_of(within(X_new, columns), within(X, columns), A, c, chosen, dtype, n_jobs)
     A, c = np.asarray(A, dtype), float(c)
     n_new, n_features = X_new.shape
     # (X_new X') A takes M N (d + h) products, X_new (A' X)' takes N h d beside the M h d that W1(0) takes either way
@@ -320,7 +332,7 @@ def _reader(X: Inputs, dtype: np.dtype[Any]) -> _Reader:
     affordable = min(MAX_SIDE, max(MIN_SIDE, BLOCK_BYTES // (n_samples * dtype.itemsize)))
     if sparse.issparse(X):
         columns = X.astype(dtype, copy=False).tocsc()
-        share = np.mean((np.diff(columns.indptr) / n_samples) ** 2)  # of N^2 d, that the Gram matrix of sparse columns takes
+        share = entry_pairs(columns) / (n_samples**2 * columns.shape[1])  # of what the Gram matrix of dense columns takes
         if share < SPARSE_SHARE:
             return _Reader(MAX_SIDE, lambda features: columns[:, features])
         return _Reader(affordable, lambda features: columns[:, features].toarray())

@@ -377,9 +377,11 @@ def _seconds_once(problem: Problem, form: str, figures: Machine) -> float:
         passes = 6 if problem.copies_X else 3  # three to look for what is not finite: that is slower than memory
         return figures.fill * d * h + figures.passes(passes * N * d * size, N * d * size)
     threads = figures.n_threads
+    if problem.density is not None:
+        d = min(d, math.ceil(problem.density * N * d))  # no more columns can have entries, and others are left out
     made = figures.draw * d * h / figures.speedup
     if problem.density is not None and problem.gram_products < SPARSE_SHARE * N * N * d:
-        n_entries = problem.density * N * d
+        n_entries = problem.density * N * problem.n_features
         products = SPARSE_TRIANGLE * problem.gram_products + SPARSE_ENTRY * n_entries
         return made + figures.sparse_pair * products / figures.speedup + figures.sparse_product * n_entries * h
     gram = figures.product(N, N, d, problem.dtype, threads) / 2  # symmetric
