@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
@@ -113,9 +114,12 @@ class TrainedEstimator(BaseEstimator):
         return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        # Numbers of any type are left as they are, sparse columns too: a form that refers to X then refers to the caller's own,
+        # and so do all members of an ensemble. Forms convert what they multiply.
+        is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
         return validate_data(
-            self, X, y, accept_sparse="csr", dtype=self._dtypes, multi_output=True, y_numeric=self._loss != "cross_entropy",
-            reset=reset,
+            self, X, y, accept_sparse=("csr", "csc"), dtype=None if is_numeric else self._dtypes, multi_output=True,
+            y_numeric=self._loss != "cross_entropy", reset=reset,
         )  # fmt: skip
 
     @property

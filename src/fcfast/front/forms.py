@@ -19,6 +19,7 @@ from fcfast.front.gram import (
     states_of,
 )
 from fcfast.front.initial import InitialWeights
+from fcfast.front.inputs import TrainingInputs
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
@@ -102,12 +103,12 @@ class ContributionsForm:
     def __init__(
         self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
     ) -> None:
-        self.X, self.initial, self.dtype, self.n_jobs = X, initial, dtype, n_jobs
+        self.inputs, self.initial, self.dtype, self.n_jobs = TrainingInputs(X), initial, dtype, n_jobs
         self.n_features = initial.n_features
         self._is_finished = False
         self._weights: Array | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            self.source, S0 = gram_and_states(X, initial, dtype, n_jobs)
+            self.source, S0 = gram_and_states(self.X, initial, dtype, n_jobs)
         self._refuse_overflow(self.source, S0)
         self.S0: Array | None = S0
         self.base = np.zeros_like(S0)
@@ -130,14 +131,19 @@ class ContributionsForm:
         none_yet = np.zeros_like(S0)
         velocity = None if self.velocity is None else np.concatenate([self.velocity, none_yet])
         # All or nothing, should the memory not suffice
-        self.X, self.source, self.S0, self.base, self.velocity = (
-            stacked(self.X, X),
+        self.inputs, self.source, self.S0, self.base, self.velocity = (
+            TrainingInputs(stacked(self.X, X)),
             np.block([[self.source, crossed.T], [crossed, gram]]),
             np.concatenate([self.S0, S0]),
             np.concatenate([self.base, none_yet]),
             velocity,
         )
         return np.arange(n_old, n_old + n_new)
+
+    @property
+    def X(self) -> Any:
+        """The training inputs (N, d); a RuntimeError if they have been changed in place."""
+        return self.inputs.X
 
     @property
     def initial_share(self) -> float:

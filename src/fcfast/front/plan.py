@@ -13,6 +13,7 @@ import numpy as np
 
 from fcfast import backend, validation
 from fcfast.front.forms import FORMS
+from fcfast.front.occurring import FEWER
 from fcfast.machine import Machine, machine
 from fcfast.optimizers import OPTIMIZERS
 from fcfast.rules import Backprop, ForwardGradient, Rule, make_rule
@@ -377,8 +378,8 @@ def _seconds_once(problem: Problem, form: str, figures: Machine) -> float:
         passes = 6 if problem.copies_X else 3  # three to look for what is not finite: that is slower than memory
         return figures.fill * d * h + figures.passes(passes * N * d * size, N * d * size)
     threads = figures.n_threads
-    if problem.density is not None:
-        d = min(d, math.ceil(problem.density * N * d))  # no more columns can have entries, and others are left out
+    if problem.density is not None and FEWER * problem.density * N <= 1:
+        d = math.ceil(problem.density * N * d)  # columns without entries are left out, and no more can have some
     made = figures.draw * d * h / figures.speedup
     if problem.density is not None and problem.gram_products < SPARSE_SHARE * N * N * d:
         n_entries = problem.density * N * problem.n_features

@@ -13,6 +13,7 @@ from scipy import sparse
 from fcfast.front.forms import FrontForm, WeightsForm, converted, is_kept
 from fcfast.front.gram import cross_gram_and_states, expand, gram_and_states, states_by_weights
 from fcfast.front.initial import GivenWeights, InitialWeights
+from fcfast.front.inputs import TrainingInputs
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
@@ -58,20 +59,25 @@ class Contributions:
         with_velocity: bool,
         n_jobs: int | None = None,
     ) -> None:
-        self.X, self.initial, self.dtype, self.n_jobs = X, initial, dtype, n_jobs
+        self.inputs, self.initial, self.dtype, self.n_jobs = TrainingInputs(X), initial, dtype, n_jobs
         self._is_finished = False
         self._weights: list[Array] | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            gram, S0 = gram_and_states(X, initial, dtype, n_jobs)
+            gram, S0 = gram_and_states(self.X, initial, dtype, n_jobs)
         if not all_finite(gram, S0):
             raise ValueError(f"X has values so large that its Gram matrix overflows {dtype}; scale X, or use dtype='float64'")
         parts = np.split(S0, n_blocks, axis=1)
         self.forms: list[Any] = [_Shared(gram, np.ascontiguousarray(part), initial.n_features, with_velocity) for part in parts]
 
     @property
+    def X(self) -> Any:
+        """The training inputs (N, d); a RuntimeError if they have been changed in place."""
+        return self.inputs.X
+
+    @property
     def n_products(self) -> int:
         """Products with other samples that a new one takes."""
-        return int(self.X.shape[0])
+        return len(self.forms[0].source)
 
     def states(self, X: Any) -> States:
         """Give the states of new data as a function of the block, reading the data once."""
