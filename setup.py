@@ -17,6 +17,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError, CompileError
 
 KERNELS = (
     "forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "noise", "openmp",
@@ -36,6 +37,12 @@ OPENMP_PROBE = textwrap.dedent(
     """
 )
 
+# What to do where nothing can be compiled: the last words of a failed installation.
+NO_KERNELS = """the compiled kernels could not be built: {error}
+Install a C compiler with the headers of Python (Debian, Ubuntu: apt install build-essential python3-dev; macOS:
+xcode-select --install; Windows: Microsoft's C++ Build Tools), or set the environment variable FCFAST_NO_EXTENSIONS=1 and
+install again: fcfast then runs in plain Python, with the same results and a hundred or more times slower in places."""
+
 
 def enabled(variable: str) -> bool:
     return os.environ.get(variable, "0") not in ("", "0")
@@ -43,6 +50,12 @@ def enabled(variable: str) -> bool:
 
 class BuildKernels(build_ext):
     """Choose flags for the compiler at hand and probe OpenMP by compiling, linking and running."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except (BaseError, CCompilerError, OSError) as error:
+            raise CompileError(NO_KERNELS.format(error=error)) from error
 
     def build_extensions(self) -> None:
         self.parallel = self.parallel or os.cpu_count()

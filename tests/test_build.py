@@ -2,7 +2,10 @@
 
 import os
 import re
+import runpy
+import sys
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +54,22 @@ def test_headers_are_shipped():
 def test_typed():
     """The package tells type checkers that it has types."""
     assert (files(fcfast) / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("fault", ["no compiler", "no headers"])
+def test_a_failed_build_says_how_to_do_without(fault, tmp_path, monkeypatch):
+    """The last words of an installation without a compiler, or with one that fails, name the pure-Python mode."""
+    setuptools = pytest.importorskip("setuptools")
+    monkeypatch.setattr(setuptools, "setup", lambda **settings: None)
+    monkeypatch.setenv("FCFAST_NO_EXTENSIONS", "1")  # only the command is wanted here, not the kernels
+    command = runpy.run_path(str(Path(__file__).parents[1] / "setup.py"))["BuildKernels"]
+    if fault == "no compiler" and sys.platform == "win32":
+        pytest.skip("the Visual C++ compiler is not found by an environment variable")
+    monkeypatch.chdir(tmp_path)
+    if fault == "no compiler":
+        monkeypatch.setenv("CC", str(tmp_path / "nonexistent"))
+    Path("kernel.c").write_text('#include "missing.h"\n', encoding="utf-8")
+    build = command(setuptools.Distribution({"ext_modules": [setuptools.Extension("kernel", ["kernel.c"])]}))
+    build.ensure_finalized()
+    with pytest.raises(setuptools.errors.CompileError, match=r"Install a C compiler[^$]*FCFAST_NO_EXTENSIONS=1"):
+        build.run()
