@@ -706,3 +706,18 @@ def test_data_frames():
     assert scaled[-1].feature_names_in_.tolist() == ["x", "y", "z"]
     with pytest.raises(ValueError, match="feature names"):
         classifier.predict(frame.rename(columns={"z": "other"}))
+
+
+def test_logarithms_of_probabilities(wide):
+    """They are those of predict_proba, and finite where that is 0: a voting or a loss then stays finite."""
+    X, y = wide
+    classifier = FrontClassifier((8,), max_epochs=5, random_state=0, dtype="float64").fit(X, y)
+    logarithms = classifier.predict_log_proba(X)
+    assert (logarithms.dtype, logarithms.shape) == (np.float64, (len(X), 3))
+    np.testing.assert_allclose(np.exp(logarithms), classifier.predict_proba(X), rtol=1e-12)
+    far = 1e4 * X
+    probabilities, logarithms = classifier.predict_proba(far), classifier.predict_log_proba(far)
+    assert (probabilities == 0).any()
+    assert np.isfinite(logarithms).all()
+    assert (logarithms <= 0).all()
+    np.testing.assert_array_equal(logarithms.argmax(axis=1), probabilities.argmax(axis=1))

@@ -328,3 +328,14 @@ def test_classifier_of_points(dtype):
     np.testing.assert_allclose(by_point, delta @ weights, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(space.grad[6:], [*(delta.T @ z).ravel(), *delta.sum(axis=0)], rtol=1e-5, atol=1e-6)
     assert not space.grad[:6].any()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_logarithms_of_probabilities(variant, blobs):
+    """Those of predict_proba, without a warning where one is 0."""
+    X, y = blobs
+    classifier = trained(X, y, variant=variant)
+    for given in (X, 1e6 * X):
+        with np.errstate(divide="ignore"):
+            expected = np.log(classifier.predict_proba(given))
+        np.testing.assert_array_equal(classifier.predict_log_proba(given), expected)

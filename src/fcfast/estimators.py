@@ -13,7 +13,7 @@ from fcfast import validation
 from fcfast.estimator_base import ClassTargets
 from fcfast.front.estimator import FrontEstimator
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT
-from fcfast.network import softmax
+from fcfast.network import log_softmax, softmax
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.rules import Rule
 
@@ -234,6 +234,10 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the probability (M, c) of each class in `classes_`: softmax of the outputs, in float64."""
         return softmax(self._outputs(self._validate_new(X)).astype(np.float64))
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Give the logarithms (M, c) of the probabilities, in float64: finite also where `predict_proba` gives 0 or 1."""
+        return log_softmax(self._outputs(self._validate_new(X)).astype(np.float64))
 
     def predict(self, X: Any) -> Array:
         """Give the most probable class (M,)."""

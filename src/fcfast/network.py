@@ -37,6 +37,12 @@ def softmax(scores: Array) -> Array:
     return shares
 
 
+def log_softmax(scores: Array) -> Array:
+    """Give the logarithms of probabilities (N, c), also of those too small to be told from 0."""
+    below = scores - scores.max(axis=1, keepdims=True)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=1, keepdims=True)))
+
+
 class DenseNetwork:
     """A chain of dense layers, hidden ones with an activation, the last one linear.
 

@@ -490,6 +490,11 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         """Give the probability (M, c) of each class in `classes_`, in float64; the class's notes say what it is."""
         return self._probabilities(X).astype(np.float64)
 
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Give the logarithms (M, c) of the probabilities, in float64; minus infinity where `predict_proba` gives 0."""
+        with np.errstate(divide="ignore"):  # that is the logarithm of 0
+            return np.log(self.predict_proba(X))
+
     def predict(self, X: Any) -> Array:
         """Give the most probable class (M,)."""
         probabilities = self._probabilities(X)
