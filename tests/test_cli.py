@@ -129,10 +129,12 @@ def test_run_as_a_module():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_interrupt_leaves_nothing_half_written(tmp_path):
-    """Ctrl-C: exit code 130, one line, no file."""
+@pytest.mark.parametrize(("name", "returncode"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_interrupt_leaves_nothing_half_written(name, returncode, tmp_path):
+    """Ctrl-C, kill and a closed terminal: the exit code that shells give them, one line, no file."""
+    handler = "default_int_handler" if name == "SIGINT" else "SIG_DFL"
     code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); import fcfast.cli"
+        f"import signal, sys; signal.signal(signal.{name}, signal.{handler}); import fcfast.cli"
         "; print('ready', flush=True)"
         "; sys.argv[1:] = ['reproduce', '--seeds', '100000', '--out', 'out']; fcfast.cli.run()"
     )
@@ -141,9 +143,9 @@ def test_interrupt_leaves_nothing_half_written(tmp_path):
     )
     assert process.stdout.readline() == "ready\n"
     time.sleep(1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == returncode, errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []

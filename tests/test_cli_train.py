@@ -503,8 +503,9 @@ def test_regressor_has_no_probabilities(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_interrupt_writes_nothing(tmp_path):
-    """Ctrl-C in the middle of training, which the estimator alone would survive: exit code 130, one line, no file."""
+@pytest.mark.parametrize(("name", "returncode"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_interrupt_writes_nothing(name, returncode, tmp_path):
+    """Ctrl-C or kill in the middle of training; the estimator alone would survive Ctrl-C. One line, no file."""
     write("npz", tmp_path)
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -518,8 +519,8 @@ def test_interrupt_writes_nothing(tmp_path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, **pipes) as process:
         assert process.stdout.readline() == "training\n", process.stderr.read()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, name))
         output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == returncode, errors
     assert (output, "interrupted" in errors, "Traceback" in errors) == ("", True, False)
     assert [path.name for path in tmp_path.iterdir()] == ["animals.npz"]

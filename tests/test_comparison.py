@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -331,6 +332,32 @@ def test_memory_of_a_child():
     assert "MiB" in compared.table()
 
 
+@pytest.mark.skipif(not comparison.memory_is_measurable(), reason="needs /proc")
+def test_a_child_ends_with_the_command(tmp_path):
+    """Nobody goes on training for a command that was told to end, and its folder is gone."""
+    code = (
+        "import os, signal, subprocess, tempfile; signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "import fcfast.cli\nfrom fcfast.comparison import memory\n"
+        "class Child(subprocess.Popen):\n"
+        "    def communicate(self, *arguments, **settings):\n"
+        "        print(self.pid, flush=True); return super().communicate(*arguments, **settings)\n"
+        "subprocess.Popen = Child\n"
+        f"tempfile.tempdir = {str(tmp_path)!r}\n"
+        "class Slow:\n"
+        "    def __reduce__(self): import time; return time.sleep, (600,)\n"
+        "fcfast.cli.main = lambda: memory.training_memory('slow', Slow(), None, None)\n"
+        "fcfast.cli.run()"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
+        child = int(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert not Path("/proc", str(child)).exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_memory_of_a_rule_that_fails():
     """The message has the rule's name, and the child's words."""
     X, y = samples()
@@ -654,8 +681,9 @@ def test_command_errors(data, tmp_path, monkeypatch, arguments, message):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-def test_interrupt_keeps_what_is_finished(data, tmp_path):
-    """Ctrl-C while the second rule trains: exit code 130, one line, the first rule's results and no other file."""
+@pytest.mark.parametrize(("name", "returncode"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_interrupt_keeps_what_is_finished(name, returncode, data, tmp_path):
+    """Ctrl-C or kill while the second rule trains: one line, the first rule's results and no other file."""
     pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -671,9 +699,9 @@ def test_interrupt_keeps_what_is_finished(data, tmp_path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, **pipes) as process:
         assert process.stdout.readline() == "training\n", process.stderr.read()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, name))
         output, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
+    assert process.returncode == returncode, errors
     assert (output, "interrupted" in errors, "Traceback" in errors) == ("", True, False)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["comparison.json"]
     kept = Comparison.from_dict(json.loads((tmp_path / "out" / "comparison.json").read_text()))

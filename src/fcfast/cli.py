@@ -1,8 +1,22 @@
 """The command line. Needs the extra ``fcfast[cli]`` (typer, rich)."""
 
+import signal
 import sys
+from types import FrameType
+
+# What else ends a process, where the system has it: kill, a closed terminal, Ctrl-Break or a closed window.
+ENDINGS = ("SIGTERM", "SIGHUP", "SIGBREAK")
 
 INTERRUPTED = "fcfast: interrupted; files that were not finished were not written"
+
+
+class Ended(SystemExit):
+    """The process was told to end. Unlike Ctrl-C, nobody catches this to go on with what was fitted."""
+
+
+def end(number: int, frame: FrameType | None) -> None:
+    """Answer a signal: leave through whatever cleans up on the way, with the exit code that shells give it."""
+    raise Ended(128 + number)
 
 
 def main() -> None:
@@ -17,12 +31,19 @@ def main() -> None:
 
 
 def run() -> None:
-    """Run the command ``fcfast``, and answer Ctrl-C wherever it comes, imports included, with one line."""
+    """Run the command ``fcfast``, and answer Ctrl-C, or `ENDINGS`, wherever they come, imports included, with one line."""
+    for name in ENDINGS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not one that is ignored, as by nohup
+            signal.signal(number, end)
     try:
         main()
     except KeyboardInterrupt:
         sys.stderr.write(f"{INTERRUPTED}\n")
         sys.exit(130)
+    except Ended:
+        sys.stderr.write(f"{INTERRUPTED}\n")
+        raise
 
 
 if __name__ == "__main__":

@@ -133,8 +133,8 @@ def compare(
 ) -> None:
     """Compare learning rules: the same weights, batches and number of tried learning rates for each.
 
-    Learning rates are never chosen by the test set. Ctrl-C ends the command with exit code 130; results of finished rules
-    are in --out.
+    Learning rates are never chosen by the test set. Ctrl-C ends the command with exit code 130, kill with 143; results of
+    finished rules are in --out.
     """
     with clear_errors():
         limit = limit_in_bytes(memory_limit)

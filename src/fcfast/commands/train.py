@@ -112,7 +112,7 @@ def train(
 ) -> None:
     """Train a network on a data file, test it on samples that were held out, and save it.
 
-    Ctrl-C ends the command with exit code 130 and writes nothing.
+    Ctrl-C ends the command with exit code 130, kill with 143, and nothing is written.
     """
     sizes = widths(hidden)
     with clear_errors():
