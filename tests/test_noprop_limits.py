@@ -94,6 +94,11 @@ def test_memory_limit(wide):
             trained(X, y, n_blocks=10, memory_limit=bytes_of_ten - 1, **settings)
         with pytest.raises(MemoryError, match="memory_limit=100 bytes"):
             trained(X, y, memory_limit=100, **settings)
+        if form != "contributions":  # which multiply with samples as they are; others need a copy of these
+            for other in (np.asfortranarray(X), X.astype(np.float32)):
+                with pytest.raises(MemoryError, match="over memory_limit"):
+                    trained(other, y, n_blocks=10, memory_limit=bytes_of_ten + 8 * X.size - 1, **settings)
+                trained(other, y, n_blocks=10, memory_limit=bytes_of_ten + 8 * X.size, **settings)
 
 
 def test_inputs_that_overflow(wide):

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from fcfast import validation
 from fcfast.estimator_base import TrainedEstimator, all_or_nothing
 from fcfast.explain import Explanation
-from fcfast.front.forms import ContributionsForm, FrontForm, WeightsForm
+from fcfast.front.forms import ContributionsForm, FrontForm, WeightsForm, is_converted
 from fcfast.front.gram import is_mapped
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
 from fcfast.front.network import FrontNetwork, block_diagonal
@@ -313,13 +313,13 @@ class FrontEstimator(TrainedEstimator):
                 )
 
     def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer) -> Plan:
-        is_sparse, dtype = sparse.issparse(X), np.dtype(self.dtype)
+        is_sparse = sparse.issparse(X)
         return plan(
             X.shape[0], X.shape[1], widths[1:-1], self._batch_size(X.shape[0]), n_epochs, self.dtype,
             max(X.nnz, 1) / (X.shape[0] * X.shape[1]) if is_sparse else None, self.memory_limit,
             n_outputs=widths[-1], optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0),
             weight_decay=optimizer.weight_decay, window=self.window, form=form, rule=self.rule,
-            copies_X=not is_sparse and (X.dtype != dtype or not X.flags.c_contiguous),
+            copies_X=is_converted(X, np.dtype(self.dtype)),
             n_products=entry_pairs(X) if is_sparse else None,
         )  # fmt: skip
 

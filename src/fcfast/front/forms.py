@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from fcfast.front.gram import (
     cross_gram,
@@ -82,6 +83,11 @@ class WeightsForm:
         """Replace the samples: the weights know all they need of earlier ones."""
         self.source = converted(X, self.base.dtype)
         return np.arange(len(X))
+
+
+def is_converted(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Tell whether the forms that multiply with weights copy these samples: `converted` does not give X itself."""
+    return not sparse.issparse(X) and (X.dtype != dtype or not X.flags.c_contiguous)
 
 
 def converted(X: Array, dtype: np.dtype[Any]) -> Array:

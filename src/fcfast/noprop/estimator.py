@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcfast import validation
 from fcfast.estimator_base import OPTIMIZER_SETTINGS, ClassTargets, all_or_nothing
+from fcfast.front.forms import is_converted
 from fcfast.front.initial import RandomWeights
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, bytes_text, choose_window, plan
 from fcfast.network import ACTIVATIONS
@@ -452,16 +453,17 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     def _form(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int) -> str:
         """Choose the form that `plan` would for one block after the other; refuse what does not fit."""
-        is_sparse, n, d = sparse.issparse(X), X.shape[0], X.shape[1]
+        is_sparse, n, d, dtype = sparse.issparse(X), X.shape[0], X.shape[1], np.dtype(self.dtype)
         chosen = plan(
             n, d, self._branch_and_trunk(), self._batch_size(n), self.max_epochs * n_blocks, self.dtype,
             max(X.nnz, 1) / (n * d) if is_sparse else None, self.memory_limit, n_outputs=len(self.classes_),
             optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0), weight_decay=optimizer.weight_decay,
-            window=self.window, form=self.form, copies_X=not is_sparse and X.dtype != np.dtype(self.dtype),
+            window=self.window, form=self.form, copies_X=is_converted(X, dtype),
         ).form  # fmt: skip
         # above the front layers: parameters, gradient, velocity and moment, and the network before and after an epoch
-        above = (n_blocks * shape.n_params + n_label_params) * np.dtype(self.dtype).itemsize * 6
-        needed = self._front_bytes(chosen, n, d, n_blocks, optimizer) + above
+        above = (n_blocks * shape.n_params + n_label_params) * dtype.itemsize * 6
+        samples = n * d * dtype.itemsize if chosen != "contributions" and is_converted(X, dtype) else 0
+        needed = self._front_bytes(chosen, n, d, n_blocks, optimizer) + above + samples
         if needed > self.memory_limit:
             raise MemoryError(
                 f"form {chosen!r} would hold {bytes_text(needed)} for {n_blocks} block(s), over memory_limit="
