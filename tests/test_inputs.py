@@ -9,7 +9,8 @@ import pytest
 from scipy import sparse
 from sklearn.ensemble import BaggingClassifier
 
-from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
+from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, load
+from fcfast.front import forms
 from fcfast.front.inputs import TrainingInputs, fingerprint
 
 N, D = 60, 3000
@@ -77,20 +78,39 @@ def test_changes_are_noticed(change, order, make, tmp_path):
         X[:] = values
     else:
         X = np.array(values, order=order)
-    model = make().fit(X, y)
-    expected = model.predict(values)
+    model, expected = make().fit(X, y), make().fit(values, y).predict(values)
     change(X)
     with pytest.raises(RuntimeError, match=CHANGED):
         model.predict(values)
-    X[:] = values
-    np.testing.assert_array_equal(model.predict(values), expected)  # changed back
+    X[:] = values  # changed back
+    np.testing.assert_allclose(model.predict(values), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("make", [front, noprop])
+def test_predictions_by_weights_that_are_kept_or_not(make, monkeypatch):
+    """Where the first prediction has made the weights, and kept them, later ones need no X; else each of them looks."""
+    values, y = data()
+    for kept_bytes in (forms.KEPT_BYTES, 0):
+        monkeypatch.setattr(forms, "KEPT_BYTES", kept_bytes)
+        X = values.copy()
+        model = make().fit(X, y)
+        expected = model.predict_proba(values)
+        next_fold(X)
+        if kept_bytes:
+            np.testing.assert_array_equal(model.predict_proba(values), expected)
+        else:
+            with pytest.raises(RuntimeError, match=CHANGED):
+                model.predict_proba(values)
+        for copied in (pickle.dumps, copy.deepcopy):  # they leave the weights out
+            with pytest.raises(RuntimeError, match=CHANGED):
+                copied(model)
 
 
 @pytest.mark.parametrize("use", [
     lambda m, X: m.predict_proba(X), lambda m, X: m.coefs_, lambda m, X: m.explain(X), lambda m, X: m.save("unused"),
     lambda m, X: m.save("unused", weights=False), lambda m, X: m.partial_fit(X[:2], [0, 1]), lambda m, X: m.to_sklearn(),
-    lambda m, X: m.set_params(warm_start=True).fit(X, np.arange(N) % 2), lambda m, X: pickle.loads(pickle.dumps(m)).predict(X),
-    lambda m, X: copy.deepcopy(m).predict(X),
+    lambda m, X: m.set_params(warm_start=True).fit(X, np.arange(N) % 2), lambda m, X: pickle.dumps(m),
+    lambda m, X: copy.deepcopy(m),
 ])  # fmt: skip
 def test_every_use_notices(use, tmp_path, monkeypatch):
     """Not only predictions; nothing is written, and no copy hides it."""
@@ -263,3 +283,17 @@ def test_mapped_inputs_of_a_pickle_stay_mapped(tmp_path):
     mapped = joblib.load(tmp_path / "model", mmap_mode="r")
     assert isinstance(mapped.network_.front.X, np.memmap)
     np.testing.assert_allclose(mapped.predict_proba(X), held.predict_proba(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("held", [sparse.csc_array, sparse.csr_array, lambda X: (10 * X).astype(int), np.asfortranarray])
+@pytest.mark.parametrize("kept_bytes", [0, forms.KEPT_BYTES])
+def test_a_file_beside_its_inputs_predicts_the_same_bits(held, kept_bytes, tmp_path, monkeypatch):
+    """Loading takes X as fit took it: in the same format and type."""
+    monkeypatch.setattr(forms, "KEPT_BYTES", kept_bytes)
+    values, y = data()
+    X = held(values)
+    model = front().fit(X, y)
+    model.save(tmp_path / "model.safetensors", weights=False)
+    loaded = load(tmp_path / "model.safetensors", X)
+    assert loaded.network_.front.X is X
+    np.testing.assert_array_equal(loaded.predict_proba(values), model.predict_proba(values))

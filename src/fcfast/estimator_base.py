@@ -114,13 +114,18 @@ class TrainedEstimator(BaseEstimator):
         return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        # Numbers of any type are left as they are, sparse columns too: a form that refers to X then refers to the caller's own,
-        # and so do all members of an ensemble. Forms convert what they multiply.
-        is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
         return validate_data(
-            self, X, y, accept_sparse=("csr", "csc"), dtype=None if is_numeric else self._dtypes, multi_output=True,
-            y_numeric=self._loss != "cross_entropy", reset=reset,
-        )  # fmt: skip
+            self, X, y, **self._taken(X), multi_output=True, y_numeric=self._loss != "cross_entropy", reset=reset
+        )
+
+    def _taken(self, X: Any) -> dict[str, Any]:
+        """Say what training inputs are converted to: numbers of any type, and sparse columns, are left as they are.
+
+        A form that refers to X then refers to the caller's own array, and so do all members of an ensemble. Forms convert what
+        they multiply.
+        """
+        is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
+        return {"accept_sparse": ("csr", "csc"), "dtype": None if is_numeric else self._dtypes}
 
     @property
     def _dtypes(self) -> tuple[str, ...]:

@@ -116,9 +116,10 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     Notes
     -----
     In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them. If X is changed in
-    place afterwards, whatever uses it (predictions, `coefs_`, `explain`, `save`, `partial_fit`) raises a RuntimeError: fit
-    again, fit on a copy, or use another form. A sample of the values is compared: a change of all of them, of whole rows or
-    of many columns is noticed, one of a few values may not be. `save` writes the conventional weights instead of X.
+    place afterwards, whatever still needs it (`explain`, `partial_fit`, a pickle; predictions, `coefs_` and `save` unless the
+    conventional weights are kept already) raises a RuntimeError: fit again, fit on a copy, or use another form. A sample of
+    the values is compared: a change of all of them, of whole rows or of many columns is noticed, one of a few values may not
+    be. `save` writes the conventional weights instead of X.
 
     Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns; within the first epoch it is
     an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit: press it again.
@@ -334,9 +335,10 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     Notes
     -----
     In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them. If X is changed in
-    place afterwards, whatever uses it (predictions, `coefs_`, `explain`, `save`, `partial_fit`) raises a RuntimeError: fit
-    again, fit on a copy, or use another form. A sample of the values is compared: a change of all of them, of whole rows or
-    of many columns is noticed, one of a few values may not be. `save` writes the conventional weights instead of X.
+    place afterwards, whatever still needs it (`explain`, `partial_fit`, a pickle; predictions, `coefs_` and `save` unless the
+    conventional weights are kept already) raises a RuntimeError: fit again, fit on a copy, or use another form. A sample of
+    the values is compared: a change of all of them, of whole rows or of many columns is noticed, one of a few values may not
+    be. `save` writes the conventional weights instead of X.
 
     Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns; within the first epoch it is
     an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit: press it again.

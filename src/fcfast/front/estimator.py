@@ -129,8 +129,8 @@ class FrontEstimator(TrainedEstimator):
         Parameters
         ----------
         X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
-            In form "contributions" a reference to it is kept, for `predict` and `coefs_`: do not change it in place, which
-            they notice and refuse.
+            In form "contributions" a reference to it is kept, for `predict` and `coefs_`: do not change it in place; a change
+            is noticed where it matters, and refused with a RuntimeError.
         y : array-like of shape (N,), or (N, c) for regression
         sample_weight : array-like of shape (N,) or None
             Weights in the mean over a batch.

@@ -71,8 +71,12 @@ class TrainingInputs:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TrainingInputs":
         copied = object.__new__(TrainingInputs)
-        copied._X, copied._fingerprint = deepcopy(self._X, memo), self._fingerprint
+        copied._X, copied._fingerprint = deepcopy(self.X, memo), self._fingerprint
         return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse pickles of inputs that have been changed: nobody could use them."""
+        return {"_X": self.X, "_fingerprint": self._fingerprint}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state

@@ -210,7 +210,7 @@ def _training_inputs(estimator: Estimator, X: Any, digests: NDArray[np.uint8], d
     """Find the rows that the estimator was trained on, in that order."""
     if X is None:
         raise ValueError("it holds contributions, no weights: give the training inputs, load(path, X=...)")
-    X = validate_data(estimator, X, accept_sparse="csr", dtype=(np.float64, np.float32), reset=False)
+    X = validate_data(estimator, X, **estimator._taken(X), reset=False)
     given = _row_digests(X, dtype)
     if np.array_equal(given, digests):
         return X

@@ -351,8 +351,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         Parameters
         ----------
         X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
-            In form "contributions" a reference to it is kept, for predictions: do not change it in place, which they notice
-            and refuse with a RuntimeError.
+            In form "contributions" a reference to it is kept, for predictions: do not change it in place; a change is noticed
+            where it matters, and refused with a RuntimeError.
         y : array-like of shape (N,)
         sample_weight : array-like of shape (N,) or None
             Weights in the mean over a batch.
