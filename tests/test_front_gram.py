@@ -316,11 +316,13 @@ def test_awkward_layouts_take_the_same_blas_routines(layout, dtype, global_rando
         np.testing.assert_array_equal(actual, plain)
 
 
-@pytest.mark.usefixtures("block_size")
-def test_gram_matrix_is_exactly_symmetric(container, dtype, global_random_seed):
-    """G equals G' to the last bit."""
-    rng = np.random.default_rng(global_random_seed)
-    X = container(some_inputs(rng, 150, 41) * 1.1)
+@pytest.mark.parametrize("n_samples", [50, 150], ids=["in one piece", "in tiles"])
+@pytest.mark.parametrize("container", [np.asarray, byte_swapped, sparse.csr_array])
+@pytest.mark.usefixtures("sparse_products")
+def test_gram_matrix_is_exactly_symmetric(container, n_samples, dtype, monkeypatch, global_random_seed):
+    """G equals G' to the last bit, whichever way its products are made."""
+    set_block_size(monkeypatch, n_bytes=4096, min_side=8)
+    X = container(some_inputs(np.random.default_rng(global_random_seed), n_samples, 41).astype(dtype) * dtype.type(1.1))
     G, _ = gram_and_states(X, RandomWeights(2, 41, 0, "relu"), dtype)
     np.testing.assert_array_equal(G, G.T)
 
