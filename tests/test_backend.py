@@ -3,9 +3,11 @@
 import json
 from importlib import import_module
 
+import numpy as np
 import pytest
 
 from fcfast import __version__, backend, config, show_config
+from fcfast._pure.mathfn import quiet
 
 try:
     BUILT = {kernel: import_module(f"fcfast._core.{kernel}") for kernel in backend.KERNELS}
@@ -136,6 +138,15 @@ def test_show_config_refuses():
     """Another mode is told which there are."""
     with pytest.raises(ValueError, match="mode='json' is unknown; use 'print' or 'dict'"):
         show_config("json")
+
+
+def test_twins_leave_warnings_as_they_were():
+    """A kernel silences NumPy for itself only, also one that calls another."""
+    inner = quiet(np.geterr)
+    with np.errstate(all="warn"):
+        before = np.geterr()
+        assert quiet(inner)()["over"] == "ignore"
+        assert np.geterr() == before
 
 
 MODULES = "fcfast, fcfast.network, fcfast.paper"

@@ -85,7 +85,7 @@ def test_large_offset_keeps_its_digits():
 
 def test_folded_sparse():
     """Sparse data is scaled without being centred, and predicted on without becoming dense."""
-    X = sparse.random_array((40, 200), density=0.1, rng=np.random.default_rng(0), format="csr") * 50
+    X = sparse.random(40, 200, density=0.1, random_state=np.random.default_rng(0), format="csr") * 50
     rows, y = np.arange(40), np.arange(40) % 2
     inputs = measure(X, rows)
     X_scaled = scaled(X, rows, inputs, "float64")

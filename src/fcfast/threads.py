@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import joblib
+import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  # the BLAS that the kernels call, loaded so that `blas` finds it
 import threadpoolctl
 
@@ -111,7 +112,7 @@ def resolve_n_jobs(n_jobs: int | None = None) -> int:
     """
     if n_jobs is None:
         return available_threads()
-    if isinstance(n_jobs, bool) or not hasattr(n_jobs, "__index__"):
+    if isinstance(n_jobs, (bool, np.bool_)) or not hasattr(n_jobs, "__index__"):
         raise TypeError(f"n_jobs must be an integer or None, got {n_jobs!r}")
     n_jobs = int(n_jobs)
     if n_jobs == 0:

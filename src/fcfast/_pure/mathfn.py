@@ -1,16 +1,33 @@
 """Activation functions and their derivatives, by the same codes as in the compiled kernels."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# A diverging run overflows; callers look at the numbers, as they do with the compiled kernels, and NumPy need not warn.
-quiet = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 IDENTITY, RELU, LEAKY_RELU, TANH, LOGISTIC = range(5)
+
+
+def quiet(kernel: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Let a kernel overflow in silence: callers look at the numbers of a diverging run, as with the compiled kernels.
+
+    `np.errstate` is entered anew at each call: in NumPy 1.26 one that decorates kernels which call each other forgets what
+    it found, and leaves the caller's warnings off.
+    """
+
+    @wraps(kernel)
+    def silent(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return kernel(*args, **kwargs)
+
+    return silent
 
 
 def relu(s: Array) -> Array:

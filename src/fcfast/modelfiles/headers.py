@@ -87,7 +87,12 @@ class Header:
     def classes(self) -> Array:
         """Give the class labels as an array: distinct and in order, with their own type."""
         labels = list_of(self.labels, (str, int, float, bool), "labels", self.n_outputs)
-        classes = np.array(labels, validation.choice(str(self.label_dtype), "label_dtype", LABEL_DTYPES))
+        dtype = np.dtype(validation.choice(str(self.label_dtype), "label_dtype", LABEL_DTYPES))
+        if dtype.kind in "iu":  # NumPy 1.26 would wrap what is too large
+            limits = np.iinfo(dtype)
+            fits = all(type(label) is int and limits.min <= label <= limits.max for label in labels)
+            require(fits, f"labels are not of type {self.label_dtype}: {labels}")
+        classes = np.array(labels, dtype)
         kept = [(type(a), a) for a in classes.tolist()] == [(type(a), a) for a in labels]
         require(kept, f"labels are not of type {self.label_dtype}")
         require(all(a < b for a, b in pairwise(labels)), "labels are not distinct and sorted")
