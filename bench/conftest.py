@@ -74,7 +74,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 
 
 @pytest.hookimpl(trylast=True)  # below pytest-benchmark's own table
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what was measured; nothing was where each benchmark ran only once."""
     if not config.stash[SUMMARY] or config.getoption("benchmark_disable"):
         return
