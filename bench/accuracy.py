@@ -30,8 +30,9 @@ from scipy import stats
 from bench.accuracy_models import CLASSIFICATION, INNER_FOLDS, N_TRIES, REGRESSION, SEED, arrays, candidates, evaluate
 from bench.data import path_of
 from bench.measure import markdown
-from fcfast.commands.shared import json_text, progress_bar, write_text
+from fcfast.commands.shared import json_text, progress_bar
 from fcfast.config import config
+from fcfast.files import write_text
 
 OUT = Path(__file__).parents[1] / "docs" / "performance" / "accuracy.json"
 DATA = {

@@ -25,7 +25,8 @@ import numpy as np
 from bench import data as real_data
 from fcfast import comparison
 from fcfast.commands.compare import CURVES, REPORT, RESULTS, read_earlier, report
-from fcfast.commands.shared import json_text, progress_bar, write_text
+from fcfast.commands.shared import json_text, progress_bar
+from fcfast.files import write_text
 from fcfast.plots import comparison_figure
 
 GROUPS = ":block_size=2:groups=16"

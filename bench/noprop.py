@@ -31,8 +31,9 @@ from sklearn.preprocessing import StandardScaler
 from bench import data as real_data
 from bench.measure import markdown
 from fcfast import FrontClassifier, NoPropClassifier
-from fcfast.commands.shared import json_text, progress_bar, write_text
+from fcfast.commands.shared import json_text, progress_bar
 from fcfast.config import config
+from fcfast.files import write_text
 from fcfast.noprop.estimator import STEPS
 from fcfast.noprop.variants import Inference
 from fcfast.plots import trajectory_figure

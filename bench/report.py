@@ -27,8 +27,9 @@ from bench.sweep import pictures, tables
 from bench.sweep.cells import Cell, all_cells
 from bench.sweep.findings import results_of
 from bench.sweep.run import Results, read, sweep
-from fcfast.commands.shared import progress_bar, write_text
+from fcfast.commands.shared import progress_bar
 from fcfast.config import config
+from fcfast.files import write_text
 from fcfast.machine import Machine, machine
 from fcfast.plots import save_figure
 

@@ -354,8 +354,8 @@ KILLED = """
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows cannot be killed that way")
 @pytest.mark.parametrize("where", ["write", "fsync", "replace"])
-def test_killed_in_the_middle_the_old_file_stays(saved, where):
-    """Whenever the process dies, the path holds a whole file: the old one."""
+def test_killed_in_the_middle_the_old_file_stays(X, saved, where):
+    """Whenever the process dies, the path holds a whole file: the old one. The next save removes what it left."""
     before = saved.read_bytes()
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(KILLED), saved, where], timeout=120, capture_output=True
@@ -363,6 +363,8 @@ def test_killed_in_the_middle_the_old_file_stays(saved, where):
     assert process.returncode == -signal.SIGKILL, process.stderr.decode()
     assert saved.read_bytes() == before
     assert len(os.listdir(saved.parent)) == 2  # the temporary file is beside it
+    classify(X).save(saved.with_name("other"))
+    assert sorted(os.listdir(saved.parent)) == [saved.name, "other"]
 
 
 def test_a_failing_write_leaves_nothing_behind(X, saved, monkeypatch):
@@ -389,7 +391,7 @@ def test_paths_behave_as_paths_do(X, saved, tmp_path):
     assert fcfast.load(saved).activation == "tanh"
     (tmp_path / "other").touch()
     assert saved.stat().st_mode == (tmp_path / "other").stat().st_mode
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.model'$"):
         classify(X).save(tmp_path / "nowhere" / "model")
     with pytest.raises(FileNotFoundError):
         fcfast.load(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""Files of every version that was ever written are read for ever: `tests/data` keeps some, with what their networks predicted."""
+"""Files of every version are read for ever: `tests/data` keeps some of them, with what their networks predicted."""
 
 import json
 from pathlib import Path

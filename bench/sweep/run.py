@@ -10,7 +10,8 @@ from typing import Any
 from bench.measure import memory_is_measurable, peak_memory
 from bench.sweep import contenders as who
 from bench.sweep.cells import LINES, SPARSE, Cell, on_a_line
-from fcfast.commands.shared import json_text, write_text
+from fcfast.commands.shared import json_text
+from fcfast.files import write_text
 
 WEIGHED = {*LINES["features"], *LINES["samples"], *SPARSE["sparse features"], *SPARSE["sparse samples"]}
 SMALL = {"n": 20, "d": 500, "batch": 10, "h": 8}  # what a child process warms up with

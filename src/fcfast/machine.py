@@ -7,7 +7,6 @@ best of several repetitions, so that what else runs at that moment matters littl
 import json
 import os
 import platform
-import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from scipy import optimize, sparse
 
 from fcfast import backend
 from fcfast._version import __version__
+from fcfast.files import write_text
 from fcfast.front.initial import RandomWeights
 from fcfast.network import ACTIVATIONS, LOSSES
 from fcfast.threads import available_threads, blas, one_blas_thread
@@ -359,15 +359,7 @@ def _read(file: Path) -> Machine | None:
 
 
 def _write(file: Path, facts: dict[str, Any], figures: Machine) -> None:
-    """Keep figures, the whole file or none of it; they can be measured again where that fails."""
-    temporary = None
-    try:
+    """Keep figures; they can be measured again where that fails."""
+    with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as stream:
-            temporary = Path(stream.name)
-            json.dump({"facts": facts, "machine": asdict(figures)}, stream, indent=1)
-        temporary.replace(file)
-    except OSError:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        write_text(file, json.dumps({"facts": facts, "machine": asdict(figures)}, indent=1))

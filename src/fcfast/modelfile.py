@@ -10,9 +10,6 @@ A file is trusted in nothing: whatever does not fit is a `ModelFileError`, befor
 import hashlib
 import json
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcfast.errors import ModelFileError
 from fcfast.estimators import FrontClassifier, FrontRegressor
+from fcfast.files import replacing
 from fcfast.modelfiles import front, noprop
 from fcfast.modelfiles.headers import Header, parse, require, same_names
 from fcfast.noprop.estimator import NoPropClassifier
@@ -85,7 +83,7 @@ def save(estimator: Estimator, path: str | os.PathLike[str], weights: bool = Tru
     metadata = {"format": FORMAT, "version": VERSION, "model": model, "checksum": _checksum(model, tensors)}
     if len(json.dumps(metadata)) > MAX_HEADER_BYTES:
         raise ValueError(f"the header would exceed {MAX_HEADER_BYTES} bytes; fit on an array, without feature names")
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:
@@ -171,32 +169,3 @@ def _checksum(model: str, tensors: dict[str, Array]) -> str:
 def _refuse_not_finite(tensors: dict[str, Array]) -> None:
     for name, tensor in tensors.items():
         require(bool(np.isfinite(tensor).all()), f"tensor {name!r} holds NaN or infinity")
-
-
-@contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Give the name of a new file beside `path`; it takes that place once it is on the disk, or is removed on an error."""
-    target = os.path.realpath(path)
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".fcfast-{secrets.token_hex(8)}.tmp")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    permissions = os.stat(temporary).st_mode
-    try:
-        yield temporary
-        os.chmod(temporary, permissions)  # safetensors puts a private file in its place
-        _sync(temporary, os.O_RDWR)
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.remove(temporary)
-        raise
-    if os.name != "nt":  # Windows cannot open folders
-        _sync(folder, os.O_RDONLY)
-
-
-def _sync(path: str, flags: int) -> None:
-    descriptor = os.open(path, flags)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

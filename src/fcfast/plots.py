@@ -1,7 +1,6 @@
 """Pictures. Needs the extra ``fcfast[plots]`` (matplotlib), imported only here and only when a picture is made."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcfast import validation
+from fcfast.files import replacing
 from fcfast.network import HOMOGENEOUS
 from fcfast.paper.experiments import error_traces
 from fcfast.paper.timing import WidthCost
@@ -57,18 +57,8 @@ def save_figure(figure: "Figure", out: str | os.PathLike[str]) -> Path:
         raise FileNotFoundError(
             f"out={os.fspath(out)!r}: the folder {os.fspath(path.parent)!r} does not exist; create it first"
         )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".png")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            figure.savefig(file, format="png")
-        # mkstemp makes private files; give the picture the rights of any other new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")
     return path
 
 

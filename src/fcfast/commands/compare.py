@@ -47,9 +47,9 @@ from fcfast.commands.shared import (
     progress_bar,
     screen,
     tell_user,
-    write_text,
 )
 from fcfast.commands.train import Source, read_source
+from fcfast.files import write_text
 
 if TYPE_CHECKING:
     from fcfast.comparison import Comparison

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, screen, tell_user, write_text
+from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, screen, tell_user
+from fcfast.files import write_text
 
 
 def predict(

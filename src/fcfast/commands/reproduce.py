@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fcfast import plots
-from fcfast.commands.shared import check_folder, clear_errors, json_text, number, percent, progress_bar, screen, write_text
+from fcfast.commands.shared import check_folder, clear_errors, json_text, number, percent, progress_bar, screen
+from fcfast.files import write_text
 from fcfast.paper import report
 
 SEEDS_TO_JUDGE = 1000

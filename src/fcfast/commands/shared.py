@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import tempfile
 import warnings
@@ -148,17 +147,6 @@ def _check_writable(folder: Path, what: str) -> None:
             pass
     except OSError as error:
         raise PermissionError(f"{what}: cannot write in {folder} ({error.strerror}); choose another folder") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def json_text(content: dict[str, Any]) -> str:
