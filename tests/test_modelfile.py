@@ -438,7 +438,7 @@ HOSTILE = {
     "infinity": ({"tensors": {"layers.1.biases": np.full(4, np.inf, "f4")}}, "layers.1.biases.*infinity"),
     "other format": ({"metadata": {"format": "pt"}}, "no fcfast model"),
     "no format": ({"metadata": {"format": None}}, "no fcfast model"),
-    "version": ({"metadata": {"version": "2"}}, "version '2'.*update"),
+    "version": ({"metadata": {"version": "3"}}, "version '3'.*update"),
     "extra metadata": ({"metadata": {"more": "x"}}, "metadata are unknown: more"),
     "missing metadata": ({"metadata": {"checksum": None}}, "metadata are missing: checksum"),
     "checksum": ({"metadata": {"checksum": "0" * 64}}, "checksum"),
@@ -484,6 +484,18 @@ HOSTILE = {
     "label dtype": ({"header": {"label_dtype": "U4000000000"}}, "label_dtype"),
     "too large labels": ({"header": {"labels": [1, 2, 300], "label_dtype": "uint8"}}, "300"),
     "dimensions": ({"header": {"y_ndim": 1}}, "y_ndim"),
+    "scaled by nothing": ({"header": {"scaled": ["inputs"]}}, "tensors are missing: inputs.mean, inputs.scale"),
+    "scaled classes": ({"header": {"scaled": ["targets"]}}, "scaled is"),
+    "scaled otherwise": ({"header": {"scaled": {"inputs": 1}}}, "scaled is"),
+    "scale of the wrong length": (
+        {"header": {"scaled": ["inputs"]}, "tensors": {"inputs.mean": np.ones(D), "inputs.scale": np.ones(D + 1)}}, "inputs.scale",
+    ),
+    "scale of zero": (
+        {"header": {"scaled": ["inputs"]}, "tensors": {"inputs.mean": np.ones(D), "inputs.scale": np.zeros(D)}}, "not positive",
+    ),
+    "scale of NaN": (
+        {"header": {"scaled": ["inputs"]}, "tensors": {"inputs.mean": np.ones(D), "inputs.scale": np.full(D, np.nan)}}, "NaN",
+    ),
     "regressor with labels": ({"header": {"estimator": "FrontRegressor", "y_ndim": 2}}, "has no labels"),
     "regressor without dimensions": (
         {"header": {"estimator": "FrontRegressor", "labels": None, "label_dtype": None}}, "y_ndim is None",

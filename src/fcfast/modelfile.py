@@ -10,7 +10,6 @@ A file is trusted in nothing: whatever does not fit is a `ModelFileError`, befor
 import hashlib
 import json
 import os
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from fcfast.modelfiles import front, noprop
 from fcfast.modelfiles.headers import Header, parse, require, same_names
 from fcfast.noprop.estimator import NoPropClassifier
 
-FORMAT, VERSION = "fcfast-model", "1"
+FORMAT, VERSIONS = "fcfast-model", ("1", "2")  # 2: networks of scaled data
 METADATA = ("checksum", "format", "model", "version")
 MAX_HEADER_BYTES = 99_000_000  # safetensors reads no header over 100 MB
 SAFETENSORS_DTYPES = {"float32": "F32", "float64": "F64", "uint8": "U8"}
@@ -79,8 +78,8 @@ def save(estimator: Estimator, path: str | os.PathLike[str], weights: bool = Tru
     header = KINDS[name].describe(estimator, weights)
     tensors = KINDS[name].tensors_of(estimator, header)
     _refuse_not_finite(tensors)
-    model = json.dumps(asdict(header))
-    metadata = {"format": FORMAT, "version": VERSION, "model": model, "checksum": _checksum(model, tensors)}
+    model = json.dumps(header.content())
+    metadata = {"format": FORMAT, "version": header.version, "model": model, "checksum": _checksum(model, tensors)}
     if len(json.dumps(metadata)) > MAX_HEADER_BYTES:
         raise ValueError(f"the header would exceed {MAX_HEADER_BYTES} bytes; fit on an array, without feature names")
     with replacing(path) as temporary:
@@ -143,7 +142,7 @@ def _read(path: str) -> tuple[Header, dict[str, Array]]:
         metadata = file.metadata() or {}
         require(metadata.get("format") == FORMAT, "it is a safetensors file, but no fcfast model")
         version = metadata.get("version")
-        require(version == VERSION, f"it has version {version!r}, this fcfast reads version {VERSION!r}; update fcfast")
+        require(version in VERSIONS, f"it has version {version!r}, this fcfast reads up to {VERSIONS[-1]!r}; update fcfast")
         same_names(metadata, METADATA, "metadata")
         header = parse(metadata["model"], {name: kind.HEADER for name, kind in KINDS.items()})
         expected = header.tensors()

@@ -1,32 +1,34 @@
-"""Train on scaled data, predict on raw data: mean and scale of inputs and targets go into the weights, exactly.
+"""Train on scaled data, predict on raw data: a network beside mean and scale of what it was trained on.
 
 A network of inputs ``(x - m) / s`` is one of x: its front layer has the weights ``W / s`` and the biases ``b - W (m / s)``.
-Likewise an output trained on ``(y - m) / s`` is one of y with the last layer's ``s W`` and ``s b + m``. The network of raw data
-is held in double precision: where the mean is many times the scale, its pre-activations are small differences of large numbers.
+Likewise an output trained on ``(y - m) / s`` is one of y with the last layer's ``s W`` and ``s b + m``. But where the mean is
+many times the scale, its pre-activations are small differences of large numbers: single precision would lose the digits of
+features such as 1e6 +- 1. So an estimator of raw data keeps the network as it was trained, and scales what it is given.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from fcfast.estimators import FrontClassifier, FrontRegressor
 from fcfast.front.forms import WeightsForm
 from fcfast.front.initial import GivenWeights
 from fcfast.front.network import FrontNetwork
 from fcfast.optimizers import SGD
 
+if TYPE_CHECKING:
+    from fcfast.front.estimator import FrontEstimator
+
 BLOCK_BYTES = 16 << 20  # of inputs in double precision, read at a time
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
-Estimator = TypeVar("Estimator", FrontClassifier, FrontRegressor)
+Estimator = TypeVar("Estimator", bound="FrontEstimator")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,51 @@ class Scale:
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How raw data become those that a network was trained on.
+
+    Attributes
+    ----------
+    inputs : Scale or None
+        One column per feature.
+    targets : Scale or None
+        Of a regression: one column per output.
+    """
+
+    inputs: Scale | None
+    targets: Scale | None
+
+    def scaled_targets(self, y: Array) -> Array:
+        """Give targets (N,) or (N, c) as the network knows them."""
+        by = self.targets
+        return y if by is None else ((y.reshape(len(y), -1) - by.mean) / by.scale).reshape(y.shape)
+
+    def outputs(self, outputs_of: Callable[[Any], Array], X: Any, dtype: DTypeLike) -> Array:
+        """Give the outputs (M, c) for raw X, in the unit of raw targets; `outputs_of` gives those of a block of scaled rows."""
+        parts = blocks(np.arange(X.shape[0]), X.shape[1])
+        outputs = np.concatenate([outputs_of(scaled(X, rows, self.inputs, dtype)) for rows in parts])
+        return outputs if self.targets is None else outputs * self.targets.scale + self.targets.mean
+
+    def coefs(self, coefs: Sequence[Array]) -> list[Array]:
+        """Give the weights (n_in, n_out) of the network of raw data, in double precision."""
+        folded = [coef.astype(np.float64) for coef in coefs]
+        if self.inputs is not None:
+            folded[0] /= self.inputs.scale[:, None]
+        if self.targets is not None:
+            folded[-1] *= self.targets.scale
+        return folded
+
+    def intercepts(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array]:
+        """Give the biases of the network of raw data, in double precision; the arguments are those of scaled data."""
+        folded = [intercept.astype(np.float64) for intercept in intercepts]
+        if self.inputs is not None:
+            folded[0] -= (self.inputs.mean / self.inputs.scale) @ coefs[0]
+        if self.targets is not None:
+            folded[-1] = folded[-1] * self.targets.scale + self.targets.mean
+        return folded
 
 
 def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
@@ -71,6 +118,8 @@ def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
     >>> measure(np.array([[1.0, 5], [3, 5], [99, 99]]), np.array([0, 1]))
     Scale(mean=array([2., 5.]), scale=array([1., 1.]))
     """
+    from sklearn.preprocessing import StandardScaler  # predicting needs none of it
+
     scaler = StandardScaler(with_mean=not sparse.issparse(X))
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
         for block in blocks(rows, X.shape[1]):
@@ -87,6 +136,7 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
     """Give some rows scaled, or as they are, in that dtype: one copy, made block by block.
 
     Floating-point rows that follow one another are not copied if they are not to be scaled: a memory map stays on the disk.
+    Sparse rows become dense if a mean is to be taken from them.
 
     Parameters
     ----------
@@ -107,7 +157,7 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
     if by is None and X.dtype in (np.float32, np.float64) and _follow_one_another(rows):
         return take(X, rows)
     with np.errstate(over="ignore"):  # reported
-        if sparse.issparse(X):
+        if sparse.issparse(X) and (by is None or not by.mean.any()):
             matrix = take(X, rows).astype(dtype)
             _refuse_overflow(matrix.data)
             if by is not None:
@@ -116,7 +166,7 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
         copied = np.empty((len(rows), X.shape[1]), dtype)
         start = 0
         for block in blocks(rows, X.shape[1]):
-            part = take(X, block)
+            part = take(X, block).toarray() if sparse.issparse(X) else take(X, block)
             copied[start : start + len(block)] = part if by is None else (part - by.mean) / by.scale
             _refuse_overflow(copied[start : start + len(block)])
             start += len(block)
@@ -128,7 +178,7 @@ def _refuse_overflow(copied: Array) -> None:
         raise ValueError(f"X has values too large for {copied.dtype}; use another unit")
 
 
-def fold(estimator: Estimator, inputs: Scale | None, targets: Scale | None = None) -> Estimator:
+def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | None = None) -> Estimator:
     """Make the estimator of raw data from one that was fitted to scaled data.
 
     Parameters
@@ -143,40 +193,41 @@ def fold(estimator: Estimator, inputs: Scale | None, targets: Scale | None = Non
     Returns
     -------
     FrontClassifier or FrontRegressor
-        In form "weights", and in double precision if there is anything to fold. Its losses stay those of the scaled targets.
+        In form "weights", with the same network in the same precision: it predicts what that one predicts for scaled inputs,
+        and so does its model file. `coefs_` and `intercepts_` are those of raw data, in double precision. Its losses stay those
+        of scaled targets. `partial_fit`, and `fit` with ``warm_start=True``, scale in the same way and go on.
+
+    Raises
+    ------
+    ValueError
+        If the estimator is one of raw data already.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fcfast import FrontClassifier
-    >>> from fcfast.scaling import fold, measure, scaled
+    >>> from fcfast.scaling import measure, of_raw_data, scaled
     >>> X, y = np.random.default_rng(0).normal(1000, 5, size=(40, 300)), np.arange(40) % 2
     >>> rows = np.arange(40)
-    >>> X_scaled = scaled(X, rows, measure(X, rows), "float64")
-    >>> fitted = FrontClassifier((8,), max_epochs=5, tol=0, dtype="float64", random_state=0).fit(X_scaled, y)
-    >>> raw = fold(fitted, measure(X, rows))
-    >>> np.allclose(raw.predict_proba(X), fitted.predict_proba(X_scaled), rtol=1e-10)
+    >>> X_scaled = scaled(X, rows, measure(X, rows), "float32")
+    >>> fitted = FrontClassifier((8,), form="weights", max_epochs=5, tol=0, random_state=0).fit(X_scaled, y)
+    >>> raw = of_raw_data(fitted, measure(X, rows))
+    >>> np.array_equal(raw.predict_proba(X), fitted.predict_proba(X_scaled))
     True
     """
     check_is_fitted(estimator, "network_")
-    network: FrontNetwork = estimator.network_
-    dtype = network.params.dtype if inputs is None and targets is None else np.dtype(np.float64)
-    weights = [network.front.expand(), *network.weights]  # (n_out, n_in)
-    biases = [bias.astype(dtype) for bias in network.biases]
-    if inputs is not None:
-        weights[0] = np.divide(weights[0], inputs.scale, dtype=np.float64)
-        biases[0] -= weights[0] @ inputs.mean
-    if targets is not None:
-        weights[-1] = weights[-1] * targets.scale[:, None]
-        biases[-1] = biases[-1] * targets.scale + targets.mean
-    no_inputs = np.empty((0, weights[0].shape[1]))
-    front = WeightsForm(no_inputs, GivenWeights(weights[0]), dtype, with_velocity=False)
+    if estimator._scaling is not None:
+        raise ValueError("the estimator is one of raw data already; it scales what it is given")
+    network = estimator.network_
+    no_inputs = np.empty((0, network.front.n_features))
+    front = WeightsForm(no_inputs, GivenWeights(network.front.expand()), network.dtype, with_velocity=False)
     raw = copy.copy(estimator)
     # As in a model file, it is only to predict: it has no optimiser, batches or windows.
     raw.network_ = FrontNetwork(
-        front, biases, weights[1:], network.activation, network.loss, SGD(), 1, 1, network.n_threads
+        front, network.biases, network.weights, network.activation, network.loss, SGD(), 1, 1, network.n_threads
     )  # fmt: skip
-    raw.dtype, raw.form_, raw._random_state = dtype.name, "weights", None
+    raw.form_, raw._random_state = "weights", None
+    raw._scaling = None if inputs is None and targets is None else Scaling(inputs, targets)
     return raw
 
 

@@ -232,7 +232,7 @@ def scaled_samples(source: Source, standardize: bool | None) -> tuple[Any, Any, 
     import numpy as np
     from scipy import sparse
 
-    from fcfast.scaling import measure, scaled
+    from fcfast.scaling import Scaling, measure, scaled
 
     train, test = source.train, source.test
     assert test is not None
@@ -242,7 +242,7 @@ def scaled_samples(source: Source, standardize: bool | None) -> tuple[Any, Any, 
     y, y_test = train.targets(), test.targets()
     if standardize and source.task == "regression":
         by = measure(y.reshape(len(y), -1), np.arange(len(y)))
-        y, y_test = (((part.reshape(len(part), -1) - by.mean) / by.scale).reshape(part.shape) for part in (y, y_test))
+        y, y_test = map(Scaling(None, by).scaled_targets, (y, y_test))
     return scaled(train.X, train.rows, inputs, np.float32), y, scaled(test.X, test.rows, inputs, np.float32), y_test
 
 

@@ -213,7 +213,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
 
     from fcfast.commands.scores import scores
     from fcfast.estimators import FrontClassifier, FrontRegressor
-    from fcfast.scaling import by_blocks, fold, measure, scaled
+    from fcfast.scaling import Scaling, by_blocks, measure, of_raw_data, scaled
 
     started = time.perf_counter()
     X, rows, y = source.train.X, source.train.rows, source.train.targets()
@@ -224,8 +224,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
         measure(y.reshape(len(y), -1), np.arange(len(y)), "the target") if standardize and source.task == "regression" else None
     )
     features = scaled(X, rows, inputs, np.float32)
-    if targets is not None:
-        y = ((y.reshape(len(y), -1) - targets.mean) / targets.scale).reshape(y.shape)
+    y = Scaling(inputs, targets).scaled_targets(y)
     if settings["init_scale"] is None:
         settings["init_scale"] = 0.1 if features.shape[1] > features.shape[0] else 1.0
     if settings["learning_rate"] is None:
@@ -233,7 +232,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier if source.task == "classification" else FrontRegressor
     estimator = kind(**settings)
     sentences = fit(estimator, features, y)
-    raw = fold(estimator, inputs, targets)
+    raw = of_raw_data(estimator, inputs, targets)
     seconds = time.perf_counter() - started
     test = source.test
     result = None

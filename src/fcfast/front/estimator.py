@@ -22,6 +22,7 @@ from fcfast.front.occurring import entry_pairs
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
 from fcfast.optimizers import SCHEDULES, Muon, Optimizer, Schedule
 from fcfast.rules import Rule, make_rule
+from fcfast.scaling import Scaling, scaled
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 
@@ -45,6 +46,7 @@ class FrontEstimator(TrainedEstimator):
     """What classifier and regressor share: everything but targets and the meaning of outputs."""
 
     network_: FrontNetwork
+    _scaling: Scaling | None = None  # of a network that was trained on scaled data and predicts on raw ones
 
     def __init__(
         self,
@@ -154,8 +156,10 @@ class FrontEstimator(TrainedEstimator):
         """
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
-        X, y = self._validate(X, y, reset=True)
         before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
+        if before is None:
+            self._scaling = None  # a new network is one of X as it is
+        X, y = self._validate(X, y, reset=True)
         targets = self._encode_targets(y, before is not None)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
@@ -166,7 +170,7 @@ class FrontEstimator(TrainedEstimator):
                     f"warm_start goes on with layers of {held} units, features first, but X, hidden_layer_sizes and y need "
                     f"{wanted}; use warm_start=False"
                 )
-            coefs_init, intercepts_init = self.coefs_, self.intercepts_ if intercepts_init is None else intercepts_init
+            coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
         self._start(X, targets, self.form, self.max_epochs, coefs_init, intercepts_init, random_state)
         if before is not None and before.rule == self.network_.rule:
@@ -194,7 +198,7 @@ class FrontEstimator(TrainedEstimator):
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
         if self._random_state is None:
-            coefs, intercepts = (None, None) if first else (self.coefs_, self.intercepts_)
+            coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
             form = self._streaming_form(X)
             if form == "contributions":  # keeps X, and a stream may reuse the array for the next samples
                 X = X.copy()
@@ -390,16 +394,25 @@ class FrontEstimator(TrainedEstimator):
     @property
     def coefs_(self) -> list[Array]:
         """Conventional weights (n_in, n_out) of all layers, read-only; those of contributions are made once, and kept."""
-        check_is_fitted(self, "network_")
-        network = self.network_
-        first = network.front.expand()  # not copied: it may be as large as all other memory,
-        if first is network.front.base:
-            first = first.copy()  # unless training may go on in it
-        return _read_only(first.T, *(weights.T.copy() for weights in network.weights))
+        coefs = self._coefs()
+        return coefs if self._scaling is None else _read_only(*self._scaling.coefs(coefs))
 
     @property
     def intercepts_(self) -> list[Array]:
         """Biases of all layers, read-only."""
+        intercepts = self._intercepts()
+        return intercepts if self._scaling is None else _read_only(*self._scaling.intercepts(self._coefs(), intercepts))
+
+    def _coefs(self) -> list[Array]:
+        """Give weights as the network has them: of scaled data, if it was trained on such."""
+        check_is_fitted(self, "network_")
+        front = self.network_.front
+        first = front.expand()  # not copied: it may be as large as all other memory,
+        if first is front.base:
+            first = first.copy()  # unless training may go on in it
+        return _read_only(first.T, *(weights.T.copy() for weights in self.network_.weights))
+
+    def _intercepts(self) -> list[Array]:
         check_is_fitted(self, "network_")
         return _read_only(*(bias.copy() for bias in self.network_.biases))
 
@@ -435,7 +448,7 @@ class FrontEstimator(TrainedEstimator):
         _ = self.contributions_  # raises in the other forms
         front: Any = self.network_.front
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            initial, terms = front.explain(self._validate_new(X))
+            initial, terms = front.explain(self._scaled(self._validate_new(X)))
         self._refuse_overflow(initial, terms)
         return Explanation(initial, self.network_.biases[0], terms)
 
@@ -499,7 +512,25 @@ class FrontEstimator(TrainedEstimator):
 
         return to_torch(self)
 
+    @property
+    def _dtypes(self) -> tuple[str, ...]:
+        # Means are taken in double precision: integers may be large beside what tells them apart.
+        return super()._dtypes if self._scaling is None else ("float64", "float32")
+
+    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, y = super()._validate(X, y, reset)
+        return self._scaled(X), y if self._scaling is None else self._scaling.scaled_targets(y)
+
+    def _scaled(self, X: Any) -> Any:
+        """Give inputs as the network knows them."""
+        return X if self._scaling is None else scaled(X, np.arange(X.shape[0]), self._scaling.inputs, self.dtype)
+
     def _outputs(self, X: Any) -> Array:
+        if self._scaling is None:
+            return self._network_outputs(X)
+        return self._scaling.outputs(self._network_outputs, X, self.network_.dtype)
+
+    def _network_outputs(self, X: Any) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             S = self.network_.front.states(X)
             outputs = self.network_.outputs_from_states(S)

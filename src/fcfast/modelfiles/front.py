@@ -7,6 +7,8 @@ front.initial              (d, h), float64  W1(0)', only then, and only if it wa
 front.row_digests          (N, 16), uint8   only then: which rows the training inputs are
 layers.1.weights ...       (n_out, n_in)
 layers.0.biases ...        (n_out,)
+inputs.mean, inputs.scale  (d,), float64    only if the network was trained on scaled inputs; in files of version 2
+targets.mean ...           as the biases    only if a regression was trained on scaled targets; float64 too
 =========================  ===============  =============================================================================
 """
 
@@ -28,8 +30,10 @@ from fcfast.front.network import FrontNetwork
 from fcfast.modelfiles.headers import Expected, Header, common, numbers, require
 from fcfast.network import ACTIVATIONS
 from fcfast.optimizers import SGD
+from fcfast.scaling import Scale, Scaling
 from fcfast.threads import resolve_n_jobs
 
+SCALED = ("inputs", "targets")
 DIGEST_BYTES = 16
 BLOCK_BYTES = 64 << 20  # of inputs in double precision, digested at a time
 
@@ -42,10 +46,12 @@ class FrontHeader(Header):
     """All that a file of a network with a front layer says beside its tensors.
 
     `form` is how the front layer is stored; `n_samples`, `scale` (the factor c of W1(0)), `initial_seed` and `initial_scale`
-    (None: W1(0) is a tensor) belong to contributions and are None in other forms, `y_ndim` to a regressor.
+    (None: W1(0) is a tensor) belong to contributions and are None in other forms, `y_ndim` to a regressor. `scaled` says what
+    the network knows scaled only: "inputs", "targets", both in that order, or nothing.
     """
 
     estimators: ClassVar[dict[str, type[Any]]] = {"FrontClassifier": FrontClassifier, "FrontRegressor": FrontRegressor}
+    later: ClassVar[tuple[str, ...]] = ("scaled",)
 
     activation: str
     widths: list[int]
@@ -54,6 +60,7 @@ class FrontHeader(Header):
     initial_seed: int | None
     initial_scale: float | None
     y_ndim: int | None
+    scaled: list[str]
 
     @property
     def n_features(self) -> int:
@@ -75,6 +82,8 @@ class FrontHeader(Header):
         self.check_feature_names()
         self._check_contributions()
         self._check_targets()
+        known = ([], ["inputs"]) if self.y_ndim is None else ([], ["inputs"], ["targets"], ["inputs", "targets"])
+        require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
 
     def _check_contributions(self) -> None:
         if self.form != "contributions":
@@ -115,6 +124,9 @@ class FrontHeader(Header):
             if l > 0:
                 expected[f"layers.{l}.weights"] = self.dtype, (n_out, n_in)
             expected[f"layers.{l}.biases"] = self.dtype, (n_out,)
+        for what in self.scaled:
+            shape = (n_features,) if what == "inputs" else (self.n_outputs,)
+            expected |= {f"{what}.mean": ("float64", shape), f"{what}.scale": ("float64", shape)}
         return expected
 
     def restore(self, estimator: Any, tensors: dict[str, Array], X: Any) -> None:
@@ -125,6 +137,8 @@ class FrontHeader(Header):
         if self.form == "contributions":
             X = _training_inputs(estimator, X, tensors["front.row_digests"], np.dtype(self.dtype))
         estimator.network_ = _network(self, tensors, X, resolve_n_jobs(estimator.n_jobs))
+        if self.scaled:
+            estimator._scaling = Scaling(**{what: _scale(what, tensors) if what in self.scaled else None for what in SCALED})
 
 
 HEADER = FrontHeader
@@ -149,6 +163,7 @@ def describe(estimator: Estimator, weights: bool) -> FrontHeader:
         initial_seed=getattr(front.initial, "seed", None) if as_contributions else None,
         initial_scale=getattr(front.initial, "scale", None) if as_contributions else None,
         y_ndim=None if isinstance(estimator, FrontClassifier) else estimator._y_ndim,
+        scaled=[what for what in SCALED if getattr(estimator._scaling, what, None) is not None],
     )
 
 
@@ -164,8 +179,17 @@ def tensors_of(estimator: Estimator, header: FrontHeader) -> dict[str, Array]:
             # as coefs_init has it, so that products round alike
             tensors["front.initial"] = front.initial.array.T.astype(np.float64)
     else:
-        tensors["layers.0.weights"] = estimator.coefs_[0].T
+        tensors["layers.0.weights"] = network.front.expand()
+    for what in header.scaled:
+        by: Scale = getattr(estimator._scaling, what)
+        tensors |= {f"{what}.mean": by.mean, f"{what}.scale": by.scale}
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+
+
+def _scale(what: str, tensors: dict[str, Array]) -> Scale:
+    mean, scale = tensors[f"{what}.mean"], tensors[f"{what}.scale"]
+    require(bool((scale > 0).all()), f"{what}.scale holds numbers that are not positive")
+    return Scale(mean, scale)
 
 
 def _network(header: FrontHeader, tensors: dict[str, Array], X: Any, n_threads: int) -> FrontNetwork:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +38,7 @@ class Header:
     """What a file says beside its tensors, of any estimator. `labels` belong to a classifier."""
 
     estimators: ClassVar[dict[str, type[Any]]]
+    later: ClassVar[tuple[str, ...]] = ()  # entries that version 1 has not, left out where they are empty
 
     estimator: str
     params: dict[str, Any]
@@ -53,10 +54,20 @@ class Header:
     @classmethod
     def read(cls, content: dict[str, Any]) -> "Self":
         """Take and check what a file says."""
+        content = {name: [] for name in cls.later} | content
         same_names(content, [field.name for field in fields(cls)], "entries of the header")
         header = cls(**content)
         header.check()
         return header
+
+    def content(self) -> dict[str, Any]:
+        """Give what a file says."""
+        return {name: value for name, value in asdict(self).items() if value or name not in self.later}
+
+    @property
+    def version(self) -> str:
+        """The first version of the format that can say it."""
+        return "2" if any(getattr(self, name) for name in self.later) else "1"
 
     @property
     def n_features(self) -> int:
