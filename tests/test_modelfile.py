@@ -488,7 +488,8 @@ HOSTILE = {
     "scaled classes": ({"header": {"scaled": ["targets"]}}, "scaled is"),
     "scaled otherwise": ({"header": {"scaled": {"inputs": 1}}}, "scaled is"),
     "scale of the wrong length": (
-        {"header": {"scaled": ["inputs"]}, "tensors": {"inputs.mean": np.ones(D), "inputs.scale": np.ones(D + 1)}}, "inputs.scale",
+        {"header": {"scaled": ["inputs"]}, "tensors": {"inputs.mean": np.ones(D), "inputs.scale": np.ones(D - 1)}},
+        "inputs.scale",
     ),
     "scale of zero": (
         {"header": {"scaled": ["inputs"]}, "tensors": {"inputs.mean": np.ones(D), "inputs.scale": np.zeros(D)}}, "not positive",
