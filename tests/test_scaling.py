@@ -159,7 +159,7 @@ def test_sparse_data_for_a_centred_network():
 
 @pytest.mark.parametrize("form", ["weights", "contributions"])
 @pytest.mark.parametrize("method", ["partial_fit", "warm start"])
-def test_training_goes_on_with_scaled_data(method, form):
+def test_training_goes_on_with_scaled_data(method, form, tmp_path):
     """New samples are scaled in the same way; a fit from the start takes them as they are."""
     y = 5000 + 100 * np.random.default_rng(3).normal(size=30)
     targets = measure(y[:, None], np.arange(30))
@@ -180,6 +180,8 @@ def test_training_goes_on_with_scaled_data(method, form):
     np.testing.assert_allclose(outputs_by_hand(raw, X)[:, 0], wanted, rtol=1e-6)
     if form == "contributions":
         np.testing.assert_allclose(raw.explain(X).preactivations, expected.explain(X_scaled).preactivations, rtol=1e-9)
+        raw.save(tmp_path / "m.safetensors", weights=False)
+        np.testing.assert_array_equal(load(tmp_path / "m.safetensors", X[::-1]).predict(X), raw.predict(X))
     anew = clone(raw).set_params(warm_start=False).fit(X_scaled, y_scaled)
     np.testing.assert_array_equal(
         raw.set_params(warm_start=False).fit(X_scaled, y_scaled).predict(X_scaled), anew.predict(X_scaled)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -448,7 +448,7 @@ class FrontEstimator(TrainedEstimator):
         _ = self.contributions_  # raises in the other forms
         front: Any = self.network_.front
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            initial, terms = front.explain(self._scaled(self._validate_new(X)))
+            initial, terms = front.explain(self._scaled(self._validate_new(X), self.network_.dtype))
         self._refuse_overflow(initial, terms)
         return Explanation(initial, self.network_.biases[0], terms)
 
@@ -519,11 +519,11 @@ class FrontEstimator(TrainedEstimator):
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
         X, y = super()._validate(X, y, reset)
-        return self._scaled(X), y if self._scaling is None else self._scaling.scaled_targets(y)
+        return self._scaled(X, self.dtype), y if self._scaling is None else self._scaling.scaled_targets(y)
 
-    def _scaled(self, X: Any) -> Any:
+    def _scaled(self, X: Any, dtype: DTypeLike) -> Any:
         """Give inputs as the network knows them."""
-        return X if self._scaling is None else scaled(X, np.arange(X.shape[0]), self._scaling.inputs, self.dtype)
+        return X if self._scaling is None else scaled(X, np.arange(X.shape[0]), self._scaling.inputs, dtype)
 
     def _outputs(self, X: Any) -> Array:
         if self._scaling is None:

@@ -134,11 +134,11 @@ class FrontHeader(Header):
         super().restore(estimator, tensors, X)
         if isinstance(estimator, FrontRegressor):
             estimator._y_ndim = int(self.y_ndim or 1)
+        if self.scaled:
+            estimator._scaling = Scaling(**{what: _scale(what, tensors) if what in self.scaled else None for what in SCALED})
         if self.form == "contributions":
             X = _training_inputs(estimator, X, tensors["front.row_digests"], np.dtype(self.dtype))
         estimator.network_ = _network(self, tensors, X, resolve_n_jobs(estimator.n_jobs))
-        if self.scaled:
-            estimator._scaling = Scaling(**{what: _scale(what, tensors) if what in self.scaled else None for what in SCALED})
 
 
 HEADER = FrontHeader
@@ -235,6 +235,7 @@ def _training_inputs(estimator: Estimator, X: Any, digests: NDArray[np.uint8], d
     if X is None:
         raise ValueError("it holds contributions, no weights: give the training inputs, load(path, X=...)")
     X = validate_data(estimator, X, **estimator._taken(X), reset=False)
+    X = estimator._scaled(X, dtype)
     given = _row_digests(X, dtype)
     if np.array_equal(given, digests):
         return X
