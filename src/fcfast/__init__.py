@@ -3,12 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fcfast import paper
+from fcfast import backend as backend  # or a missing kernel would be told of later than at the import
 from fcfast._version import __version__
-from fcfast.config import show_config
 from fcfast.errors import DivergenceError, ModelFileError
 
 if TYPE_CHECKING:
+    from fcfast import paper
+    from fcfast.config import show_config
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.front.plan import plan
     from fcfast.modelfile import load
@@ -28,10 +29,10 @@ __all__ = [
 ]
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
-_MODULES = ("convert", "datafiles", "explain", "machine", "noprop", "optimizers", "plots", "rules")
+_MODULES = ("convert", "datafiles", "explain", "machine", "noprop", "optimizers", "paper", "plots", "rules")
 _LAZY = {
     "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "noprop.estimator",
-    "load": "modelfile", "plan": "front.plan",
+    "load": "modelfile", "plan": "front.plan", "show_config": "config",
 }  # fmt: skip
 
 

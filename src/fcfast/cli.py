@@ -36,6 +36,8 @@ def run() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not one that is ignored, as by nohup
             signal.signal(number, end)
+    # scikit-learn imports pandas to know its tables, where it is installed: a third of a second, and no command makes any.
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # for an import it is not there
     try:
         main()
     except KeyboardInterrupt:

@@ -10,8 +10,6 @@ import numpy as np
 from fcfast import validation
 from fcfast.files import replacing
 from fcfast.network import HOMOGENEOUS
-from fcfast.paper.experiments import error_traces
-from fcfast.paper.timing import WidthCost
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.explain import OutputExplanation
     from fcfast.noprop.estimator import NoPropClassifier
+    from fcfast.paper.timing import WidthCost
 
 PANELS = (
     ("weights", "Top: w + p updated (one input)"),
@@ -92,6 +91,8 @@ def figure3(out: str | os.PathLike[str], n_seeds: int = 500, seed: int = 0) -> P
     ...     paper.figure3(pathlib.Path(folder, "figure3.png"), n_seeds=5).name
     'figure3.png'
     """
+    from fcfast.paper.experiments import error_traces  # its package imports this module
+
     validation.integer(n_seeds, "n_seeds", 1)
     figure = new_figure(7.5, 8)
     axes = figure.subplots(3, 1, sharex=True, sharey=True)
@@ -124,14 +125,14 @@ def _draw_errors(ax: "Axes", errors: np.ndarray) -> None:
     _tidy(ax)
 
 
-def width_figure(out: str | os.PathLike[str], cost: WidthCost) -> Path:
+def width_figure(out: str | os.PathLike[str], cost: "WidthCost") -> Path:
     """Draw time per iteration against width: the closed form's O(1) beside backpropagation.
 
     Parameters
     ----------
     out : path
         The PNG file to write; its folder must exist.
-    cost : WidthCost
+    cost : "WidthCost"
         The times, from `fcfast.paper.timing.width_cost`.
 
     Returns

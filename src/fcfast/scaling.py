@@ -17,7 +17,6 @@ from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from fcfast.front.forms import WeightsForm
-from fcfast.front.initial import GivenWeights
 from fcfast.front.network import FrontNetwork
 from fcfast.optimizers import SGD
 
@@ -167,7 +166,10 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
         start = 0
         for block in blocks(rows, X.shape[1]):
             part = take(X, block).toarray() if sparse.issparse(X) else take(X, block)
-            copied[start : start + len(block)] = part if by is None else (part - by.mean) / by.scale
+            if by is not None:
+                part = part - by.mean
+                part /= by.scale
+            copied[start : start + len(block)] = part
             _refuse_overflow(copied[start : start + len(block)])
             start += len(block)
     return copied
@@ -219,12 +221,14 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     if estimator._scaling is not None:
         raise ValueError("the estimator is one of raw data already; it scales what it is given")
     network = estimator.network_
-    no_inputs = np.empty((0, network.front.n_features))
-    front = WeightsForm(no_inputs, GivenWeights(network.front.expand()), network.dtype, with_velocity=False)
+    weights = network.front.expand()
+    if weights is network.front.base:
+        weights = weights.copy()  # training may go on in it
     raw = copy.copy(estimator)
     # As in a model file, it is only to predict: it has no optimiser, batches or windows.
     raw.network_ = FrontNetwork(
-        front, network.biases, network.weights, network.activation, network.loss, SGD(), 1, 1, network.n_threads
+        WeightsForm.of(weights), network.biases, network.weights, network.activation, network.loss, SGD(), 1, 1,
+        network.n_threads,
     )  # fmt: skip
     raw.form_, raw._random_state = "weights", None
     raw._scaling = None if inputs is None and targets is None else Scaling(inputs, targets)

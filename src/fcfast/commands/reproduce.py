@@ -1,7 +1,7 @@
 """``fcfast reproduce``: the paper's figure, seed study and claims."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
@@ -9,10 +9,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from fcfast import plots
 from fcfast.commands.shared import check_folder, clear_errors, json_text, number, percent, progress_bar, screen
 from fcfast.files import write_text
-from fcfast.paper import report
+
+if TYPE_CHECKING:
+    from fcfast.paper.report import Report
 
 SEEDS_TO_JUDGE = 1000
 VERDICT_STYLE = {"holds": "green", "holds with a correction": "yellow", "fails": "red", "not measured": "dim"}
@@ -30,16 +31,20 @@ def reproduce(
     jobs: Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")] = None,
 ) -> None:
     """Reproduce the paper: Figure 3, a study over many seeds, and a verdict on every claim with its evidence."""
-    with clear_errors(), progress_bar(report.STEPS + 2) as tell:
-        check_folder(out, "--out")
-        result = report.reproduce(seeds, seed, jobs, tell)
-        out.mkdir(exist_ok=True)
-        tell("drawing figure3.png")
-        plots.figure3(out / "figure3.png", seed=seed)
-        tell("drawing width.png")
-        if result.width:
-            plots.width_figure(out / "width.png", result.width)
-        write_text(out / "reproduction.json", json_text(result.to_dict()))
+    with clear_errors():
+        from fcfast import plots
+        from fcfast.paper import report
+
+        with progress_bar(report.STEPS + 2) as tell:
+            check_folder(out, "--out")
+            result = report.reproduce(seeds, seed, jobs, tell)
+            out.mkdir(exist_ok=True)
+            tell("drawing figure3.png")
+            plots.figure3(out / "figure3.png", seed=seed)
+            tell("drawing width.png")
+            if result.width:
+                plots.width_figure(out / "width.png", result.width)
+            write_text(out / "reproduction.json", json_text(result.to_dict()))
     if as_json:
         print(json_text(result.to_dict()))
         return
@@ -51,8 +56,10 @@ def reproduce(
     screen.print(f"Written to {out}: {pictures}, reproduction.json", highlight=False)
 
 
-def study_table(result: report.Report) -> Table:
+def study_table(result: "Report") -> Table:
     """One row per technique and order."""
+    from fcfast.paper import report
+
     table = Table(
         title=f"Seed study: max |y_BP - y_front| over 1000 iterations, {result.n_seeds} seeds, eta 0.1",
         caption="sim. and seq.: both layers updated at once, or the first with the new final weights. Shares and\n"
@@ -78,7 +85,7 @@ def study_table(result: report.Report) -> Table:
     return table
 
 
-def claims_table(result: report.Report) -> Table:
+def claims_table(result: "Report") -> Table:
     """One row per claim: verdict, statement, correction and the numbers behind it."""
     table = Table(
         title="The paper's claims, judged from the evidence of this run", box=box.HORIZONTALS, show_lines=True, pad_edge=False
@@ -99,7 +106,7 @@ def claims_table(result: report.Report) -> Table:
     return table
 
 
-def summary(result: report.Report) -> list[str]:
+def summary(result: "Report") -> list[str]:
     """Say which claims got which verdict."""
     lines = [f"{len(result.claims)} claims:"]
     for verdict, style in VERDICT_STYLE.items():

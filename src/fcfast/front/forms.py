@@ -67,6 +67,14 @@ class WeightsForm:
         self.n_features = initial.n_features
         self.velocity: Array | None = np.zeros_like(self.base) if with_velocity else None
 
+    @classmethod
+    def of(cls, weights: Array) -> "WeightsForm":
+        """Give the form of weights (h, d) that are trained no more, without a copy of them."""
+        form = cls.__new__(cls)
+        form.source, form.base, form.velocity = np.empty((0, weights.shape[1]), weights.dtype), weights, None
+        form.n_features = weights.shape[1]
+        return form
+
     def states(self, X: Any) -> Array:
         return states_by_weights(X, self.base)
 

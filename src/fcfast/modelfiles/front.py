@@ -206,8 +206,7 @@ def _network(header: FrontHeader, tensors: dict[str, Array], X: Any, n_threads: 
         front.scale = np.array([header.scale, 0.0])
         front.finish()
     else:
-        no_inputs = np.empty((0, n_features))
-        front = WeightsForm(no_inputs, GivenWeights(tensors["layers.0.weights"]), dtype, with_velocity=False)
+        front = WeightsForm.of(tensors["layers.0.weights"])
     biases = [tensors[f"layers.{l}.biases"] for l in range(n_layers)]
     weights = [tensors[f"layers.{l}.weights"] for l in range(1, n_layers)]
     loss = header.estimators[header.estimator]._loss

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -62,7 +62,8 @@ class Header:
 
     def content(self) -> dict[str, Any]:
         """Give what a file says."""
-        return {name: value for name, value in asdict(self).items() if value or name not in self.later}
+        entries = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in entries.items() if value or name not in self.later}
 
     @property
     def version(self) -> str:
