@@ -524,3 +524,29 @@ def test_interrupt_writes_nothing(name, returncode, tmp_path):
     assert process.returncode == returncode, errors
     assert (output, "interrupted" in errors, "Traceback" in errors) == ("", True, False)
     assert [path.name for path in tmp_path.iterdir()] == ["animals.npz"]
+
+
+def test_what_the_command_imports(tmp_path):
+    """Neither the paper's part of the library nor packages that only other tasks need, from the start to the model file."""
+    data = write_csv(tmp_path / "a.csv", animals()[0], KINDS[animals()[1]])
+    command = ["train", data, "--target", "kind", "--save", tmp_path / "m.safetensors", *map(str, QUICK)]
+    code = (
+        "import sys, fcfast.cli\n"
+        "try: fcfast.cli.run()\n"
+        "finally: print(*sys.modules)"
+    )  # fmt: skip
+    result = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    imported = set(result.stdout.splitlines()[-1].split())
+    assert {"fcfast.estimators", "sklearn", "safetensors"} <= imported
+    unneeded = {
+        "pandas",
+        "matplotlib",
+        "torch",
+        "pyarrow",
+        "fcfast.paper",
+        "fcfast.plots",
+        "fcfast.comparison",
+        "fcfast.convert",
+    }
+    assert not imported & unneeded

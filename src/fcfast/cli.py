@@ -2,7 +2,9 @@
 
 import signal
 import sys
+from importlib.abc import MetaPathFinder
 from types import FrameType
+from typing import Any
 
 # What else ends a process, where the system has it: kill, a closed terminal, Ctrl-Break or a closed window.
 ENDINGS = ("SIGTERM", "SIGHUP", "SIGBREAK")
@@ -17,6 +19,15 @@ class Ended(SystemExit):
 def end(number: int, frame: FrameType | None) -> None:
     """Answer a signal: leave through whatever cleans up on the way, with the exit code that shells give it."""
     raise Ended(128 + number)
+
+
+class WithoutPandas(MetaPathFinder):
+    """Have imports find no pandas: scikit-learn imports it only to know its tables, which takes as long as reading a file."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+        """Refuse pandas, and leave all else to the other finders."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("the command imports no pandas", name=fullname)
 
 
 def main() -> None:
@@ -36,8 +47,7 @@ def run() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not one that is ignored, as by nohup
             signal.signal(number, end)
-    # scikit-learn imports pandas to know its tables, where it is installed: a third of a second, and no command makes any.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # for an import it is not there
+    sys.meta_path.insert(0, WithoutPandas())
     try:
         main()
     except KeyboardInterrupt:
