@@ -6,6 +6,7 @@ FCFAST_NO_EXTENSIONS=1  build without the compiled kernels (pure-Python mode onl
 FCFAST_NO_OPENMP=1      build the kernels without OpenMP
 FCFAST_DEBUG=1          build with bounds checks (slow; for finding bugs)
 FCFAST_NATIVE=1         add -march=native (the result runs on this kind of machine only)
+FCFAST_SANITIZE=...     instrument the kernels: "address,undefined" or "thread", as -fsanitize takes it (.ci/sanitize runs them)
 """
 
 import os
@@ -71,6 +72,9 @@ class BuildKernels(build_ext):
         if enabled("FCFAST_NATIVE") and not msvc:
             compile_args.append("-march=native")
         openmp_compile, openmp_link = self.find_openmp(msvc)
+        if (sanitizers := os.environ.get("FCFAST_SANITIZE")) and not msvc:
+            openmp_link = [*openmp_link, f"-fsanitize={sanitizers}"]
+            compile_args += [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer", "-g", "-O1"]
         for extension in self.extensions:
             extension.extra_compile_args += compile_args + openmp_compile
             extension.extra_link_args += openmp_link
