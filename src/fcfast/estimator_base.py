@@ -114,9 +114,10 @@ class TrainedEstimator(BaseEstimator):
         return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        return validate_data(
-            self, X, y, **self._taken(X), multi_output=True, y_numeric=self._loss != "cross_entropy", reset=reset
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+            return validate_data(
+                self, X, y, **self._taken(X), multi_output=True, y_numeric=self._loss != "cross_entropy", reset=reset
+            )
 
     def _taken(self, X: Any) -> dict[str, Any]:
         """Say what training inputs are converted to: numbers of any type, and sparse columns, are left as they are.
@@ -211,7 +212,8 @@ class TrainedEstimator(BaseEstimator):
 
     def _validate_new(self, X: Any) -> Any:
         check_is_fitted(self, "network_")
-        return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
+        with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+            return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
 
     def _refuse_overflow(self, *results: Array) -> None:
         """Refuse samples whose states or outputs are no numbers."""

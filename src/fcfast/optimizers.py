@@ -392,9 +392,12 @@ class Constant:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from 1 at the first step to `final` after the last one."""
+    """Half a cosine from 1 at the first step to `final` (finite, >= 0) after the last one."""
 
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        validation.in_range(self.final, "final", 0, np.inf)
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
         """Give the factors; a training that goes on longer than planned stays at `final`."""
@@ -404,10 +407,14 @@ class Cosine:
 
 @dataclass(frozen=True)
 class StepDecay:
-    """Multiply by `factor` after every `every`-th part of the training (a fraction of its length)."""
+    """Multiply by `factor` (> 0) after every `every`-th part of the training (a fraction of its length, > 0)."""
 
     factor: float = 0.1
     every: float = 1 / 3
+
+    def __post_init__(self) -> None:
+        validation.positive(self.factor, "factor")
+        validation.positive(self.every, "every")
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
         """Give the factors; the steps are those of the planned length."""
@@ -416,10 +423,16 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class WarmUp:
-    """Rise linearly over the first `fraction` of the training, then follow another schedule."""
+    """Rise linearly over the first `fraction` (0 to 1) of the training, then follow another schedule."""
 
     fraction: float = 0.1
     then: Schedule = Constant()
+
+    def __post_init__(self) -> None:
+        if validation.in_range(self.fraction, "fraction", 0, np.inf) > 1:
+            raise ValueError(f"fraction must be a share of the training, at most 1, got {self.fraction!r}")
+        if not callable(getattr(self.then, "factors", None)):
+            raise TypeError(f"then must be a schedule, an object with factors(), got {self.then!r}")
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
         """Give the factors; the first step has 1 / (number of warm-up steps), not 0."""

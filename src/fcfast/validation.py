@@ -3,13 +3,15 @@
 import math
 from collections.abc import Collection, Iterable, Sequence
 from numbers import Integral, Real
-from typing import Any, SupportsFloat, TypeVar
+from typing import Any, SupportsFloat, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 Floats = NDArray[np.float64]
 Item = TypeVar("Item")
+
+MAX_SIZE = 10**12  # of anything; products of sizes are to fit in 64 bits
 
 
 def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
@@ -89,6 +91,14 @@ def integer(value: object, name: str, minimum: int) -> int:
     return int(value)
 
 
+def size(value: object, name: str, minimum: int = 1) -> int:
+    """Check for an integer >= minimum that can be the number of anything."""
+    number = integer(value, name, minimum)
+    if number > MAX_SIZE:
+        raise ValueError(f"{name} must be at most {MAX_SIZE:.0e}, got {to_float(number):.3g}")
+    return number
+
+
 def boolean(value: object, name: str) -> bool:
     """Check for True or False: of strings, "no" too would count as true."""
     if not isinstance(value, (bool, np.bool_)):
@@ -96,9 +106,14 @@ def boolean(value: object, name: str) -> bool:
     return bool(value)
 
 
+def has_items(value: object) -> TypeGuard[Iterable[Any]]:
+    """Tell whether there is something to go through: not so in an array without dimensions, although it has the method."""
+    return isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
+
+
 def sequence(value: Iterable[Item], name: str) -> list[Item]:
     """Check for something with items, and list them."""
-    if not isinstance(value, Iterable) or isinstance(value, str):
+    if not has_items(value) or isinstance(value, str):
         raise TypeError(f"{name} must be a list or another sequence, got {value!r}")
     return list(value)
 
@@ -155,7 +170,7 @@ def sample_weights(values: Floats, name: str) -> None:
 
 def chain(weights: Sequence[ArrayLike]) -> list[Floats]:
     """Check weight matrices (n_out, n_in) that follow one another."""
-    if not isinstance(weights, Iterable):
+    if not has_items(weights):
         raise TypeError(f"weights must be a sequence of matrices (n_out, n_in), got {weights!r}")
     matrices = [finite_array(weight, f"weights[{l}]", 2) for l, weight in enumerate(weights)]
     if not matrices:
@@ -188,11 +203,13 @@ def writable_like(array: NDArray[Any], name: str, shape: tuple[int, ...], dtype:
         raise ValueError(f"{name} must be a C-contiguous array of shape {shape} and dtype {dtype}, got {got}")
 
 
-def layer_biases(biases: Sequence[ArrayLike], widths: Sequence[int] | NDArray[np.intp]) -> list[Floats]:
+def layer_biases(
+    biases: Sequence[ArrayLike], widths: Sequence[int] | NDArray[np.intp], name: str = "biases"
+) -> list[Floats]:
     """Check one bias vector for each layer of that many units."""
-    vectors = [finite_array(bias, f"biases[{l}]", 1) for l, bias in enumerate(biases)]
+    vectors = [finite_array(bias, f"{name}[{l}]", 1) for l, bias in enumerate(sequence(biases, name))]
     if [len(vector) for vector in vectors] != list(widths):
-        raise ValueError(f"biases have lengths {[len(v) for v in vectors]}, but the layers have {list(map(int, widths))} units")
+        raise ValueError(f"{name} have lengths {[len(v) for v in vectors]}, but the layers have {list(map(int, widths))} units")
     return vectors
 
 

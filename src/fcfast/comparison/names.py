@@ -190,5 +190,10 @@ def _factor(rule: Method) -> float:
 
 def rate_grid(centre: float, n_rates: int) -> list[float]:
     """Give so many rates, evenly spaced in their logarithm, from a tenth of the centre to ten times it."""
+    centre, n_rates = validation.positive(centre, "centre"), validation.size(n_rates, "n_rates")
     exponents = np.linspace(-DECADES, DECADES, n_rates) if n_rates > 1 else np.zeros(1)
-    return [float(f"{rate:.3g}") for rate in centre * 10**exponents]
+    with np.errstate(over="ignore", under="ignore"):  # reported
+        rates = [float(f"{rate:.3g}") for rate in centre * 10**exponents]
+    if not 0 < rates[0] <= rates[-1] < np.inf:
+        raise ValueError(f"centre={centre:g} is no learning rate: its grid goes from {rates[0]:g} to {rates[-1]:g}")
+    return rates

@@ -1,7 +1,7 @@
 """What `FrontClassifier` and `FrontRegressor` share: a network with a front layer in any form, and what is fitted of it."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -248,15 +248,15 @@ class FrontEstimator(TrainedEstimator):
         sizes: Any = self.hidden_layer_sizes
         if isinstance(sizes, str):
             raise TypeError(f"hidden_layer_sizes must be integers, got the string {sizes!r}; write (256,) or (256, 128)")
-        widths = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+        widths = tuple(sizes) if validation.has_items(sizes) else (sizes,)
         if not widths:
             raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
-        return tuple(validation.integer(width, "hidden_layer_sizes", 1) for width in widths)
+        return tuple(validation.size(width, "hidden_layer_sizes") for width in widths)
 
     def _groups(self) -> tuple[int, ...]:
         """Groups of each hidden layer, the front layer's 1."""
         hidden = self._hidden()
-        given = tuple(self.groups) if isinstance(self.groups, Iterable) else (1, *[self.groups] * (len(hidden) - 1))
+        given = tuple(self.groups) if validation.has_items(self.groups) else (1, *[self.groups] * (len(hidden) - 1))
         groups = tuple(validation.integer(count, "groups", 1) for count in given)
         if len(groups) != len(hidden) or groups[0] != 1:
             raise ValueError(f"groups={self.groups!r} must have one number per hidden layer, {len(hidden)}, the first one 1")
@@ -278,10 +278,10 @@ class FrontEstimator(TrainedEstimator):
         """Make the network: initial weights, the form of the front layer, batch and window."""
         n_samples, widths = X.shape[0], self._widths(X, targets)
         optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
+        self.plan_ = self._plan(form, X, widths, n_epochs, optimizer)  # first: it refuses layers that memory has no room for
         seed = int(random_state.randint(2**31 - 1))
         initial, weights = self._initial_weights(widths, groups, coefs_init, seed, random_state)
         biases = self._initial_biases(widths, intercepts_init, random_state)
-        self.plan_ = self._plan(form, X, widths, n_epochs, optimizer)
         self.form_ = self.plan_.form
         front: FrontForm
         if self.form_ == "contributions":
@@ -320,7 +320,7 @@ class FrontEstimator(TrainedEstimator):
         is_sparse = sparse.issparse(X)
         return plan(
             X.shape[0], X.shape[1], widths[1:-1], self._batch_size(X.shape[0]), n_epochs, self.dtype,
-            max(X.nnz, 1) / (X.shape[0] * X.shape[1]) if is_sparse else None, self.memory_limit,
+            min(max(X.nnz, 1) / (X.shape[0] * X.shape[1]), 1.0) if is_sparse else None, self.memory_limit,
             n_outputs=widths[-1], optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0),
             weight_decay=optimizer.weight_decay, window=self.window, form=form, rule=self.rule,
             copies_X=is_converted(X, np.dtype(self.dtype)),
@@ -376,7 +376,7 @@ class FrontEstimator(TrainedEstimator):
         self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
     ) -> list[Array]:
         if intercepts_init is not None:
-            biases = validation.layer_biases(validation.sequence(intercepts_init, "intercepts_init"), widths[1:])
+            biases = validation.layer_biases(intercepts_init, widths[1:], "intercepts_init")
             self._refuse_large(biases, "intercepts_init")
             return list(biases)
         bounds = [self._bound(i, o) for i, o in pairwise(widths)]

@@ -5,7 +5,7 @@ operation takes here. bench/bench_plan.py compares predictions with measurements
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -26,8 +26,6 @@ DEFAULT_MEMORY_LIMIT = 4 << 30
 WINDOWED_ROWS = 96
 CONTRIBUTIONS_ROWS = 4  # times the root of the samples: each window reads N rows, each of its rows K others (measured)
 LARGE_BATCH = 32  # and larger: where a window of several also has to multiply velocities, they are faster one by one
-
-MAX_SIZE = 10**12  # of anything; products of sizes are to fit in 64 bits
 
 BY_FEATURE = ("adam", "adamw")
 SNAPSHOTS = 2  # the best network and the last one, for a training that diverges
@@ -308,8 +306,8 @@ def _checked(
     rule: str | Rule,
 ) -> Problem:
     sizes = {"n_samples": n_samples, "n_features": n_features, "n_outputs": n_outputs, "batch_size": batch_size}
-    n_samples, n_features, n_outputs, batch_size = (_size(value, name) for name, value in sizes.items())
-    widths = tuple(hidden) if isinstance(hidden, Iterable) else (hidden,)
+    n_samples, n_features, n_outputs, batch_size = (validation.size(value, name) for name, value in sizes.items())
+    widths = tuple(hidden) if validation.has_items(hidden) else (hidden,)
     if not widths:
         raise ValueError("hidden is empty; give the width of at least one hidden layer, the front layer")
     if density is not None and validation.positive(density, "density") > 1:
@@ -319,19 +317,12 @@ def _checked(
         if density is None:
             raise ValueError("n_products belongs to sparse inputs: give density too")
     return Problem(
-        n_samples, n_features, tuple(_size(width, "hidden") for width in widths), n_outputs,
-        min(batch_size, n_samples), _size(n_epochs, "n_epochs"),
+        n_samples, n_features, tuple(validation.size(width, "hidden") for width in widths), n_outputs,
+        min(batch_size, n_samples), validation.size(n_epochs, "n_epochs"),
         validation.choice(dtype, "dtype", ("float32", "float64")), density,
         validation.choice(optimizer, "optimizer", OPTIMIZERS), validation.in_range(momentum, "momentum", 0, 1),
         validation.in_range(weight_decay, "weight_decay", 0, math.inf), copies_X, n_products, make_rule(rule),
     )  # fmt: skip
-
-
-def _size(value: int, name: str) -> int:
-    size = validation.integer(value, name, 1)
-    if size > MAX_SIZE:
-        raise ValueError(f"{name} must be at most {MAX_SIZE:.0e}, got {validation.to_float(size):.3g}")
-    return size
 
 
 # ----------------------------------------------------------------------------------------------------------------------

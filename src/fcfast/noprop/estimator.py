@@ -456,7 +456,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         is_sparse, n, d, dtype = sparse.issparse(X), X.shape[0], X.shape[1], np.dtype(self.dtype)
         chosen = plan(
             n, d, self._branch_and_trunk(), self._batch_size(n), self.max_epochs * n_blocks, self.dtype,
-            max(X.nnz, 1) / (n * d) if is_sparse else None, self.memory_limit, n_outputs=len(self.classes_),
+            min(max(X.nnz, 1) / (n * d), 1.0) if is_sparse else None, self.memory_limit, n_outputs=len(self.classes_),
             optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0), weight_decay=optimizer.weight_decay,
             window=self.window, form=self.form, copies_X=is_converted(X, dtype),
         ).form  # fmt: skip

@@ -179,7 +179,7 @@ def collapse(
     inputs, targets = validation.samples(X, y)
     matrices = validation.fit_chain(weights, inputs.shape[1], targets.shape[1])
     eta = validation.positive(eta, "eta")
-    n_iter = validation.integer(n_iter, "n_iter", 0)
+    n_iter = validation.size(n_iter, "n_iter", 0)
     depth = _resolve_depth(depth, len(matrices))
     layers = [_make_layer(l, matrix, inputs, n_iter, depth) for l, matrix in enumerate(matrices)]
     outputs = np.full((n_iter, targets.shape[1]), np.nan)
@@ -309,8 +309,11 @@ def balance(
         )
     network = DenseNetwork(matrices, biases, activation=activation)
     eta = validation.positive(eta, "eta")
-    n_iter = validation.integer(n_iter, "n_iter", 0)
-    before = _unit_balance(network.weights, network.biases)
+    n_iter = validation.size(n_iter, "n_iter", 0)
+    with np.errstate(over="ignore"):  # reported
+        before = _unit_balance(network.weights, network.biases)
+    if not all(np.isfinite(part).all() for part in before):
+        raise ValueError("weights, or biases, have values so large that their squares overflow; rescale them")
     predicted = [np.zeros_like(part) for part in before]
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported as such
         for t in range(n_iter):

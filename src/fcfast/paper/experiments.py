@@ -114,7 +114,7 @@ def study(
     problem = default_problem(technique, order, eta, X, y)
     chosen = chosen.covering(problem)
     n_threads = resolve_n_jobs(n_jobs)
-    n_seeds = validation.integer(n_seeds, "n_seeds", 1)
+    n_seeds = validation.size(n_seeds, "n_seeds")
     errors = np.zeros(n_seeds)
     diverged = np.zeros(n_seeds, dtype=bool)
     done = 0
@@ -146,8 +146,8 @@ def run_pairs(
 
     Yields the outputs (n, n_iter, c) of both, in buffers that are used again, and which networks diverged.
     """
-    n_iter = validation.integer(n_iter, "n_iter", 0)
-    hidden = validation.integer(hidden, "hidden", 1)
+    n_iter = validation.size(n_iter, "n_iter", 0)
+    hidden = validation.size(hidden, "hidden")
     rng = np.random.default_rng(validation.integer(seed, "seed", 0))
     d, c = problem.X.shape[1], problem.n_outputs
     chunk = min(n_seeds, max(n_threads, CHUNK_VALUES // max(1, n_iter * c, hidden * (d + c))))

@@ -177,7 +177,7 @@ def _train(
     order: str,
 ) -> Trace:
     problem = make_problem(X, y, eta, order)
-    n_iter = validation.integer(n_iter, "n_iter", 0)
+    n_iter = validation.size(n_iter, "n_iter", 0)
     first, second = validation.two_layers(W1, w2, problem.X.shape[1], problem.n_outputs)
     network = technique.covering(problem)(problem, first[None], second[None])
     outputs = np.empty((1, n_iter, problem.n_outputs))
