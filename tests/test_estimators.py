@@ -515,7 +515,7 @@ def test_bad_initial_weights(wide):
     X, y = wide
     with pytest.raises(ValueError, match="coefs_init has shapes"):
         FrontClassifier((8,)).fit(X, y, coefs_init=[np.zeros((3000, 9)), np.zeros((9, 3))])
-    with pytest.raises(ValueError, match="biases have lengths"):
+    with pytest.raises(ValueError, match="intercepts_init have lengths"):
         FrontClassifier((8,)).fit(X, y, intercepts_init=[np.zeros(8), np.zeros(2)])
     for name in ("coefs_init", "intercepts_init", "callbacks"):
         with pytest.raises(TypeError, match=f"{name} must be a list"):

@@ -18,6 +18,7 @@ from fcfast.front.forms import FORMS
 from fcfast.network import ACTIVATIONS
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, SGD, Adam, Muon, NeuronAdam, Optimizer, Schedule, make_optimizer
 from fcfast.progress import progress
+from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
 
 Array = NDArray[Any]
@@ -46,6 +47,11 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
 def _commutes(optimizer: str | Optimizer) -> bool:
     """Whether an optimiser works in every form of the front layer; as is told of parameters that nobody has checked yet."""
     return optimizer not in ("adam", "adamw") and not isinstance(optimizer, Adam)
+
+
+def _is_set(value: Any, default: Any) -> bool:
+    """Whether a parameter that nobody has checked yet is another than the default."""
+    return isinstance(value, np.ndarray) or bool(value != default)
 
 
 class TrainedEstimator(BaseEstimator):
@@ -87,12 +93,13 @@ class TrainedEstimator(BaseEstimator):
         validation.in_range(self.tol, "tol", 0, np.inf)
         validation.in_range(self.memory_limit, "memory_limit", 0, np.inf)
         for value, name in ((self.batch_size, "batch_size"), (self.window, "window")):
-            if value != "auto":
+            if not validation.is_auto(value):
                 validation.integer(value, name, 1)
         if isinstance(self.schedule, str):
             validation.choice(self.schedule, "schedule", SCHEDULES)
         elif not callable(getattr(self.schedule, "factors", None)):
             raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
+        resolve_n_jobs(self.n_jobs)
         self._optimizer()
 
     def _optimizer(self) -> Optimizer:
@@ -101,7 +108,7 @@ class TrainedEstimator(BaseEstimator):
             return make_optimizer(self.optimizer, **settings)
         if not isinstance(self.optimizer, (SGD, Muon, NeuronAdam, Adam)):
             raise TypeError(f"optimizer must be one of {OPTIMIZERS} or an object of fcfast.optimizers, got {self.optimizer!r}")
-        given = [f"{name}={value!r}" for name, value in settings.items() if value != self._optimizer_settings[name]]
+        given = [f"{name}={value!r}" for name, value in settings.items() if _is_set(value, self._optimizer_settings[name])]
         if given:
             raise ValueError(f"optimizer={self.optimizer!r} has settings of its own; set {', '.join(given)} there")
         return self.optimizer
@@ -195,7 +202,7 @@ class TrainedEstimator(BaseEstimator):
             max_epochs = int(max_epochs)  # a small integer of NumPy's would overflow
             patience = self.n_iter_no_change if score or self._stops_by_loss else max_epochs
             training = Training(
-                self.learning_rate, schedule, max_epochs, tol, patience, self.shuffle, score,
+                float(self.learning_rate), schedule, max_epochs, tol, patience, self.shuffle, score,
                 (*shown, *callbacks), chance, not self._stops_by_loss,
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
@@ -224,7 +231,8 @@ class TrainedEstimator(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = self.form in ("auto", "contributions") and _commutes(self.optimizer)
+        streams = isinstance(self.form, str) and self.form in ("auto", "contributions")  # nobody has checked it yet
+        tags.input_tags.sparse = streams and _commutes(self.optimizer)
         return tags
 
 

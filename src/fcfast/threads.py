@@ -113,7 +113,7 @@ def resolve_n_jobs(n_jobs: int | None = None) -> int:
     """
     if n_jobs is None:
         return available_threads()
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral):  # arrays and np.True_ have an __index__ too
+    if isinstance(n_jobs, bool) or not issubclass(type(n_jobs), Integral):  # arrays and np.True_ have an __index__ too
         raise TypeError(f"n_jobs must be an integer or None, got {n_jobs!r}")
     n_jobs = int(n_jobs)
     if n_jobs == 0:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, SupportsFloat, TypeGuard, TypeVar
 
@@ -82,6 +83,14 @@ def in_range(value: object, name: str, low: float, high: float) -> float:
     return number
 
 
+def plain_floats(settings: Any) -> None:
+    """Make the numbers of a frozen dataclass Python's own: fractions, and NumPy's scalars, have an arithmetic of theirs."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if isinstance(value, Real) and not isinstance(value, (Integral, np.bool_)):
+            object.__setattr__(settings, field.name, float(value))
+
+
 def integer(value: object, name: str, minimum: int) -> int:
     """Check for an integer >= minimum."""
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -97,6 +106,11 @@ def size(value: object, name: str, minimum: int = 1) -> int:
     if number > MAX_SIZE:
         raise ValueError(f"{name} must be at most {MAX_SIZE:.0e}, got {to_float(number):.3g}")
     return number
+
+
+def is_auto(value: object) -> TypeGuard[str]:
+    """Tell whether a value is the word "auto"; an array would be compared element by element."""
+    return isinstance(value, str) and value == "auto"
 
 
 def boolean(value: object, name: str) -> bool:
@@ -203,9 +217,7 @@ def writable_like(array: NDArray[Any], name: str, shape: tuple[int, ...], dtype:
         raise ValueError(f"{name} must be a C-contiguous array of shape {shape} and dtype {dtype}, got {got}")
 
 
-def layer_biases(
-    biases: Sequence[ArrayLike], widths: Sequence[int] | NDArray[np.intp], name: str = "biases"
-) -> list[Floats]:
+def layer_biases(biases: Sequence[ArrayLike], widths: Sequence[int] | NDArray[np.intp], name: str = "biases") -> list[Floats]:
     """Check one bias vector for each layer of that many units."""
     vectors = [finite_array(bias, f"{name}[{l}]", 1) for l, bias in enumerate(sequence(biases, name))]
     if [len(vector) for vector in vectors] != list(widths):

@@ -1,6 +1,7 @@
 """Fuzz of every public entry: random arguments, good, odd and wrong, against one law (`law.obey`).
 
-A case is a function of Hypothesis's ``data``; `CASES` has them all, by name. ``tests/test_fuzz.py`` runs a few of each, always the
+A case is a function of Hypothesis's ``data``; `all_cases` gives them by name. ``tests/test_fuzz.py`` runs a few of each,
+always the
 same; ``python -m tests.fuzz --cases 100000`` runs as many as wanted, in blocks that can be interrupted and taken up again.
 """
 
@@ -9,6 +10,6 @@ from typing import Any
 
 def all_cases() -> dict[str, Any]:
     """Give every case by name, with its share of a long run."""
-    from . import estimators, files, functions
+    from . import commands, estimators, functions, models, tables
 
-    return {**estimators.CASES, **functions.CASES, **files.CASES}
+    return {**estimators.CASES, **functions.CASES, **models.CASES, **tables.CASES, **commands.CASES}

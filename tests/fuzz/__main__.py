@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz``: the long profile. Blocks of cases in processes of their own; finished ones are noted, and not run again.
+"""``python -m tests.fuzz``: the long profile, in blocks that each have a process; finished ones are noted, and not run again.
 
 A crash, a hang (60 s for one case) or a broken law ends its block and is reported with what to type to see it again.
 """
@@ -101,7 +101,15 @@ def block(name: str, seed: int, size: int) -> bool:
     command = [sys.executable, "-m", __package__, "--block", name, str(seed), str(size)]
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        ended = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, cwd=os.getcwd(), env=os.environ | {"TMPDIR": folder})
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            cwd=os.getcwd(),
+            env=os.environ | {"TMPDIR": folder},
+        )
     print(f"{name} seed {seed}: {size} cases in {time.monotonic() - begun:.0f} s, exit code {ended.returncode}", flush=True)
     if ended.returncode:
         print(f"again: {' '.join(command[1:])}\n{ended.stdout[-3000:]}\n{ended.stderr[-6000:]}", flush=True)

@@ -57,7 +57,9 @@ def obey(
             result = REFUSED
     for warning in caught:
         if not issubclass(warning.category, TOLD) and not NAMES_TOLD.search(str(warning.message)):
-            raise BrokenLaw(f"stray warning: {warning.category.__name__}: {warning.message} ({warning.filename}:{warning.lineno})")
+            raise BrokenLaw(
+                f"stray warning: {warning.category.__name__}: {warning.message} ({warning.filename}:{warning.lineno})"
+            )
     if result is not REFUSED:
         _finite(result)
     return result

@@ -1,4 +1,4 @@
-"""What is thrown at the library: inputs in every container, layout and precision, targets, weights, and values that fit nowhere."""
+"""What is thrown at the library: inputs in every container, layout and precision, targets, weights, and what fits nowhere."""
 
 import datetime
 import decimal
@@ -12,10 +12,14 @@ from scipy import sparse
 Draw = st.DataObject
 
 WEIRD: list[Any] = [
-    None, True, False, np.True_, np.False_, -1, 0, 1, 2, 3, 0.5, -0.0, 1.0, 2.0, float("nan"), float("inf"), -float("inf"), 5e-324, 1e-300, 1e300,
-    10**30, -(10**30), 2**63, np.int8(1), np.uint64(2**64 - 1), np.float32(0.1), np.float16(np.nan), np.longdouble(0.5), np.array(1),
-    np.array(0.5), np.array([1, 2]), np.array([]), np.ones((2, 2)), "", "auto", "relu", "float32", "1", "é\x00", b"x", [], (), [1], (2, 2), [None],
-    {}, {"a": 1}, {0: 1.0, 1: 2.0}, set(), {1}, object(), object, 1j, fractions.Fraction(1, 3), decimal.Decimal("0.5"), datetime.date(2021, 6, 10), len,
+    None, True, False, np.True_, np.False_, -1, 0, 1, 2, 3, 0.5, -0.0, 1.0, 2.0, float("nan"), float("inf"),
+    -float("inf"), 5e-324, 1e-300, 1e300,
+    10**30, -(10**30), 2**63, np.int8(1), np.uint64(2**64 - 1), np.float32(0.1), np.float16(np.nan), np.longdouble(0.5),
+    np.array(1),
+    np.array(0.5), np.array([1, 2]), np.array([]), np.ones((2, 2)), "", "auto", "relu", "float32", "1", "é\x00", b"x",
+    [], (), [1], (2, 2), [None],
+    {}, {"a": 1}, {0: 1.0, 1: 2.0}, set(), {1}, object(), object, 1j, fractions.Fraction(1, 3), decimal.Decimal("0.5"),
+    datetime.date(2021, 6, 10), len,
     range(2), slice(2), np.dtype("f4"), np.datetime64("2021-06-10"), float,
 ]  # fmt: skip
 DTYPES = ("f8", "f4", "f2", "g", "i1", "i4", "i8", "u1", "u8", "?", "O", ">f8", ">i2", "U8", "c16", "M8[D]", "S4")
@@ -72,7 +76,9 @@ def cast(X: np.ndarray, dtype: str) -> np.ndarray:
 
 def layout(data: Draw, X: np.ndarray) -> np.ndarray:
     """The same values in another order, stride, alignment, or read-only."""
-    kind = data.draw(st.sampled_from(("C", "C", "F", "strided", "reversed", "broadcast", "unaligned", "read-only", "masked", "matrix")))
+    kind = data.draw(
+        st.sampled_from(("C", "C", "F", "strided", "reversed", "broadcast", "unaligned", "read-only", "masked", "matrix"))
+    )
     if kind == "F":
         return np.asfortranarray(X)
     if kind == "strided":
@@ -161,7 +167,11 @@ def targets(data: Draw, n: int, regression: bool) -> Any:
         y = random.standard_normal(shape) * 10.0 ** data.draw(st.sampled_from((0, 0, 0, -300, 20, 200)))
     else:
         y = random.integers(0, data.draw(st.integers(1, 4)), n)
-        y = data.draw(st.sampled_from((y, y, y.astype(float), y.astype(str), y.astype("U3").astype(object), y == 0, y * 10**12, y[:, None])))
+        y = data.draw(
+            st.sampled_from(
+                (y, y, y.astype(float), y.astype(str), y.astype("U3").astype(object), y == 0, y * 10**12, y[:, None])
+            )
+        )
     if not chance(data, 4):
         return y
     kind = data.draw(st.sampled_from(("nan", "short", "list", "frame", "dtype", "weird", "mixed", "empty")))
@@ -177,7 +187,9 @@ def targets(data: Draw, n: int, regression: bool) -> Any:
 
         return pd.Series(y) if y.ndim == 1 else pd.DataFrame(y)
     elif kind == "dtype":
-        return cast(y.astype(float) if y.dtype.kind in "fiub" else random.standard_normal(n), data.draw(st.sampled_from(DTYPES)))
+        return cast(
+            y.astype(float) if y.dtype.kind in "fiub" else random.standard_normal(n), data.draw(st.sampled_from(DTYPES))
+        )
     elif kind == "mixed":
         return np.array([0, "a", 1.5, None, True] * n, dtype=object)[:n]
     elif kind == "empty":
@@ -192,7 +204,9 @@ def sample_weights(data: Draw, n: int) -> Any:
     if not chance(data, 3):
         return None
     w = rng(data).random(n) * 10.0 ** data.draw(st.sampled_from((0, 0, -310, 300)))
-    kind = data.draw(st.sampled_from(("plain", "plain", "zeros", "one", "negative", "nan", "short", "dtype", "number", "weird")))
+    kind = data.draw(
+        st.sampled_from(("plain", "plain", "zeros", "one", "negative", "nan", "short", "dtype", "number", "weird"))
+    )
     if kind == "zeros":
         w = w * 0
     elif kind == "one":
@@ -208,3 +222,38 @@ def sample_weights(data: Draw, n: int) -> Any:
     elif kind == "weird":
         return weird(data)
     return w
+
+
+def n_rows(X: Any) -> int:
+    """How many samples that would be."""
+    shape = getattr(X, "shape", None)
+    if shape is not None:
+        return shape[0] if isinstance(shape, tuple) and shape else 1
+    return len(X) if isinstance(X, (list, tuple)) else 1
+
+
+def mutated(data: Draw, content: bytes) -> bytes:
+    """Change some bytes."""
+    changed = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        kind = data.draw(st.sampled_from(("flip", "flip", "byte", "cut", "double", "insert", "swap", "zero")))
+        at = data.draw(st.integers(0, max(len(changed) - 1, 0)))
+        size = data.draw(st.sampled_from((1, 2, 4, 8, 100)))
+        if not changed:
+            break
+        if kind == "flip":
+            changed[at] ^= 1 << data.draw(st.integers(0, 7))
+        elif kind == "byte":
+            changed[at] = data.draw(st.sampled_from((0, 1, 10, 13, 34, 35, 44, 127, 128, 255)))
+        elif kind == "cut":
+            del changed[at : at + (size if chance(data, 2) else len(changed))]
+        elif kind == "double":
+            changed[at:at] = changed[at : at + size]
+        elif kind == "insert":
+            changed[at:at] = data.draw(st.binary(max_size=8))
+        elif kind == "swap":
+            other = data.draw(st.integers(0, len(changed) - 1))
+            changed[at], changed[other] = changed[other], changed[at]
+        else:
+            changed[at : at + size] = bytes(len(changed[at : at + size]))
+    return bytes(changed)

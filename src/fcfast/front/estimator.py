@@ -358,7 +358,10 @@ class FrontEstimator(TrainedEstimator):
             for (n_in, n_out), count in zip(pairs[1:], (*groups[1:], 1), strict=True):
                 bound = self._bound(n_in // count, n_out // count)
                 upper.append(random_state.uniform(-bound, bound, (n_out, n_in)) * block_diagonal(n_in, n_out, count))
-            return RandomWeights(widths[1], widths[0], seed, self.activation, self.init_scale), upper
+            initial = RandomWeights(widths[1], widths[0], seed, self.activation, float(self.init_scale))
+            if not np.isfinite(initial.bound):
+                raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
+            return initial, upper
         coefs = validation.sequence(coefs_init, "coefs_init")
         arrays = [validation.finite_floats(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
         if [array.shape for array in arrays] != pairs:

@@ -71,9 +71,10 @@ class RandomWeights:
 
     @property
     def bound(self) -> float:
-        """No weight is larger than this."""
+        """No weight is larger than this; infinite where single precision has no such number."""
         factor = 2 if self.activation == "logistic" else 6
-        return float(np.float32(self.scale * math.sqrt(factor / (self.n_features + self.n_hidden))))
+        with np.errstate(over="ignore"):
+            return float(np.float32(self.scale * math.sqrt(factor / (self.n_features + self.n_hidden))))
 
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
         """Make the weights of features start..stop-1, shape (n_hidden, stop - start), contiguous along the units."""

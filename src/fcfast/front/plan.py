@@ -260,7 +260,7 @@ def plan(
     validation.choice(form, "form", ("auto", *FORMS))
     limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit
     validation.in_range(limit, "memory_limit", 0, math.inf)
-    if window != "auto":
+    if not validation.is_auto(window):
         validation.integer(window, "window", 1)
     figures = machine(remeasure)
     windows = {name: choose_window(name, window, problem.batch_size, n_samples, problem.keeps_velocity) for name in FORMS}

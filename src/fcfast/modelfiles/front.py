@@ -233,7 +233,8 @@ def _training_inputs(estimator: Estimator, X: Any, digests: NDArray[np.uint8], d
     """Find the rows that the estimator was trained on, in that order."""
     if X is None:
         raise ValueError("it holds contributions, no weights: give the training inputs, load(path, X=...)")
-    X = validate_data(estimator, X, **estimator._taken(X), reset=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+        X = validate_data(estimator, X, **estimator._taken(X), reset=False)
     X = estimator._scaled(X, dtype)
     given = _row_digests(X, dtype)
     if np.array_equal(given, digests):

@@ -14,7 +14,6 @@ from fcfast.front.forms import FORMS
 from fcfast.noprop.schedule import CosineNoise, LinearNoise
 from fcfast.optimizers import SGD, Adam, AdamW, Constant, Cosine, Muon, NeuronAdam, StepDecay, WarmUp
 from fcfast.rules import Backprop, DirectFeedbackAlignment, FeedbackAlignment, ForwardGradient, FrozenHidden, LocalLoss
-from fcfast.threads import resolve_n_jobs
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -122,7 +121,6 @@ class Header:
         require(not unknown, f"{', '.join(map(repr, unknown))}: no such parameter of {self.estimator}")
         estimator = kind(**params)
         estimator._check_parameters()
-        resolve_n_jobs(estimator.n_jobs)
         return estimator
 
     def restore(self, estimator: Any, tensors: dict[str, Array], X: Any) -> None:

@@ -311,8 +311,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     def _variant(self, dtype: np.dtype[Any]) -> DiscreteTime | ContinuousTime | FlowMatching | EndToEnd:
         """Make the variant; refuse a schedule that makes no sense with it."""
-        given = self.noise_schedule
-        is_auto = isinstance(given, str) and given == "auto"
+        given, eta = self.noise_schedule, float(self.eta)
+        is_auto = validation.is_auto(given)
         is_learned = isinstance(given, str) and given == "learned"
         if self.variant in ("fm", "backprop"):
             if not is_auto:
@@ -322,14 +322,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
                     f"loss_weighting={self.loss_weighting!r} with variant={self.variant!r}, which has no noise schedule to "
                     "weight by; use 'uniform'"
                 )
-            return FlowMatching(self.eta) if self.variant == "fm" else EndToEnd(int(self.n_blocks), dtype)
+            return FlowMatching(eta) if self.variant == "fm" else EndToEnd(int(self.n_blocks), dtype)
         if is_learned and (self.variant != "ct" or self.loss_weighting != "snr"):
             raise ValueError(
                 "noise_schedule='learned' needs variant='ct' and loss_weighting='snr': only the paper's bound says what a good "
                 f"schedule is, got variant={self.variant!r} and loss_weighting={self.loss_weighting!r}"
             )
         if self.variant == "dt":
-            return DiscreteTime(steps_of("cosine" if is_auto else given, int(self.n_blocks)), self.eta, self.loss_weighting)
+            return DiscreteTime(steps_of("cosine" if is_auto else given, int(self.n_blocks)), eta, self.loss_weighting)
         if isinstance(given, str):
             name = "linear" if is_auto or is_learned else validation.choice(given, "noise_schedule", SCHEDULES)
             given = SCHEDULES[name]
@@ -339,7 +339,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             )
         continuous: ContinuousSchedule = given
         check_continuous(continuous)
-        return ContinuousTime(continuous if not is_learned else LinearNoise(), self.eta, self.loss_weighting, is_learned)
+        return ContinuousTime(continuous if not is_learned else LinearNoise(), eta, self.loss_weighting, is_learned)
 
     # ------------------------------------------------------------------------------------------------------------------
     # fitting

@@ -36,7 +36,8 @@ def prototypes(X: Any, labels: Labels, n_classes: int) -> NDArray[np.float64]:
     chosen = []
     for k in range(n_classes):
         members = X[np.flatnonzero(labels == k)]
-        medians = np.concatenate(list(pairwise_distances_chunked(members, reduce_func=_median_to_others)))
+        with np.errstate(over="ignore", invalid="ignore"):  # distances too large to tell: the first sample will do
+            medians = np.concatenate(list(pairwise_distances_chunked(members, reduce_func=_median_to_others)))
         # often the median of two samples is the distance between them: rounding is not to choose
         best = int(np.argmax(medians <= (1 + 1e-6) * medians.min()))
         row = members[[best]]

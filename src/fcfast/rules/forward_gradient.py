@@ -95,7 +95,7 @@ class ForwardGradient:
         validation.choice(self.guess, "guess", GUESSES)
         validation.choice(self.space, "space", SPACES)
         validation.choice(self.scalar, "scalar", (*SCALARS, "auto"))
-        if not isinstance(self.normalize, bool) and self.normalize != "auto":
+        if not isinstance(self.normalize, bool) and not validation.is_auto(self.normalize):
             raise ValueError(f"normalize must be True, False or 'auto', got {self.normalize!r}")
         for name in ("n_tangents", "groups", "block_size"):
             validation.integer(getattr(self, name), name, 1)
