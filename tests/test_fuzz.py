@@ -3,6 +3,7 @@
 FCFAST_FUZZ_CASES=1000 runs about so many cases, instead of 400.
 """
 
+import math
 import os
 import signal
 
@@ -25,7 +26,7 @@ def test_cases(name):
     """Each call gives finite numbers, or a documented error that names the argument."""
     case, share = CASES[name]
     settings = hypothesis.settings(
-        max_examples=max(1, N_CASES * share // SHARES), suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=math.ceil(N_CASES * share / SHARES), suppress_health_check=list(hypothesis.HealthCheck)
     )
     settings(hypothesis.given(st.data())(case))()
 

@@ -447,7 +447,9 @@ def contributors_figure(
         raise ValueError(f"x must be one sample, got shape {x.shape}; give one row")
     parts = explain_output(estimator, x)
     n_samples = parts.terms.shape[1]
-    names = [f"sample {i}" for i in range(n_samples)] if labels is None else list(labels)
+    if labels is None:
+        labels = [f"sample {i}" for i in range(n_samples)]
+    names = [str(label) for label in validation.sequence(labels, "labels")]
     if len(names) != n_samples:
         raise ValueError(f"labels has {len(names)} name(s), but the network was trained on {n_samples} samples; give one each")
     bars = _contributor_bars(parts, names, n_top)

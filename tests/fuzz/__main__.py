@@ -6,6 +6,7 @@ A crash, a hang (60 s for one case) or a broken law ends its block and is report
 import argparse
 import faulthandler
 import json
+import math
 import os
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def main() -> int:
     done = {(line["name"], line["seed"]): line for line in map(json.loads, lines)}
     start, failures, total = time.monotonic(), 0, 0
     for name, share in chosen.items():
-        wanted = -(-options.cases * share // sum(chosen.values()))
+        wanted = math.ceil(options.cases * share / sum(chosen.values()))
         for seed in range(options.first_seed, options.first_seed - (-wanted // BLOCK)):
             size = min(BLOCK, wanted - (seed - options.first_seed) * BLOCK)
             line = done.get((name, seed))
