@@ -339,7 +339,7 @@ def test_class_weight_is_sample_weight(wide):
         by_sample = NoPropClassifier(**SMALL).fit(X, y, sample_weight=factor * weights)
         np.testing.assert_allclose(by_class.loss_curve_, by_sample.loss_curve_, rtol=1e-12)
     assert by_class.loss_curve_ != trained(X, y).loss_curve_
-    with pytest.raises(ValueError, match="[Ss]ample.weight.* not all 0|Sample weights must contain at least one non-zero"):
+    with pytest.raises(ValueError, match=r"[Ss]ample.weight.* not all 0|Sample weights must contain at least one non-zero"):
         NoPropClassifier(**SMALL).fit(X, y, sample_weight=np.zeros(30))
 
 

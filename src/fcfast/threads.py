@@ -9,7 +9,6 @@ from numbers import Integral
 from typing import Any
 
 import joblib
-import numpy as np
 import scipy.linalg.cython_blas  # noqa: F401  # the BLAS that the kernels call, loaded so that `blas` finds it
 import threadpoolctl
 
