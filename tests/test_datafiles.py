@@ -196,9 +196,9 @@ def test_target_without_header(write):
     ("labels", "values", "kind"),
     [
         (["0", "2", "-1"], [0, 2, -1], "i"),
-        (["1.0", "2", "3e0"], [1, 2, 3], "i"),
+        (["1.0", "2", "3.e+00"], [1, 2, 3], "i"),
         (["0.5", "2", "3"], [0.5, 2, 3], "f"),
-        (["1e17", "2", "3"], [1e17, 2, 3], "f"),
+        (["1e+17", "2", "3"], [1e17, 2, 3], "f"),
         (["1", "2", "2a"], ["1", "2", "2a"], "U"),
         (["none", "some", "1_000"], ["none", "some", "1_000"], "U"),
     ],
@@ -363,11 +363,20 @@ def test_gap_in_first_line(write):
     refuse(write("a.csv", "1,,3\n4,5,6\n"), r"column 1 \(counted from 0\) is empty, NaN or infinite in 1 line\(s\), .* line 1;")
 
 
-@pytest.mark.parametrize("labels", [("1", ""), ("x", "NA"), ("1.5", "nan"), ("1", "inf")])
-def test_gap_in_target(write, labels):
-    """A sample without a target is refused, whether the others have numbers or names."""
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (("1", ""), "is empty, NaN or infinite in 1 line(s), the first is line 3; leave out the lines without a target"),
+        (("x", ""), "is empty in 1 line(s), the first is line 3; leave out the lines without a target"),
+        (("x", "NA"), "is 'NA' or empty in 1 line(s), the first is line 3; if 'NA' is a class and no gap, say --missing ''"),
+        (("1.5", "nan"), "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'nan' is a class"),
+        (("1", "inf"), "is empty, NaN or infinite in 1 line(s), the first is line 3; leave out"),
+    ],
+)
+def test_gap_in_target(write, labels, message):
+    """A sample without a target is refused, whether the others have numbers or names; nobody is told to take a mean."""
     path = write("a.csv", f"a,t\n1,{labels[0]}\n2,{labels[1]}\n")
-    refuse(path, r"column 't' is empty, NaN or infinite in 1 line\(s\), the first is line 3; fill these in", "t")
+    refuse(path, re.escape(f"column 't' {message}"), "t")
 
 
 @pytest.mark.parametrize(("line", "n_cells"), [("3", 1), ("3,4,5", 3), ("3,4,", 3)])
@@ -379,7 +388,7 @@ def test_ragged_lines(write, line, n_cells):
 def test_first_line_of_numbers_and_text(write):
     """Names or data? It is asked, not guessed, and can be answered."""
     path = write("a.csv", "5,wide\n1,2\n")
-    refuse(path, r"line 1 has numbers \('5'\) and text \('wide'\), .* say header=True or header=False")
+    refuse(path, r"line 1 has numbers \('5'\) and text \('wide'\), .* say header=True .*or header=False")
     assert read_table(path, header=True).feature_names == ["5", "wide"]
     refuse(path, "line 1: 'wide' is not a number", header=False)
 
@@ -387,7 +396,7 @@ def test_first_line_of_numbers_and_text(write):
 def test_header_hidden_by_the_target(write):
     """A first target unlike the others: the name of the column, or a class? It is asked, not guessed."""
     path = write("a.csv", "octane,900,902\n88,1,2\n85,3,4\n")
-    refuse(path, r"text in line 1 \('octane'\) and numbers below, .* say header=True or header=False", 0)
+    refuse(path, r"text in line 1 \('octane'\) and numbers below, .* say header=True .*or header=False", 0)
     assert read_table(path, 0, header=True).y.tolist() == [88, 85]
     assert read_table(path, "octane").y.tolist() == [88, 85]
     assert read_table(path, 0, header=False).y.tolist() == ["octane", "88", "85"]
@@ -416,7 +425,7 @@ def test_no_samples_or_no_features(write):
         ("a.csv", LINES.encode("utf-16"), "utf-8"),
         ("a.csv", 'a,b\n1,"2\n3,4\n', "unexpected end of data"),
         ("a.csv", 'a,b\n1,"2"3\n', "expected after"),
-        ("a.csv", f"a,b\n1,{'9' * 200_000}\n", "field larger than field limit"),
+        ("a.csv", f'a,b\n1,"{"," * 200_000}"\n', "field larger than field limit"),
         ("a.csv.gz", LINES, "gzip"),
     ],
 )
@@ -443,7 +452,7 @@ def test_sound_file_that_cannot_be_read(write, monkeypatch, name, error):
     def fail(*args, **kwargs):
         raise error("as the system says")
 
-    monkeypatch.setattr("fcfast.datafiles.open", fail, raising=False)
+    monkeypatch.setattr("fcfast.datafiles.sources.open", fail, raising=False)
     with pytest.raises(error, match="as the system says"):
         read_table(write(name, LINES))
 
@@ -554,7 +563,8 @@ CSR = {"data": [1.0, 2.0], "indices": [0, 1], "indptr": [0, 1, 2], "shape": [2, 
         ({"shape": [2, 2, 2]}, "cannot be read as a CSR matrix"),
         ({"shape": ["a", "b"]}, "cannot be read as a CSR matrix"),
         ({"data": ["a", "b"]}, "cannot be read as a CSR matrix|real numbers"),
-        ({"format": "csc"}, r"sparse matrix in format 'csc'; save matrix.tocsr\(\)"),
+        ({"format": "lil"}, r"sparse matrix in format 'lil'; save matrix.tocsr\(\)"),
+        ({"format": "csc", "indices": [0, 2]}, "cannot be read as a CSC matrix"),
         ({"data": [1, np.nan]}, r"column 1 \(counted from 0\) is empty, NaN or infinite in 1 row\(s\), the first is row 1;"),
     ],
     ids=str,
@@ -577,7 +587,7 @@ def test_npz_csr_refused(savez, damage, message):
         ({"X": X, "y": 1}, r"the target has dtype int64 and shape \(\)"),
         ({"X": X, "y": np.ones((2, 0))}, r"shape \(2, 0\)"),
         ({"X": X, "y": [["a"], ["b"]]}, r"dtype <U1 and shape \(2, 1\)"),
-        ({"X": X, "y": [b"a", b"b"]}, "the target has dtype |S1"),
+        ({"X": X, "y": [b"a", b"\xff"]}, "cannot be read as an .npz archive .*; save y as text in UTF-8"),
         ({"X": X, "y": [np.nan, 1]}, r"column 'target' is empty, NaN or infinite in 1 row\(s\), the first is row 0"),
         ({"X": X, "y": [[1, 2], [3, np.inf]], "target_names": ["u", "v"]}, "column 'v' is empty, .* the first is row 1"),
         ({"X": np.full((2, 3), np.nan), "feature_names": list("abc")}, r"column 'a' .* 2 row\(s\), .* so are 2 more col"),
@@ -699,7 +709,8 @@ def test_svmlight_width(svmlight, write):
     table = read_table(path, n_features=5)
     assert table.X.toarray().tolist() == [[1, 0, 1, 0, 0]]
     assert table.y.tolist() == [0.5]
-    refuse(path, "cannot be read as svmlight text .*n_features", n_features=2)
+    table = read_table(path, n_features=2)
+    assert (table.X.toarray().tolist(), table.skipped) == ([[1, 0]], ["2"])
 
 
 @pytest.mark.parametrize(
@@ -740,7 +751,7 @@ def test_parquet(parquet):
     del columns["kind"]
     assert read_table(parquet(columns)).y is None
     table = read_table(parquet(columns), -1)
-    assert table.y.tolist() == [1, 0]
+    assert table.y.tolist() == ["True", "False"]
     assert table.feature_names == ["a", "b"]
     np.testing.assert_array_equal(table.X, [[1, 0.5], [2, 1.5]])
 
@@ -765,7 +776,7 @@ def test_parquet_types(parquet):
         ({"a": [1.0, np.nan]}, None, "column 'a' is empty, .* the first is row 1"),
         ({"a": [None, None]}, None, r"column 'a' is empty, NaN or infinite in 2 row\(s\)"),
         ({"a": [True, None]}, None, r"column 'a' is empty, NaN or infinite in 1 row\(s\)"),
-        ({"a": [1, 2], "t": ["x", None]}, "t", r"column 't' is empty, NaN or infinite in 1 row\(s\), the first is row 1"),
+        ({"a": [1, 2], "t": ["x", None]}, "t", r"column 't' is empty in 1 row\(s\), the first is row 1"),
         ({"a": [1, 2], "t": [0.5, None]}, "t", r"column 't' is empty, NaN or infinite in 1 row\(s\), the first is row 1"),
         ({"a": [1], "outcome": [1]}, "outcom", r"has no column 'outcom'; did you mean 'outcome'\?"),
         ({"a": [1], "b": [1]}, 2, "has no column 2; it has 2, use 0 to 1"),

@@ -1,0 +1,150 @@
+"""Read a table, features and perhaps a target, from a file. What is damaged or has gaps is refused, never filled in.
+
+=============================  ======================================================================================
+.csv .tsv .txt                 delimited text in UTF-8, as R, pandas, Excel, NumPy and GEO write it
+.svm .svmlight .libsvm         svmlight text, becomes CSR; needs scikit-learn
+.parquet                       needs the extra ``fcfast[parquet]`` (pyarrow)
+.npz                           arrays `X` (or a sparse matrix, as `scipy.sparse.save_npz` writes it) and perhaps `y`,
+                               `target_names`, `feature_names`, `n_train`
+.npy                           one array, memory-mapped; its target is another .npy file
+=============================  ======================================================================================
+
+Text may be compressed (.csv.gz, .svm.gz ...). ``-`` is standard input; pipes are read too.
+"""
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from fcfast.datafiles.arrays import read_npy, read_npz
+from fcfast.datafiles.asked import Asked, cells_of, check_target_type, delimiter_of
+from fcfast.datafiles.checks import check_table
+from fcfast.datafiles.columns import Target, refuse_missing
+from fcfast.datafiles.delimited import read_delimited
+from fcfast.datafiles.labels import TARGET_TYPES, from_array, refuse_unlabelled
+from fcfast.datafiles.parquet import read_parquet
+from fcfast.datafiles.sources import DELIMITED, ENDINGS, SVMLIGHT, Source, source_of
+from fcfast.datafiles.svmlight import read_svmlight
+from fcfast.datafiles.table import Table, some
+
+__all__ = ["ENDINGS", "TARGET_TYPES", "Table", "from_array", "read_table", "refuse_missing", "some"]
+
+READERS: dict[str, Callable[[Source, Asked], Table]] = {
+    **dict.fromkeys(DELIMITED, read_delimited),
+    **dict.fromkeys(SVMLIGHT, read_svmlight),
+    ".parquet": read_parquet,
+    ".npz": read_npz,
+    ".npy": read_npy,
+}
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    target: Target = None,
+    *,
+    header: bool | None = None,
+    n_features: int | None = None,
+    ids: str | int | None = None,
+    features: Collection[str] | None = None,
+    target_type: str = "auto",
+    delimiter: str | None = None,
+    comment: str | None = None,
+    missing: str | Collection[str] | None = None,
+    decimal: str = ".",
+    thousands: str | None = None,
+    transpose: bool | None = None,
+) -> Table:
+    r"""Read a table from a file; the ending of its name says how.
+
+    What is not clear is asked, in a ValueError that names the arguments that answer it. ``str(table)`` says what was taken
+    for what.
+
+    Parameters
+    ----------
+    path : path
+        "-" is standard input. A pipe without an ending is recognised by its first bytes; text is delimited text then.
+    target : str, int or path, optional
+        Delimited text and .parquet: the name or index (from 0; -1 is the last) of the target column. An integer written as
+        a string is an index unless a column has that name. .npz: the name of an array, by default "y" if there is one.
+        .npy: another .npy file. svmlight has its target in every line. Without a target, `y` is None.
+    header : bool, optional
+        Whether delimited text begins with the names of its columns. By default it does if `target` is a name, if line 1
+        has text where numbers belong, or if its numbers are clearly names (0, 1, 2 ..., wavelengths, ids of genes).
+    n_features : int, optional
+        The width of an svmlight table, whose lines only name the features they have. Features beyond it are left out.
+    ids : str or int, optional
+        Delimited text and .parquet: the column, .npz: the array, that names the samples and is no feature. By default the
+        row names of R's `write.table`, the index of a pandas table in .parquet, or none.
+    features : collection of str, optional
+        Delimited text and .parquet whose columns have names: the features that are needed, all of them. Other columns are
+        skipped, whatever they hold.
+    target_type : {"auto", "labels", "numbers"}, default="auto"
+        What a target is that could be both: names of classes, as they are written, or numbers. By default text is numbers if
+        all of it is and nothing is lost: "01", "1E2", and "1" beside "1.0", are names. Truth values are the classes "False"
+        and "True".
+    delimiter : str, optional
+        What parts the cells of delimited text: one character, "tab", or "space" for any white space. By default what gives
+        the first lines equally many cells.
+    comment : str, optional
+        Lines of delimited text that begin with it are left out. By default "#" and "!" above the table, and below where such
+        a line cannot be a row. "" leaves out none.
+    missing : str or collection of str, optional
+        What stands for a missing value beside an empty cell; a string has commas between. By default NA, N/A, NaN, null, ?.
+        Missing values are refused; to have a class named NA, pass "".
+    decimal : {".", ","}, default="."
+        The decimal mark of delimited text.
+    thousands : str, optional
+        What stands between groups of three digits.
+    transpose : bool, optional
+        Whether lines are features and columns samples. The target is then a line, by its name. By default only in series
+        matrices of GEO, whose `!Sample_` lines can be the target.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not what its ending says, is damaged or ambiguous, or has gaps, text for numbers, or no such target.
+    ImportError
+        If a library needed for this kind of file is not installed.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "iris.csv")
+    ...     _ = path.write_text("length,width,kind\n5.1,3.5,setosa\n7,3.2,versicolor\n")
+    ...     table = read_table(path, target="kind")
+    >>> table.X.tolist(), table.y.tolist(), table.feature_names
+    ([[5.1, 3.5], [7.0, 3.2]], ['setosa', 'versicolor'], ['length', 'width'])
+    >>> print(table)
+    2 samples; names in line 1; no id; target 'kind' (text); features 'length', 'width' (2)
+    """
+    check_target_type(target_type)
+    cells = cells_of(decimal, thousands, missing)
+    asked = Asked(target, header, n_features, ids, features, delimiter_of(delimiter), comment, transpose, target_type, cells)
+    source = source_of(path)
+    if source.ending not in DELIMITED and source.ending != ".parquet" and source.ending != ".npz" and ids is not None:
+        raise ValueError(f"{source} has no place for names of samples; leave out ids={ids!r}")
+    if source.ending in DELIMITED:
+        table = read_delimited(source, asked)
+    else:
+        table = READERS[source.ending](source, asked)
+        table = _on_its_side(source, table) if transpose else table
+    check_table(source, table)
+    if table.y is not None and table.y.dtype.kind == "U" and table.target_names is None:
+        refuse_unlabelled(source, table.y.tolist(), "target", cells.missing)
+    return table
+
+
+def _on_its_side(source: Source, table: Table) -> Table:
+    """Exchange samples and features."""
+    if table.y is not None and len(table.y) != table.X.shape[1]:
+        raise ValueError(f"{source}: transposed, the table has no column that could be the target; give none")
+    return replace(
+        table, X=table.X.T, feature_names=table.ids, ids=table.feature_names, names_from=table.id_name, id_name=table.names_from
+    )

@@ -1,0 +1,57 @@
+"""What is asked of a reader: the arguments of `read_table`, checked."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from fcfast.datafiles.cells import MISSING, Cells
+from fcfast.datafiles.columns import Target
+from fcfast.datafiles.dialect import WORDS
+from fcfast.datafiles.labels import TARGET_TYPES
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of `read_table`."""
+
+    target: Target = None
+    header: bool | None = None
+    n_features: int | None = None
+    ids: str | int | None = None
+    features: Collection[str] | None = None
+    delimiter: str | None = None
+    comment: str | None = None
+    transpose: bool | None = None
+    target_type: str = "auto"
+    cells: Cells = field(default_factory=Cells)
+
+
+def delimiter_of(asked: str | None) -> str | None:
+    """Read what parts the cells: one character, or a word for it."""
+    if asked is None:
+        return None
+    delimiter = WORDS.get(asked.lower(), asked)
+    if len(delimiter) != 1 or delimiter in '"\r\n' or delimiter.isalnum():
+        raise ValueError(
+            f"delimiter {asked!r} is unknown; use one character, or one of {', '.join(WORDS)} (space: any white space)"
+        )
+    return delimiter
+
+
+def cells_of(decimal: str, thousands: str | None, missing: str | Collection[str] | None) -> Cells:
+    """Check how cells are written."""
+    if decimal not in (".", ","):
+        raise ValueError(f"decimal must be '.' or ',', got {decimal!r}")
+    if thousands is not None and (thousands == decimal or len(thousands) != 1 or thousands.isalnum() or thousands in "+-"):
+        raise ValueError(f"thousands must be one character other than the decimal mark {decimal!r}, got {thousands!r}")
+    if missing is None:
+        words: Collection[str] = MISSING
+    else:
+        words = missing.split(",") if isinstance(missing, str) else missing
+        words = {"", *(word.strip().lower() for word in words)}
+    return Cells(decimal, thousands, words)
+
+
+def check_target_type(target_type: str) -> None:
+    """Raise a ValueError if it is none."""
+    if target_type not in TARGET_TYPES:
+        raise ValueError(f"target_type {target_type!r} is unknown; use one of {', '.join(TARGET_TYPES)}")

@@ -1,0 +1,122 @@
+"""What a cell of text says: a number, a gap, or neither; and what to tell of it then."""
+
+import math
+import re
+import reprlib
+import shlex
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+MISSING = ("", "na", "n/a", "nan", "null", "?")
+TRUTH = {"false": 0.0, "true": 1.0}
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+GROUPS = re.compile(r"[-+]?[1-9]\d{0,2}(?P<mark>[,.' \u00a0\u2009\u202f\u2019])\d{3}((?P=mark)\d{3})*([.,]\d+)?")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """How cells are written.
+
+    Attributes
+    ----------
+    decimal : str
+        The decimal mark, "." or ",".
+    thousands : str or None
+        What stands between groups of three digits.
+    missing : collection of str, in lower case
+        What stands for a missing value; an empty cell always does.
+    """
+
+    decimal: str = "."
+    thousands: str | None = None
+    missing: Collection[str] = field(default=MISSING)
+
+    @property
+    def plain(self) -> bool:
+        """Whether numbers are written as Python and C write them, perhaps with a decimal comma."""
+        return self.thousands is None
+
+    @property
+    def missing_numbers(self) -> list[float]:
+        """Numbers that stand for a missing value, such as -999."""
+        return [float(mark) for mark in self.missing if number(mark) is not None]
+
+    def is_missing(self, cell: str) -> bool:
+        """Tell whether a cell stands for a missing value."""
+        cell = cell.strip().lower()
+        return not cell or cell in self.missing
+
+    def number(self, cell: str) -> float | None:
+        """Read a number: NaN for a missing one, 0 and 1 for False and True, None for text."""
+        if self.is_missing(cell):
+            return math.nan
+        value = self.written_number(cell)
+        return TRUTH.get(cell.strip().lower()) if value is None else value
+
+    def written_number(self, cell: str) -> float | None:
+        """Read a number that is written in digits, or NaN for a missing one."""
+        if self.is_missing(cell):
+            return math.nan
+        if self.thousands is not None and self.thousands in cell:
+            whole, mark, fraction = cell.strip().partition(self.decimal)
+            groups = GROUPS.fullmatch(whole)
+            if groups is None or groups["mark"] != self.thousands:
+                return None
+            cell = whole.replace(self.thousands, "") + mark + fraction
+        if self.decimal != ".":
+            if "." in cell:  # another writer's decimal point, or a mark of thousands that has not been announced
+                return None
+            cell = cell.replace(self.decimal, ".")
+        return number(cell)
+
+
+def number(cell: str) -> float | None:
+    """Read a number as C writes it; None for text."""
+    try:
+        return None if "_" in cell else float(cell)  # Python reads 1_000 as a number; in a table it is a name
+    except ValueError:
+        return None
+
+
+def looks_numeric(cell: str) -> bool:
+    """Tell whether a cell is a number in anyone's writing."""
+    cell = cell.strip()
+    return number(cell) is not None or bool(DECIMAL_COMMA.fullmatch(cell) or GROUPS.fullmatch(cell))
+
+
+def column_text(name: str | int) -> str:
+    """Write which column it is."""
+    return f"column {name!r}" if isinstance(name, str) else f"column {name} (counted from 0)"
+
+
+def not_a_number(
+    source: object, column: str | int, position: str, value: object, cells: Cells | None = None, hint: str = ""
+) -> ValueError:
+    """Make the error of a cell that should be a number, with what to do about it."""
+    what = f"{source}: {column_text(column)}, {position}: {reprlib.repr(value)} is not a number"
+    if isinstance(value, str) and (remedy := _marks(value.strip(), cells or Cells())):
+        return ValueError(f"{what}: {remedy}")
+    option = shlex.quote(str(column))
+    return ValueError(
+        f"{what}; encode the column as numbers, leave it out, make it the target (--target {option}), or name it with "
+        f"--id {option} if it names the samples{hint}"
+    )
+
+
+def _marks(text: str, cells: Cells) -> str:
+    """Say what decimal marks and marks of thousands a number may have."""
+    groups = GROUPS.fullmatch(text)
+    if cells.decimal == "," and "." in text and number(text.replace(",", "")) is not None:
+        return "a point where the decimal mark is a comma; if it separates thousands, say --thousands ."
+    if groups is not None and groups["mark"] != "." and cells.thousands is None:
+        mark = groups["mark"]
+        as_thousands = f"say --thousands {shlex.quote(mark)}"
+        if mark == "," and text.count(",") == 1 and "." not in text:
+            return (
+                f"the comma may separate thousands ({text.replace(',', '')}: {as_thousands}) or be a decimal comma "
+                f"({text.replace(',', '.')}: say --decimal ,)"
+            )
+        return f"{mark!r} seems to separate thousands; if it does, {as_thousands}"
+    if DECIMAL_COMMA.fullmatch(text) and cells.decimal == ".":
+        return "decimal commas; write points, as in 0.5, or say --decimal ,"
+    return ""

@@ -1,0 +1,110 @@
+"""What each column of a table is: a feature, the target, the names of the samples, or of no use."""
+
+import difflib
+import os
+import reprlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import compress
+
+Target = str | int | os.PathLike[str] | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of a table are: features, at most one target, at most one name of samples; the others are skipped."""
+
+    names: Sequence[str | int]
+    target: int | None
+    ids: int | None
+    is_feature: Sequence[bool]
+
+    @property
+    def features(self) -> list[str | int]:
+        """Names of the features, or their places in the file."""
+        return list(compress(self.names, self.is_feature))
+
+    @property
+    def places(self) -> list[int]:
+        """Places of the features in the file."""
+        return list(compress(range(len(self.names)), self.is_feature))
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of the columns that are of no use."""
+        used = self.target, self.ids
+        return [str(name) for j, name in enumerate(self.names) if not self.is_feature[j] and j not in used]
+
+    def told(self, column: int | None) -> str:
+        """Write which column it is, for one line about the table."""
+        if column is None:
+            return ""
+        name = self.names[column]
+        return repr(name) if isinstance(name, str) and name else f"column {column}"
+
+
+def columns_of(
+    source: object,
+    names: list[str] | None,
+    n_columns: int,
+    target: Target,
+    ids: str | int | None,
+    features: Collection[str] | None,
+) -> Columns:
+    """Find out what each column is."""
+    of_target, of_ids = (column_of(source, column, names, n_columns) for column in (target, ids))
+    if of_target is not None and of_target == of_ids:
+        raise ValueError(f"{source}: {target!r} is the target and names the samples too; choose another column for one of them")
+    used = of_target, of_ids
+    if features is None or names is None:
+        return Columns(names or range(n_columns), of_target, of_ids, [j not in used for j in range(n_columns)])
+    refuse_missing(source, features, [name for j, name in enumerate(names) if j not in used])
+    wanted = set(features)
+    return Columns(names, of_target, of_ids, [j not in used and name in wanted for j, name in enumerate(names)])
+
+
+def refuse_missing(source: object, features: Collection[str], names: Collection[str]) -> None:
+    """Raise a ValueError if features that are needed are not among the names of columns."""
+    there = set(names)
+    missing = [name for name in features if name not in there]
+    if missing:
+        shown = ", ".join(map(repr, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        raise ValueError(f"{source} lacks {len(missing)} of the {len(features)} features that are needed: {shown}")
+
+
+def index_of(column: object) -> int | None:
+    """Read a column that is given by its index, or by an index written as a string."""
+    try:
+        return int(column)  # type: ignore[call-overload]  # the question is whether it works
+    except (TypeError, ValueError):
+        return None
+
+
+def column_of(source: object, column: Target, names: list[str] | None, n_columns: int) -> int | None:
+    """Find the column of the target, or of the samples' names: by name if one has it, else by index."""
+    if column is None:
+        return None
+    if names is not None and column in names:
+        if names.count(str(column)) > 1:
+            raise ValueError(
+                f"{source} has {names.count(str(column))} columns named {column!r}; give the index of the one that is meant"
+            )
+        return names.index(str(column))
+    index = index_of(column)
+    if index is None and names is None:
+        raise ValueError(f"{source} has no header line to look for {column!r} in; give the column's index, -1 for the last one")
+    if index is None:
+        raise ValueError(f"{source} has no column {column!r}; {choices(str(column), names or [])}")
+    if not -n_columns <= index < n_columns:
+        raise ValueError(f"{source} has no column {index}; it has {n_columns}, use 0 to {n_columns - 1}, or -1 for the last")
+    return index % n_columns
+
+
+def choices(wanted: str, names: Sequence[str]) -> str:
+    """Say which names are close, or else which there are."""
+    by_lower_case = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(wanted.lower(), by_lower_case, n=3)
+    if close:
+        return "did you mean " + " or ".join(repr(by_lower_case[name]) for name in close) + "?"
+    shown = [reprlib.repr(name) for name in names]
+    return "it has " + ", ".join(shown if len(shown) <= 6 else [*shown[:3], "...", *shown[-2:]])

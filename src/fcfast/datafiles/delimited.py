@@ -1,0 +1,107 @@
+"""Delimited text: what its columns are, and the table they make."""
+
+from collections.abc import Generator
+from contextlib import closing
+from itertools import chain
+
+from fcfast.datafiles import header, transposed
+from fcfast.datafiles.asked import Asked
+from fcfast.datafiles.cells import looks_numeric
+from fcfast.datafiles.checks import refuse_gaps
+from fcfast.datafiles.columns import columns_of, index_of
+from fcfast.datafiles.dialect import Line
+from fcfast.datafiles.labels import from_text
+from fcfast.datafiles.rows import Rows
+from fcfast.datafiles.sources import Source, decoding
+from fcfast.datafiles.table import Table
+from fcfast.datafiles.top import Top, read_top
+
+TRANSPOSE = "; if the rows are features and the columns samples, say --transpose (transpose=True)"
+
+
+def read_delimited(source: Source, asked: Asked) -> Table:
+    """Read delimited text."""
+    with closing(_lines(source)) as lines:
+        top = read_top(source, lines, asked)
+        if asked.transpose or (asked.transpose is None and top.is_geo):
+            return transposed.read(source, top, asked)
+        return _read(source, top, asked)
+
+
+def _lines(source: Source) -> Generator[Line]:
+    """Yield the number and the text of each line that is not blank."""
+    with decoding(source, "delimited text", "save it anew as plain text in UTF-8"), source.text() as file:
+        for number, line in enumerate(file, 1):
+            if line and not line.isspace():
+                yield number, line
+
+
+def _read(source: Source, top: Top, asked: Asked) -> Table:
+    layout, dialect, cells = top.layout, top.layout.dialect, asked.cells
+    records = dialect.joined(top.lines)
+    line, text = next(records)
+    first = [cell.strip() for cell in Rows.split(source, dialect, line, text)]
+    ids = asked.ids
+    names: list[str] | None = None
+    names_from = f"line {line}"
+    if layout.short_header:
+        names = ["", *first]
+        ids = 0 if ids is None else ids
+    elif top.commented_names is not None and asked.header is not False:
+        names_from, names = f"line {top.commented_names[0]}", top.commented_names[1]
+    elif asked.header or (
+        asked.header is None and header.has_header(source, line, first, top.below, asked.target, ids, asked.features, cells)
+    ):
+        names = first
+    data = records if names is first or layout.short_header else chain([(line, text)], records)
+    if names is None:
+        names_from = ""
+    elif asked.features is None:
+        _refuse_unnamed(source, line, names, asked.target, ids)
+    columns = columns_of(source, names, layout.n_cells if names is None else len(names), asked.target, ids, asked.features)
+    rows = Rows(source, dialect, columns, cells, asked.comment, _hint(top))
+    rows.read(data)
+    features = columns.features
+    if not rows.lines or not features:
+        raise ValueError(
+            f"{source} has {len(rows.lines)} line(s) of data and {len(features)} feature(s); at least one of each is needed"
+        )
+    if asked.header is None and names is None:
+        header.refuse_hidden_header(source, line, rows.labels)
+    X = rows.matrix()
+    refuse_gaps(source, X, features, rows.lines)
+    y = None
+    if columns.target is not None:
+        y = from_text(source, rows.labels, columns.names[columns.target], asked.target_type, cells, rows.lines)
+    return Table(
+        X,
+        y,
+        None if names is None else [str(name) for name in features],
+        ids=rows.ids if columns.ids is not None else None,
+        skipped=columns.skipped,
+        names_from=names_from,
+        id_name="the rows' names" if layout.short_header and columns.ids == 0 else columns.told(columns.ids),
+        target_name=columns.told(columns.target),
+        notes=top.notes,
+    )
+
+
+def _hint(top: Top) -> str:
+    """Say that the table may lie on its side, if it looks so: names in the first column, numbers in all others, few columns."""
+    rows = [row for row in top.below if len(row) == top.layout.n_cells > 2]
+    names = [row[0].strip() for row in rows]
+    if len(rows) < 2 or len(set(names)) < len(names) or any(map(looks_numeric, names)):
+        return ""
+    numeric = all(looks_numeric(cell) for row in rows[:5] for cell in row[1:1000] if cell.strip())
+    return TRANSPOSE if numeric else ""
+
+
+def _refuse_unnamed(source: Source, line: int, names: list[str], *used: object) -> None:
+    """Refuse a column without a name, unless it is used for something: it may number the rows."""
+    places = {index_of(column) for column in used}
+    for j, name in enumerate(names):
+        if not name and j not in places and j - len(names) not in places:
+            raise ValueError(
+                f"{source}: column {j} (counted from 0) has no name in line {line}; name it, or leave it out if it only "
+                f"numbers the rows (R: row.names=FALSE, pandas: index=False), or say that it names them (--id {j})"
+            )

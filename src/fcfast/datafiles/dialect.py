@@ -1,0 +1,221 @@
+"""How delimited text is laid out: what parts its cells, where the table begins below titles, how wide it is."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from fcfast.datafiles.cells import looks_numeric, number
+
+Line = tuple[int, str]  # its number, and its text
+
+WHITE = " "  # any white space
+DELIMITERS = {".csv": ",;\t|" + WHITE, ".tsv": "\t,;|" + WHITE, ".txt": "\t,;|" + WHITE}  # the likeliest first
+WORDS = {"tab": "\t", "\\t": "\t", "space": WHITE, "comma": ",", "semicolon": ";"}
+WHITE_CELL = re.compile(r'"(?:[^"\\]|\\.|"")*"|[^\s"]\S*')
+MAX_JOINED = 1000  # lines of one quoted cell
+MAX_SCORED = 1000  # cells of a line that tell whether a delimiter is right
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What parts the cells of a line, and how many empty ones every line has too many at its end."""
+
+    delimiter: str
+    trailing: int = 0
+
+    def split(self, line: str) -> list[str]:
+        """Part any line into its cells, as the module csv does; a csv.Error says what is wrong with its quotes."""
+        line = line.rstrip("\r\n")
+        if self.delimiter != WHITE:
+            cells = next(csv.reader([line], delimiter=self.delimiter, strict=True, skipinitialspace=True), [])
+        elif '"' not in line:
+            return line.split()
+        else:
+            rest = WHITE_CELL.sub("", line)
+            if rest.strip():
+                raise csv.Error("a quote is left open, or stands within a cell")
+            cells = [
+                re.sub(r'\\(.)|"(")', r"\1\2", cell[1:-1]) if cell.startswith('"') else cell
+                for cell in WHITE_CELL.findall(line)
+            ]
+        cut = len(cells) - self.trailing
+        return cells[:cut] if self.trailing and not any(map(str.strip, cells[cut:])) else cells
+
+    def plain(self, line: str) -> str | None:
+        """Take off what needs no quotes and superfluous blanks, so that cells are parted by single delimiters.
+
+        None if the quotes protect something, or the empty cells at its end are not empty.
+        """
+        line = line.rstrip("\r\n")
+        delimiter = self.delimiter
+        if '"' in line:
+            pieces = line.split('"')
+            quoted, between = pieces[1::2], pieces[2:-1:2]
+            if (
+                len(pieces) % 2 == 0
+                or any(_is_protected(cell, delimiter) for cell in quoted)
+                or any(_touches(piece, delimiter) for piece in between)
+                or not (pieces[0].strip() == "" or _ends_with(pieces[0], delimiter))
+                or not (pieces[-1].strip() == "" or _ends_with(pieces[-1][::-1], delimiter))
+            ):
+                return None
+            line = "".join(pieces)
+        if delimiter == WHITE:
+            if "  " in line or "\t" in line or line != line.strip():
+                line = " ".join(line.split())
+            return line
+        for _ in range(self.trailing):
+            line = line.rstrip(" ")
+            if not line.endswith(delimiter):
+                return None
+            line = line[:-1]
+        return line
+
+    def joined(self, lines: Iterator[Line]) -> Iterator[Line]:
+        """Join the lines of a quoted cell."""
+        for first, line in lines:
+            parts = 1
+            while self._is_open(line) and parts < MAX_JOINED and (following := next(lines, None)):
+                line += following[1]
+                parts += 1
+            yield first, line
+
+    def _is_open(self, line: str) -> bool:
+        """Tell whether a cell goes on in the next line."""
+        if self.delimiter == WHITE or '"' not in line or line.count('"') % 2 == 0:
+            return False
+        try:
+            list(csv.reader(line.splitlines(keepends=True), delimiter=self.delimiter, strict=True, skipinitialspace=True))
+        except csv.Error as error:
+            return "unexpected end" in str(error)
+        return False
+
+
+def _is_protected(cell: str, delimiter: str) -> bool:
+    """Tell whether quotes make one cell of what would be several, or none."""
+    return (cell.split() != [cell]) if delimiter == WHITE else (delimiter in cell or "\n" in cell or "\r" in cell)
+
+
+def _touches(piece: str, delimiter: str) -> bool:
+    """Tell whether what stands between two quoted cells does not part them properly: a quote within a cell, say."""
+    if delimiter == WHITE:
+        return not piece[:1].isspace() or not piece[-1:].isspace()
+    piece = piece.strip(" ")
+    return not piece or piece[0] != delimiter or piece[-1] != delimiter
+
+
+def _ends_with(piece: str, delimiter: str) -> bool:
+    return piece[-1:].isspace() if delimiter == WHITE else piece.rstrip(" ").endswith(delimiter)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# finding it
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a table begins and how wide it is.
+
+    Attributes
+    ----------
+    dialect : Dialect
+    n_cells : int
+        Cells of a line of data.
+    start : int
+        The first line of the table, counted among those that were looked at; titles stand above it.
+    short_header : bool
+        Whether line `start` has the names of all columns but the first, which has those of the rows, as R writes it.
+    """
+
+    dialect: Dialect
+    n_cells: int
+    start: int
+    short_header: bool
+
+
+def layout_of(lines: Sequence[str], delimiters: Iterable[str], has_header: bool | None) -> Layout:
+    """Find the delimiter by which the first lines have equally many cells, numbers most of them."""
+    best, most = "", 0.0
+    for mark in delimiters:
+        if (score := _score(lines, mark)) > most:
+            best, most = mark, score
+    best = best or next(iter(delimiters))
+    rows = rows_of(lines, Dialect(best))
+    n_cells = _usual_length(rows)
+    start = _start(rows, n_cells)
+    head, body = rows[start], [row for row in rows[start + 1 :] if len(row) == n_cells]
+    short = has_header is not False and _is_short_header(head, body, n_cells)
+    trailing = 0
+    if best != WHITE and not short:
+        trailing = min((_n_empty_at_end(row) for row in body or [head]), default=0)
+        if len(head) == n_cells:
+            trailing = min(trailing, _n_empty_at_end(head))
+        trailing = min(trailing, n_cells - 1)
+    return Layout(Dialect(best, trailing), n_cells - trailing, start, short)
+
+
+def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
+    """Part some lines into cells; one whose quotes are wrong gets none."""
+    rows = []
+    for line in lines:
+        try:
+            rows.append(dialect.split(line))
+        except csv.Error:  # one of several lines of a quoted cell, perhaps; the reader will say so if not
+            rows.append([])
+    return rows
+
+
+def _usual_length(rows: Sequence[Sequence[str]]) -> int:
+    counts = Counter(map(len, rows))
+    return max(counts, key=lambda length: (counts[length] if length else 0, length))
+
+
+def _score(lines: Sequence[str], delimiter: str) -> float:
+    """Rate a delimiter: by the lines of equal length, and by the numbers in some of them."""
+    rows = rows_of(lines, Dialect(delimiter))
+    n_cells = _usual_length(rows)
+    fitting = [row for row in rows if len(row) == n_cells]
+    if n_cells < 2:
+        return 0.0
+    cells = [cell for row in (fitting[1:] or fitting)[-3:] for cell in row[:MAX_SCORED] if cell.strip()]
+    share = sum(map(looks_numeric, cells)) / max(1, len(cells))
+    return len(fitting) / len(rows) * (share + 0.01)
+
+
+def _start(rows: Sequence[list[str]], n_cells: int) -> int:
+    """Find the first line that is no title."""
+    for i, row in enumerate(rows):
+        below = [other for other in rows[i + 1 :] if len(other) == n_cells]
+        if not below or not _is_title(row, below[0], n_cells):
+            return i
+    return 0
+
+
+def _is_title(row: list[str], below: list[str], n_cells: int) -> bool:
+    """Tell whether a line is a title: few cells of text, above a wider line."""
+    full = [cell for cell in row if cell.strip()]
+    if not full or n_cells < 2 or len(full) > max(1, (n_cells - 1) // 2) or number(full[0]) is not None:
+        return False
+    if len(row) == n_cells:  # filled up with empty cells, as Excel does: it is no title unless names follow
+        return n_cells > 2 and _are_names(below)
+    return len(row) < n_cells and (n_cells > 2 or _are_names(below))
+
+
+def _are_names(row: list[str]) -> bool:
+    full = [cell for cell in row if cell.strip()]
+    return len(full) >= len(row) - 1 and len(full) > 1 and all(number(cell) is None for cell in full)
+
+
+def _is_short_header(head: list[str], body: list[list[str]], n_cells: int) -> bool:
+    """Tell whether names are one less than the cells of each line, whose first one is then the name of the row."""
+    if len(head) != n_cells - 1 or not body or not all(map(str.strip, head)):
+        return False
+    first = [row[0].strip() for row in body]
+    named = all(name and (number(name) is None or name.isdigit()) for name in first) and len(set(first)) == len(first)
+    return named and not any(_n_empty_at_end(row) for row in body)
+
+
+def _n_empty_at_end(row: Sequence[str]) -> int:
+    return next((j for j, cell in enumerate(reversed(row)) if cell.strip()), len(row))

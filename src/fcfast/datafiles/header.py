@@ -1,0 +1,135 @@
+"""Whether the first line of a table has the names of its columns.
+
+Features are numbers, so text in their place is a name. Names can be numbers too: wavelengths, Entrez ids, the 0, 1, 2 that
+pandas writes. Then the lines below tell, or it is asked: a line of names is never trained on as a sample, and no sample is
+lost for a line of names.
+"""
+
+import math
+import re
+import reprlib
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+from fcfast.datafiles.cells import Cells, looks_numeric, number
+from fcfast.datafiles.columns import Target, index_of
+
+WHOLE = re.compile(r"\s*\d+\s*")
+SAMPLE, ASK, NAMES = 0, 1, 2  # what a line of numbers seems to be
+MANY = 20  # columns: one sign is then enough to take them for names
+SURELY_COUNTED = 6  # columns named 0, 1, 2, 3, 4, 5
+UNLIKELY, IMPOSSIBLE = 0.05, 1e-6  # chances that a sample has whole numbers only
+REMEDY = "say header=True (--header) or header=False (--no-header)"
+
+
+def has_header(
+    source: object,
+    line: int,
+    first: list[str],
+    below: Sequence[list[str]],
+    target: Target,
+    ids: str | int | None,
+    wanted: Collection[str] | None,
+    cells: Cells,
+) -> bool:
+    """Tell from the first lines of a table, or raise a ValueError that asks."""
+    names = {cell.strip() for cell in first}
+    if wanted is not None and 2 * sum(name in names for name in wanted) >= len(wanted):
+        return True  # if some are lacking, that will be said
+    others = [j for j in range(len(first)) if j not in (_place(target, first), _place(ids, first))]
+    if any(column is not None and index_of(column) is None for column in (target, ids)):
+        return True
+    features = [first[j] for j in others]
+    text = [cell for cell in features if cells.number(cell) is None and not looks_numeric(cell)]
+    numbers = [cell for cell in features if math.isfinite(cells.number(cell) or 0) and cells.number(cell) is not None]
+    if text and numbers:
+        raise ValueError(
+            f"{source}: line {line} has numbers ({reprlib.repr(numbers[0])}) and text ({reprlib.repr(text[0])}), so it may be "
+            f"data or names; give the name of the target column, or {REMEDY}"
+        )
+    if text or any(cells.number(cell) is None for cell in features) or len(numbers) < len([cell for cell in features if cell.strip()]):
+        return bool(text)
+    rows = [row for row in below if len(row) == len(first)]
+    signs = max(_signs([first[j] for j in others], [[row[j] for j in others] for row in rows]), _counts(first, rows))
+    if signs != ASK:
+        return signs == NAMES
+    raise ValueError(
+        f"{source}: line {line} ({_start_of(first)}) has numbers only, but other ones than the lines below: it "
+        f"may be a sample, or names such as wavelengths or ids of genes; {REMEDY}"
+    )
+
+
+def refuse_hidden_header(source: object, line: int, labels: Sequence[str]) -> None:
+    """Refuse a target that is text in line 1 alone: a header whose other names are numbers, or a class of one sample?"""
+    if len(labels) > 1 and number(labels[0]) is None and all(number(label) is not None for label in labels[1:]):
+        raise ValueError(
+            f"{source}: the target is text in line {line} ({reprlib.repr(labels[0])}) and numbers below, so that line may be "
+            f"data or names; give the name of the target column, or {REMEDY}"
+        )
+
+
+def _place(column: Target, first: Sequence[str]) -> int | None:
+    index = index_of(column)
+    return index % len(first) if column is not None and index is not None and -len(first) <= index < len(first) else None
+
+
+def _start_of(cells: Sequence[str]) -> str:
+    return ", ".join(cells[:4]) + (" ..." if len(cells) > 4 else "")
+
+
+def _signs(first: list[str], below: list[list[str]]) -> int:
+    """See in how far a line of numbers differs from the lines below in a way that names do and samples do not."""
+    first = [cell.strip() for cell in first]
+    values, rows = [number(cell) for cell in first], [[number(cell) for cell in row] for row in below]
+    if not below or len(set(first)) < len(first) or None in values:
+        return SAMPLE  # names are given once each
+    several, sign = len(rows) > 2, NAMES if len(first) >= MANY and len(rows) > 2 else ASK
+    found = [_counts(first, below), _whole_numbers(first, below)]
+    if len(first) >= 4 and _is_sorted(values) and not any(map(_is_sorted, rows)):
+        found.append(sign)  # wavelengths
+    if len(first) >= 8 and several and all(len(set(row)) < 0.9 * len(row) for row in rows):
+        found.append(sign)  # ids above counts, which are repeated in every line
+    if len(first) >= 4 and several and all(map(_is_far, values, zip(*rows, strict=True))):
+        found.append(ASK)
+    return max(found)
+
+
+def _counts(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
+    """See whether the line counts its columns, from 0 or from 1, as pandas does, and others do not."""
+    first = [cell.strip() for cell in first]
+    if not below or first[:1] not in (["0"], ["1"]) or len(first) < (3 if first[0] == "0" else 4):
+        return SAMPLE
+    start = int(first[0])
+    if first != list(map(str, range(start, start + len(first)))):
+        return SAMPLE
+    if any(_is_sorted([number(cell) for cell in row]) for row in below):
+        return SAMPLE
+    return NAMES if len(first) >= SURELY_COUNTED and len(below) > 2 else ASK
+
+
+def _whole_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
+    """See whether the line has whole numbers only, where others hardly do: from how often each column has one."""
+    if not all(map(WHOLE.fullmatch, first)):
+        return SAMPLE
+    chance = 1.0
+    for column in zip(*below, strict=True):
+        n_whole = sum(WHOLE.fullmatch(cell) is not None or number(cell) == 0 for cell in column)
+        if n_whole < len(column):
+            chance *= (n_whole + 1) / (len(column) + 2)
+    if chance < IMPOSSIBLE and len(first) >= MANY:
+        return NAMES  # with fewer columns it may be the start of a series in time, say
+    return ASK if chance < UNLIKELY else SAMPLE
+
+
+def _is_sorted(values: Sequence[float | None]) -> bool:
+    pairs = [(a, b) for a, b in pairwise(values) if a is not None and b is not None]
+    return len(pairs) == len(values) - 1 and (all(a < b for a, b in pairs) or all(a > b for a, b in pairs))
+
+
+def _is_far(value: float | None, column: Sequence[float | None]) -> bool:
+    """Tell whether a value lies farther from all others than those from one another."""
+    known = [other for other in column if other is not None]
+    if value is None or not known:
+        return False
+    low, high = min(known), max(known)
+    return max(low - value, value - high) > high - low > 0

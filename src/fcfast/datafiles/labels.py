@@ -1,0 +1,117 @@
+"""The target: numbers, or names of classes; the same values mean the same in every kind of file.
+
+A target of text becomes numbers if all of it is numbers and nothing is lost: `01` and `1E2` are names (of a code, of a well),
+and so are `1` and `1.0` where both occur. False and True are two classes, however they are written.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast.datafiles.cells import TRUTH, Cells, column_text, not_a_number
+from fcfast.datafiles.checks import refuse_gaps
+
+TARGET_TYPES = ("auto", "labels", "numbers")
+MAX_GUESSED_CLASSES = 30  # whole numbers with more values than this are taken for a quantity
+NAME_LIKE = re.compile(r"[-+]?0\d+|\d+[eE]\d+")  # a code, or a name such as that of a well; programs write 1e+02
+LARGEST_WHOLE = 2**53
+
+Array = NDArray[Any]
+
+
+def from_text(source: object, texts: Sequence[str], name: str | int, kind: str, cells: Cells, lines: Sequence[int]) -> Array:
+    """Make the target of a column of text.
+
+    Raises
+    ------
+    ValueError
+        If the target is missing in a line, or numbers were asked for and are not there.
+    """
+    texts = [text.strip() for text in texts]
+    distinct = dict.fromkeys(texts)
+    value = {text: cells.written_number(text) for text in distinct}
+    if kind == "numbers":
+        value = {text: cells.number(text) for text in distinct}
+        for line, text in zip(lines, texts, strict=True):
+            if value[text] is None:
+                raise not_a_number(source, name, f"line {line}", text, cells)
+    if kind == "labels" or not _all_numbers(value):
+        refuse_unlabelled(source, texts, name, cells.missing, lines)
+        return _one_truth(texts) if kind == "auto" else np.array(texts)
+    numbers = np.array([value[text] for text in texts], dtype=np.float64)
+    if kind == "auto" and _are_names(distinct, numbers, cells):
+        refuse_unlabelled(source, texts, name, cells.missing, lines)
+        return np.array(texts)
+    missing = [text for text in distinct if text and cells.is_missing(text)]
+    refuse_gaps(source, numbers[:, None], [name], lines, remedy=_remedy("line", missing))
+    return whole(numbers)
+
+
+def from_array(source: object, y: Array, kind: str) -> Array:
+    """Make the target of an array: truth values are names of classes unless numbers are asked for, bytes are text."""
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8")
+    if y.dtype.kind == "b":
+        return y.astype(np.int64) if kind == "numbers" else np.where(y, "True", "False")
+    if kind == "labels" and y.dtype.kind in "iuf" and y.ndim == 1 and np.isfinite(y).all():
+        return whole(y).astype(str)
+    if kind == "numbers" and y.dtype.kind == "U" and y.ndim == 1:
+        try:
+            return whole(y.astype(np.float64))
+        except ValueError as error:
+            raise ValueError(f"{source}: the target is text, where numbers were asked for ({error})") from error
+    return y
+
+
+def whole(values: Array) -> Array:
+    """Make integers of numbers that are: class labels 0, 1, 2 should not come back as 0.0, 1.0, 2.0."""
+    if values.dtype.kind != "f" or not np.isfinite(values).all():
+        return values
+    exact = (values == np.floor(values)) & (np.abs(values) < LARGEST_WHOLE)
+    return values.astype(np.int64) if exact.all() else values
+
+
+def refuse_unlabelled(
+    source: object, labels: Sequence[str], name: str | int, missing: Collection[str], lines: Sequence[int] | None = None
+) -> None:
+    """Refuse classes that are missing, or have a name that may say so."""
+    gaps = [i for i, label in enumerate(labels) if not label.strip() or label.strip().lower() in missing]
+    if not gaps:
+        return
+    unit, position = ("row", gaps[0]) if lines is None else ("line", lines[gaps[0]])
+    words = list(dict.fromkeys(labels[i] for i in gaps if labels[i].strip()))
+    what = f"is {words[0]!r} or empty" if words else "is empty"
+    raise ValueError(
+        f"{source}: {column_text(name)} {what} in {len(gaps)} {unit}(s), the first is {unit} {position}; {_remedy(unit, words)}"
+    )
+
+
+def _remedy(unit: str, words: Sequence[str]) -> str:
+    out = f"leave out the {unit}s without a target"
+    return f"if {words[0]!r} is a class and no gap, say --missing '' (missing=()); else {out}" if words else out
+
+
+def _all_numbers(value: dict[str, float | None]) -> bool:
+    return all(number is not None for number in value.values()) and any(number == number for number in value.values())
+
+
+def _one_truth(texts: list[str]) -> Array:
+    """Write truth values in one way: R has TRUE, pandas True, others true."""
+    if {text.lower() for text in texts} <= TRUTH.keys():
+        return np.array([text.capitalize() for text in texts])
+    return np.array(texts)
+
+
+def _are_names(distinct: Collection[str], numbers: Array, cells: Cells) -> bool:
+    """Tell whether text that can be read as numbers loses something by it."""
+    known = [text for text in distinct if not cells.is_missing(text)]
+    if any(map(NAME_LIKE.fullmatch, known)):
+        return True
+    finite = numbers[np.isfinite(numbers)]
+    if (finite != np.floor(finite)).any():
+        return False  # a quantity
+    n_values = len(np.unique(finite))
+    return n_values < len(known) and n_values <= MAX_GUESSED_CLASSES

@@ -1,0 +1,120 @@
+"""Parquet, as pandas, pyarrow and polars write it."""
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast.datafiles.asked import Asked
+from fcfast.datafiles.cells import not_a_number
+from fcfast.datafiles.checks import TARGET_REMEDY, refuse_gaps
+from fcfast.datafiles.columns import columns_of, index_of
+from fcfast.datafiles.labels import from_array, from_text, refuse_unlabelled
+from fcfast.datafiles.sources import Source, decoding
+from fcfast.datafiles.table import Table
+
+
+def read_parquet(source: Source, asked: Asked) -> Table:
+    """Read a table; the index of a pandas table names its samples."""
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ImportError(f"reading {source} needs pyarrow; install it with: pip install 'fcfast[parquet]'") from error
+    with decoding(source, "Parquet", "write it anew"), source.seekable() as stream, parquet.ParquetFile(stream) as file:
+        content = file.read()
+        content.validate(full=True)
+        index = _index_columns(content)
+    names: list[str] = content.column_names
+    # The index comes last in the file, but is no column of the table: it is found by its name only.
+    inner = [j for j, name in enumerate(names) if name not in index]
+    by_name = [j for j, name in enumerate(names) if name in index and name in (asked.target, asked.ids)]
+    ids = asked.ids
+    if ids is None and len(index) == 1 and index[0] != asked.target:
+        ids = index[0]
+        by_name = sorted({*by_name, names.index(ids)})
+    order = inner + by_name
+    target = asked.target
+    if (place := index_of(target)) is not None and str(target) not in names and -len(inner) <= place < len(inner):
+        target = place % len(inner)
+    columns = columns_of(source, [names[j] for j in order], len(order), target, ids, asked.features)
+    features = [_numbers(source, names[order[j]], content.column(order[j])) for j in columns.places]
+    if not features:
+        raise ValueError(f"{source} has no features, only {len(names)} column(s); at least one is needed")
+    X = np.empty((len(content), len(features)), dtype=np.result_type(*{feature.dtype for feature in features}))
+    for j, feature in enumerate(features):
+        X[:, j] = feature
+    y = None
+    if columns.target is not None:
+        y = _target(source, str(columns.names[columns.target]), content.column(order[columns.target]), asked)
+    samples = None if columns.ids is None else list(map(_text, content.column(order[columns.ids]).to_pylist()))
+    return Table(
+        X,
+        y,
+        list(map(str, columns.features)),
+        ids=samples,
+        skipped=columns.skipped,
+        id_name="the index" if columns.ids is not None and columns.names[columns.ids] in index else columns.told(columns.ids),
+        target_name=columns.told(columns.target),
+    )
+
+
+def _index_columns(content: Any) -> list[str]:
+    """Find the columns that are the index of a pandas table."""
+    names = [name for name in content.column_names if name.startswith("__index_level_")]
+    metadata = (content.schema.metadata or {}).get(b"pandas")
+    if metadata is not None:
+        stored = json.loads(metadata).get("index_columns", [])
+        names += [name for name in stored if isinstance(name, str) and name in content.column_names and name not in names]
+    return names
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _decoded(column: Any) -> Any:
+    """Undo what says nothing about the values: dictionaries, views, bytes for text."""
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    kind = str(column.type)
+    if kind in ("string", "large_string", "string_view", "binary", "large_binary", "binary_view"):
+        column = column.cast("large_binary").cast("large_string") if "view" in kind or "binary" in kind else column
+    return column
+
+
+def _numbers(source: object, name: str, column: Any) -> NDArray[Any]:
+    """Make an array of a numeric column; NaN where it is null."""
+    from pyarrow import types
+
+    if types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if types.is_boolean(column.type):
+        column = column.cast("uint8")
+    elif types.is_decimal(column.type) or types.is_null(column.type):
+        column = column.cast("float64")
+    elif not (types.is_integer(column.type) or types.is_floating(column.type)):
+        row, value = next(((i, value.as_py()) for i, value in enumerate(column) if value.is_valid), (0, None))
+        raise not_a_number(source, name, f"row {row}", value)
+    numbers: NDArray[Any] = column.to_numpy()
+    return numbers
+
+
+def _target(source: object, name: str, column: Any, asked: Asked) -> NDArray[Any]:
+    from pyarrow import types
+
+    with decoding(source, "Parquet", f"write the column {name!r} as text in UTF-8"):
+        column = _decoded(column)
+    if types.is_boolean(column.type) and not column.null_count:
+        return from_array(source, column.to_numpy().astype(bool), asked.target_type)
+    if not (types.is_string(column.type) or types.is_large_string(column.type)):
+        numbers = _numbers(source, name, column)
+        refuse_gaps(source, numbers[:, None], [name], remedy=TARGET_REMEDY)
+        return from_array(source, numbers, asked.target_type)
+    labels = [(label or "").strip() for label in column.to_pylist()]
+    if asked.target_type == "numbers":
+        return from_text(source, labels, name, "numbers", asked.cells, range(len(labels)))
+    refuse_unlabelled(source, labels, name, asked.cells.missing)
+    return np.array(labels)

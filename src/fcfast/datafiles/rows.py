@@ -1,0 +1,166 @@
+"""From lines of text to numbers: whole blocks of lines by NumPy's reader in C; a line that it refuses, cell by cell.
+
+What is wrong is found the slow way, which knows the line and the column.
+"""
+
+import csv
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+
+import numpy as np
+
+from fcfast.datafiles.cells import Cells, not_a_number
+from fcfast.datafiles.columns import Columns
+from fcfast.datafiles.dialect import Dialect, Line
+from fcfast.datafiles.top import is_comment
+
+BLOCK = 1 << 22  # characters
+
+
+@dataclass
+class Rows:
+    """The rows of a table as they are read.
+
+    Attributes
+    ----------
+    values : array
+        The features, row by row in one flat array, to hold a large table only once.
+    labels, ids : list of str
+        Cells of the target and of the names of samples.
+    lines : array of int
+        The number of each row's line.
+    """
+
+    source: object
+    dialect: Dialect
+    columns: Columns
+    cells: Cells
+    comment: str | None = ""
+    hint: str = ""
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+    labels: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    lines: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def __post_init__(self) -> None:
+        """Work out what does not depend on a line."""
+        self._n_cells = len(self.columns.names)
+        places = self.columns.places
+        self._use = None if len(places) == self._n_cells else places
+        self._features = self.columns.features
+        self._block: list[str] = []
+        self._block_lines: list[int] = []
+        self._size = 0
+
+    def read(self, lines: Iterable[Line]) -> None:
+        """Read lines to the last; each has all the cells of a row."""
+        for number, line in lines:
+            plain = self.dialect.plain(line)
+            unusual = self.comment != "" and is_comment(line, self.comment)
+            if plain is None or plain.count(self.dialect.delimiter) + 1 != self._n_cells or unusual:
+                self._read_block()
+                self._read_cells(number, self.split(self.source, self.dialect, number, line), unusual)
+                continue
+            self._keep_text(plain)
+            self.lines.append(number)
+            self._block.append(plain)
+            self._block_lines.append(number)
+            self._size += len(plain)
+            if self._size > BLOCK:
+                self._read_block()
+        self._read_block()
+
+    @staticmethod
+    def split(source: object, dialect: Dialect, number: int, line: str) -> list[str]:
+        """Part a line into cells, or raise a ValueError that has its number."""
+        try:
+            return dialect.split(line)
+        except csv.Error as error:
+            raise ValueError(
+                f"{source} cannot be read as delimited text (line {number}: {error}); save it anew as plain text in UTF-8"
+            ) from error
+
+    def _keep_text(self, line: str) -> None:
+        """Take out the cells that are no features, from the nearer end of the line."""
+        for column, kept in ((self.columns.target, self.labels), (self.columns.ids, self.ids)):
+            if column is None:
+                continue
+            if column < self._n_cells // 2:
+                cell = line.split(self.dialect.delimiter, column + 1)[column]
+            else:
+                cell = line.rsplit(self.dialect.delimiter, self._n_cells - column)[-(self._n_cells - column)]
+            kept.append(cell.strip())
+
+    def _read_block(self) -> None:
+        """Read the lines that are held, all at once if they have nothing but numbers."""
+        if not self._block:
+            return
+        if self._features and (numbers := self._numbers(self._block)) is not None:
+            self.values.frombytes(memoryview(numbers.data).cast("B"))
+        else:
+            for number, line in zip(self._block_lines, self._block, strict=True):
+                cells = line.split(self.dialect.delimiter)
+                self.values.extend(self._each(number, self._of_features(cells)))
+        self._block, self._block_lines, self._size = [], [], 0
+
+    def _numbers(self, lines: Sequence[str]) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None":
+        if not self.cells.plain:
+            return None
+        if self.cells.decimal != ".":
+            if any("." in line for line in lines):
+                return None
+            lines = [line.replace(self.cells.decimal, ".") for line in lines]
+        try:
+            return np.loadtxt(lines, np.float64, None, self.dialect.delimiter, usecols=self._use, ndmin=2)
+        except ValueError:
+            return None  # an empty cell, or text: look at each
+
+    def _read_cells(self, number: int, cells: list[str], unusual: bool) -> None:
+        """Read a line with quotes that matter, or one that is out of line."""
+        if unusual:
+            if self.comment is not None or len(cells) != self._n_cells:
+                return  # a comment
+            mark = "#"
+            raise ValueError(
+                f"{self.source}: line {number} begins like a comment, but has as many cells as the table; say comment='' "
+                f"(--comment '') if it is a row, or comment={mark!r} (--comment {mark!r}) if such lines are to be left out"
+            )
+        if len(cells) != self._n_cells:
+            raise ValueError(
+                f"{self.source}: line {number} has {len(cells)} cell(s) instead of {self._n_cells}; "
+                "give every line as many as the first, with one delimiter (--delimiter says which)"
+            )
+        if self.columns.target is not None:
+            self.labels.append(cells[self.columns.target].strip())
+        if self.columns.ids is not None:
+            self.ids.append(cells[self.columns.ids].strip())
+        self.values.extend(self._each(number, self._of_features(cells)))
+        self.lines.append(number)
+
+    def _of_features(self, cells: list[str]) -> list[str]:
+        return cells if self._use is None else list(compress(cells, self.columns.is_feature))
+
+    def _each(self, line: int, cells: list[str]) -> "array[float]":
+        """Read the features of a line, cell by cell."""
+        try:
+            if self.cells.plain and self.cells.decimal == "." and "_" not in "".join(cells):
+                return array("d", map(float, cells))
+        except ValueError:
+            pass  # an empty cell, or text: look at each
+        numbers = array("d")
+        for column, cell in zip(self._features, cells, strict=True):
+            number = self.cells.number(cell)
+            if number is None:
+                raise not_a_number(self.source, column, f"line {line}", cell, self.cells, self.hint)
+            numbers.append(number)
+        return numbers
+
+    def matrix(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
+        """Give the features as an array of shape (n_rows, n_features), with NaN for what is missing."""
+        X = np.frombuffer(self.values).reshape(len(self.lines), len(self._features))
+        for mark in self.cells.missing_numbers:
+            np.putmask(X, mark == X, math.nan)
+        return X

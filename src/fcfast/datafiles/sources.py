@@ -1,0 +1,142 @@
+"""Where a table comes from: a file, a pipe or standard input, and which kind of file it is."""
+
+import gzip
+import io
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+DELIMITED = (".csv", ".tsv", ".txt")
+SVMLIGHT = (".svm", ".svmlight", ".libsvm")
+TEXT = (*DELIMITED, *SVMLIGHT)
+ENDINGS = (*TEXT, ".parquet", ".npz", ".npy")
+STANDARD_INPUT = "-"
+MAGIC = {b"PAR1": ".parquet", b"PK": ".npz", b"\x93NUMPY": ".npy"}
+GZIP = b"\x1f\x8b"
+SVMLIGHT_LINE = re.compile(rb"\s*(#.*\s+)*(\S+[ \t]+)?(qid:\d+[ \t]+)?\d+:\S+[ \t\r\n]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, a pipe or standard input. Its text is what messages call it.
+
+    Attributes
+    ----------
+    path : Path
+    ending : str
+        Which of `ENDINGS` says what it holds; where a name has none, as for a pipe, the first bytes tell.
+    compressed : bool
+        Whether it is text packed by gzip.
+    stream : binary stream or None
+        What is read from if it cannot be opened a second time.
+    """
+
+    path: Path
+    ending: str
+    compressed: bool = False
+    stream: IO[bytes] | None = None
+
+    def __str__(self) -> str:
+        """Give the path as it was given."""
+        return "standard input" if str(self.path) == STANDARD_INPUT else str(self.path)
+
+    @contextmanager
+    def binary(self) -> Iterator[IO[bytes]]:
+        """Open it, to be read from the start once; a pipe stays open."""
+        if self.stream is not None:
+            yield self.stream
+        else:
+            with open(self.path, "rb") as stream:
+                yield stream
+
+    @contextmanager
+    def seekable(self) -> Iterator[IO[bytes]]:
+        """Open it for readers that jump to and fro; the content of a pipe is held in memory for them."""
+        with self.binary() as stream:
+            yield stream if self.stream is None else io.BytesIO(stream.read())
+
+    @contextmanager
+    def unpacked(self) -> Iterator[IO[bytes]]:
+        """Open it, and unpack it on the way."""
+        with self.binary() as stream:
+            if self.compressed:
+                with gzip.open(stream) as content:
+                    yield content  # type: ignore[misc]  # a GzipFile is read like any other
+            else:
+                yield stream
+
+    @contextmanager
+    def text(self) -> Iterator[io.TextIOWrapper]:
+        """Open it as text in UTF-8; ends of lines stay as they are."""
+        with self.unpacked() as stream:
+            text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+            try:
+                yield text
+            finally:
+                text.detach()  # closing it would close standard input
+
+
+def source_of(path: str | os.PathLike[str]) -> Source:
+    """Find out what a path leads to."""
+    path = Path(path)
+    if str(path) == STANDARD_INPUT:
+        # A test or a notebook may have put something else there.
+        return _piped(path, getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode()))
+    check_file(path, "data file")
+    if stat.S_ISREG(path.stat().st_mode):
+        return Source(path, *_ending(path))
+    return _piped(path, open(path, "rb"))  # the stream is what the source is
+
+
+def check_file(path: Path, role: str) -> None:
+    """Raise a FileNotFoundError unless there is something to read."""
+    if path.is_dir():
+        raise FileNotFoundError(f"{role} {path} is a folder; give the path of a file")
+    if not path.exists():
+        raise FileNotFoundError(f"{role} {path} does not exist; check the path")
+
+
+def _ending(path: Path) -> tuple[str, bool]:
+    """Return the ending that says what the file holds, in lower case and without .gz, and whether it had that."""
+    ending = path.suffix.lower()
+    compressed = ending == ".gz"
+    if compressed:
+        ending = Path(path.stem).suffix.lower()
+        if ending not in TEXT:
+            raise ValueError(f"{path}: only text may be compressed ({', '.join(TEXT)}); unpack it with gunzip")
+    if ending not in ENDINGS:
+        raise ValueError(f"{path}: the ending {ending!r} is unknown; use one of {', '.join(ENDINGS)} (text also with .gz)")
+    return ending, compressed
+
+
+def _piped(path: Path, stream: Any) -> Source:
+    """Look at the first bytes of a pipe, without taking them out."""
+    if not hasattr(stream, "peek"):
+        stream = io.BufferedReader(stream)
+    start = stream.peek(1 << 16)
+    if start.startswith(GZIP):
+        stream = io.BufferedReader(gzip.open(stream))  # noqa: SIM115  # open as long as what it unpacks
+        start = stream.peek(1 << 16)
+    named = Path(path.stem if path.suffix.lower() == ".gz" else path).suffix.lower()
+    found = next((ending for magic, ending in MAGIC.items() if start.startswith(magic)), None)
+    if found is None:
+        found = ".svm" if SVMLIGHT_LINE.match(start) else ".csv"
+    return Source(path, named if named in ENDINGS else found, stream=stream)
+
+
+@contextmanager
+def decoding(source: object, kind: str, remedy: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on damaged bytes into one line; they raise nearly anything."""
+    try:
+        yield
+    except (MemoryError, PermissionError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{source} cannot be read as {kind} ({reason}); {remedy}") from error

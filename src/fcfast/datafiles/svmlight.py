@@ -1,0 +1,68 @@
+"""Svmlight text: a target and the features that are not zero in every line."""
+
+import io
+from typing import IO, Any
+
+import numpy as np
+from scipy import sparse
+
+from fcfast.datafiles.asked import Asked
+from fcfast.datafiles.labels import from_array, whole
+from fcfast.datafiles.sources import Source, decoding
+from fcfast.datafiles.table import Table
+
+REMEDY = "write it anew with sklearn.datasets.dump_svmlight_file"
+
+
+def read_svmlight(source: Source, asked: Asked) -> Table:
+    """Read it as CSR; feature j is column j. Features that are too many for the width asked for are left out."""
+    try:
+        from sklearn.datasets import load_svmlight_file
+    except ImportError as error:
+        raise ImportError(f"reading {source} needs scikit-learn; install it with: pip install scikit-learn") from error
+    if asked.target is not None:
+        raise ValueError(f"{source} has its target at the start of every line; leave out target={asked.target!r}")
+    with source.unpacked() as stream:
+        has_target = not _starts_with_a_feature(stream)
+        text = stream if has_target else _with_targets(source, stream.read())
+        with decoding(source, "svmlight text", REMEDY):
+            # Files count features from 0 or from 1. Guessing which, from the features that happen to be in a file, can shift
+            # test data against training data; feature j in column j cannot (counting from 1 leaves an empty column 0).
+            X, y = load_svmlight_file(text, zero_based=True)
+    X, skipped = _as_wide(source, sparse.csr_array(X), asked.n_features)
+    target = from_array(source, whole(y), asked.target_type) if has_target else None
+    return Table(X, target, skipped=skipped, target_name="at the start of each line" if has_target else "")
+
+
+def _starts_with_a_feature(stream: IO[bytes]) -> bool:
+    """Look at the first line that is no comment, without taking it out."""
+    start = stream.peek(1 << 16)  # type: ignore[attr-defined]  # files, pipes and gzip have it
+    first = next((line for line in start.splitlines() if line.strip() and not line.lstrip().startswith(b"#")), b"")
+    return b":" in first and b":" in first.split(None, 1)[0]
+
+
+def _with_targets(source: Source, content: bytes) -> IO[bytes]:
+    """Put a target before each line, as none has one."""
+    lines = content.rstrip().splitlines()
+    blank = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
+    if blank is not None:
+        raise ValueError(
+            f"{source}: line {blank} is empty in a file without targets; write 0:0 for a sample without features, or delete it"
+        )
+    return io.BytesIO(b"\n".join(b"0 " + line if not line.lstrip().startswith(b"#") else line for line in lines))
+
+
+def _as_wide(source: Source, X: Any, n_features: int | None) -> tuple[Any, list[str]]:
+    """Give the matrix the width asked for; name the features beyond it."""
+    n_read = X.shape[1]
+    if n_features is None or n_read == n_features:
+        return X, []
+    if n_read < n_features:
+        return sparse.csr_array((X.data, X.indices, X.indptr), shape=(X.shape[0], n_features)), []
+    used = np.unique(X.indices[X.data != 0])
+    if n_read == n_features + 1 and 0 not in used:
+        raise ValueError(
+            f"{source} has {n_read} features, the first of them always 0, where {n_features} are known: it seems to count from "
+            "1 and the others from 0; write it anew with zero_based=True (sklearn.datasets.dump_svmlight_file)"
+        )
+    return X[:, :n_features], [str(j) for j in used[used >= n_features]]

@@ -1,0 +1,122 @@
+"""What stands above the rows of delimited text: comments, titles, a line for Excel, what GEO says of its samples."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from fcfast.datafiles.asked import Asked
+from fcfast.datafiles.cells import number
+from fcfast.datafiles.dialect import DELIMITERS, Dialect, Layout, Line, layout_of, rows_of
+from fcfast.datafiles.sources import Source
+
+EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+COMMENT = re.compile(r"\s*(#|![A-Za-z]|\^[A-Z])")
+TABLE_BEGINS, TABLE_ENDS = re.compile(r"!\w+_table_begin\s*"), re.compile(r"!\w+_table_end\s*")
+MIN_LINES, MAX_LINES, MAX_CHARACTERS = 6, 50, 1 << 20  # of the lines that tell the layout
+
+
+@dataclass(frozen=True)
+class Top:
+    """What the first lines tell, and all lines from the table's first one on.
+
+    Attributes
+    ----------
+    layout : Layout
+    lines : iterator of (int, str)
+        The lines of the table, comments among them.
+    below : list of list of str
+        Cells of the first lines below line `layout.start`.
+    commented_names : (int, list of str) or None
+        Names of the columns in the last comment above the table, as `numpy.savetxt` writes them.
+    attributes : dict
+        In a series matrix of GEO: what is known of each sample, by name.
+    is_geo : bool
+        Whether the table is one of GEO's, whose columns are samples.
+    notes : list of str
+    """
+
+    layout: Layout
+    lines: Iterator[Line]
+    below: list[list[str]]
+    commented_names: tuple[int, list[str]] | None
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+    is_geo: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
+    """Read as many lines as are needed to know the layout."""
+    comments: list[Line] = []
+    held: list[Line] = []
+    looked_at: list[Line] = []
+    delimiters: str = DELIMITERS.get(source.ending, DELIMITERS[".csv"])
+    is_geo, size = False, 0
+    for line in lines:
+        text = line[1]
+        if not held and not comments and (excel := EXCEL.fullmatch(text)):
+            delimiters = excel[1]
+        elif is_comment(text, asked.comment):
+            if held and is_geo and TABLE_ENDS.fullmatch(text):
+                lines = iter(())
+                break
+            is_geo = is_geo or bool(not held and TABLE_BEGINS.fullmatch(text))
+            (held if held else comments).append(line)
+        else:
+            held.append(line)
+            looked_at.append(line)
+            size += len(text)
+            if len(looked_at) >= MAX_LINES or (len(looked_at) >= MIN_LINES and size > MAX_CHARACTERS):
+                break
+    if not looked_at:
+        hint = "; all its lines are comments (--comment '' if they are not)" if comments else ""
+        raise ValueError(f"{source} is empty; a line of numbers for each sample is needed{hint}")
+    if asked.delimiter is not None:
+        delimiters = asked.delimiter
+    elif asked.cells.decimal == ",":
+        delimiters = delimiters.replace(",", "") or ","
+    layout = layout_of([text for _, text in looked_at], delimiters, asked.header)
+    first_number = looked_at[layout.start][0]
+    below = rows_of([text for _, text in looked_at[layout.start + 1 :]], layout.dialect)
+    return Top(
+        layout,
+        chain((line for line in held if line[0] >= first_number), lines),
+        below,
+        _commented_names(layout, comments, looked_at[layout.start][1]),
+        _attributes(comments) if is_geo else {},
+        is_geo,
+        [f"{layout.start} line(s) above the table left out"] if layout.start else [],
+    )
+
+
+def is_comment(line: str, mark: str | None) -> bool:
+    """Tell whether a line is a comment, or (`mark` is None) looks like one."""
+    return bool(COMMENT.match(line)) if mark is None else bool(mark) and line.lstrip().startswith(mark)
+
+
+def _commented_names(layout: Layout, comments: Sequence[Line], first: str) -> tuple[int, list[str]] | None:
+    """Take the last comment for names if it has one for each column, all text, and the line below is no line of names."""
+    if not comments or not comments[-1][1].lstrip().startswith("#"):
+        return None
+    line, text = comments[-1]
+    cells, below = rows_of([text.lstrip().lstrip("#"), first], layout.dialect)
+    names = [cell.strip() for cell in cells]
+    fits = len(names) == layout.n_cells > 1 and all(names) and all(number(name) is None for name in names)
+    return (line, names) if fits and any(number(cell) is not None for cell in below) else None
+
+
+def _attributes(comments: Sequence[Line]) -> dict[str, list[str]]:
+    """Read what a series matrix says of its samples; characteristics are called what they begin with ("tissue: lung")."""
+    attributes: dict[str, list[str]] = {}
+    for _, text in comments:
+        if not text.startswith("!Sample_"):
+            continue
+        name, *cells = (cell.strip() for cell in rows_of([text], Dialect("\t"))[0])
+        name = name[1:]
+        keys = {cell.partition(":")[0].strip() for cell in cells if cell}
+        if "characteristics" in name and len(keys) == 1 and all(":" in cell for cell in cells if cell):
+            name = keys.pop()
+            cells = [cell.partition(":")[2].strip() for cell in cells]
+        if name not in attributes:
+            attributes[name] = cells
+    return attributes
