@@ -196,7 +196,7 @@ def test_task_is_looked_for(tmp_path, y, task):
     np.savez(tmp_path / "a.npz", X=animals(40)[0], y=y)
     report = train(tmp_path / "a.npz", tmp_path)
     assert report["task"] == task
-    assert report["task_reason"].startswith("the target has")
+    assert report["task_reason"].startswith("the target " + ("is text" if y.dtype == bool else "has"))
 
 
 def test_asked_task_and_no_test(tmp_path):
@@ -362,15 +362,22 @@ def test_model_and_data_exchanged(tmp_path):
 
 
 def test_narrow_svmlight_is_widened(tmp_path):
-    """Lines that lack the last features are as wide as the model; wider ones are refused."""
+    """Lines that lack the last features are as wide as the model; features that it does not know are left out, and named."""
     data, _ = write("svm", tmp_path)
     train(data, tmp_path)
     (tmp_path / "narrow.svm").write_text("0 1:2.5\n1 0:1 3:0.5\n")
     assert run("predict", tmp_path / "m.safetensors", tmp_path / "narrow.svm").exit_code == 0
-    (tmp_path / "wide.svm").write_text("0 99:1\n")
+    predicted = run("predict", tmp_path / "m.safetensors", tmp_path / "narrow.svm").stdout
+    (tmp_path / "wide.svm").write_text("0 1:2.5 99:1\n1 0:1 3:0.5 98:2\n")
     result = run("predict", tmp_path / "m.safetensors", tmp_path / "wide.svm")
+    assert result.stdout == predicted
+    assert "left out: '98', '99' (2)" in result.stderr
+    (tmp_path / "bare.svm").write_text("1:2.5\n0:1 3:0.5\n")
+    assert run("predict", tmp_path / "m.safetensors", tmp_path / "bare.svm").stdout == predicted
+    (tmp_path / "from_1.svm").write_text("0 2:2.5 30:1\n")
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "from_1.svm")
     assert result.exit_code == 2
-    assert "wide.svm" in result.stderr
+    assert "it seems to count from 1" in result.stderr
 
 
 def test_target_that_the_model_does_not_predict(tmp_path):
@@ -386,7 +393,7 @@ def test_target_that_the_model_does_not_predict(tmp_path):
     assert "is not of the kind that is predicted (text)" in result.stderr
     result = run("train", data, "--save", tmp_path / "m.safetensors", "--test-file", tmp_path / "n.npz")
     assert result.exit_code == 2
-    assert "n.npz (numbers) is not of the kind" in result.stderr
+    assert "n.npz ('0', '1', '2') is not of the kind" in result.stderr
 
 
 def test_headless_text(tmp_path):

@@ -1,7 +1,9 @@
 """The command line. Needs the extra ``fcfast[cli]`` (typer, rich)."""
 
+import codecs
 import signal
 import sys
+import unicodedata
 from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import Any
@@ -30,6 +32,22 @@ class WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("the command imports no pandas", name=fullname)
 
 
+def write_anything() -> None:
+    """Let no terminal or pipe end the command for a character that its encoding lacks: R² becomes R2, α becomes \\u03b1."""
+    codecs.register_error("fcfast.plainer", _plainer)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a notebook or a test has put something else there
+        if reconfigure is not None:
+            reconfigure(errors="fcfast.plainer")
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    plain = [unicodedata.normalize("NFKD", character) for character in error.object[error.start : error.end]]
+    return "".join(c if c.isascii() else c.encode("ascii", "backslashreplace").decode() for c in plain), error.end
+
+
 def main() -> None:
     """Run the command, or say what it needs."""
     try:
@@ -48,6 +66,7 @@ def run() -> None:
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not one that is ignored, as by nohup
             signal.signal(number, end)
     sys.meta_path.insert(0, WithoutPandas())
+    write_anything()
     try:
         main()
     except KeyboardInterrupt:

@@ -14,7 +14,10 @@ from fcfast.commands.options import (
     FORMS,
     NETWORK,
     Activation,
+    Comment,
     DataFile,
+    Decimal,
+    Delimiter,
     FileWidth,
     Header,
     Hidden,
@@ -23,13 +26,17 @@ from fcfast.commands.options import (
     Jobs,
     MaxGradNorm,
     MemoryLimit,
+    Missing,
     Momentum,
     OptimizerName,
     ScheduleName,
     Target,
+    TargetType,
     Task,
     TestFile,
     TestTarget,
+    Thousands,
+    Transpose,
     WeightDecay,
     in_data,
     in_network,
@@ -85,6 +92,7 @@ def compare(
     jobs: Jobs = None,
     target: Target = None,
     task: Task = "auto",
+    target_type: TargetType = "auto",
     ids: Ids = None,
     test: Annotated[
         float | None,
@@ -93,6 +101,12 @@ def compare(
     test_file: TestFile = None,
     test_target: TestTarget = None,
     header: Header = None,
+    delimiter: Delimiter = None,
+    comment: Comment = None,
+    missing: Missing = None,
+    decimal: Decimal = ".",
+    thousands: Thousands = None,
+    transpose: Transpose = None,
     n_features: FileWidth = None,
     standardize: Annotated[
         bool | None,
@@ -151,7 +165,11 @@ def compare(
         chosen = list(chosen_rules(split_names(rules), only))
         if out is not None:
             check_out(out)
-        source = read_source(data, target, task, header, n_features, ids, test, test_file, test_target, seed)
+        written = {
+            "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
+            "thousands": thousands, "transpose": transpose,
+        }  # fmt: skip
+        source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
         about = source.about | {"commands": []}
         comparison, sentences = run(
             source, standardize, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from fcfast.commands.shared import listed
-from fcfast.datafiles import Table, refuse_missing
+from fcfast.datafiles import Table, from_array, refuse_missing
 
 MAX_GUESSED_CLASSES = 30  # whole numbers with more values than this are taken for a quantity
 DEFAULT_TEST_SHARE = 0.2
@@ -44,7 +44,10 @@ def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
     task, reason = (asked, "as asked") if asked != "auto" else _guess(y, table.target_names is not None)
     if task == "regression":
         if y.dtype.kind == "U":
-            raise ValueError(f"{path}: the target is text ({str(y[0])!r}), which --task regression cannot predict")
+            raise ValueError(
+                f"{path}: the target is text ({str(y[0])!r}), which --task regression cannot predict; truth values "
+                "are numbers with --target-type numbers"
+            )
         return y.astype(np.float64), task, reason
     if y.ndim == 2:
         raise ValueError(f"{path}: the target has {y.shape[1]} columns; --task classification needs one")
@@ -69,14 +72,40 @@ def _guess(y: Array, has_names: bool) -> tuple[str, str]:
     return "classification" if few else "regression", f"the target has {n_values} distinct whole numbers"
 
 
+def type_of_targets(known: Array) -> str:
+    """Tell `read_table` how to read targets that are compared with these: 1 and "1" are one class where classes are text."""
+    return "numbers" if known.dtype.kind in "iuf" else "labels"
+
+
 def targets_like(known: Array, table: Table, path: Path, task: str) -> Array:
-    """Give the targets of another table, which must be comparable: as many outputs, text where there was text."""
+    """Give the targets of another table, which must be comparable: as many outputs, text where there was text.
+
+    `known` holds targets of that kind, and all classes if they are text.
+    """
+    if table.y is not None and table.target_names is None:
+        as_known = type_of_targets(known) if known.dtype.kind == "U" else "auto"
+        table = replace(table, y=from_array(path, table.y, as_known))
     y, _, _ = task_of(table, path, task)
+    if y.dtype.kind == known.dtype.kind == "U":
+        y = _spelt_like(known, y)
+        if not np.isin(y, known).any():
+            raise ValueError(
+                f"the target of {path} ({listed(list(map(str, np.unique(y))))}) is not of the kind that is predicted (text): "
+                f"the classes are {listed(list(map(str, np.unique(known))))}; name another one"
+            )
     if y.shape[1:] != known.shape[1:] or (y.dtype.kind == "U") != (known.dtype.kind == "U"):
         raise ValueError(
             f"the target of {path} ({_kind(y)}) is not of the kind that is predicted ({_kind(known)}); name another one"
         )
     return y
+
+
+def _spelt_like(known: Array, y: Array) -> Array:
+    """Write truth values as the known ones are: R has TRUE, pandas True."""
+    spelt = {label.lower(): label for label in map(str, np.unique(known))}
+    if set(spelt) != {"false", "true"}:
+        return y
+    return np.array([spelt.get(label.lower(), label) for label in y.tolist()])
 
 
 def _kind(y: Array) -> str:

@@ -16,7 +16,7 @@ PANELS = DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Outpu
 
 in_data, in_network, in_training, in_output = (partial(typer.Option, rich_help_panel=panel) for panel in PANELS)
 
-DataFile = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file.")]
+DataFile = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file; - is standard input.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")]
 
 Target = Annotated[
@@ -28,7 +28,39 @@ Ids = Annotated[str | None, in_data("--id", help="Column (array of an .npz) that
 TestFile = Annotated[Path | None, in_data(help="Test on this file instead.")]
 TestTarget = Annotated[str | None, in_data(help="Target of the test file, if not --target.")]
 Header = Annotated[bool | None, in_data(help="Whether text begins with the names of its columns.", show_default="looked for")]
-FileWidth = Annotated[int | None, in_data(min=1, help="Width of an svmlight file.", show_default="the largest seen")]
+Delimiter = Annotated[
+    str | None, in_data(help="What parts the cells of text: a character, tab, or space (any).", show_default="looked for")
+]
+Comment = Annotated[
+    str | None,
+    in_data(help="Lines of text that begin with it are left out; '': none.", show_default="# and ! where they cannot be rows"),
+]
+Missing = Annotated[
+    str | None,
+    in_data(
+        help="Words for a missing value, separated by commas; '': only an empty cell, so that NA can be a class.",
+        show_default="NA, N/A, NaN, null, ?",
+    ),
+]
+Decimal = Annotated[str, in_data(help="Decimal mark of text, a point or a comma.")]
+Thousands = Annotated[str | None, in_data(help="What stands between groups of three digits in text.", show_default="nothing")]
+Transpose = Annotated[
+    bool | None,
+    in_data(help="Lines are features, columns samples; the target is a line.", show_default="only GEO series matrices"),
+]
+TargetType = Annotated[
+    str,
+    choice(
+        ("auto", "labels", "numbers"),
+        "Whether the target is names of classes, as written, or numbers; auto takes numbers if nothing is lost by it (01 is a "
+        "name).",
+        rich_help_panel=DATA,
+    ),
+]
+FileWidth = Annotated[
+    int | None,
+    in_data(min=1, help="Width of an svmlight file; features beyond it are left out.", show_default="the largest seen"),
+]
 
 Hidden = Annotated[str, in_network(help="Widths of the hidden layers, such as 256,128.")]
 Activation = Annotated[str, choice(ACTIVATIONS, "Of all hidden layers.", rich_help_panel=NETWORK)]

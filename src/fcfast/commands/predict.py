@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from fcfast.commands.options import Comment, DataFile, Decimal, Delimiter, Header, Missing, Thousands, Transpose
 from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, screen, tell_user
 from fcfast.files import write_text
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Model file, from fcfast train or an estimator's save().")],
-    data: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file.")],
+    data: DataFile,
     out: Annotated[Path | None, typer.Option(help="CSV file to write, or TSV (.tsv).", show_default="printed")] = None,
     proba: Annotated[bool, typer.Option("--proba", help="Give the probability of each class too.")] = False,
     target: Annotated[
@@ -24,9 +25,13 @@ def predict(
         str | None,
         typer.Option("--id", help="Column (array of an .npz) that names the samples; it is copied into the predictions."),
     ] = None,
-    header: Annotated[
-        bool | None, typer.Option(show_default="looked for", help="Whether text begins with the names of its columns.")
-    ] = None,
+    header: Header = None,
+    delimiter: Delimiter = None,
+    comment: Comment = None,
+    missing: Missing = None,
+    decimal: Decimal = ".",
+    thousands: Thousands = None,
+    transpose: Transpose = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with nothing else on stdout.")] = False,
 ) -> None:
     """Predict with a model file: a line of CSV per sample, and a score where the target is known.
@@ -37,7 +42,11 @@ def predict(
     """
     with clear_errors():
         check_file(out, "--out", inputs=(model, data))
-        columns, result, notes = run(model, data, proba, target, header, ids)
+        written = {
+            "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
+            "thousands": thousands, "transpose": transpose,
+        }  # fmt: skip
+        columns, result, notes = run(model, data, proba, target, ids, written)
         if out is not None:
             write_text(out, csv_text(columns, "\t" if out.suffix.lower() == ".tsv" else ","))
     for note in notes:
@@ -58,13 +67,13 @@ def predict(
 
 
 def run(
-    model: Path, data: Path, proba: bool, target: str | None, header: bool | None, ids: str | None
+    model: Path, data: Path, proba: bool, target: str | None, ids: str | None, written: dict[str, Any]
 ) -> tuple[dict[str, list[Any]], dict[str, Any] | None, list[str]]:
     """Give the columns of the table of predictions, scores if the targets are known, and what the user should hear."""
     import numpy as np
 
     from fcfast import FrontRegressor, load
-    from fcfast.commands.data import in_order, targets_like
+    from fcfast.commands.data import in_order, targets_like, type_of_targets
     from fcfast.commands.scores import scores
     from fcfast.datafiles import read_table
     from fcfast.scaling import by_blocks
@@ -79,9 +88,14 @@ def run(
     if feature_names is not None:
         del estimator.feature_names_in_
     names = None if feature_names is None else list(map(str, feature_names))
-    table = read_table(data, target, header=header, n_features=estimator.n_features_in_, ids=ids, features=names)
+    known = estimator.classes_ if classifier is not None else np.zeros(0)
+    known = known.astype(str) if known.dtype.kind == "b" else known
+    table = read_table(
+        data, target, n_features=estimator.n_features_in_, ids=ids, features=names,
+        target_type="auto" if target is None else type_of_targets(known), **written,
+    )  # fmt: skip
+    tell_user(f"{data}: {table}")
     X, ignored = in_order(table, names, estimator.n_features_in_, data)
-    ignored = [*table.skipped, *ignored]
     rows = np.arange(X.shape[0])
     columns: dict[str, list[Any]] = {"sample": rows.tolist() if table.ids is None else table.ids}
     if proba and classifier is not None:
@@ -96,7 +110,11 @@ def run(
     result, notes = None, [f"columns that the model was not trained on are left out: {listed(ignored)}"] if ignored else []
     if table.y is not None:
         try:
-            result = scores(targets_like(predicted, table, data, task), predicted, task == "classification")
+            if classifier is None:
+                truth = targets_like(predicted, table, data, task)
+            else:
+                truth, predicted = targets_like(known, table, data, task), predicted.astype(known.dtype)
+            result = scores(truth, predicted, task == "classification")
         except ValueError as error:
             if target is not None:
                 raise

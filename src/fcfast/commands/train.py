@@ -12,7 +12,10 @@ from fcfast.commands.options import (
     FORMS,
     NETWORK,
     Activation,
+    Comment,
     DataFile,
+    Decimal,
+    Delimiter,
     FileWidth,
     Header,
     Hidden,
@@ -21,13 +24,17 @@ from fcfast.commands.options import (
     Jobs,
     MaxGradNorm,
     MemoryLimit,
+    Missing,
     Momentum,
     OptimizerName,
     ScheduleName,
     Target,
+    TargetType,
     Task,
     TestFile,
     TestTarget,
+    Thousands,
+    Transpose,
     WeightDecay,
     in_data,
     in_output,
@@ -62,6 +69,7 @@ def train(
     save: Annotated[Path, in_output(help="Model file to write, .safetensors.")],
     target: Target = None,
     task: Task = "auto",
+    target_type: TargetType = "auto",
     ids: Ids = None,
     test: Annotated[
         float | None,
@@ -70,6 +78,12 @@ def train(
     test_file: TestFile = None,
     test_target: TestTarget = None,
     header: Header = None,
+    delimiter: Delimiter = None,
+    comment: Comment = None,
+    missing: Missing = None,
+    decimal: Decimal = ".",
+    thousands: Thousands = None,
+    transpose: Transpose = None,
     n_features: FileWidth = None,
     standardize: Annotated[
         bool | None,
@@ -122,7 +136,11 @@ def train(
             from fcfast.plots import new_figure
 
             new_figure(1, 1)  # is matplotlib there?
-        source = read_source(data, target, task, header, n_features, ids, test, test_file, test_target, seed)
+        written = {
+            "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
+            "thousands": thousands, "transpose": transpose,
+        }  # fmt: skip
+        source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
         settings = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": learning_rate,
@@ -161,25 +179,27 @@ def read_source(
     data: Path,
     target: str | None,
     asked_task: str,
-    header: bool | None,
+    target_type: str,
     n_features: int | None,
     ids: str | None,
     share: float | None,
     test_file: Path | None,
     test_target: str | None,
     seed: int,
+    written: dict[str, Any],
 ) -> Source:
-    """Read the data and hold out a test set."""
+    """Read the data and hold out a test set; `written` tells `read_table` how text is written."""
     import numpy as np
 
-    from fcfast.commands.data import Samples, in_order, refuse_repeated, split, targets_like, task_of
+    from fcfast.commands.data import Samples, in_order, refuse_repeated, split, targets_like, task_of, type_of_targets
     from fcfast.datafiles import read_table
 
     if test_file is not None and share is not None:
         raise ValueError("--test and --test-file were both given; use one of them")
     if test_target is not None and test_file is None:
         raise ValueError("--test-target was given without --test-file")
-    table = read_table(data, target, header=header, n_features=n_features, ids=ids)
+    table = read_table(data, target, n_features=n_features, ids=ids, target_type=target_type, **written)
+    tell_user(f"{data}: {table}")
     if table.feature_names is not None:
         refuse_repeated(table.feature_names, data)  # or `fcfast predict` could not tell them apart
     y, task, reason = task_of(table, data, asked_task)
@@ -193,9 +213,10 @@ def read_source(
         rows, how = np.arange(len(y)), str(test_file)
         names = table.feature_names  # columns without names are told apart by their places: as in the training file
         other = read_table(
-            test_file, test_target or target, header=header, n_features=table.X.shape[1], ids=ids if names is None else None,
-            features=names,
+            test_file, test_target or target, n_features=table.X.shape[1], ids=ids if names is None else None, features=names,
+            target_type=type_of_targets(y), **written,
         )  # fmt: skip
+        tell_user(f"{test_file}: {other}")
         X, _ = in_order(other, table.feature_names, table.X.shape[1], test_file)
         test_y = targets_like(y, other, test_file, task)
         test = Samples(X, test_y, np.arange(len(test_y)))

@@ -77,14 +77,14 @@ class Dialect:
         """Join the lines of a quoted cell."""
         for first, line in lines:
             parts = 1
-            while self._is_open(line) and parts < MAX_JOINED and (following := next(lines, None)):
+            while '"' in line and self._is_open(line) and parts < MAX_JOINED and (following := next(lines, None)):
                 line += following[1]
                 parts += 1
             yield first, line
 
     def _is_open(self, line: str) -> bool:
         """Tell whether a cell goes on in the next line."""
-        if self.delimiter == WHITE or '"' not in line or line.count('"') % 2 == 0:
+        if self.delimiter == WHITE or line.count('"') % 2 == 0:
             return False
         try:
             list(csv.reader(line.splitlines(keepends=True), delimiter=self.delimiter, strict=True, skipinitialspace=True))

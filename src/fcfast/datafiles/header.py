@@ -33,21 +33,25 @@ def has_header(
     cells: Cells,
 ) -> bool:
     """Tell from the first lines of a table, or raise a ValueError that asks."""
-    names = {cell.strip() for cell in first}
-    if wanted is not None and 2 * sum(name in names for name in wanted) >= len(wanted):
+    if wanted is not None and 2 * len({cell.strip() for cell in first}.intersection(wanted)) >= len(wanted):
         return True  # if some are lacking, that will be said
-    others = [j for j in range(len(first)) if j not in (_place(target, first), _place(ids, first))]
     if any(column is not None and index_of(column) is None for column in (target, ids)):
         return True
+    used = _place(target, first), _place(ids, first)
+    others = [j for j in range(len(first)) if j not in used]
     features = [first[j] for j in others]
     text = [cell for cell in features if cells.number(cell) is None and not looks_numeric(cell)]
     numbers = [cell for cell in features if math.isfinite(cells.number(cell) or 0) and cells.number(cell) is not None]
     if text and numbers:
         raise ValueError(
-            f"{source}: line {line} has numbers ({reprlib.repr(numbers[0])}) and text ({reprlib.repr(text[0])}), so it may be "
-            f"data or names; give the name of the target column, or {REMEDY}"
+            f"{source}: line {line} has numbers ({reprlib.repr(numbers[0])}) and text ({reprlib.repr(text[0])}), so it "
+            f"may be data or names; give the name of the target column, or {REMEDY}"
         )
-    if text or any(cells.number(cell) is None for cell in features) or len(numbers) < len([cell for cell in features if cell.strip()]):
+    if (
+        text
+        or any(cells.number(cell) is None for cell in features)
+        or len(numbers) < len([cell for cell in features if cell.strip()])
+    ):
         return bool(text)
     rows = [row for row in below if len(row) == len(first)]
     signs = max(_signs([first[j] for j in others], [[row[j] for j in others] for row in rows]), _counts(first, rows))

@@ -110,8 +110,8 @@ def _are_names(distinct: Collection[str], numbers: Array, cells: Cells) -> bool:
     known = [text for text in distinct if not cells.is_missing(text)]
     if any(map(NAME_LIKE.fullmatch, known)):
         return True
-    finite = numbers[np.isfinite(numbers)]
-    if (finite != np.floor(finite)).any():
+    there = numbers[~np.isnan(numbers)]
+    if (there != np.floor(there)).any():
         return False  # a quantity
-    n_values = len(np.unique(finite))
+    n_values = len(np.unique(there))
     return n_values < len(known) and n_values <= MAX_GUESSED_CLASSES

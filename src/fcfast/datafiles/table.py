@@ -60,6 +60,8 @@ class Table:
             f"target {self.target_name} ({self._about_target()})" if self.y is not None else "no target",
             f"features {some(self.feature_names)} ({n_features:,})" if self.feature_names else f"{n_features:,} features",
         ]
+        if self.skipped:
+            told.append(f"left out: {some(self.skipped)} ({len(self.skipped):,})")
         return "; ".join(told + self.notes)
 
     def _about_target(self) -> str:

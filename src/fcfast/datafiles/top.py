@@ -91,6 +91,8 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
 
 def is_comment(line: str, mark: str | None) -> bool:
     """Tell whether a line is a comment, or (`mark` is None) looks like one."""
+    if line[0] not in "#!^ \t" and mark is None:
+        return False  # as nearly all lines
     return bool(COMMENT.match(line)) if mark is None else bool(mark) and line.lstrip().startswith(mark)
 
 
