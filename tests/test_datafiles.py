@@ -422,7 +422,7 @@ def test_no_samples_or_no_features(write):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.csv", LINES.encode("utf-16"), "utf-8"),
+        ("a.csv", f"\u00b5{LINES}".encode("cp1252"), "utf-8"),
         ("a.csv", 'a,b\n1,"2\n3,4\n', "unexpected end of data"),
         ("a.csv", 'a,b\n1,"2"3\n', "expected after"),
         ("a.csv", f'a,b\n1,"{"," * 200_000}"\n', "field larger than field limit"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 MISSING = ("", "na", "n/a", "nan", "null", "?")
 TRUTH = {"false": 0.0, "true": 1.0}
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+EUROPEAN = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+,\d+")
 GROUPS = re.compile(r"[-+]?[1-9]\d{0,2}(?P<mark>[,.' \u00a0\u2009\u202f\u2019])\d{3}((?P=mark)\d{3})*([.,]\d+)?")
 
 
@@ -106,6 +107,8 @@ def not_a_number(
 def _marks(text: str, cells: Cells) -> str:
     """Say what decimal marks and marks of thousands a number may have."""
     groups = GROUPS.fullmatch(text)
+    if EUROPEAN.fullmatch(text) and cells.decimal == ".":
+        return "points seem to separate thousands, and the comma the decimals; if so, say --decimal , --thousands ."
     if cells.decimal == "," and "." in text and number(text.replace(",", "")) is not None:
         return "a point where the decimal mark is a comma; if it separates thousands, say --thousands ."
     if groups is not None and groups["mark"] != "." and cells.thousands is None:

@@ -41,7 +41,7 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     records = dialect.joined(top.lines)
     line, text = next(records)
     first = [cell.strip() for cell in Rows.split(source, dialect, line, text)]
-    ids = asked.ids
+    ids, hint = asked.ids, _hint(top)
     names: list[str] | None = None
     names_from = f"line {line}"
     if layout.short_header:
@@ -54,12 +54,13 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     ):
         names = first
     data = records if names is first or layout.short_header else chain([(line, text)], records)
+    _refuse_lines(source, top, names or [], asked.target, ids)
     if names is None:
         names_from = ""
     elif asked.features is None:
-        _refuse_unnamed(source, line, names, asked.target, ids)
+        _refuse_unnamed(source, line, names, hint, asked.target, ids)
     columns = columns_of(source, names, layout.n_cells if names is None else len(names), asked.target, ids, asked.features)
-    rows = Rows(source, dialect, columns, cells, asked.comment, _hint(top))
+    rows = Rows(source, dialect, columns, cells, asked.comment, hint)
     rows.read(data)
     features = columns.features
     if not rows.lines or not features:
@@ -96,12 +97,20 @@ def _hint(top: Top) -> str:
     return TRANSPOSE if numeric else ""
 
 
-def _refuse_unnamed(source: Source, line: int, names: list[str], *used: object) -> None:
+def _refuse_lines(source: Source, top: Top, names: list[str], *asked: object) -> None:
+    """Refuse a column that is a line."""
+    lines = {row[0].strip() for row in top.below if row}
+    for name in asked:
+        if isinstance(name, str) and name not in names and index_of(name) is None and name in lines:
+            raise ValueError(f"{source} has no column {name!r}, but a line of that name{TRANSPOSE}")
+
+
+def _refuse_unnamed(source: Source, line: int, names: list[str], hint: str, *used: object) -> None:
     """Refuse a column without a name, unless it is used for something: it may number the rows."""
     places = {index_of(column) for column in used}
     for j, name in enumerate(names):
         if not name and j not in places and j - len(names) not in places:
             raise ValueError(
                 f"{source}: column {j} (counted from 0) has no name in line {line}; name it, or leave it out if it only "
-                f"numbers the rows (R: row.names=FALSE, pandas: index=False), or say that it names them (--id {j})"
+                f"numbers the rows (R: row.names=FALSE, pandas: index=False), or say that it names them (--id {j}){hint}"
             )

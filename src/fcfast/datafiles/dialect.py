@@ -146,7 +146,7 @@ def layout_of(lines: Sequence[str], delimiters: Iterable[str], has_header: bool 
     n_cells = _usual_length(rows)
     start = _start(rows, n_cells)
     head, body = rows[start], [row for row in rows[start + 1 :] if len(row) == n_cells]
-    short = has_header is not False and _is_short_header(head, body, n_cells)
+    short = has_header is not False and _has_short_header(lines[start:], rows[start:], n_cells)
     trailing = 0
     if best != WHITE and not short:
         trailing = min((_n_empty_at_end(row) for row in body or [head]), default=0)
@@ -185,36 +185,48 @@ def _score(lines: Sequence[str], delimiter: str) -> float:
 
 
 def _start(rows: Sequence[list[str]], n_cells: int) -> int:
-    """Find the first line that is no title."""
+    """Find the first line that is no title: few cells of text above a wider line, any number of them above a line of names."""
     for i, row in enumerate(rows):
-        below = [other for other in rows[i + 1 :] if len(other) == n_cells]
-        if not below or not _is_title(row, below[0], n_cells):
+        if len(row) == n_cells and _are_names(row):
+            return i
+        if len(row) > n_cells or (_n_full(row) and number(_first_full(row)) is not None) or 2 * _n_full(row) > n_cells > 2:
+            break
+    for i, row in enumerate(rows):
+        if len(row) == n_cells or number(_first_full(row)) is not None or _n_full(row) > max(1, (n_cells - 1) // 2):
+            return i
+        if n_cells == 2 and not (i + 1 < len(rows) and _are_names(rows[i + 1])):
             return i
     return 0
 
 
-def _is_title(row: list[str], below: list[str], n_cells: int) -> bool:
-    """Tell whether a line is a title: few cells of text, above a wider line."""
-    full = [cell for cell in row if cell.strip()]
-    if not full or n_cells < 2 or len(full) > max(1, (n_cells - 1) // 2) or number(full[0]) is not None:
-        return False
-    if len(row) == n_cells:  # filled up with empty cells, as Excel does: it is no title unless names follow
-        return n_cells > 2 and _are_names(below)
-    return len(row) < n_cells and (n_cells > 2 or _are_names(below))
-
-
 def _are_names(row: list[str]) -> bool:
+    """Tell whether a line names columns: text in all cells, or in all but one."""
     full = [cell for cell in row if cell.strip()]
     return len(full) >= len(row) - 1 and len(full) > 1 and all(number(cell) is None for cell in full)
 
 
-def _is_short_header(head: list[str], body: list[list[str]], n_cells: int) -> bool:
-    """Tell whether names are one less than the cells of each line, whose first one is then the name of the row."""
-    if len(head) != n_cells - 1 or not body or not all(map(str.strip, head)):
+def _first_full(row: list[str]) -> str:
+    return next((cell for cell in row if cell.strip()), "")
+
+
+def _n_full(row: list[str]) -> int:
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def _has_short_header(lines: Sequence[str], rows: list[list[str]], n_cells: int) -> bool:
+    """Tell whether names are one less than the cells of each line, whose first one is then the name of the row.
+
+    Names of rows that are numbers must be in quotes, or count the rows: else the first cell may be a part of a number with a
+    mark of thousands.
+    """
+    head, body = rows[0], [(line, row) for line, row in zip(lines[1:], rows[1:], strict=True) if len(row) == n_cells]
+    if len(head) != n_cells - 1 or not body or not all(map(str.strip, head)) or any(not row[-1].strip() for _, row in body):
         return False
-    first = [row[0].strip() for row in body]
-    named = all(name and (number(name) is None or name.isdigit()) for name in first) and len(set(first)) == len(first)
-    return named and not any(_n_empty_at_end(row) for row in body)
+    first = [row[0].strip() for _, row in body]
+    counted = first == list(map(str, range(1, len(first) + 1)))
+    quoted = all(line.lstrip().startswith('"') for line, _ in body)
+    named = all(name and number(name) is None for name in first)
+    return (counted or quoted or named) and len(set(first)) == len(first)
 
 
 def _n_empty_at_end(row: Sequence[str]) -> int:

@@ -40,6 +40,8 @@ def has_header(
     used = _place(target, first), _place(ids, first)
     others = [j for j in range(len(first)) if j not in used]
     features = [first[j] for j in others]
+    if features and not first[0].strip() and used.count(0) == 0 and all(row and row[0].strip() for row in below):
+        return True  # the index that pandas and R write without a name: as a sample, it would have a gap
     text = [cell for cell in features if cells.number(cell) is None and not looks_numeric(cell)]
     numbers = [cell for cell in features if math.isfinite(cells.number(cell) or 0) and cells.number(cell) is not None]
     if text and numbers:

@@ -59,6 +59,8 @@ class Rows:
         """Read lines to the last; each has all the cells of a row."""
         for number, line in lines:
             plain = self.dialect.plain(line)
+            if plain is not None and plain[:1] == self.dialect.delimiter and not plain.strip(f" {plain[0]}"):
+                continue  # empty cells only, as Excel writes them below a table: no sample
             unusual = self.comment != "" and is_comment(line, self.comment)
             if plain is None or plain.count(self.dialect.delimiter) + 1 != self._n_cells or unusual:
                 self._read_block()
@@ -107,7 +109,7 @@ class Rows:
         self._block, self._block_lines, self._size = [], [], 0
 
     def _numbers(self, lines: Sequence[str]) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None":
-        if not self.cells.plain:
+        if not self.cells.plain or self.cells.decimal == self.dialect.delimiter:
             return None
         if self.cells.decimal != ".":
             if any("." in line for line in lines):
@@ -128,6 +130,8 @@ class Rows:
                 f"{self.source}: line {number} begins like a comment, but has as many cells as the table; say comment='' "
                 f"(--comment '') if it is a row, or comment={mark!r} (--comment {mark!r}) if such lines are to be left out"
             )
+        if self._n_cells > 1 and not any(map(str.strip, cells)):
+            return
         if len(cells) != self._n_cells:
             raise ValueError(
                 f"{self.source}: line {number} has {len(cells)} cell(s) instead of {self._n_cells}; "

@@ -1,5 +1,6 @@
 """Where a table comes from: a file, a pipe or standard input, and which kind of file it is."""
 
+import codecs
 import gzip
 import io
 import os
@@ -73,9 +74,11 @@ class Source:
 
     @contextmanager
     def text(self) -> Iterator[io.TextIOWrapper]:
-        """Open it as text in UTF-8; ends of lines stay as they are."""
+        """Open it as text in UTF-8, or in UTF-16 as Excel's "Unicode text"; ends of lines stay as they are."""
         with self.unpacked() as stream:
-            text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+            start = stream.peek(2)[:2]  # type: ignore[attr-defined]  # files, pipes and gzip have it
+            encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+            text = io.TextIOWrapper(stream, encoding=encoding, newline="")
             try:
                 yield text
             finally:

@@ -74,7 +74,7 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
     if asked.delimiter is not None:
         delimiters = asked.delimiter
     elif asked.cells.decimal == ",":
-        delimiters = delimiters.replace(",", "") or ","
+        delimiters = delimiters.replace(",", "") + ","  # only where decimals are in quotes
     layout = layout_of([text for _, text in looked_at], delimiters, asked.header)
     first_number = looked_at[layout.start][0]
     below = rows_of([text for _, text in looked_at[layout.start + 1 :]], layout.dialect)
