@@ -40,8 +40,9 @@ def has_header(
     used = _place(target, first), _place(ids, first)
     others = [j for j in range(len(first)) if j not in used]
     features = [first[j] for j in others]
-    if features and not first[0].strip() and used.count(0) == 0 and all(row and row[0].strip() for row in below):
-        return True  # the index that pandas and R write without a name: as a sample, it would have a gap
+    rows = [row for row in below if len(row) == len(first)]
+    if rows and not first[used[1] or 0].strip() and all(row[used[1] or 0].strip() for row in rows):
+        return True  # the index that pandas and R write without a name; a sample would have a gap there
     text = [cell for cell in features if cells.number(cell) is None and not looks_numeric(cell)]
     numbers = [cell for cell in features if math.isfinite(cells.number(cell) or 0) and cells.number(cell) is not None]
     if text and numbers:
@@ -55,13 +56,14 @@ def has_header(
         or len(numbers) < len([cell for cell in features if cell.strip()])
     ):
         return bool(text)
-    rows = [row for row in below if len(row) == len(first)]
-    signs = max(_signs([first[j] for j in others], [[row[j] for j in others] for row in rows]), _counts(first, rows))
+    signs = max(_signs(features, [[row[j] for j in others] for row in rows]), _counts(first, rows))
+    if signs == SAMPLE and used[0] is not None and len(set(features)) == len(features):
+        signs = _odd_label(first[used[0]], [row[used[0]] for row in rows])
     if signs != ASK:
         return signs == NAMES
     raise ValueError(
-        f"{source}: line {line} ({_start_of(first)}) has numbers only, but other ones than the lines below: it "
-        f"may be a sample, or names such as wavelengths or ids of genes; {REMEDY}"
+        f"{source}: line {line} ({_start_of(first)}) differs from the lines below: it may be a sample, "
+        f"or names that are numbers, such as wavelengths or ids of genes; {REMEDY}"
     )
 
 
@@ -125,6 +127,11 @@ def _whole_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
     if chance < IMPOSSIBLE and len(first) >= MANY:
         return NAMES  # with fewer columns it may be the start of a series in time, say
     return ASK if chance < UNLIKELY else SAMPLE
+
+
+def _odd_label(label: str, others: Sequence[str]) -> int:
+    """See whether the class of the line occurs in no other, while theirs are repeated."""
+    return ASK if label not in others and len(others) > 2 and 2 * len(set(others)) <= len(others) else SAMPLE
 
 
 def _is_sorted(values: Sequence[float | None]) -> bool:

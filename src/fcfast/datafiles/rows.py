@@ -15,7 +15,7 @@ import numpy as np
 from fcfast.datafiles.cells import Cells, not_a_number
 from fcfast.datafiles.columns import Columns
 from fcfast.datafiles.dialect import Dialect, Line
-from fcfast.datafiles.top import is_comment
+from fcfast.datafiles.top import is_comment, like_a_comment
 
 BLOCK = 1 << 22  # characters
 
@@ -125,11 +125,7 @@ class Rows:
         if unusual:
             if self.comment is not None or len(cells) != self._n_cells:
                 return  # a comment
-            mark = "#"
-            raise ValueError(
-                f"{self.source}: line {number} begins like a comment, but has as many cells as the table; say comment='' "
-                f"(--comment '') if it is a row, or comment={mark!r} (--comment {mark!r}) if such lines are to be left out"
-            )
+            raise like_a_comment(self.source, number)
         if self._n_cells > 1 and not any(map(str.strip, cells)):
             return
         if len(cells) != self._n_cells:

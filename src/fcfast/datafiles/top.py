@@ -76,6 +76,8 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
     elif asked.cells.decimal == ",":
         delimiters = delimiters.replace(",", "") + ","  # only where decimals are in quotes
     layout = layout_of([text for _, text in looked_at], delimiters, asked.header)
+    if asked.comment is None and not is_geo:
+        _refuse_commented_rows(source, layout, comments)
     first_number = looked_at[layout.start][0]
     below = rows_of([text for _, text in looked_at[layout.start + 1 :]], layout.dialect)
     return Top(
@@ -86,6 +88,21 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
         _attributes(comments) if is_geo else {},
         is_geo,
         [f"{layout.start} line(s) above the table left out"] if layout.start else [],
+    )
+
+
+def _refuse_commented_rows(source: Source, layout: Layout, comments: Sequence[Line]) -> None:
+    """Refuse what begins like a comment and could be a row as well."""
+    for (line, _), cells in zip(comments, rows_of([text for _, text in comments], layout.dialect), strict=True):
+        if len(cells) == layout.n_cells > 1 and any(number(cell) is not None for cell in cells[1:]):
+            raise like_a_comment(source, line)
+
+
+def like_a_comment(source: object, line: int) -> ValueError:
+    """Make the error of a line that may be a row or a comment."""
+    return ValueError(
+        f"{source}: line {line} begins like a comment, but has as many cells as the table; say comment='' (--comment '') if it "
+        "is a row, or give the mark of comments (--comment '#') if such lines are to be left out"
     )
 
 
