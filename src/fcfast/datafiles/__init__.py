@@ -37,6 +37,8 @@ READERS: dict[str, Callable[[Source, Asked], Table]] = {
     ".npy": read_npy,
 }
 
+WITH_IDS = (*DELIMITED, ".parquet", ".npz")
+
 
 def read_table(
     path: str | os.PathLike[str],
@@ -127,14 +129,12 @@ def read_table(
     check_target_type(target_type)
     cells = cells_of(decimal, thousands, missing)
     asked = Asked(target, header, n_features, ids, features, delimiter_of(delimiter), comment, transpose, target_type, cells)
-    source = source_of(path)
-    if source.ending not in DELIMITED and source.ending != ".parquet" and source.ending != ".npz" and ids is not None:
-        raise ValueError(f"{source} has no place for names of samples; leave out ids={ids!r}")
-    if source.ending in DELIMITED:
-        table = read_delimited(source, asked)
-    else:
+    with source_of(path) as source:
+        if ids is not None and source.ending not in WITH_IDS:
+            raise ValueError(f"{source} has no place for names of samples; leave out ids={ids!r}")
         table = READERS[source.ending](source, asked)
-        table = _on_its_side(source, table) if transpose else table
+    if transpose and source.ending not in DELIMITED:
+        table = _on_its_side(source, table)
     check_table(source, table)
     if table.y is not None and table.y.dtype.kind == "U" and table.target_names is None:
         refuse_unlabelled(source, table.y.tolist(), "target", cells.missing)

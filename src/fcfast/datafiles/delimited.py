@@ -50,7 +50,8 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     elif top.commented_names is not None and asked.header is not False:
         names_from, names = f"line {top.commented_names[0]}", top.commented_names[1]
     elif asked.header or (
-        asked.header is None and header.has_header(source, line, first, top.below, asked.target, ids, asked.features, cells)
+        asked.header is None
+        and header.has_header(source, line, first, top.layout.below, asked.target, ids, asked.features, cells)
     ):
         names = first
     data = records if names is first or layout.short_header else chain([(line, text)], records)
@@ -89,7 +90,7 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
 
 def _hint(top: Top) -> str:
     """Say that the table may lie on its side, if it looks so: names in the first column, numbers in all others, few columns."""
-    rows = [row for row in top.below if len(row) == top.layout.n_cells > 2]
+    rows = [row for row in top.layout.below if len(row) == top.layout.n_cells > 2]
     names = [row[0].strip() for row in rows]
     if len(rows) < 2 or len(set(names)) < len(names) or any(map(looks_numeric, names)):
         return ""
@@ -99,7 +100,7 @@ def _hint(top: Top) -> str:
 
 def _refuse_lines(source: Source, top: Top, names: list[str], *asked: object) -> None:
     """Refuse a column that is a line."""
-    lines = {row[0].strip() for row in top.below if row}
+    lines = {row[0].strip() for row in top.layout.below if row}
     for name in asked:
         if isinstance(name, str) and name not in names and index_of(name) is None and name in lines:
             raise ValueError(f"{source} has no column {name!r}, but a line of that name{TRANSPOSE}")

@@ -127,12 +127,15 @@ class Layout:
         The first line of the table, counted among those that were looked at; titles stand above it.
     short_header : bool
         Whether line `start` has the names of all columns but the first, which has those of the rows, as R writes it.
+    below : list of list of str
+        Cells of the lines below that one which have as many as they should.
     """
 
     dialect: Dialect
     n_cells: int
     start: int
     short_header: bool
+    below: list[list[str]]
 
 
 def layout_of(lines: Sequence[str], delimiters: Iterable[str], has_header: bool | None) -> Layout:
@@ -142,18 +145,21 @@ def layout_of(lines: Sequence[str], delimiters: Iterable[str], has_header: bool 
         if (score := _score(lines, mark)) > most:
             best, most = mark, score
     best = best or next(iter(delimiters))
-    rows = rows_of(lines, Dialect(best))
-    n_cells = _usual_length(rows)
+    places, texts = zip(*Dialect(best).joined(iter(enumerate(lines))), strict=True)
+    rows = rows_of(texts, Dialect(best))
+    n_cells = _usual_length(list(map(len, rows)))
     start = _start(rows, n_cells)
     head, body = rows[start], [row for row in rows[start + 1 :] if len(row) == n_cells]
-    short = has_header is not False and _has_short_header(lines[start:], rows[start:], n_cells)
+    short = has_header is not False and _has_short_header(texts[start:], rows[start:], n_cells)
     trailing = 0
     if best != WHITE and not short:
         trailing = min((_n_empty_at_end(row) for row in body or [head]), default=0)
         if len(head) == n_cells:
             trailing = min(trailing, _n_empty_at_end(head))
         trailing = min(trailing, n_cells - 1)
-    return Layout(Dialect(best, trailing), n_cells - trailing, start, short)
+    return Layout(
+        Dialect(best, trailing), n_cells - trailing, places[start], short, [row[: n_cells - trailing] for row in body]
+    )
 
 
 def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
@@ -167,32 +173,41 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     return rows
 
 
-def _usual_length(rows: Sequence[Sequence[str]]) -> int:
-    counts = Counter(map(len, rows))
+def _n_cells(line: str, delimiter: str) -> int:
+    """Count the cells of a line, by its delimiters alone if it can be."""
+    if delimiter != WHITE and '"' not in line:
+        return line.count(delimiter) + 1
+    return len(rows_of([line], Dialect(delimiter))[0])
+
+
+def _usual_length(lengths: Sequence[int]) -> int:
+    counts = Counter(lengths)
     return max(counts, key=lambda length: (counts[length] if length else 0, length))
 
 
 def _score(lines: Sequence[str], delimiter: str) -> float:
     """Rate a delimiter: by the lines of equal length, and by the numbers in some of them."""
-    rows = rows_of(lines, Dialect(delimiter))
-    n_cells = _usual_length(rows)
-    fitting = [row for row in rows if len(row) == n_cells]
+    counts = [_n_cells(line, delimiter) for line in lines]
+    n_cells = _usual_length(counts)
     if n_cells < 2:
         return 0.0
-    cells = [cell for row in (fitting[1:] or fitting)[-3:] for cell in row[:MAX_SCORED] if cell.strip()]
+    fitting = [line for line, count in zip(lines, counts, strict=True) if count == n_cells]
+    rows = rows_of((fitting[1:] or fitting)[-3:], Dialect(delimiter))
+    cells = [cell for row in rows for cell in row[:MAX_SCORED] if cell.strip()]
     share = sum(map(looks_numeric, cells)) / max(1, len(cells))
-    return len(fitting) / len(rows) * (share + 0.01)
+    return len(fitting) / len(lines) * (share + 0.01)
 
 
 def _start(rows: Sequence[list[str]], n_cells: int) -> int:
     """Find the first line that is no title: few cells of text above a wider line, any number of them above a line of names."""
     for i, row in enumerate(rows):
-        if len(row) == n_cells and _are_names(row):
+        if not row or (len(row) == n_cells and _are_names(row)):
             return i
-        if len(row) > n_cells or (_n_full(row) and number(_first_full(row)) is not None) or 2 * _n_full(row) > n_cells > 2:
+        half_full = 2 * _n_full(row) > n_cells > 2
+        if len(row) > n_cells or number(_first_full(row)) is not None or (len(row) == n_cells and half_full):
             break
     for i, row in enumerate(rows):
-        if len(row) == n_cells or number(_first_full(row)) is not None or _n_full(row) > max(1, (n_cells - 1) // 2):
+        if not row or len(row) == n_cells or number(_first_full(row)) is not None or _n_full(row) > max(1, (n_cells - 1) // 2):
             return i
         if n_cells == 2 and not (i + 1 < len(rows) and _are_names(rows[i + 1])):
             return i
@@ -201,6 +216,7 @@ def _start(rows: Sequence[list[str]], n_cells: int) -> int:
 
 def _are_names(row: list[str]) -> bool:
     """Tell whether a line names columns: text in all cells, or in all but one."""
+    row = row[:MAX_SCORED]
     full = [cell for cell in row if cell.strip()]
     return len(full) >= len(row) - 1 and len(full) > 1 and all(number(cell) is None for cell in full)
 

@@ -85,16 +85,20 @@ class Source:
                 text.detach()  # closing it would close standard input
 
 
-def source_of(path: str | os.PathLike[str]) -> Source:
-    """Find out what a path leads to."""
+@contextmanager
+def source_of(path: str | os.PathLike[str]) -> Iterator[Source]:
+    """Find out what a path leads to, and close it afterwards."""
     path = Path(path)
     if str(path) == STANDARD_INPUT:
         # A test or a notebook may have put something else there.
-        return _piped(path, getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode()))
+        yield _piped(path, getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode()))
+        return
     check_file(path, "data file")
     if stat.S_ISREG(path.stat().st_mode):
-        return Source(path, *_ending(path))
-    return _piped(path, open(path, "rb"))  # the stream is what the source is
+        yield Source(path, *_ending(path))
+        return
+    with open(path, "rb") as stream:
+        yield _piped(path, stream)
 
 
 def check_file(path: Path, role: str) -> None:

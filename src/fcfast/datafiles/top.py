@@ -25,8 +25,6 @@ class Top:
     layout : Layout
     lines : iterator of (int, str)
         The lines of the table, comments among them.
-    below : list of list of str
-        Cells of the first lines below line `layout.start`.
     commented_names : (int, list of str) or None
         Names of the columns in the last comment above the table, as `numpy.savetxt` writes them.
     attributes : dict
@@ -38,7 +36,6 @@ class Top:
 
     layout: Layout
     lines: Iterator[Line]
-    below: list[list[str]]
     commented_names: tuple[int, list[str]] | None
     attributes: dict[str, list[str]] = field(default_factory=dict)
     is_geo: bool = False
@@ -79,11 +76,9 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
     if asked.comment is None and not is_geo:
         _refuse_commented_rows(source, layout, comments)
     first_number = looked_at[layout.start][0]
-    below = rows_of([text for _, text in looked_at[layout.start + 1 :]], layout.dialect)
     return Top(
         layout,
         chain((line for line in held if line[0] >= first_number), lines),
-        below,
         _commented_names(layout, comments, looked_at[layout.start][1]),
         _attributes(comments) if is_geo else {},
         is_geo,

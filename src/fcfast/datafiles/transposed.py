@@ -66,7 +66,7 @@ def _names_of_samples(source: Source, top: Top, asked: Asked) -> tuple[Iterator[
         return lines, line, first
     named = asked.header
     if named is None:
-        named = top.is_geo or header.has_header(source, line, first, top.below, None, 0, None, asked.cells)
+        named = top.is_geo or header.has_header(source, line, first, top.layout.below, None, 0, None, asked.cells)
     return (lines, line, first[1:]) if named else (chain([(line, text)], lines), line, None)
 
 
