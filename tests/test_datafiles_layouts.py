@@ -266,8 +266,15 @@ def test_points_that_separate_thousands(write):
     """Beside decimal commas, a point is no decimal point."""
     path = write("a.csv", "a;b;dx\n1.126,5;4,25;x\n1.200;2;y\n")
     refuse(path, "say --decimal , --thousands .", "dx")
+    refuse(write("b.csv", "a;b;dx\n1.126;4,25;x\n"), "'1.126' is not a number: a point where", "dx", decimal=",")
     refuse(path, "'1.126,5' is not a number: a point where the decimal mark is a comma", "dx", decimal=",")
     assert read_table(path, "dx", decimal=",", thousands=".").X.tolist() == [[1126.5, 4.25], [1200, 2]]
+
+
+def test_comma_within_quotes_does_not_make_up_for_a_missing_cell(write):
+    """Quotes are taken off only where they protect nothing."""
+    refuse(write("a.csv", 'a,b,dx\n1,2,x\n"3,4",y\n'), r"line 3 has 2 cell\(s\) instead of 3", "dx")
+    refuse(write("a.txt", 'a b dx\n1 2 x\n"3 4" y\n'), r"line 3 has 2 cell\(s\) instead of 3", "dx")
 
 
 @pytest.mark.parametrize(
