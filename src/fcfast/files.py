@@ -68,7 +68,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
                 raise OSError(number, "it exists and is no file", target)
             _remove_stale(folder)
             _own.add(hidden)
-            os.mkdir(hidden, 0o700)
+            os.mkdir(hidden)
             with _locked(os.path.join(hidden, LOCK)) as permissions:
                 yield temporary
                 os.chmod(temporary, permissions)
