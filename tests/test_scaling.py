@@ -188,6 +188,18 @@ def test_training_goes_on_with_scaled_data(method, form, tmp_path):
     )
 
 
+@pytest.mark.parametrize("form", ["weights", "windowed", "contributions"])
+def test_training_the_original_further(form):
+    """Changes that one only."""
+    X, X_scaled, fitted, inputs = trained(form=form, max_epochs=3)
+    raw = of_raw_data(fitted, inputs)
+    expected = raw.predict_proba(X)
+    before = fitted.predict_proba(X_scaled)
+    fitted.partial_fit(X_scaled, np.arange(30) % 3)
+    np.testing.assert_array_equal(raw.predict_proba(X), expected)
+    assert np.abs(fitted.predict_proba(X_scaled) - before).max() > 1e-3
+
+
 def test_scaled_once():
     """An estimator of raw data is not to be made one again."""
     _, _, fitted, inputs = trained()
