@@ -147,6 +147,7 @@ def test_regression_in_the_unit_of_its_target(tmp_path, n_outputs):
     assert result.stdout.startswith("sample,prediction\n" if n_outputs == 1 else "sample,prediction_0,prediction_1\n")
 
 
+@pytest.mark.bits
 def test_same_seed_same_model(tmp_path):
     """And another seed another one."""
     data, _ = write("npz", tmp_path)

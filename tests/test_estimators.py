@@ -104,6 +104,7 @@ def test_memory_map(wide, tmp_path):
     np.testing.assert_array_equal(a.loss_curve_, b.loss_curve_)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("form", ["contributions", "windowed"])
 def test_bits_do_not_depend_on_threads(wide, form):
     """The same bits for any n_jobs."""
@@ -127,6 +128,7 @@ def test_explanation_adds_up(wide):
         FrontClassifier((6,), form="windowed", max_epochs=2).fit(X, y).explain(new)
 
 
+@pytest.mark.bits
 def test_pipeline_grid_search_pickle_clone(wide):
     """The places a scikit-learn estimator must work in."""
     X, y = wide

@@ -305,6 +305,7 @@ def test_blocks_are_summed_in_double_precision(container, monkeypatch):
     assert states_of(X, X, np.zeros((1, 1)), 1.0, initial, "float32") == 2**24 + 8
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("layout", AWKWARD, ids=lambda layout: layout.__name__)
 def test_awkward_layouts_take_the_same_blas_routines(layout, dtype, global_random_seed):
     """The same bits as from a plain array: NumPy's own loops, a hundred times slower, would round differently."""
@@ -316,6 +317,7 @@ def test_awkward_layouts_take_the_same_blas_routines(layout, dtype, global_rando
         np.testing.assert_array_equal(actual, plain)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("n_samples", [50, 150], ids=["in one piece", "in tiles"])
 @pytest.mark.parametrize("container", [np.asarray, byte_swapped, sparse.csr_array])
 @pytest.mark.usefixtures("sparse_products")
@@ -327,6 +329,7 @@ def test_gram_matrix_is_exactly_symmetric(container, n_samples, dtype, monkeypat
     np.testing.assert_array_equal(G, G.T)
 
 
+@pytest.mark.bits
 @pytest.mark.usefixtures("sparse_products")
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
 def test_threads_change_no_bit(container, dtype, monkeypatch, global_random_seed):

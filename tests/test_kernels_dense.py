@@ -54,6 +54,7 @@ def test_dense_passes(kernel, make_arguments, activation, dtype, global_random_s
             assert left[name] is None or np.isfinite(left[name]).all()
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(("kernel", "make_arguments"), [("forward.forward", forward), ("backprop.backward", backward)])
 def test_dense_passes_do_not_depend_on_threads(kernel, make_arguments, activation, dtype, global_random_seed):
@@ -314,6 +315,7 @@ def test_sgd_epoch_stops(form, step, global_random_seed):
     assert all(np.isfinite(left[name]).all() for name in ("base", "params", "base_velocity", "velocity"))
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("form", FORMS)
 def test_sgd_epoch_does_not_depend_on_threads(form, dtype, global_random_seed):
     """Batches, layers and products large enough for threads give the same bits, and end where the twin does."""

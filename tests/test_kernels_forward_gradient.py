@@ -72,6 +72,7 @@ def test_push_masks_the_noise_of_relu_only(dtype, global_random_seed):
             np.testing.assert_array_equal(left, np.where(on, arguments["noise"], 0))
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_push_does_not_depend_on_threads(activation, dtype, global_random_seed):
     """Above the size where threads start, rows are shared out: the bits are the same, and the twin agrees."""

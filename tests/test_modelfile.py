@@ -69,6 +69,7 @@ def saved(X, path):
 # what is saved comes back
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
 def test_weights_predict_the_same_bits(X, X_new, path, dtype, form):
     """A file with weights gives the saved estimator's predictions anywhere, and its weights."""
@@ -83,6 +84,7 @@ def test_weights_predict_the_same_bits(X, X_new, path, dtype, form):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("given_weights", [False, True])
 def test_contributions_predict_the_same_bits(X, X_new, path, dtype, given_weights):
     """A file with contributions, beside the training inputs, is the saved estimator before its weights were expanded."""
@@ -101,6 +103,7 @@ def test_contributions_predict_the_same_bits(X, X_new, path, dtype, given_weight
     np.testing.assert_array_equal(loaded.coefs_[0], classifier.coefs_[0])
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("weights", [True, False])
 def test_saved_again_it_is_the_same_file(X, path, weights):
     """Saving what was loaded gives the same tensors and header."""
@@ -119,6 +122,7 @@ def test_contributions_loaded_can_be_saved_as_weights(X, X_new, path):
     np.testing.assert_array_equal(fcfast.load(path).coefs_[0], classifier.coefs_[0])
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
 def test_labels_come_back_with_their_type(X, path, labels):
     """Labels of all kinds are predicted again."""
@@ -209,6 +213,7 @@ def sparse_version(X):
     return sparse.csr_array((values, columns, np.arange(N + 1) * 2 * D), shape=X.shape)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize(
     "change",
     [np.asfortranarray, sparse_version, lambda X: X[::-1], lambda X: np.vstack([np.ones(D), X, X]), lambda X: X.astype("f4")],

@@ -301,6 +301,7 @@ def test_float32_is_float64_rounded(activation, loss, global_random_seed):
     np.testing.assert_allclose(single.outputs(X), double.outputs(X), rtol=0, atol=20 * eps)
 
 
+@pytest.mark.bits
 @each_activation
 def test_bits_do_not_depend_on_threads(activation, dtype, global_random_seed):
     """Three steps at a size where threads start give the same parameters, to the last bit."""

@@ -83,6 +83,7 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_pickle_and_clone(wide, variant):
     """A pickled network predicts the same and can be trained again; a clone is not fitted."""
@@ -97,6 +98,7 @@ def test_pickle_and_clone(wide, variant):
             unfitted(clone(copy))
 
 
+@pytest.mark.bits
 def test_a_pickled_network_goes_on_as_it_was(wide):
     """What is trained of a copy is what it predicts with: parts that share memory do so in the copy too."""
     X, y = wide
@@ -176,6 +178,7 @@ def test_forms_agree_in_random_order(wide):
             np.testing.assert_allclose(other.predict_proba(X), fitted[0].predict_proba(X), rtol=1e-8)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("order", ["sequential", "random"])
 @pytest.mark.parametrize("form", ["weights", "contributions"])
 @pytest.mark.parametrize("settings", [{}, {"embedding": "learned"}, {"variant": "ct"}], ids=str)
@@ -254,6 +257,7 @@ def test_batches_of_an_epoch(wide, order):
     assert len(np.unique(passes, axis=0)) == 3
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam", "adamw"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_restored_networks_start_anew(wide, variant, optimizer):

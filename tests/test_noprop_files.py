@@ -42,6 +42,7 @@ def fitted(samples, **settings):
     return NoPropClassifier(**settings).fit(*samples)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("form", ["weights", "contributions", "windowed"])
 @pytest.mark.parametrize("settings", [*VARIANTS, *SETTINGS], ids=str)
 def test_predicts_the_same(samples, settings, form, tmp_path):

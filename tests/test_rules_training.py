@@ -42,6 +42,7 @@ def fitted(rule, X, y, **options):
     return FrontClassifier(rule=rule, **settings).fit(X, y)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("name", list(RULES))
 def test_same_seed_same_bits(name):
     """Another seed draws other noise; a rule by its name is the rule as an object."""
@@ -53,6 +54,7 @@ def test_same_seed_same_bits(name):
         assert a.tobytes() != c.tobytes()
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("rule", [*RULES.values(), ForwardGradient("local", "rademacher", block_size=2)], ids=str)
 def test_bits_do_not_depend_on_threads(rule, dtype):
     """A batch large enough for the kernels to share out."""
@@ -66,6 +68,7 @@ def test_bits_do_not_depend_on_threads(rule, dtype):
 KEPT = [*RULES.values(), ForwardGradient(guess="ntk"), LocalLoss(2, (3,))]
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize(
     ("rule", "form"),
     [(rule, form) for rule in KEPT for form in ("auto", "weights", *["contributions"] * rule.stays_in_span)],

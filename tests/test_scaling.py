@@ -229,6 +229,7 @@ def test_partial_fit_goes_on_from_a_folded_network():
     assert raw.n_epochs_ == len(losses) + 1
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_model_file(dtype, tmp_path):
     """It predicts the same bits, in the precision of the network, and says the same when it is saved again."""

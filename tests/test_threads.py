@@ -120,6 +120,7 @@ def run_forking(run_python, code):
     return result.stdout.split()
 
 
+@pytest.mark.bits
 @needs_fork
 def test_forked_child_trains(run_python):
     """A child made after its parent used threads asks for several too: it neither hangs nor computes anything else."""
@@ -149,6 +150,7 @@ print((resolve_n_jobs(None), resolve_n_jobs(2)) == before)
 # several Python threads
 
 
+@pytest.mark.bits
 def test_python_threads_share_inputs(scaled, n_threads, global_random_seed):
     """Networks trained at once on the same arrays end where they end one after the other; the arrays stay as they were."""
     rng = np.random.default_rng(global_random_seed)
