@@ -18,7 +18,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 SECONDS_PER_CASE = 60
-BLOCK = 500
+BLOCK = 2000
 ADDRESS_SPACE = 8 << 30  # bytes of a block's process: what asks for absurdly much fails at once, and not with the machine
 
 

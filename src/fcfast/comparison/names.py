@@ -130,7 +130,7 @@ def chosen_rules(rules: Iterable[str | Method], only: bool = False) -> dict[str,
     """Give rules by name (with the rate, if there is one), each once, with the baselines that are missing; `in_order`."""
     given = [
         _rule_and_rate(rule) if isinstance(rule, str) else (rule if isinstance(rule, NoProp) else make_rule(rule), None)
-        for rule in rules
+        for rule in validation.sequence(rules, "rules")
     ]
     named = {rule_name(rule) + ("" if rate is None else f":{RATE}={rate:.15g}"): rule for rule, rate in given}
     if not named:

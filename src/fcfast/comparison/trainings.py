@@ -80,7 +80,8 @@ class Data:
 
 
 def _checked(X: Any, y: ArrayLike, which: str) -> tuple[Any, Array]:
-    X = check_array(X, accept_sparse="csr", dtype=("float32", "float64"), input_name=f"{which}X")
+    with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+        X = check_array(X, accept_sparse="csr", dtype=("float32", "float64"), input_name=f"{which}X")
     answers = np.asarray(y)
     if answers.ndim == 0 or len(answers) != X.shape[0]:
         raise ValueError(f"{which}X has {X.shape[0]} samples, but {which}y has shape {answers.shape}")

@@ -19,7 +19,7 @@ from fcfast.front.gram import is_mapped
 from fcfast.front.initial import GivenWeights, InitialWeights, RandomWeights
 from fcfast.front.network import FrontNetwork, block_diagonal
 from fcfast.front.occurring import entry_pairs
-from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
+from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, bytes_text, choose_window, plan
 from fcfast.optimizers import SCHEDULES, Muon, Optimizer, Schedule
 from fcfast.rules import Rule, make_rule
 from fcfast.scaling import Scaling, scaled
@@ -313,7 +313,7 @@ class FrontEstimator(TrainedEstimator):
             if n_bytes > self.memory_limit:
                 raise MemoryError(
                     f"{n_new} more samples make a Gram matrix of {n_samples} x {n_samples}, {n_bytes / 2**30:.1f} GiB, over "
-                    f"memory_limit={self.memory_limit / 2**30:.1f} GiB; raise the limit, or start again with form='windowed'"
+                    f"memory_limit={bytes_text(self.memory_limit)}; raise the limit, or start again with form='windowed'"
                 )
 
     def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer) -> Plan:

@@ -259,7 +259,7 @@ def plan(
     )
     validation.choice(form, "form", ("auto", *FORMS))
     limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit
-    validation.in_range(limit, "memory_limit", 0, math.inf)
+    limit = validation.in_range(limit, "memory_limit", 0, math.inf)
     if not validation.is_auto(window):
         validation.integer(window, "window", 1)
     figures = machine(remeasure)
@@ -579,8 +579,8 @@ def bytes_text(n_bytes: float) -> str:
     """Bytes in the largest unit of which there is at least one."""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= size:
-            return f"{n_bytes / size:.1f} {unit}"
-    return f"{n_bytes:.0f} bytes"
+            return f"{float(n_bytes / size):.1f} {unit}"
+    return f"{float(n_bytes):.0f} bytes"
 
 
 def duration(seconds: float) -> str:
