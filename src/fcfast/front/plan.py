@@ -258,8 +258,8 @@ def plan(
         rule,
     )
     validation.choice(form, "form", ("auto", *FORMS))
-    limit = DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit
-    limit = validation.in_range(limit, "memory_limit", 0, math.inf)
+    given = DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit
+    limit = validation.in_range(given, "memory_limit", 0, math.inf)
     if not validation.is_auto(window):
         validation.integer(window, "window", 1)
     figures = machine(remeasure)
@@ -471,7 +471,7 @@ def _driven_epoch(problem: Problem, form: str, window: int, figures: Machine) ->
 # the choice
 
 
-def _obstacle(problem: Problem, form: str, cost: FormCost, limit: int) -> str:
+def _obstacle(problem: Problem, form: str, cost: FormCost, limit: float) -> str:
     """Say why a form is out of the question; nothing if it is not."""
     if form != "contributions" and problem.density is not None:
         return "needs a dense X"
@@ -491,7 +491,7 @@ def _choose(costs: Mapping[str, FormCost]) -> str | None:
     return min(possible, key=lambda name: costs[name].seconds, default=None)
 
 
-def _refuse(problem: Problem, form: str, costs: Mapping[str, FormCost], limit: int) -> None:
+def _refuse(problem: Problem, form: str, costs: Mapping[str, FormCost], limit: float) -> None:
     """Raise the error that says why no form can be, or not the one that is asked for."""
     alternative = _choose(costs)
     if problem.density is not None and problem.optimizer in BY_FEATURE:
