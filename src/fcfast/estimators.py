@@ -65,7 +65,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         "auto" is min(200, N). The last, shorter batch of an epoch is kept.
     max_epochs : int, default 200
     tol : float, default 1e-4
-        A smaller improvement of the loss (or the validation score) is none.
+        Improvements of the loss (or the validation score) below this do not count.
     n_iter_no_change : int, default 10
         Epochs without improvement after which training stops.
     early_stopping : bool, default False
@@ -287,7 +287,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         "auto" is min(200, N). The last, shorter batch of an epoch is kept.
     max_epochs : int, default 200
     tol : float, default 1e-4
-        A smaller improvement of the loss (or the validation score) is none.
+        Improvements of the loss (or the validation score) below this do not count.
     n_iter_no_change : int, default 10
         Epochs without improvement after which training stops.
     early_stopping : bool, default False

@@ -120,7 +120,7 @@ class NeuronAdam:
     beta1, beta2 : float
         In [0, 1).
     eps : float
-        > 0; as large as gradients that are to count as none.
+        > 0; set it near the gradient size that you regard as zero.
     weight_decay : float
         Decoupled, of all parameters; >= 0.
     max_grad_norm : float or None

@@ -148,7 +148,7 @@ class FrontNetwork:
     def outputs_from_states(self, S: Array) -> Array:
         """Outputs for pre-activations of the front layer without its biases."""
         if len(S) == 1:
-            # As one of two: a sample alone would take a matrix-vector product, and its last digits would depend on company.
+            # A lone row is duplicated, so that rounding does not depend on the batch size: alone it would take another routine.
             return self.outputs_from_states(np.repeat(S, 2, axis=0))[:1]
         hidden = np.ascontiguousarray(S + self.biases[0], dtype=self.params.dtype)
         backend.forward.activate(hidden, ACTIVATIONS[self.activation])

@@ -110,7 +110,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         "auto" is min(128, N).
     max_epochs : int, default 50
     tol : float, default 0
-        A smaller improvement of the validation score is none.
+        Improvements of the validation score below this do not count.
     n_iter_no_change : int, default 10
         With early stopping: epochs without improvement after which training stops. The training loss stops nothing: it goes up
         and down with the noise that is drawn.
