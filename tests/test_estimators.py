@@ -92,27 +92,19 @@ def test_sparse_equals_dense(wide):
         FrontClassifier(form="windowed").fit(sparse.csr_array(X), y)
 
 
-def test_memory_map(wide, tmp_path):
-    """A memory map is read in blocks and never converted."""
+@pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
+def test_memory_map(wide, tmp_path, form):
+    """A memory map trains the same network as an array, in every form; contributions refer to it, and all predict from it."""
     X, y = wide
     X = X.astype(np.float32)
     mapped = np.memmap(tmp_path / "X", np.float32, "w+", shape=X.shape)
     mapped[:] = X
-    settings = {"hidden_layer_sizes": (8,), "max_epochs": 10, "learning_rate": 1e-3, "random_state": 0}
+    settings = {"hidden_layer_sizes": (8,), "form": form, "max_epochs": 10, "learning_rate": 1e-3, "random_state": 0}
     a, b = FrontClassifier(**settings).fit(mapped, y), FrontClassifier(**settings).fit(X, y)
-    assert np.shares_memory(a.network_.front.X, mapped)
+    if form == "contributions":
+        assert np.shares_memory(a.network_.front.X, mapped)
     np.testing.assert_array_equal(a.loss_curve_, b.loss_curve_)
-
-
-@pytest.mark.bits
-@pytest.mark.parametrize("form", ["contributions", "windowed"])
-def test_bits_do_not_depend_on_threads(wide, form):
-    """The same bits for any n_jobs."""
-    X, y = wide
-    settings = {"hidden_layer_sizes": (300,), "form": form, "max_epochs": 3, "learning_rate": 1e-3, "random_state": 0}
-    one, two = (FrontClassifier(n_jobs=n_jobs, **settings).fit(X, y) for n_jobs in (1, 2))
-    for a, b in zip(one.coefs_, two.coefs_, strict=True):
-        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(a.predict_proba(mapped), b.predict_proba(X))
 
 
 def test_explanation_adds_up(wide):
@@ -140,8 +132,29 @@ def test_pipeline_grid_search_pickle_clone(wide):
     assert not hasattr(clone(copy[-1]), "network_")
 
 
-def test_early_stopping_keeps_the_best(wide):
-    """The network of the best validation score is the one that stays."""
+@pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
+def test_early_stopping_keeps_the_best(wide, form, monkeypatch):
+    """The network of the best score is the one that stays, not the last one; a quarter of the data is held out."""
+    X, y = wide
+    scores, seen = iter([0.1, 0.6, 0.4, 0.5, 0.6, 0.3]), []
+
+    def scripted(self, X, targets):
+        assert X.shape[0] == len(targets) == 10
+        seen.append(self.network_.snapshot())
+        return next(scores)
+
+    monkeypatch.setattr(FrontClassifier, "_score_held_out", scripted)
+    settings = {"early_stopping": True, "validation_fraction": 0.25, "n_iter_no_change": 4, "max_epochs": 20}
+    classifier = FrontClassifier((8,), form=form, learning_rate=1e-3, random_state=0, **settings).fit(X, y)
+    assert classifier.validation_scores_ == [0.1, 0.6, 0.4, 0.5, 0.6, 0.3]
+    assert classifier.n_epochs_ == len(classifier.loss_curve_) == 6
+    for held, best, last in zip(classifier.network_.snapshot(), seen[1], seen[-1], strict=True):
+        np.testing.assert_array_equal(held, best)
+        assert not np.array_equal(held, last) or held.shape == (2,)  # the share of W1(0), which stays 1 without weight decay
+
+
+def test_early_stopping_by_accuracy(wide):
+    """Unscripted: training ends when the accuracy of the held-out samples stays."""
     X, y = wide
     classifier = FrontClassifier(
         (8,), early_stopping=True, validation_fraction=0.25, n_iter_no_change=5, max_epochs=60, random_state=0

@@ -16,7 +16,7 @@ from fcfast import backend
 from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
 from fcfast.front.initial import RandomWeights
 from fcfast.front.network import FrontNetwork
-from fcfast.front.plan import choose_window, plan
+from fcfast.front.plan import CONTRIBUTIONS_ROWS, WINDOWED_ROWS, choose_window, plan
 from fcfast.machine import DTYPES, SIDES, WORKING_SETS, Machine, machine
 from fcfast.optimizers import SGD
 
@@ -99,7 +99,8 @@ def test_windows_are_whole_batches(form, batch_size, n_samples, has_velocity):
     for window in ("auto", 1, 100):
         rows = choose_window(form, window, batch_size, n_samples, has_velocity)
         assert rows % batch_size == 0
-        assert rows <= max(batch_size, n_samples if window == "auto" else window) or rows <= 96
+        longest = {"weights": 0, "windowed": WINDOWED_ROWS, "contributions": CONTRIBUTIONS_ROWS * n_samples**0.5 + 1}
+        assert rows <= max(batch_size, longest[form] if window == "auto" else min(window, n_samples))
     assert choose_window(form, "auto", batch_size, 4 * n_samples, has_velocity) >= choose_window(
         form, "auto", batch_size, n_samples, has_velocity
     )
