@@ -16,6 +16,7 @@ from fcfast import validation
 from fcfast.estimator_base import OPTIMIZER_SETTINGS, ClassTargets, all_or_nothing
 from fcfast.front.forms import is_converted
 from fcfast.front.initial import RandomWeights
+from fcfast.front.occurring import entry_pairs
 from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, bytes_text, choose_window, plan
 from fcfast.network import ACTIVATIONS
 from fcfast.noprop import labels as label_space
@@ -459,6 +460,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             min(max(X.nnz, 1) / (n * d), 1.0) if is_sparse else None, self.memory_limit, n_outputs=len(self.classes_),
             optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0), weight_decay=optimizer.weight_decay,
             window=self.window, form=self.form, copies_X=is_converted(X, dtype),
+            n_products=entry_pairs(X) if is_sparse else None,
         ).form  # fmt: skip
         # above the front layers: parameters, gradient, velocity and moment, and the network before and after an epoch
         above = (n_blocks * shape.n_params + n_label_params) * dtype.itemsize * 6
