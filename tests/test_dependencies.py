@@ -6,7 +6,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-OLDEST = Path(__file__).parent.parent / ".ci" / "oldest.txt"
+OLDEST = Path(__file__).parent / "oldest.txt"
 TESTED = ("", "cli", "plots", "parquet", "test")  # the extras that the job with the oldest dependencies installs
 
 
