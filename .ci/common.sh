@@ -1,5 +1,6 @@
 # What the scripts here share. They set `root`, the checkout, and `work`, a folder for everything that they make.
-set -euo pipefail
+set -Eeuo pipefail
+trap 'echo "failed with $?: $BASH_COMMAND" >&2' ERR
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
@@ -8,7 +9,7 @@ step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 tests() {
     local python=$1
     shift
-    (cd "$work" && timeout 1200 "$python" -m pytest -q -c "$root/pyproject.toml" --rootdir "$root" -p no:cacheprovider "$@")
+    (cd "$work" && timeout 1800 "$python" -m pytest -q -c "$root/pyproject.toml" --rootdir "$root" -p no:cacheprovider "$@")
 }
 
 # Print an interpreter for Python 3.$1 that makes environments and has the headers that a build needs; fail where there is none.
