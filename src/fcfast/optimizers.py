@@ -364,6 +364,8 @@ def make_optimizer(
     AdamW(beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01, max_grad_norm=None)
     """
     validation.choice(name, "optimizer", OPTIMIZERS)
+    validation.in_range(dampening, "dampening", 0, 1)
+    validation.boolean(nesterov, "nesterov")
     if name == "sgd":
         return SGD(momentum, dampening, nesterov, weight_decay, max_grad_norm)
     if dampening:

@@ -219,7 +219,8 @@ def _row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
     digests = np.empty((n_samples, DIGEST_BYTES), np.uint8)
     height = max(1, BLOCK_BYTES // (8 * n_features))
     for start in range(0, n_samples, height):
-        rows = sparse.csr_array(X[start : start + height], dtype=dtype, copy=True)
+        with np.errstate(over="ignore"):  # what overflows is no sample that was trained on
+            rows = sparse.csr_array(X[start : start + height], dtype=dtype, copy=True)
         rows.sum_duplicates()
         rows.eliminate_zeros()
         for row, (first, last) in enumerate(pairwise(rows.indptr), start):
