@@ -736,3 +736,32 @@ def test_logarithms_of_probabilities(wide):
     assert np.isfinite(logarithms).all()
     assert (logarithms <= 0).all()
     np.testing.assert_array_equal(logarithms.argmax(axis=1), probabilities.argmax(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "change", "message"),
+    [
+        (FrontClassifier, lambda X, y: (X, np.where(np.arange(40) == 3, None, y)), "y lacks the labels of 1 sample"),
+        (FrontClassifier, lambda X, y: (X, np.where(np.arange(40) < 2, np.nan, y.astype(object))), "lacks the labels of 2"),
+        (FrontRegressor, lambda X, y: (X, np.repeat(["low", "high"], 20)), "y must hold real numbers"),
+        (FrontRegressor, lambda X, y: (X, np.repeat(["low", "high"], 20).astype(object)), "y holds text.* use a classifier"),
+        (FrontClassifier, lambda X, y: (X.astype(str).astype(object) + "?", y), "X holds text .*encode it as numbers"),
+    ],
+)
+def test_text_and_missing_labels_are_named(wide, estimator, change, message):
+    """The message names the argument and says what to do."""
+    X, y = change(*wide)
+    with pytest.raises((ValueError, TypeError), match=message):
+        estimator(max_epochs=1).fit(X, y)
+
+
+def test_columns_of_text_are_named(wide):
+    """Of a table, the message names the columns, at predict too."""
+    pandas = pytest.importorskip("pandas")
+    X, y = wide
+    table = pandas.DataFrame(X[:, :3], columns=["a", "b", "c"])
+    with pytest.raises(ValueError, match="X holds text in the columns 'sex'"):
+        FrontClassifier(max_epochs=1).fit(table.assign(sex=["m", "f"] * 20), y)
+    fitted = FrontClassifier((4,), max_epochs=1, tol=0).fit(table, y)
+    with pytest.raises(ValueError, match="X holds text in the columns 'b'"):
+        fitted.predict(table.assign(b="high"))

@@ -121,10 +121,9 @@ class TrainedEstimator(BaseEstimator):
         return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
-            return validate_data(
-                self, X, y, **self._taken(X), multi_output=True, y_numeric=self._loss != "cross_entropy", reset=reset
-            )
+        is_numeric = self._loss != "cross_entropy"
+        with validation.naming_text(X, y if is_numeric else None), np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
 
     def _taken(self, X: Any) -> dict[str, Any]:
         """Say what training inputs are converted to: numbers of any type, and sparse columns, are left as they are.
@@ -219,7 +218,7 @@ class TrainedEstimator(BaseEstimator):
 
     def _validate_new(self, X: Any) -> Any:
         check_is_fitted(self, "network_")
-        with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+        with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
             return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
 
     def _refuse_overflow(self, *results: Array) -> None:
@@ -248,6 +247,7 @@ class ClassTargets(TrainedEstimator):
         return X, column_or_1d(y, warn=True)
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
+        validation.no_missing_labels(y)
         check_classification_targets(y)
         classes = unique_labels(y)
         if warm and not np.array_equal(classes, self.classes_):

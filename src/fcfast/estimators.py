@@ -117,9 +117,9 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     -----
     In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them. If X is changed in
     place afterwards, whatever still needs it (`explain`, `partial_fit`, a pickle; predictions, `coefs_` and `save` unless the
-    conventional weights are kept already) raises a RuntimeError: fit again, fit on a copy, or use another form. A sample of
-    the values is compared: a change of all of them, of whole rows or of many columns is noticed, one of a few values may not
-    be. `save` writes the conventional weights instead of X.
+    conventional weights are kept already) raises a RuntimeError: fit again, fit on a copy, or use another form. Any
+    change of a value is noticed; an exchange of values within a row may not be. `save` writes the conventional weights
+    instead of X.
 
     Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns; within the first epoch it is
     an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit: press it again.
@@ -336,9 +336,9 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     -----
     In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them. If X is changed in
     place afterwards, whatever still needs it (`explain`, `partial_fit`, a pickle; predictions, `coefs_` and `save` unless the
-    conventional weights are kept already) raises a RuntimeError: fit again, fit on a copy, or use another form. A sample of
-    the values is compared: a change of all of them, of whole rows or of many columns is noticed, one of a few values may not
-    be. `save` writes the conventional weights instead of X.
+    conventional weights are kept already) raises a RuntimeError: fit again, fit on a copy, or use another form. Any
+    change of a value is noticed; an exchange of values within a row may not be. `save` writes the conventional weights
+    instead of X.
 
     Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns; within the first epoch it is
     an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit: press it again.
@@ -359,7 +359,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim
         with np.errstate(over="ignore"):  # reported below
-            targets = np.ascontiguousarray(y.reshape(len(y), -1), dtype=self.dtype)
+            targets = np.ascontiguousarray(validation.real_array(y, "y").reshape(len(y), -1), dtype=self.dtype)
         if not validation.all_finite(targets):
             raise ValueError(f"y has values too large for dtype {self.dtype!r}; scale it, or use dtype='float64'")
         return targets

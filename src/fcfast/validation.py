@@ -1,7 +1,8 @@
 """Checks of arguments: every message names the argument, what was got and what to do."""
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from numbers import Integral, Real
 from typing import Any, SupportsFloat, TypeGuard, TypeVar
@@ -53,6 +54,37 @@ def all_finite(*arrays: NDArray[Any]) -> bool:
     """Tell whether arrays hold neither NaN nor infinity, without a mask as large as they are."""
     with np.errstate(invalid="ignore"):  # what is being looked for
         return all(array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max())) for array in arrays)
+
+
+@contextmanager
+def naming_text(X: Any, y: Any = None) -> Iterator[None]:
+    """Have the message about text where numbers are needed name the argument and, of a table, the columns."""
+    try:
+        yield
+    except ValueError as error:
+        if "could not convert string" not in str(error):
+            raise
+        if y is not None and _has_text(y):
+            raise ValueError(f"y holds text ({error}); a regression needs numbers, so use a classifier for classes") from error
+        columns = [repr(name) for name in getattr(X, "columns", ()) if _has_text(X[name])]
+        where = f" in the columns {', '.join(columns[:5])}" + (" ..." if len(columns) > 5 else "") if columns else ""
+        raise ValueError(f"X holds text{where} ({error}); encode it as numbers, or leave it out") from error
+
+
+def _has_text(values: Any) -> bool:
+    try:
+        np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return True
+    return False
+
+
+def no_missing_labels(y: NDArray[Any]) -> None:
+    """Check that no class label is None or NaN, which have no order among the others."""
+    if y.dtype == object:
+        n_missing = sum(label is None or label != label for label in y.ravel())
+        if n_missing:
+            raise ValueError(f"y lacks the labels of {n_missing} sample(s) (None or NaN); leave those samples out")
 
 
 def to_float(value: SupportsFloat) -> float:

@@ -1,10 +1,12 @@
 """The training inputs that contributions refer to.
 
 They are the caller's own array, which may be as large as all other memory: it is not copied, so that the caller may change it
-behind the model's back. A fingerprint of a sample of its values, taken again whenever the inputs are used, notices that.
+behind the model's back. A fingerprint, taken again whenever the inputs are used, notices that: sums of all values, and a sample of
+values in their places. It reads the inputs once, which the products that they are used for do anyway.
 """
 
 import hashlib
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any
@@ -18,6 +20,7 @@ from fcfast.front.gram import is_mapped
 
 Array = NDArray[Any]
 
+SUMMED_BYTES = 1 << 18  # at a time, which stay in cache
 RUN = 4  # neighbouring values looked at together: they lie in one line of cache
 RUNS = 1024  # looked at, or one in each row if there are more rows
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fall evenly between 0 and 1, however many there are
@@ -55,7 +58,7 @@ class TrainingInputs:
 
     @property
     def X(self) -> Any:
-        """The inputs, if they are what they were; a change of all values, or of whole rows or columns, is noticed.
+        """The inputs, if they are what they were. Only a mere exchange of values within a row could pass unnoticed.
 
         Raises
         ------
@@ -87,16 +90,39 @@ class TrainingInputs:
 
 
 def fingerprint(X: Any) -> bytes:
-    """Digest the layout of inputs and a sample of their values, spread over all rows and columns."""
+    """Digest the layout of inputs, the sums of their rows, and a sample of their values, spread over all rows and columns."""
     if sparse.issparse(X):
         matrix: Any = X
-        parts = [_spread(part, X.shape[0]) for part in (matrix.data, matrix.indices, matrix.indptr)]
+        arrays = matrix.data, matrix.indices, matrix.indptr
+        parts = [*(_spread(array, X.shape[0]) for array in arrays), *(_row_sums(array[None]) for array in arrays)]
     else:
-        parts = [_sampled(np.asarray(X))]
+        parts = [_sampled(np.asarray(X)), _row_sums(np.asarray(X))]
     digest = hashlib.blake2b(repr([X.shape, *((part.shape, part.dtype.name) for part in parts)]).encode(), digest_size=16)
     for part in parts:
         digest.update((part + part.dtype.type(0)).tobytes())  # 0 and -0 are equal
     return digest.digest()
+
+
+def _row_sums(X: Array) -> Array:
+    """Add up the values of each row as integers of as many bits: exactly, so that any single change changes one."""
+    word = np.dtype(f"u{X.dtype.itemsize}")
+    sums = np.zeros(len(X), word)
+    for tile in _tiles(X):
+        words = (X[tile] + X.dtype.type(0)).view(word)  # 0 and -0 are equal
+        sums[tile[0]] += words.sum(axis=1, dtype=word)
+    return sums
+
+
+def _tiles(X: Array) -> Iterator[tuple[slice, slice]]:
+    """Part an array into tiles of `SUMMED_BYTES`, each as long as it can be along what is contiguous."""
+    by_columns = X.strides[0] < X.strides[1]
+    n_lines, length = X.shape[::-1] if by_columns else X.shape
+    width = max(1, min(length, SUMMED_BYTES // X.dtype.itemsize))
+    height = max(1, SUMMED_BYTES // (width * X.dtype.itemsize))
+    for line in range(0, n_lines, height):
+        for first in range(0, length, width):
+            lines, along = slice(line, line + height), slice(first, first + width)
+            yield (along, lines) if by_columns else (lines, along)
 
 
 def _sampled(X: Array) -> Array:
