@@ -742,7 +742,6 @@ def test_logarithms_of_probabilities(wide):
     ("estimator", "change", "message"),
     [
         (FrontClassifier, lambda X, y: (X, np.where(np.arange(40) == 3, None, y)), "y lacks the labels of 1 sample"),
-        (FrontClassifier, lambda X, y: (X, np.where(np.arange(40) < 2, np.nan, y.astype(object))), "lacks the labels of 2"),
         (FrontRegressor, lambda X, y: (X, np.repeat(["low", "high"], 20)), "y must hold real numbers"),
         (FrontRegressor, lambda X, y: (X, np.repeat(["low", "high"], 20).astype(object)), "y holds text.* use a classifier"),
         (FrontClassifier, lambda X, y: (X.astype(str).astype(object) + "?", y), "X holds text .*encode it as numbers"),

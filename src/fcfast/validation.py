@@ -80,11 +80,10 @@ def _has_text(values: Any) -> bool:
 
 
 def no_missing_labels(y: NDArray[Any]) -> None:
-    """Check that no class label is None or NaN, which have no order among the others."""
-    if y.dtype == object:
-        n_missing = sum(label is None or label != label for label in y.ravel())
-        if n_missing:
-            raise ValueError(f"y lacks the labels of {n_missing} sample(s) (None or NaN); leave those samples out")
+    """Check that no class label is None, which has no order among the others. Of NaN scikit-learn tells."""
+    n_missing = sum(label is None for label in y.ravel()) if y.dtype == object else 0
+    if n_missing:
+        raise ValueError(f"y lacks the labels of {n_missing} sample(s), which are None; leave those samples out")
 
 
 def to_float(value: SupportsFloat) -> float:

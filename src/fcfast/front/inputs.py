@@ -1,8 +1,8 @@
 """The training inputs that contributions refer to.
 
 They are the caller's own array, which may be as large as all other memory: it is not copied, so that the caller may change it
-behind the model's back. A fingerprint, taken again whenever the inputs are used, notices that: sums of all values, and a sample of
-values in their places. It reads the inputs once, which the products that they are used for do anyway.
+behind the model's back. A fingerprint, taken again whenever the inputs are used, notices that: sums of all values, and a sample
+of values in their places. It reads the inputs once, which the products that they are used for do anyway.
 """
 
 import hashlib
