@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 import fcfast
 from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
@@ -128,3 +129,39 @@ def test_training_goes_on_from_a_copy_with_the_same_bits(form, optimizer):
         copy.partial_fit(X[100:], y[100:])
     for copy in copies[1:]:
         np.testing.assert_array_equal(predicted(copy, X), predicted(fitted, X))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_threads_of_blas_change_no_prediction(make, form, monkeypatch):
+    """Workers of joblib give BLAS one thread: a pickle predicts the same there, through weights and without."""
+    X, y, n_hidden = np.random.default_rng(0).standard_normal((150, 5000)).astype("f4"), np.arange(150) % 3, 256
+    with threadpool_limits(1, "blas"):
+        fitted = make(form, "float32", n_hidden, 2).fit(X, y)
+    for kept_bytes in (forms.KEPT_BYTES, 0):
+        monkeypatch.setattr(forms, "KEPT_BYTES", kept_bytes)
+        predictions = []
+        for n_threads in (1, 2):
+            with threadpool_limits(n_threads, "blas"):
+                copy = pickle.loads(pickle.dumps(fitted))
+                predictions += [predicted(copy, X), predicted(copy, X[:20])]
+        np.testing.assert_array_equal(predictions[0], predictions[2])
+        np.testing.assert_array_equal(predictions[1], predictions[3])
+
+
+def test_training_on_a_gram_matrix_is_the_same_in_workers():
+    """The Gram matrix, the initial states and steps of ordinary size use one BLAS thread each, wherever they are made."""
+    X, y, n_hidden = np.random.default_rng(0).standard_normal((150, 5000)).astype("f4"), np.arange(150) % 3, 64
+    fitted = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, "blas"):
+            fitted.append(ESTIMATORS["classifier"]("contributions", "float32", n_hidden, 2).fit(X, y))
+    np.testing.assert_array_equal(*(classifier.contributions_ for classifier in fitted))
+
+
+def test_kept_weights_are_not_pickled(make):
+    """A pickle is as large after predictions as before: the weights are made again."""
+    X, y, n_hidden = inputs("small", "float32")
+    fitted = make("contributions", "float32", n_hidden, None).fit(X, y)
+    size = len(pickle.dumps(fitted))
+    predicted(fitted, X)
+    assert len(pickle.dumps(fitted)) == size

@@ -316,3 +316,13 @@ def test_a_file_beside_its_inputs_predicts_the_same_bits(held, kept_bytes, tmp_p
     loaded = load(tmp_path / "model.safetensors", X)
     assert loaded.network_.front.X is X
     np.testing.assert_array_equal(loaded.predict_proba(values), model.predict_proba(values))
+
+
+def test_the_callers_sparse_matrix_stays_as_it_is():
+    """Duplicate, unsorted and zero entries are tidied up in a copy."""
+    data, indices, indptr = np.array([1.0, 2.0, 0.0, 3.0]), np.array([4, 1, 1, 0]), np.array([0, 3, 4])
+    X = sparse.csr_array((data.copy(), indices.copy(), indptr.copy()), shape=(2, 5))
+    assert TrainingInputs(X).X is not X
+    FrontClassifier((3,), form="contributions", max_epochs=1, tol=0).fit(X, [0, 1])
+    for held, before in zip((X.data, X.indices, X.indptr), (data, indices, indptr), strict=True):
+        np.testing.assert_array_equal(held, before)

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from fcfast import FrontClassifier, backend, paper
+from fcfast import FrontClassifier, NoPropClassifier, backend, paper
+from fcfast.front import gram
 from fcfast.front.pace import Pace
 from fcfast.network import DenseNetwork
 from fcfast.threads import available_threads, blas, one_blas_thread, resolve_n_jobs
@@ -249,3 +250,24 @@ def test_products_that_threads_are_chosen_by(optimizer, rows):
     settings = {"form": "contributions", "batch_size": 2, "window": 16, "max_epochs": 1}
     network = FrontClassifier((30,), optimizer=optimizer, **settings).fit(X, y).network_
     assert network.largest_product == 2 * rows * 20 * 30
+
+
+@pytest.mark.parametrize("form", ["contributions", "windowed"])
+@pytest.mark.parametrize("estimator", [FrontClassifier, NoPropClassifier])
+def test_n_jobs_reaches_all_that_reads_the_inputs(estimator, form, monkeypatch):
+    """The Gram matrix and the initial states, the weights they expand to, predictions and explanations."""
+    asked = []
+
+    def resolved(n_jobs):
+        asked.append(n_jobs)
+        return 1
+
+    monkeypatch.setattr(gram, "resolve_n_jobs", resolved)
+    X, y = np.random.default_rng(0).normal(size=(20, 50)), np.arange(20) % 2
+    fitted = estimator(form=form, max_epochs=1, batch_size=10, n_jobs=3).fit(X, y)
+    fitted.predict(X)
+    if form == "contributions" and estimator is FrontClassifier:
+        fitted.explain(X[:2])
+        fitted.partial_fit(X, y)
+    assert asked
+    assert set(asked) == {3}

@@ -227,8 +227,8 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     raw = copy.copy(estimator)
     # As in a model file, it is only to predict: it has no optimiser, batches or windows.
     raw.network_ = FrontNetwork(
-        WeightsForm.of(weights), network.biases, network.weights, network.activation, network.loss, SGD(), 1, 1,
-        network.n_threads,
+        WeightsForm.of(weights, estimator.n_jobs), network.biases, network.weights, network.activation, network.loss, SGD(),
+        1, 1, network.n_threads,
     )  # fmt: skip
     raw.form_, raw._random_state = "weights", None
     raw._scaling = None if inputs is None and targets is None else Scaling(inputs, targets)

@@ -1,7 +1,7 @@
 """What `FrontClassifier` and `FrontRegressor` share: a network with a front layer in any form, and what is fitted of it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from fcfast.front.plan import DEFAULT_MEMORY_LIMIT, Plan, bytes_text, choose_win
 from fcfast.optimizers import SCHEDULES, Muon, Optimizer, Schedule
 from fcfast.rules import Rule, make_rule
 from fcfast.scaling import Scaling, scaled
-from fcfast.threads import resolve_n_jobs
+from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training import Callback
 
 if TYPE_CHECKING:
@@ -283,11 +283,8 @@ class FrontEstimator(TrainedEstimator):
         initial, weights = self._initial_weights(widths, groups, coefs_init, seed, random_state)
         biases = self._initial_biases(widths, intercepts_init, random_state)
         self.form_ = self.plan_.form
-        front: FrontForm
-        if self.form_ == "contributions":
-            front = ContributionsForm(X, initial, dtype, optimizer.has_velocity, self.n_jobs)
-        else:
-            front = WeightsForm(X, initial, dtype, optimizer.has_velocity)
+        kind: Callable[..., FrontForm] = ContributionsForm if self.form_ == "contributions" else WeightsForm
+        front = kind(X, initial, dtype, optimizer.has_velocity, self.n_jobs)
         self.network_ = FrontNetwork(
             front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples),
             resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
@@ -534,7 +531,8 @@ class FrontEstimator(TrainedEstimator):
         return self._scaling.outputs(self._network_outputs, X, self.network_.dtype)
 
     def _network_outputs(self, X: Any) -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        # BLAS may round otherwise with more threads, and workers of joblib give it one: so do predictions everywhere
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
             S = self.network_.front.states(X)
             outputs = self.network_.outputs_from_states(S)
         self._refuse_overflow(S, outputs)

@@ -61,22 +61,25 @@ class WeightsForm:
     S0: Array | None = None
     scale: NDArray[np.float64] | None = None
 
-    def __init__(self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool) -> None:
-        self.source = converted(X, dtype)
+    def __init__(
+        self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
+    ) -> None:
+        self.source, self.n_jobs = converted(X, dtype), n_jobs
         self.base = initial.dense(dtype)
         self.n_features = initial.n_features
         self.velocity: Array | None = np.zeros_like(self.base) if with_velocity else None
 
     @classmethod
-    def of(cls, weights: Array) -> "WeightsForm":
+    def of(cls, weights: Array, n_jobs: int | None = None) -> "WeightsForm":
         """Give the form of weights (h, d) that are trained no more, without a copy of them."""
         form = cls.__new__(cls)
+        form.n_jobs = n_jobs
         form.source, form.base, form.velocity = np.empty((0, weights.shape[1]), weights.dtype), weights, None
         form.n_features = weights.shape[1]
         return form
 
     def states(self, X: Any) -> Array:
-        return states_by_weights(X, self.base)
+        return states_by_weights(X, self.base, self.n_jobs)
 
     def expand(self) -> Array:
         return self.base
@@ -139,7 +142,7 @@ class ContributionsForm:
         """Add samples, with no contributions yet. All are copied, so that add many at a time."""
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             gram, S0 = gram_and_states(X, self.initial, self.dtype, self.n_jobs)
-            crossed = cross_gram(X, self.X, self.dtype)
+            crossed = cross_gram(X, self.X, self.dtype, self.n_jobs)
         self._refuse_overflow(gram, S0, crossed)
         n_old, n_new = crossed.shape[::-1]
         none_yet = np.zeros_like(S0)
@@ -172,7 +175,7 @@ class ContributionsForm:
 
     def states(self, X: Any) -> Array:
         if self._is_finished and is_kept(self.initial, self.dtype):
-            return states_by_weights(X, self.expand())
+            return states_by_weights(X, self.expand(), self.n_jobs)
         return states_of(X, self.X, self.base, self.initial_share, self.initial, self.dtype, self.n_jobs)
 
     def expand(self) -> Array:

@@ -37,7 +37,7 @@ TILES = 8  # a side, of a Gram matrix that threads share: those on and below the
 SMALL_STATES = 65536  # numbers, of which every thread may hold a few times as many
 MIN_TILE = 64  # samples or units of a product that a thread makes alone; BLAS is slower on less
 STRIP = 64  # features that are transposed while they are in cache
-MIN_ROWS = 8  # new samples that are multiplied by weights at a time, even where a block of so many is large
+MIN_ROWS = 8  # new samples that a thread multiplies by weights at a time, even where a block of so many is large
 
 Array = NDArray[Any]
 Inputs = Any  # ndarray, memmap, or a sparse matrix or array of any format
@@ -92,7 +92,8 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
         for features in _slices(n_features, inputs.width):
             block = inputs.read(features)
             _add_gram(G, block, run)
-            _add_states(S0, block, initial, features, dtype, n_threads, run)
+            parts = _parts(initial, features, dtype)
+            _add_states(S0, block, parts, lambda part: initial.block(part.start, part.stop, dtype), n_threads, run)
     _mirror(G)
     return G.astype(dtype, copy=False), S0.astype(dtype, copy=False)
 
@@ -131,18 +132,19 @@ def cross_gram_and_states(
     inputs = _reader(X, dtype)
     G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
     S0_new = np.empty((X_new.shape[0], initial.n_hidden), dtype)
-    for rows, new_inputs in _row_readers(X_new, X.shape[0] + initial.n_hidden, dtype):
-        products, states = np.zeros(G_new[rows].shape), np.zeros(S0_new[rows].shape)
-        for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
-            block = new_inputs.read(features)
-            products += _cross_product(block, inputs.read(features))
-            for part, weights in _initial_weights(initial, features, dtype, n_threads):
-                states += block[:, part] @ weights.T
-        G_new[rows], S0_new[rows] = products, states
+    with _sharing(n_threads) as run:
+        for rows, new_inputs in _row_readers(X_new, X.shape[0] + initial.n_hidden, dtype):
+            products, states = np.zeros(G_new[rows].shape), np.zeros(S0_new[rows].shape)
+            for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
+                block = new_inputs.read(features)
+                _add_cross(products, block, inputs.read(features), run)
+                parts = _parts(initial, features, dtype)
+                _add_states(states, block, parts, lambda part: initial.block(part.start, part.stop, dtype), n_threads, run)
+            G_new[rows], S0_new[rows] = products, states
     return G_new, S0_new
 
 
-def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike) -> Array:
+def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = None) -> Array:
     """Compute the products of new inputs with the training inputs.
 
     Parameters
@@ -151,6 +153,8 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike) -> Array:
     X : ndarray, memmap or sparse of shape (N, d)
     dtype : {"float32", "float64"}
         Of products and result.
+    n_jobs : int or None
+        Threads; each of them has one of BLAS's.
 
     Returns
     -------
@@ -165,14 +169,15 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike) -> Array:
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
     if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
-        return cross_gram(within(X_new, columns), within(X, columns), dtype)
+        return cross_gram(within(X_new, columns), within(X, columns), dtype, n_jobs)
     inputs = _reader(X, dtype)
     G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
-    for rows, new_inputs in _row_readers(X_new, X.shape[0], dtype):
-        products = np.zeros(G_new[rows].shape)
-        for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
-            products += _cross_product(new_inputs.read(features), inputs.read(features))
-        G_new[rows] = products
+    with _sharing(resolve_n_jobs(n_jobs)) as run:
+        for rows, new_inputs in _row_readers(X_new, X.shape[0], dtype):
+            products = np.zeros(G_new[rows].shape)
+            for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
+                _add_cross(products, new_inputs.read(features), inputs.read(features), run)
+            G_new[rows] = products
     return G_new
 
 
@@ -218,23 +223,28 @@ def states_of(
     # (X_new X') A takes M N (d + h) products, X_new (A' X)' takes N h d beside the M h d that W1(0) takes either way
     if n_new * (n_features + initial.n_hidden) < initial.n_hidden * n_features:
         G_new, S0_new = cross_gram_and_states(X_new, X, initial, dtype, n_jobs)
-        return c * S0_new + G_new @ A
+        with one_blas_thread():
+            return c * S0_new + G_new @ A
     n_threads = resolve_n_jobs(n_jobs)
     inputs = _reader(X, dtype)
     S_new = np.empty((n_new, initial.n_hidden), dtype)
-    for rows, new_inputs in _row_readers(X_new, initial.n_hidden, dtype):
-        states = np.zeros(S_new[rows].shape)
-        for features in _slices(n_features, min(inputs.width, new_inputs.width)):
-            block = new_inputs.read(features)
-            held = inputs.read(features)
-            for part, weights in _initial_weights(initial, features, dtype, n_threads):
-                states += block[:, part] @ _updated(weights, held[:, part], A, c).T
-        S_new[rows] = states
+    with _sharing(n_threads) as run:
+        for rows, new_inputs in _row_readers(X_new, initial.n_hidden, dtype):
+            states = np.zeros(S_new[rows].shape)
+            for features in _slices(n_features, min(inputs.width, new_inputs.width)):
+                held = inputs.read(features)
+
+                def updated(part: slice, held: Block = held, start: int = features.start) -> Array:
+                    weights = initial.block(part.start, part.stop, dtype)
+                    return _updated(weights, held[:, part.start - start : part.stop - start], A, c)
+
+                _add_states(states, new_inputs.read(features), _parts(initial, features, dtype), updated, n_threads, run)
+            S_new[rows] = states
     return S_new
 
 
-def states_by_weights(X_new: Inputs, W1: Array) -> Array:
-    """Compute the states X_new W1' in the precision of the weights, the samples in blocks.
+def states_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = None) -> Array:
+    """Compute the states X_new W1' in the precision of the weights, the samples in blocks that threads share.
 
     A sparse matrix reads the weights of the features that it has, no others.
 
@@ -242,6 +252,8 @@ def states_by_weights(X_new: Inputs, W1: Array) -> Array:
     ----------
     X_new : ndarray, memmap or sparse of shape (M, d)
     W1 : ndarray of shape (h, d)
+    n_jobs : int or None
+        Threads; each of them has one of BLAS's.
 
     Returns
     -------
@@ -259,8 +271,14 @@ def states_by_weights(X_new: Inputs, W1: Array) -> Array:
         narrow = sparse.csr_array((rows.data, places, rows.indptr), shape=(rows.shape[0], len(features)))
         return np.asarray(narrow @ np.ascontiguousarray(W1[:, features].T))
     S_new = np.empty((X_new.shape[0], len(W1)), W1.dtype)
-    for part in _slices(len(S_new), max(MIN_ROWS, BLOCK_BYTES // (W1.shape[1] * W1.itemsize))):
+    affordable = max(MIN_ROWS, BLOCK_BYTES // (PARTS_AT_ONCE * W1.shape[1] * W1.itemsize))
+    parts = _slices(len(S_new), min(affordable, max(MIN_TILE, -(-len(S_new) // TILES))))
+
+    def multiply(part: slice) -> None:
         np.matmul(np.ascontiguousarray(X_new[part], dtype=W1.dtype), W1.T, out=S_new[part])
+
+    with _sharing(min(len(parts), resolve_n_jobs(n_jobs))) as run:
+        list(run(multiply, parts))
     return S_new
 
 
@@ -426,24 +444,38 @@ def _add_gram(G: Array, block: Block, run: Callable[..., Any]) -> None:
     list(run(add, [(rows, columns) for i, rows in enumerate(tiles) for columns in tiles[: i + 1]]))
 
 
+def _add_cross(G: Array, block: Block, other: Block, run: Callable[..., Any]) -> None:
+    """Add block other' to G: threads share the samples of the longer side."""
+    whole = slice(None)
+    if sparse.issparse(block) or sparse.issparse(other):
+        tiles = [(whole, whole)]
+    else:
+        pieces = _slices(max(G.shape), max(MIN_TILE, -(-max(G.shape) // TILES)))
+        tiles = [(piece, whole) if len(block) >= len(other) else (whole, piece) for piece in pieces]
+
+    def add(tile: tuple[slice, slice]) -> None:
+        G[tile] += _cross_product(block[tile[0]], other[tile[1]])
+
+    list(run(add, tiles))
+
+
 def _add_states(
     S0: Array,
     block: Block,
-    initial: InitialWeights,
-    features: slice,
-    dtype: np.dtype[Any],
+    parts: list[slice],
+    weights_of: Callable[[slice], Array],
     n_threads: int,
     run: Callable[..., Any],
 ) -> None:
-    """Add block W1(0)' to S0: threads share the features or, where S0 is large, the making of weights and then its units."""
+    """Add block W' to S0, given W (h, width) of parts of the features that the block begins with.
 
-    def weights_of(part: slice) -> Array:
-        return initial.block(part.start, part.stop, dtype)
+    Threads share the features or, where S0 is large, the making of weights and then its units.
+    """
 
     def inputs_of(part: slice) -> Block:
-        return block[:, part.start - features.start : part.stop - features.start]
+        return block[:, part.start - parts[0].start : part.stop - parts[0].start]
 
-    for group in _groups(_parts(initial, features, dtype), PARTS_AT_ONCE * n_threads):
+    for group in _groups(parts, PARTS_AT_ONCE * n_threads):
         if S0.size <= SMALL_STATES:
             for product in run(lambda part: inputs_of(part) @ weights_of(part).T, group):
                 S0 += product
@@ -485,22 +517,6 @@ def _parts(initial: InitialWeights, features: slice, dtype: np.dtype[Any]) -> li
 
 def _groups(parts: list[slice], size: int) -> list[list[slice]]:
     return [parts[first : first + size] for first in range(0, len(parts), size)]
-
-
-def _initial_weights(
-    initial: InitialWeights, features: slice, dtype: np.dtype[Any], n_threads: int
-) -> Iterator[tuple[slice, Array]]:
-    """Make W1(0) of these features in parts: where a part is within them, and its weights (h, width).
-
-    Parts are made by several threads, then multiplied by BLAS's: at the same time they would wait for one another.
-    """
-    parts = _parts(initial, features, dtype)
-    n_threads = min(n_threads, len(parts))
-    with _mapping(n_threads) as run:
-        for group in _groups(parts, PARTS_AT_ONCE * n_threads):
-            made = run(lambda part: initial.block(part.start, part.stop, dtype), group)
-            for part, weights in zip(group, made, strict=True):
-                yield slice(part.start - features.start, part.stop - features.start), weights
 
 
 def _updated(weights: Array, inputs: Block, A: Array, c: float | Array, out: Array | None = None) -> Array:

@@ -206,7 +206,7 @@ def _network(header: FrontHeader, tensors: dict[str, Array], X: Any, n_threads: 
         front.scale = np.array([header.scale, 0.0])
         front.finish()
     else:
-        front = WeightsForm.of(tensors["layers.0.weights"])
+        front = WeightsForm.of(tensors["layers.0.weights"], n_threads)
     biases = [tensors[f"layers.{l}.biases"] for l in range(n_layers)]
     weights = [tensors[f"layers.{l}.weights"] for l in range(1, n_layers)]
     loss = header.estimators[header.estimator]._loss

@@ -139,7 +139,7 @@ class NoPropHeader(Header):
         dtype, shape = np.dtype(self.dtype), self.shape
         n_threads = resolve_n_jobs(estimator.n_jobs)
         weights = [tensors[f"blocks.{t}.front"] for t in range(self.n_blocks)]
-        fronts = Weights(weights, np.empty((0, self.n_features)), dtype, with_velocity=False)
+        fronts = Weights(weights, np.empty((0, self.n_features)), dtype, with_velocity=False, n_jobs=n_threads)
         blocks = [Block(shape, tensors[f"blocks.{t}.params"].copy(), n_threads) for t in range(self.n_blocks)]
         for t, block in enumerate(blocks):
             for name, seen in block.running.items():

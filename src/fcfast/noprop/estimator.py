@@ -35,7 +35,7 @@ from fcfast.noprop.variants import (
     Inference,
 )
 from fcfast.optimizers import Optimizer, Schedule
-from fcfast.threads import resolve_n_jobs
+from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training import Callback
 
 if TYPE_CHECKING:
@@ -420,7 +420,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         if self.form_ == "contributions":
             fronts = Contributions(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
         else:
-            fronts = Weights(np.split(initial.dense(dtype), n_blocks), X, dtype, optimizer.has_velocity)
+            fronts = Weights(np.split(initial.dense(dtype), n_blocks), X, dtype, optimizer.has_velocity, self.n_jobs)
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
             variant, shape, fronts, blocks, labels, optimizer, batch_size,
@@ -509,7 +509,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         X = self._ready(X)
         stages = self.network_.stages(X)
         while True:
-            with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
                 probabilities = next(stages, None)
             if probabilities is None:
                 return
@@ -527,7 +527,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     def trajectory(self, X: Any) -> Array:
         """Give the noisy labels z_1 .. z_T (T, M, d) of the first run, on the way from noise to a class's embedding."""
         X = self._ready(X)
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
             states = self.network_.fronts.states(X)
             path = self.network_.trajectory(states, X.shape[0], 0, self.network_.inference)
             z = np.stack([z.copy() for z, _ in path])
@@ -549,7 +549,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     def _probabilities(self, X: Any) -> Array:
         X = self._ready(X)
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
             probabilities = self.network_.outputs(X)
         self._refuse_overflow(probabilities)
         return probabilities

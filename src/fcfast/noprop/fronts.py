@@ -82,7 +82,7 @@ class Contributions:
     def states(self, X: Any) -> States:
         """Give the states of new data as a function of the block, reading the data once."""
         if self._is_finished and is_kept(self.initial, self.dtype):
-            return _states_by_weights(X, self.expand())
+            return _states_by_weights(X, self.expand(), self.n_jobs)
         gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype, self.n_jobs)
         parts = np.split(S0, len(self.forms), axis=1)
         return lambda t: self.dtype.type(self.forms[t].scale[0]) * parts[t] + gram @ self.forms[t].base
@@ -137,10 +137,13 @@ class Weights:
         Training samples; converted once, for all blocks.
     dtype : dtype
     with_velocity : bool
+    n_jobs : int or None
     """
 
-    def __init__(self, weights: Sequence[Array], X: Array, dtype: np.dtype[Any], with_velocity: bool) -> None:
-        source = converted(X, dtype)
+    def __init__(
+        self, weights: Sequence[Array], X: Array, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
+    ) -> None:
+        source, self.n_jobs = converted(X, dtype), n_jobs
         self.forms: list[FrontForm] = [WeightsForm(source[:0], GivenWeights(part), dtype, with_velocity) for part in weights]
         for form in self.forms:
             form.source = source
@@ -149,7 +152,7 @@ class Weights:
 
     def states(self, X: Any) -> States:
         """Give the states of new data as a function of the block."""
-        return _states_by_weights(X, self.expand())
+        return _states_by_weights(X, self.expand(), self.n_jobs)
 
     def training_states(self, n: int) -> States:
         """Give the states of the first training samples."""
@@ -173,11 +176,11 @@ class Weights:
             form.finish()
 
 
-def _states_by_weights(X: Any, weights: Sequence[Array]) -> States:
+def _states_by_weights(X: Any, weights: Sequence[Array], n_jobs: int | None) -> States:
     """Give the states of new data as a function of the block; arrays are converted once for all of them."""
     if not sparse.issparse(X):
         X = np.ascontiguousarray(X, dtype=weights[0].dtype)
-    return lambda t: states_by_weights(X, weights[t])
+    return lambda t: states_by_weights(X, weights[t], n_jobs)
 
 
 Fronts = Contributions | Weights
