@@ -31,12 +31,21 @@ def path(tmp_path):
 
 
 def test_replaces_an_older_file(path):
-    """UTF-8, lines that end in a line feed everywhere, nothing beside it, and the permissions of any new file."""
+    """UTF-8, lines that end in a line feed everywhere, nothing beside it."""
     write_text(path, "new\nμ")
     assert path.read_bytes() == "new\nμ".encode()
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_permissions(path):
+    """A private file stays private; a new one has the permissions of any new file."""
+    path.chmod(0o600)
+    private = path.stat().st_mode
+    write_text(path, "new")
+    assert path.stat().st_mode == private
+    write_text(path.parent / "made", "new")
     (path.parent / "other").touch()
-    assert path.stat().st_mode == (path.parent / "other").stat().st_mode
+    assert (path.parent / "made").stat().st_mode == (path.parent / "other").stat().st_mode
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])

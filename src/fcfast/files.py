@@ -38,8 +38,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     ------
     str
         Where to write: a file of the same name, not there yet, in a hidden folder beside `path`. At the end of the block it
-        takes the place of `path`, with the permissions of any new file; if the block raises, or Ctrl-C ends it, nothing of it
-        remains.
+        takes the place of `path`, with the permissions of the older file, or else of any new one; if the block raises, or
+        Ctrl-C ends it, nothing of it remains.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
             os.mkdir(hidden)
             with _locked(os.path.join(hidden, LOCK)) as permissions:
                 yield temporary
-                os.chmod(temporary, permissions)
+                os.chmod(temporary, os.stat(target).st_mode & 0o777 if os.path.exists(target) else permissions)
                 _sync(temporary, os.O_RDWR)
                 os.replace(temporary, target)
             if os.name != "nt":  # Windows cannot open folders
