@@ -77,9 +77,14 @@ def test_numeric_names_for_a_model_without_names(tmp_path, index):
         warnings.simplefilter("ignore")  # of few epochs
         FrontClassifier((8,), max_epochs=5, random_state=0).fit(frame, CODES).save(tmp_path / "m.safetensors")
     frame.to_csv(tmp_path / "new.csv", index=index)
-    result = run("predict", tmp_path / "m.safetensors", tmp_path / "new.csv", *(["--id", 0] if index else []))
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "new.csv", *(["--id", ""] if index else []))
     assert result.exit_code == 0, result.output
     assert len(result.stdout.splitlines()) == 41
+    if index:
+        assert (
+            "--id '' for the one without" in run("predict", tmp_path / "m.safetensors", tmp_path / "new.csv", "--id", 0).stderr
+        )
+        assert "id column 0; no target; features '0', '1'" in result.stderr
 
 
 def test_numeric_names_of_the_model(tmp_path):

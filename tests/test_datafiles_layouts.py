@@ -131,14 +131,64 @@ def test_samples_stay_samples(write, text, target):
 
 
 def test_unnamed_index_above_numbers(write):
-    """What pandas writes beside an array: refused as an unnamed column, whatever the other names are; read with --id 0."""
+    """What pandas writes beside an array: refused as an unnamed column, whatever the other names are, with what reads it."""
     pd = pytest.importorskip("pandas")
     for frame in (pd.DataFrame(X), pd.DataFrame(X[:, :2], columns=[7157, 672])):
         path = write("a.csv", frame.to_csv())
-        refuse(path, r"column 0 .* has no name in line 1; .* pandas: index=False\), or say that it names them \(--id 0\)")
-        table = read_table(path, ids=0)
-        np.testing.assert_array_equal(table.X, frame.to_numpy())
-        assert table.ids == [str(i) for i in range(40)]
+        option = "''" if 0 in frame else "0"
+        refuse(
+            path, rf"column 0 .* has no name in line 1; .* pandas: index=False\), or say that it names them \(--id {option}\)$"
+        )
+        for ids in ("", 0, *(["0"] if option == "0" else [])):
+            table = read_table(path, ids=ids)
+            assert (table.ids, table.feature_names) == (list(map(str, frame.index)), list(map(str, frame)))
+            np.testing.assert_array_equal(table.X, frame.to_numpy())
+
+
+@pytest.mark.parametrize("target", [None, -1])
+def test_id_that_is_a_name_and_an_index(write, target):
+    """The column named 0 is not taken for the index beside it, which would become a feature."""
+    pd = pytest.importorskip("pandas")
+    path = write("a.csv", pd.DataFrame(X).to_csv())
+    refuse(
+        path, "--id 0 is the name of a column and the index of another one, which has no name; say --id '' for", target, ids="0"
+    )
+    refuse(path, "--id 0 is the name of a column", target, ids="0", features=["1", "2"])
+    refuse(path, "column 0 .* has no name", target, ids="-6")  # it is a header, though the id has a name
+    table = read_table(path, target, ids="")
+    assert table.feature_names == [str(j) for j in range(6 if target is None else 5)]
+    assert table.ids == [str(i) for i in range(len(X))]
+    path = write("b.csv", "0,,a\n1,2,3\n4,5,6\n")
+    refuse(path, r"column 1 .* \(--id 1\)", header=True)
+    path = write("b.csv", "1,,a\n1,2,3\n4,5,6\n")
+    refuse(path, r"column 1 .* \(--id ''\)", header=True)
+    path = write("b.csv", ",2,,a\n1,1,2,3\n4,4,5,6\n")
+    refuse(path, r"column 2 .* \(--id -2\)", header=True, ids="")
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "column"),
+    [
+        (table_of([400, 500, 600, 700, 800, 1], [[*row, 1] for row in RNG.poisson(50, size=(20, 5)).tolist()]), "1", 5),
+        (table_of([400.5, 402.5, 405.5, 407.5, 2], RNG.normal(size=(20, 5)).round(2).tolist()), "2", 4),
+    ],
+)
+def test_index_that_may_be_a_name(write, text, target, column):
+    """A number asked for that stands in a first line of numbers: the line is asked about, not taken for a sample."""
+    path = write("a.csv", text)
+    refuse(
+        path, rf"line 1 .* is all numbers, and {target} may be the name of a column there or an index; say header=True", target
+    )
+    named, bare = read_table(path, target, header=True), read_table(path, target, header=False)
+    assert (len(named.X), named.target_name) == (20, repr(target))
+    assert (len(bare.X), bare.target_name) == (21, f"column {target}")
+    path = write("b.csv", "3,1.5,2.5\n4,3.5,6.5\n8,7.5,9.5\n")
+    assert len(read_table(path, "0").X) == 3  # an index only
+
+
+def test_first_line_with_a_gap(write):
+    """It may be names."""
+    refuse(write("a.csv", "1,,3\n4,,6\n7,8,9\n1,2,3\n"), "; if line 1 has names, say --header$")
 
 
 @pytest.mark.parametrize("header", ["", "g0,g1,g2,g3,g4,g5", "made by hand"])

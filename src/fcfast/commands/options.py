@@ -24,7 +24,10 @@ Target = Annotated[
     in_data(help="Column (name, or index from 0; -1 is the last), array of an .npz (default y), or .npy file to predict."),
 ]
 Task = Annotated[str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)]
-Ids = Annotated[str | None, in_data("--id", help="Column (array of an .npz) that names the samples, and is no feature.")]
+Ids = Annotated[
+    str | None,
+    in_data("--id", help="Column (array of an .npz) that names the samples, and is no feature; '': the one without a name."),
+]
 TestFile = Annotated[Path | None, in_data(help="Test on this file instead.")]
 TestTarget = Annotated[str | None, in_data(help="Target of the test file, if not --target.")]
 Header = Annotated[bool | None, in_data(help="Whether text begins with the names of its columns.", show_default="looked for")]

@@ -75,8 +75,8 @@ def read_table(
     n_features : int, optional
         The width of an svmlight table, whose lines only name the features they have. Features beyond it are left out.
     ids : str or int, optional
-        Delimited text and .parquet: the column, .npz: the array, that names the samples and is no feature. By default the
-        row names of R's `write.table`, the index of a pandas table in .parquet, or none.
+        Delimited text and .parquet: the column, .npz: the array, that names the samples and is no feature; "" is the first
+        column without a name. By default the row names of R's `write.table`, the index of a pandas table in .parquet, or none.
     features : collection of str, optional
         Delimited text and .parquet whose columns have names: the features that are needed, all of them. Other columns are
         skipped, whatever they hold.

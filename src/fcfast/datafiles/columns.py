@@ -85,6 +85,8 @@ def column_of(source: object, column: Target, names: list[str] | None, n_columns
     if column is None:
         return None
     if names is not None and column in names:
+        if column == "":
+            return names.index("")  # the first one: row names come first
         if names.count(str(column)) > 1:
             raise ValueError(
                 f"{source} has {names.count(str(column))} columns named {column!r}; give the index of the one that is meant"

@@ -4,11 +4,13 @@ from collections.abc import Generator
 from contextlib import closing
 from itertools import chain
 
+import numpy as np
+
 from fcfast.datafiles import header, transposed
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.cells import looks_numeric
-from fcfast.datafiles.checks import refuse_gaps
-from fcfast.datafiles.columns import columns_of, index_of
+from fcfast.datafiles.checks import FEATURES_REMEDY, refuse_gaps
+from fcfast.datafiles.columns import Columns, columns_of, index_of
 from fcfast.datafiles.dialect import Line
 from fcfast.datafiles.labels import from_text
 from fcfast.datafiles.rows import Rows
@@ -56,11 +58,13 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
         names = first
     data = records if names is first or layout.short_header else chain([(line, text)], records)
     _refuse_lines(source, top, names or [], asked.target, ids)
+    if names is not None:
+        _refuse_two_meanings(source, names, ids)
+    columns = columns_of(source, names, layout.n_cells if names is None else len(names), asked.target, ids, asked.features)
     if names is None:
         names_from = ""
     elif asked.features is None:
-        _refuse_unnamed(source, line, names, hint, asked.target, ids)
-    columns = columns_of(source, names, layout.n_cells if names is None else len(names), asked.target, ids, asked.features)
+        _refuse_unnamed(source, line, names, hint, columns)
     rows = Rows(source, dialect, columns, cells, asked.comment, hint)
     rows.read(data)
     features = columns.features
@@ -71,7 +75,10 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     if asked.header is None and names is None:
         header.refuse_hidden_header(source, line, rows.labels)
     X = rows.matrix()
-    refuse_gaps(source, X, features, rows.lines)
+    may_be_names = asked.header is None and names is None and not np.isfinite(X[0]).all()
+    refuse_gaps(
+        source, X, features, rows.lines, FEATURES_REMEDY + (f"; if line {line} has names, say --header" if may_be_names else "")
+    )
     y = None
     if columns.target is not None:
         y = from_text(source, rows.labels, columns.names[columns.target], asked.target_type, cells, rows.lines)
@@ -106,12 +113,29 @@ def _refuse_lines(source: Source, top: Top, names: list[str], *asked: object) ->
             raise ValueError(f"{source} has no column {name!r}, but a line of that name{TRANSPOSE}")
 
 
-def _refuse_unnamed(source: Source, line: int, names: list[str], hint: str, *used: object) -> None:
+def _refuse_unnamed(source: Source, line: int, names: list[str], hint: str, columns: Columns) -> None:
     """Refuse a column without a name, unless it is used for something: it may number the rows."""
-    places = {index_of(column) for column in used}
     for j, name in enumerate(names):
-        if not name and j not in places and j - len(names) not in places:
+        if not name and columns.is_feature[j]:
             raise ValueError(
                 f"{source}: column {j} (counted from 0) has no name in line {line}; name it, or leave it out if it only "
-                f"numbers the rows (R: row.names=FALSE, pandas: index=False), or say that it names them (--id {j}){hint}"
+                "numbers the rows (R: row.names=FALSE, pandas: index=False), or say that it names them "
+                f"(--id {_unambiguous(names, j)}){hint}"
             )
+
+
+def _refuse_two_meanings(source: Source, names: list[str], ids: str | int | None) -> None:
+    """Refuse an id that is both the name of a column and the index of another one that has no name."""
+    index = index_of(ids)
+    if isinstance(ids, str) and index is not None and ids in names and -len(names) <= index < len(names) and not names[index]:
+        raise ValueError(
+            f"{source}: --id {ids} is the name of a column and the index of another one, which has no name; say "
+            f"--id {_unambiguous(names, index % len(names))} for the one without a name"
+        )
+
+
+def _unambiguous(names: list[str], place: int) -> str:
+    """Write an index of a column without a name so that no other column has it for a name."""
+    if str(place) not in names:
+        return str(place)
+    return "''" if names.index("") == place else str(place - len(names))

@@ -41,7 +41,7 @@ def has_header(
     others = [j for j in range(len(first)) if j not in used]
     features = [first[j] for j in others]
     rows = [row for row in below if len(row) == len(first)]
-    if rows and not first[used[1] or 0].strip() and all(row[used[1] or 0].strip() for row in rows):
+    if rows and any(not first[j].strip() and all(row[j].strip() for row in rows) for j in (0, used[1] or 0)):
         return True  # the index that pandas and R write without a name; a sample would have a gap there
     text = [cell for cell in features if cells.number(cell) is None and not looks_numeric(cell)]
     numbers = [cell for cell in features if math.isfinite(cells.number(cell) or 0) and cells.number(cell) is not None]
@@ -57,8 +57,17 @@ def has_header(
     ):
         return bool(text)
     signs = max(_signs(features, [[row[j] for j in others] for row in rows]), _counts(first, rows))
+    if used[1] is not None:  # its name counts as well
+        with_id = [j for j in range(len(first)) if j != used[0]]
+        signs = max(signs, _signs([first[j] for j in with_id], [[row[j] for j in with_id] for row in rows]))
     if signs == SAMPLE and used[0] is not None and len(set(features)) == len(features):
         signs = _odd_label(first[used[0]], [row[used[0]] for row in rows])
+    asked = next((column for column in (target, ids) if _could_name(column, first, cells)), None)
+    if signs == SAMPLE and asked is not None:
+        raise ValueError(
+            f"{source}: line {line} ({_start_of(first)}) is all numbers, and {asked} may be the name of a column there or an "
+            f"index; {REMEDY}"
+        )
     if signs != ASK:
         return signs == NAMES
     raise ValueError(
@@ -79,6 +88,18 @@ def refuse_hidden_header(source: object, line: int, labels: Sequence[str]) -> No
 def _place(column: Target, first: Sequence[str]) -> int | None:
     index = index_of(column)
     return index % len(first) if column is not None and index is not None and -len(first) <= index < len(first) else None
+
+
+def _could_name(column: Target, first: Sequence[str], cells: Cells) -> bool:
+    """Tell whether an index is written in a line of numbers too, which could then be names."""
+    name = str(column)
+    numbers = [cells.number(cell) for cell in first]
+    return (
+        name.isdigit()
+        and name in first
+        and len(set(first)) == len(first)
+        and not any(value is None or math.isnan(value) for value in numbers)
+    )
 
 
 def _start_of(cells: Sequence[str]) -> str:

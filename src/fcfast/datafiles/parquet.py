@@ -29,7 +29,7 @@ def read_parquet(source: Source, asked: Asked) -> Table:
     # The index comes last in the file, but is no column of the table: it is found by its name only.
     inner = [j for j, name in enumerate(names) if name not in index]
     by_name = [j for j, name in enumerate(names) if name in index and name in (asked.target, asked.ids)]
-    ids = asked.ids
+    ids = None if asked.ids == "" and index and "" not in names else asked.ids  # "": the one without a name
     if ids is None and len(index) == 1 and index[0] != asked.target:
         ids = index[0]
         by_name = sorted({*by_name, names.index(ids)})
