@@ -129,6 +129,45 @@ def test_index_of_pandas(frame, tmp_path):
     assert read_table(path, "dx").ids is None
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Unnamed: 0", range(8)),
+        ("Unnamed: 0", range(1, 9)),
+        ("index", [5, 3, 9, 0, 4, 7, 11, 2]),
+        ("level_0", range(8)),
+        ("...1", range(1, 9)),
+        ("row_nr", range(8)),
+    ],
+)
+def test_index_in_a_column(tmp_path, kind, name, values):
+    """What pandas, R and polars write of an index is no feature, unless it is asked for; named as the id it is read."""
+    pd = pytest.importorskip("pandas")
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"a.{kind}"
+    frame = pd.DataFrame({name: values, "a": [2.5, 1, 7, 3, 5, 8, 4, 9], "dx": list("xyxyxyxy")})
+    write = {"csv": lambda: frame.to_csv(path, index=False), "parquet": lambda: frame.to_parquet(path)}[kind]
+    write()
+    refuse(path, f"column '{name}' seems to number the rows.*say that it names the samples \\(--id '?{name}'?\\)", "dx")
+    table = read_table(path, "dx", ids=name)
+    assert (table.ids, table.feature_names) == (list(map(str, values)), ["a"])
+    assert read_table(path, "dx", features=[name, "a"]).X.shape == (8, 2)  # a model that has it keeps it
+    frame[name] = [0.5, *list(values)[1:]]  # a measurement
+    write()
+    assert read_table(path, "dx").feature_names == [name, "a"]
+
+
+def test_column_that_counts_the_rows(tmp_path):
+    """With a name that says nothing it may be the time: a note."""
+    path = tmp_path / "a.csv"
+    path.write_text("Id,a,b\n" + "".join(f"{i},{9 - i},{i % 3}\n" for i in range(1, 7)))
+    assert "warning: column 'Id' counts the rows; if it is no measurement, say --id 'Id'" in str(read_table(path))
+    assert read_table(path).feature_names == ["Id", "a", "b"]
+    assert "counts" not in str(read_table(path, ids="Id"))
+
+
 def test_text_of_every_kind(frame, tmp_path):
     """Bytes, categories and views are text, as in other columns of text."""
     pa = pytest.importorskip("pyarrow")

@@ -23,6 +23,7 @@ from fcfast.datafiles.columns import Target, refuse_missing
 from fcfast.datafiles.delimited import read_delimited
 from fcfast.datafiles.labels import TARGET_TYPES, from_array, refuse_unlabelled
 from fcfast.datafiles.parquet import read_parquet
+from fcfast.datafiles.rownumbers import refuse_row_numbers
 from fcfast.datafiles.sources import DELIMITED, ENDINGS, SVMLIGHT, Source, source_of
 from fcfast.datafiles.svmlight import read_svmlight
 from fcfast.datafiles.table import Table, some
@@ -136,6 +137,8 @@ def read_table(
     if transpose and source.ending not in DELIMITED:
         table = _on_its_side(source, table)
     check_table(source, table)
+    if features is None and source.ending in (*DELIMITED, ".parquet"):
+        refuse_row_numbers(source, table)
     if table.y is not None and table.y.dtype.kind == "U" and table.target_names is None:
         refuse_unlabelled(source, table.y.tolist(), "target", cells.missing)
     return table

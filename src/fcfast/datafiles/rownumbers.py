@@ -1,0 +1,59 @@
+"""Columns that number the rows: an index that was written as a column, which leaks the order of the samples into a model."""
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fcfast.datafiles.table import Table
+
+INDEX = re.compile(r"|Unnamed: \d+(_level_\d+)?|index|level_\d+|__index_level_\d+__")  # what pandas calls an index
+OTHERS = re.compile(r"\.\.\.\d+|row_?(n|nr|num|number|names?|id|index)", re.IGNORECASE)  # readr, dplyr, polars, R
+FEWEST = 5  # rows: fewer can be 0, 1, 2 by chance
+
+
+def refuse_row_numbers(source: object, table: Table) -> None:
+    """Refuse features that number the rows by their name and their values; note those that do so by their values alone.
+
+    Raises
+    ------
+    ValueError
+        If a feature has the name of an index and holds distinct whole numbers, or one of the names that other programs give
+        to row numbers and counts from 0 or 1.
+    """
+    X, names = table.X, table.feature_names
+    if names is None or sparse.issparse(X) or isinstance(X, np.memmap):
+        return
+    counting: list[str] = []
+    for j in sorted({*_counting(X), *(j for j, name in enumerate(names) if INDEX.fullmatch(name))}):
+        name = names[j]
+        counts = _counts(X[:, j])
+        if (INDEX.fullmatch(name) and (counts or _are_distinct(X[:, j]))) or (counts and OTHERS.fullmatch(name)):
+            option = f"'{name}'" if " " in name or not name else name
+            raise ValueError(
+                f"{source}: column {name!r} seems to number the rows, which is no feature: a model would learn the order of "
+                f"the samples; leave it out (pandas: to_csv(index=False), reset_index(drop=True); R: row.names=FALSE), say that it "
+                f"names the samples (--id {option}), or rename it if it is a measurement"
+            )
+        if counts and len(X) >= FEWEST:
+            counting.append(name)
+    for name in counting:
+        table.notes.append(f"warning: column {name!r} counts the rows; if it is no measurement, say --id {name!r}")
+
+
+def _counting(X: NDArray[Any]) -> list[int]:
+    """Find columns that may count from 0 or 1, from their first and last value."""
+    first, last = X[0], X[-1]
+    found: list[int] = np.flatnonzero(((first == 0) | (first == 1)) & (last - first == len(X) - 1)).tolist()
+    return found
+
+
+def _counts(column: NDArray[Any]) -> bool:
+    return column[0] in (0, 1) and bool(np.array_equal(column, np.arange(len(column)) + column[0]))
+
+
+def _are_distinct(column: NDArray[Any]) -> bool:
+    """Tell whether a column holds whole numbers from 0 on, each once."""
+    return bool((column >= 0).all() and (column == np.floor(column)).all() and len(np.unique(column)) == len(column))
