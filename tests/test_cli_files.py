@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
 from typer.testing import CliRunner
 
-from fcfast import FrontClassifier
+from fcfast import FrontClassifier, load
 from fcfast.commands import app
 
 QUICK = ("--hidden", 8, "--epochs", 5, "--jobs", 1)
@@ -66,6 +66,32 @@ def test_one_line_of_what_was_taken(tmp_path):
     result = run("predict", model, tmp_path / "a.csv")
     assert "a.csv: 40 samples; names in line 1; no id; no target; " in result.stderr
     assert "left out: 'id', 'dx' (2)" in result.stderr
+
+
+def test_no_class_to_learn(tmp_path):
+    """Two samples, one of them held out: refused; classes that only the test part has are named."""
+    data = write(tmp_path / "a.csv", [*GENES, "dx"], [[*X[0], "u"], [*X[1], "v"]])
+    result = run("train", data, "--save", tmp_path / "m.safetensors", "--target", "dx", *QUICK)
+    assert result.exit_code == 2
+    assert "the training part (1 of 2 samples) has a single class" in result.stderr
+    assert run("train", data, "--save", tmp_path / "m.safetensors", "--target", "dx", *QUICK, "--test", 0).exit_code == 0
+    np.savez(tmp_path / "a.npz", X=X, y=np.array(["u", "v"] * 19 + ["w", "v"]), n_train=38)
+    result = run("train", tmp_path / "a.npz", "--save", tmp_path / "m.safetensors", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "warning: no training sample of 'w'; use more samples" in result.stderr
+
+
+def test_files_that_are_not_there(tmp_path):
+    """A model is missed as data is; no number of an error."""
+    data = labelled(tmp_path / "a.csv", ["u", "v"])
+    result = run("predict", tmp_path / "no.safetensors", data)
+    assert result.exit_code == 2
+    assert f"fcfast: model file {tmp_path / 'no.safetensors'} does not exist; check the path" in result.stderr
+    model, _ = trained(tmp_path, data)
+    with pytest.raises(FileNotFoundError, match=r"^model file .* is a folder; give the path of a file$"):
+        load(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"^cannot write .*: the folder .*none does not exist; create it first$"):
+        load(model).save(tmp_path / "none" / "m.safetensors")
 
 
 @pytest.mark.parametrize("index", [False, True])
@@ -227,11 +253,12 @@ def test_any_encoding_of_the_terminal(tmp_path, encoding):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        return done.stdout.decode(encoding)
+        return done.stdout
 
     command("train", data, "--target", "dx", "--save", "m.safetensors", *QUICK)
-    predicted = command("predict", "m.safetensors", data)
-    greek = "TNF\u03b1+" if encoding == "gbk" else r"TNF\u03b1+"
-    assert {line.split(",")[1] for line in predicted.splitlines()[1:]} == {"wt", greek}
-    report = command("train", data, "--target", "g0", "--id", "dx", "--save", "r.safetensors", *QUICK)
+    predicted = command("predict", "m.safetensors", data).decode()  # data is UTF-8, and nothing in it is escaped
+    assert {line.split(",")[1] for line in predicted.splitlines()[1:]} == {"wt", "TNF\u03b1+"}
+    command("predict", "m.safetensors", data, "--out", "p.csv")
+    assert (tmp_path / "p.csv").read_text(encoding="utf-8") == predicted
+    report = command("train", data, "--target", "g0", "--id", "dx", "--save", "r.safetensors", *QUICK).decode(encoding)
     assert "R2 " in report

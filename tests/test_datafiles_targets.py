@@ -124,7 +124,12 @@ def test_index_of_pandas(frame, tmp_path):
                 assert "id the index" in str(table)
     assert read_table(path, "dx", ids="sample").ids == ["s1", "s2", "s3", "s4"]
     frame.set_index(["a", "b"]).assign(c=1).to_parquet(path)
-    assert read_table(path, "dx").feature_names == ["c"]
+    table = read_table(path, "dx")
+    assert (table.feature_names, table.ids) == (["c"], ["0.5/1.0", "2.0/3.5", "4.0/5.0", "6.5/7.0"])
+    assert "id the index (2 levels, joined by /)" in str(table)
+    assert read_table(path, "dx", ids="b").ids == ["1.0", "3.5", "5.0", "7.0"]
+    assert read_table(path, "a", features=["c"]).ids == ["1.0", "3.5", "5.0", "7.0"]
+    assert read_table(path, "dx", ids="").ids == table.ids
     frame.to_parquet(path)
     assert read_table(path, "dx").ids is None
 

@@ -25,6 +25,14 @@ OLD = 24 * 3600.0  # seconds: nobody writes any more, where the file system has 
 _own: set[str] = set()  # hidden folders of this process: some file systems have locks between processes only
 
 
+def check_file(path: Path, role: str) -> None:
+    """Raise a FileNotFoundError unless there is something to read."""
+    if path.is_dir():
+        raise FileNotFoundError(f"{role} {path} is a folder; give the path of a file")
+    if not path.exists():
+        raise FileNotFoundError(f"{role} {path} does not exist; check the path")
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     """Write a file whole or not at all: until the new one is complete and on the disk, an older one stays.
@@ -66,6 +74,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
             if os.path.exists(target) and not os.path.isfile(target):
                 number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
                 raise OSError(number, "it exists and is no file", target)
+            if not os.path.exists(folder):
+                raise FileNotFoundError(f"cannot write {os.fspath(path)}: the folder {folder} does not exist; create it first")
             _remove_stale(folder)
             _own.add(hidden)
             os.mkdir(hidden)

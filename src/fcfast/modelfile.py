@@ -10,6 +10,7 @@ A file is trusted in nothing: whatever does not fit is a `ModelFileError`, befor
 import hashlib
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcfast.errors import ModelFileError
 from fcfast.estimators import FrontClassifier, FrontRegressor
-from fcfast.files import replacing
+from fcfast.files import check_file, replacing
 from fcfast.modelfiles import front, noprop
 from fcfast.modelfiles.headers import Header, parse, require, same_names
 from fcfast.noprop.estimator import NoPropClassifier
@@ -114,13 +115,14 @@ def load(path: str | os.PathLike[str], X: Any = None) -> Estimator:
     ModelFileError
         If the file is damaged, is no model file, or `X` is not what the estimator was trained on.
     OSError
-        If the file cannot be opened.
+        If there is no such file, or it cannot be opened.
     """
     from safetensors import SafetensorError
 
     path = os.fspath(path)
+    check_file(Path(path), "model file")
     with open(path, "rb"):
-        pass  # no file, or none that may be read: the system says so better than safetensors
+        pass  # none that may be read: the system says so better than safetensors
     try:
         header, tensors = _read(path)
         estimator: Estimator = header.unfitted()

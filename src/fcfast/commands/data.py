@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from fcfast.commands.shared import listed
+from fcfast.commands.shared import listed, tell_user
 from fcfast.datafiles import Table, from_array, refuse_missing
 
 MAX_GUESSED_CLASSES = 30  # whole numbers with more values than this are taken for a quantity
@@ -150,6 +150,19 @@ def quotas_of_classes(counts: NDArray[np.intp], n_test: int) -> NDArray[np.intp]
     while quotas.sum() > n_test:
         quotas[np.argmax(np.where(quotas > least, quotas - exact, -np.inf))] -= 1
     return quotas
+
+
+def refuse_untrained(y: Array, rows: Rows, path: Path) -> None:
+    """Refuse to train on a single class where there are more; warn of classes that only the test part has."""
+    trained = np.unique(y[rows])
+    lacking = np.setdiff1d(y, trained)
+    if len(trained) < 2:
+        raise ValueError(
+            f"{path}: the training part ({len(rows)} of {len(y)} samples) has a single class, {str(trained[0])!r}; "
+            "at least two are needed: use more samples, or --test 0 to train on all"
+        )
+    if len(lacking):
+        tell_user(f"warning: no training sample of {listed(list(map(str, lacking)))}; use more samples, or --test 0")
 
 
 def refuse_repeated(names: Sequence[str], path: Path, wanted: Collection[str] | None = None) -> None:

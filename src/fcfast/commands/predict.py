@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fcfast.commands.options import Comment, DataFile, Decimal, Delimiter, Header, Missing, Thousands, Transpose
-from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, screen, tell_user
+from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, print_data, screen, tell_user
 from fcfast.files import write_text
 
 
@@ -56,7 +56,7 @@ def predict(
         print(json_text(content | ({"predictions": columns} if out is None else {})))
         return
     if out is None:
-        print(csv_text(columns), end="")
+        print_data(csv_text(columns))
     if result is not None:
         from fcfast.commands.scores import lines
 

@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import sys
 import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Sequence
@@ -147,6 +148,17 @@ def _check_writable(folder: Path, what: str) -> None:
             pass
     except OSError as error:
         raise PermissionError(f"{what}: cannot write in {folder} ({error.strerror}); choose another folder") from error
+
+
+def print_data(text: str) -> None:
+    """Print data for programs: UTF-8, as in files, whatever the encoding of messages is; a terminal gets what it can show."""
+    stream = getattr(sys.stdout, "buffer", None)  # a notebook has none
+    if stream is None or sys.stdout.isatty():
+        sys.stdout.write(text)
+    else:
+        sys.stdout.flush()
+        stream.write(text.encode())
+    sys.stdout.flush()
 
 
 def json_text(content: dict[str, Any]) -> str:

@@ -109,7 +109,7 @@ def train(
         ),
     ] = None,
     schedule: ScheduleName = "constant",
-    batch_size: Annotated[int | None, in_training(min=1, help="Samples a step.", show_default="200, or all if fewer")] = None,
+    batch_size: Annotated[int | None, in_training(min=1, help="Samples per step.", show_default="200, or all if fewer")] = None,
     epochs: Annotated[int, in_training(min=1, help="Passes over the data, at most; fewer if nothing improves.")] = 200,
     momentum: Momentum = 0.9,
     weight_decay: WeightDecay = 0.0,
@@ -118,7 +118,7 @@ def train(
         bool, in_training("--early-stopping", help="Hold out a tenth of the training samples; keep the network best there.")
     ] = False,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Of the split, the first weights and the order of samples.")
+        int, typer.Option(min=0, max=2**32 - 1, help="Random seed for the split, the initial weights and the order of samples.")
     ] = 0,
     jobs: Jobs = None,
     plot: Annotated[Path | None, in_output(help="Picture of the loss curve, .png.")] = None,
@@ -191,7 +191,16 @@ def read_source(
     """Read the data and hold out a test set; `written` tells `read_table` how text is written."""
     import numpy as np
 
-    from fcfast.commands.data import Samples, in_order, refuse_repeated, split, targets_like, task_of, type_of_targets
+    from fcfast.commands.data import (
+        Samples,
+        in_order,
+        refuse_repeated,
+        refuse_untrained,
+        split,
+        targets_like,
+        task_of,
+        type_of_targets,
+    )
     from fcfast.datafiles import read_table
 
     if test_file is not None and share is not None:
@@ -221,6 +230,8 @@ def read_source(
         test_y = targets_like(y, other, test_file, task)
         test = Samples(X, test_y, np.arange(len(test_y)))
     about |= {"n_train": len(rows), "n_test": 0 if test is None else len(test.rows), "test_set": how}
+    if task == "classification":
+        refuse_untrained(y, rows, data)
     about["untested_classes"] = []
     if task == "classification" and test is not None:
         about["untested_classes"] = np.setdiff1d(y[rows], test.targets()).tolist()

@@ -12,8 +12,9 @@ from scipy import sparse
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.columns import choices
 from fcfast.datafiles.labels import from_array
-from fcfast.datafiles.sources import Source, check_file, decoding
+from fcfast.datafiles.sources import Source, decoding
 from fcfast.datafiles.table import Table
+from fcfast.files import check_file
 
 CSR_ARRAYS = ("data", "indices", "indptr", "shape")
 OF_FORMATS = ("format", "_is_array", "row", "col", "coords", "offsets")  # what else SciPy writes
@@ -108,7 +109,10 @@ def _sparse(source: Source, arrays: Arrays, names: list[str]) -> Any:
     needed = {"coo": ("data", "coords", "shape") if "coords" in arrays else ("data", "row", "col", "shape"),
               "dia": ("data", "offsets", "shape")}.get(stored, CSR_ARRAYS)  # fmt: skip
     if not all(name in arrays for name in needed):
-        raise ValueError(f"{source} has no array 'X', nor all of {', '.join(needed)}; it has {', '.join(map(repr, names))}")
+        raise ValueError(
+            f"{source} has no array 'X', nor all of {', '.join(needed)}; it has {', '.join(map(repr, names))}; save it anew "
+            "with numpy.savez(path, X=..., y=...)"
+        )
     if stored not in ("csr", "csc", "bsr", "coo", "dia"):
         raise ValueError(f"{source} holds a sparse matrix in format {stored!r}; save matrix.tocsr()")
     with decoding(source, f"a {stored.upper()} matrix", "save it anew with scipy.sparse.save_npz"):

@@ -30,8 +30,9 @@ def read_parquet(source: Source, asked: Asked) -> Table:
     inner = [j for j, name in enumerate(names) if name not in index]
     by_name = [j for j, name in enumerate(names) if name in index and name in (asked.target, asked.ids)]
     ids = None if asked.ids == "" and index and "" not in names else asked.ids  # "": the one without a name
-    if ids is None and len(index) == 1 and index[0] != asked.target:
-        ids = index[0]
+    levels = [name for name in index if name != asked.target] if ids is None else []
+    if len(levels) == 1:
+        ids = levels[0]
         by_name = sorted({*by_name, names.index(ids)})
     order = inner + by_name
     target = asked.target
@@ -47,14 +48,20 @@ def read_parquet(source: Source, asked: Asked) -> Table:
     y = None
     if columns.target is not None:
         y = _target(source, str(columns.names[columns.target]), content.column(order[columns.target]), asked)
-    samples = None if columns.ids is None else list(map(_text, content.column(order[columns.ids]).to_pylist()))
+    samples, id_name = None, columns.told(columns.ids)
+    if columns.ids is not None:
+        samples = _texts(content.column(order[columns.ids]))
+        id_name = "the index" if columns.names[columns.ids] in index else id_name
+    elif levels:
+        samples = list(map("/".join, zip(*(_texts(content.column(names.index(name))) for name in levels), strict=True)))
+        id_name = f"the index ({len(levels)} levels, joined by /)"
     return Table(
         X,
         y,
         list(map(str, columns.features)),
         ids=samples,
         skipped=columns.skipped,
-        id_name="the index" if columns.ids is not None and columns.names[columns.ids] in index else columns.told(columns.ids),
+        id_name=id_name,
         target_name=columns.told(columns.target),
     )
 
@@ -69,8 +76,8 @@ def _index_columns(content: Any) -> list[str]:
     return names
 
 
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _texts(column: Any) -> list[str]:
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in column.to_pylist()]
 
 
 def _decoded(column: Any) -> Any:

@@ -34,8 +34,8 @@ def refuse_row_numbers(source: object, table: Table) -> None:
             option = f"'{name}'" if " " in name or not name else name
             raise ValueError(
                 f"{source}: column {name!r} seems to number the rows, which is no feature: a model would learn the order of "
-                f"the samples; leave it out (pandas: to_csv(index=False), reset_index(drop=True); R: row.names=FALSE), say that it "
-                f"names the samples (--id {option}), or rename it if it is a measurement"
+                f"the samples; leave it out (pandas: to_csv(index=False), reset_index(drop=True); R: row.names=FALSE), say "
+                f"that it names the samples (--id {option}), or rename it if it is a measurement"
             )
         if counts and len(X) >= FEWEST:
             counting.append(name)

@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from fcfast.files import check_file
+
 DELIMITED = (".csv", ".tsv", ".txt")
 SVMLIGHT = (".svm", ".svmlight", ".libsvm")
 TEXT = (*DELIMITED, *SVMLIGHT)
 ENDINGS = (*TEXT, ".parquet", ".npz", ".npy")
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 STANDARD_INPUT = "-"
 MAGIC = {b"PAR1": ".parquet", b"PK": ".npz", b"\x93NUMPY": ".npy"}
 GZIP = b"\x1f\x8b"
@@ -101,14 +104,6 @@ def source_of(path: str | os.PathLike[str]) -> Iterator[Source]:
         yield _piped(path, stream)
 
 
-def check_file(path: Path, role: str) -> None:
-    """Raise a FileNotFoundError unless there is something to read."""
-    if path.is_dir():
-        raise FileNotFoundError(f"{role} {path} is a folder; give the path of a file")
-    if not path.exists():
-        raise FileNotFoundError(f"{role} {path} does not exist; check the path")
-
-
 def _ending(path: Path) -> tuple[str, bool]:
     """Return the ending that says what the file holds, in lower case and without .gz, and whether it had that."""
     ending = path.suffix.lower()
@@ -117,6 +112,8 @@ def _ending(path: Path) -> tuple[str, bool]:
         ending = Path(path.stem).suffix.lower()
         if ending not in TEXT:
             raise ValueError(f"{path}: only text may be compressed ({', '.join(TEXT)}); unpack it with gunzip")
+    if ending in SPREADSHEETS:
+        raise ValueError(f"{path} is a spreadsheet; open it and save the sheet as 'CSV UTF-8', then give that file")
     if ending not in ENDINGS:
         raise ValueError(f"{path}: the ending {ending!r} is unknown; use one of {', '.join(ENDINGS)} (text also with .gz)")
     return ending, compressed
@@ -135,6 +132,15 @@ def _piped(path: Path, stream: Any) -> Source:
     if found is None:
         found = ".svm" if SVMLIGHT_LINE.match(start) else ".csv"
     return Source(path, named if named in ENDINGS else found, stream=stream)
+
+
+def other_encoding(source: object, error: UnicodeDecodeError, line: int) -> ValueError:
+    """Make the error of a byte that UTF-8 does not have, in the text from `line` on."""
+    line += len(re.findall(rb"\r\n|\r|\n", error.object[: error.start]))
+    return ValueError(
+        f"{source} is not UTF-8 (byte {error.object[error.start]:#04x} in line {line}), perhaps Windows-1252; in Excel save "
+        "it as 'CSV UTF-8', elsewhere as plain text in UTF-8"
+    )
 
 
 @contextmanager
