@@ -96,6 +96,18 @@ def test_plan_of_what_cannot_be(arguments, message):
     assert run("plan", 10, 10).exit_code == 0
 
 
+def test_plan_of_numbers_with_an_exponent():
+    """1e5 is 100000; what is no whole number is refused with what to write."""
+    assert (
+        run("plan", "1e2", "1e5", "--json").stdout.split('"seconds')[0]
+        == run("plan", 100, 10**5, "--json").stdout.split('"seconds')[0]
+    )
+    for text in ("1.5", "0", "nan", "inf", "x", "1e999999999"):
+        result = run("plan", 10, text)
+        assert result.exit_code == 2
+        assert "no whole number above 0" in " ".join(result.stderr.split())
+
+
 def test_plan_has_the_defaults_of_train():
     """What is planned is what would be trained: batches, epochs, hidden units."""
     import inspect

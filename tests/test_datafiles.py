@@ -370,7 +370,10 @@ def test_gap_in_first_line(write):
         (("x", ""), "is empty in 1 line(s), the first is line 3; leave out the lines without a target"),
         (("x", "NA"), "is 'NA' or empty in 1 line(s), the first is line 3; if 'NA' is a class and no gap, say --missing ''"),
         (("1.5", "nan"), "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'nan' is a class"),
-        (("1", "inf"), "is empty, NaN or infinite in 1 line(s), the first is line 3; leave out"),
+        (
+            ("1", "inf"),
+            "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'inf' is the name of a class, say --target-type labels; else leave out",
+        ),
     ],
 )
 def test_gap_in_target(write, labels, message):
@@ -422,7 +425,6 @@ def test_no_samples_or_no_features(write):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.csv", f"\u00b5{LINES}".encode("cp1252"), "utf-8"),
         ("a.csv", 'a,b\n1,"2\n3,4\n', "unexpected end of data"),
         ("a.csv", 'a,b\n1,"2"3\n', "expected after"),
         ("a.csv", f'a,b\n1,"{"," * 200_000}"\n', "field larger than field limit"),
@@ -430,7 +432,7 @@ def test_no_samples_or_no_features(write):
     ],
 )
 def test_undecodable_text(write, name, content, reason):
-    """Other encodings, quotes left open, endless cells, gzip only by name."""
+    """Quotes left open, endless cells, gzip only by name."""
     refuse(write(name, content), f"cannot be read as delimited text .*{reason}.*; save it anew as plain text in UTF-8")
 
 
@@ -457,7 +459,65 @@ def test_sound_file_that_cannot_be_read(write, monkeypatch, name, error):
         read_table(write(name, LINES))
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a", "csv"])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("n_lines", [0, 3, 5000])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_text_in_another_encoding(write, compressed, n_lines, end):
+    """The byte and its line, and what to do."""
+    content = (f"a,b,dx{end}" + f"1,2,x{end}" * n_lines + f"1,3,f\u00e4lle{end}" + f"1,2,x{end}" * 5000).encode("cp1252")
+    path = write("a.csv.gz" if compressed else "a.csv", gzip.compress(content) if compressed else content)
+    refuse(
+        path, rf"is not UTF-8 \(byte 0xe4 in line {n_lines + 2}\), perhaps Windows-1252; in Excel save it as 'CSV UTF-8'", "dx"
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("10%", "a percentage; leave out the sign in the whole column, as in 10$"),
+        ("<0.1", "a value beyond a limit"),
+        (">= 5", "a value beyond a limit"),
+        ("\u22121.5", r"its minus is the character U\+2212; replace it by the hyphen, as in -1.5$"),
+        ("#DIV/0!", "an error value of Excel; mend the formula"),
+        ("#n/a", "an error value of Excel; mend the formula"),
+        ("#NAME?", "an error value of Excel; mend the formula"),
+        ("<b", "encode the column as numbers"),
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_a_cell_looks_like(write, cell, message, first):
+    """The message says what it is; errors of Excel at the start of a line are no comment."""
+    row = f"{cell},1" if first else f"1,{cell}"
+    refuse(
+        write("a.csv", f"a,b,dx\n1,2,x\n{row},z\n"),
+        f"column '{'a' if first else 'b'}', line 3: .*: {message}" if "b" not in cell else message,
+        "dx",
+    )
+    assert read_table(write("b.csv", "# N/A\n#note: a\na,b\n1,2\n")).X.tolist() == [[1, 2]]
+
+
+def test_error_of_excel_in_the_target(write):
+    """A gap, unless it is said to be a class."""
+    path = write("a.csv", "a,dx\n1,x\n2,#N/A\n3,y\n")
+    refuse(path, "is '#N/A' or empty in 1 line", "dx")
+    assert read_table(path, "dx", missing="").y.tolist() == ["x", "#N/A", "y"]
+    refuse(write("b.csv", "a,dx\n1,1\n2,#REF!\n3,2\n"), "is empty, NaN .* line 3", "dx")
+
+
+def test_class_called_inf(write):
+    """It can be read as a number, so that the message says how to have it as a name."""
+    path = write("a.csv", "a,dx\n1,inf\n2,1\n3,1\n")
+    refuse(path, "if 'inf' is the name of a class, say --target-type labels; else leave out", "dx")
+    assert read_table(path, "dx", target_type="labels").y.tolist() == ["inf", "1", "1"]
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.XLS", "a.ods"])
+def test_spreadsheet(write, name):
+    """What to do with it."""
+    refuse(write(name, "PK"), "is a spreadsheet; open it and save the sheet as 'CSV UTF-8', then give that file")
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a", "csv"])
 def test_unknown_ending(write, name):
     """The message lists those that are known."""
     known = re.escape(", ".join(ENDINGS))
@@ -626,6 +686,11 @@ def test_npz_never_unpickles(savez, tmp_path, name):
     Bomb.path.rmdir()
     refuse(path, "cannot be read as an .npz archive .*pickled objects are refused")
     assert not Bomb.path.exists()
+
+
+def test_npz_of_other_names(savez):
+    """The message says how to save it."""
+    refuse(savez(data=X, labels=X[:, 0]), r"it has 'data', 'labels'; save it anew with numpy.savez\(path, X=..., y=...\)$")
 
 
 def test_npz_by_name_only(write):

@@ -437,6 +437,16 @@ def test_genes_in_lines(write, corner):
     refuse(path, "lacks 1 of the 1 features that are needed: 'g9'", transpose=True, features=["g9"])
 
 
+def test_labels_of_genes_in_lines_are_elsewhere(write):
+    """A target that is neither a column nor a line."""
+    path = write("a.csv", "gene,s1,s2,s3\nTP53,1,2.5,3\nBRCA,4,5.5,6\nEGFR,7,8.5,9\n")
+    refuse(
+        path, "no column 'dx'; it has .*say --transpose .* labels are in a file of their own, add them .* begins with dx$", "dx"
+    )
+    path = write("a.csv", path.read_text() + "dx,x,y,x\n")
+    assert read_table(path, "dx", transpose=True).y.tolist() == ["x", "y", "x"]
+
+
 def test_genes_in_lines_of_other_files(tmp_path):
     """Arrays and Parquet are turned as well."""
     np.save(tmp_path / "a.npy", X.T)

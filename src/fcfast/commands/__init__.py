@@ -28,7 +28,9 @@ def print_version(wanted: bool) -> None:
 
 @app.callback()
 def fcfast(
-    version: Annotated[bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Train networks without updating their early layers (arXiv 2106.05569)."""
 

@@ -88,7 +88,7 @@ def compare(
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="One for all rules, instead of trying any.")] = None,
     only: Annotated[bool, typer.Option("--only", help="Do not add backprop and frozen, the two baselines.")] = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first one; of the splits too.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first random seed; also that of the splits.")] = 0,
     jobs: Jobs = None,
     target: Target = None,
     task: Task = "auto",
@@ -128,7 +128,8 @@ def compare(
     optimizer: OptimizerName = "sgd",
     schedule: ScheduleName = "constant",
     batch_size: Annotated[
-        int | None, in_training(min=1, help="Samples a step.", show_default="100, or a tenth of the training samples if fewer")
+        int | None,
+        in_training(min=1, help="Samples per step.", show_default="100, or a tenth of the training samples if fewer"),
     ] = None,
     momentum: Momentum = 0.9,
     weight_decay: WeightDecay = 0.0,

@@ -21,7 +21,10 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all available by
 
 Target = Annotated[
     str | None,
-    in_data(help="Column (name, or index from 0; -1 is the last), array of an .npz (default y), or .npy file to predict."),
+    in_data(
+        help="Column to predict: its name, or index from 0 (-1 is the last). For .npz the name of an array (default y), for "
+        ".npy another .npy file."
+    ),
 ]
 Task = Annotated[str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)]
 Ids = Annotated[
@@ -32,7 +35,7 @@ TestFile = Annotated[Path | None, in_data(help="Test on this file instead.")]
 TestTarget = Annotated[str | None, in_data(help="Target of the test file, if not --target.")]
 Header = Annotated[bool | None, in_data(help="Whether text begins with the names of its columns.", show_default="looked for")]
 Delimiter = Annotated[
-    str | None, in_data(help="What parts the cells of text: a character, tab, or space (any).", show_default="looked for")
+    str | None, in_data(help="Cell separator of text: a character, tab, or space (any white space).", show_default="looked for")
 ]
 Comment = Annotated[
     str | None,
@@ -42,7 +45,7 @@ Missing = Annotated[
     str | None,
     in_data(
         help="Words for a missing value, separated by commas; '': only an empty cell, so that NA can be a class.",
-        show_default="NA, N/A, NaN, null, ?",
+        show_default="NA, N/A, NaN, null, ?, Excel's errors",
     ),
 ]
 Decimal = Annotated[str, in_data(help="Decimal mark of text, a point or a comma.")]
@@ -78,7 +81,7 @@ ScheduleName = Annotated[
     str, choice(tuple(SCHEDULES), "How the learning rate changes over the epochs.", rich_help_panel=TRAINING)
 ]
 Momentum = Annotated[float, in_training(min=0, help="Below 1.")]
-WeightDecay = Annotated[float, in_training(min=0, help="Of all weights.")]
+WeightDecay = Annotated[float, in_training(min=0, help="L2 penalty on all weights.")]
 MaxGradNorm = Annotated[float | None, in_training(help="Clip longer gradients to this.")]
 
 

@@ -1,6 +1,7 @@
 """``fcfast plan``: what each form of the front layer would take, without any data."""
 
 from dataclasses import asdict
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,11 +17,25 @@ if TYPE_CHECKING:
     from fcfast.front.plan import Plan
 
 
+LARGEST = 10**100  # 1e999999999 would fill the memory
+
+
+def count(text: str | int) -> int:
+    """Read a number of things, as 100000 or 1e5."""
+    try:
+        value = Decimal(text)
+        if 1 <= value < LARGEST and value == value.to_integral_value():
+            return int(value)
+    except ArithmeticError:
+        pass
+    raise typer.BadParameter(f"{text!r} is no whole number above 0; write 100000, or 1e5")
+
+
 def plan(
-    samples: Annotated[int, typer.Argument(min=1, help="Training samples.")],
-    features: Annotated[int, typer.Argument(min=1, help="Input features.")],
+    samples: Annotated[int, typer.Argument(parser=count, help="Training samples; 1e5 is 100000.")],
+    features: Annotated[int, typer.Argument(parser=count, help="Input features.")],
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, such as 256,128.")] = "256",
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples a step, or all if there are fewer.")] = 200,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples per step, or all if there are fewer.")] = 200,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 200,
     outputs: Annotated[int, typer.Option(min=1, help="Classes or targets.")] = 10,
     dtype: Annotated[str, choice(("float32", "float64"), "Of computation.")] = "float32",

@@ -83,16 +83,17 @@ def read_table(
         skipped, whatever they hold.
     target_type : {"auto", "labels", "numbers"}, default="auto"
         What a target is that could be both: names of classes, as they are written, or numbers. By default text is numbers if
-        all of it is and nothing is lost: "01", "1E2", and "1" beside "1.0", are names. Truth values are the classes "False"
+        all of it is and nothing is lost: "01", "1E2", and "1" beside "1.0", stay text. Truth values are the classes "False"
         and "True".
     delimiter : str, optional
-        What parts the cells of delimited text: one character, "tab", or "space" for any white space. By default what gives
-        the first lines equally many cells.
+        The cell separator of delimited text: one character, "tab", or "space" for any white space. By default the one that
+        gives the first lines the same number of cells.
     comment : str, optional
         Lines of delimited text that begin with it are left out. By default "#" and "!" above the table, and below where such
         a line cannot be a row. "" leaves out none.
     missing : str or collection of str, optional
-        What stands for a missing value beside an empty cell; a string has commas between. By default NA, N/A, NaN, null, ?.
+        What stands for a missing value beside an empty cell; a string has commas between. By default NA, N/A, NaN, null, ?
+        and the errors of Excel (#N/A ...).
         Missing values are refused; to have a class named NA, pass "".
     decimal : {".", ","}, default="."
         The decimal mark of delimited text.

@@ -7,7 +7,10 @@ import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-MISSING = ("", "na", "n/a", "nan", "null", "?")
+EXCEL_ERRORS = ("#div/0!", "#n/a", "#name?", "#null!", "#num!", "#ref!", "#value!")
+MISSING = ("", "na", "n/a", "nan", "null", "?", *EXCEL_ERRORS)
+MINUS = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")  # what word processors make of a hyphen
+LIMIT = re.compile(r"(<=?|>=?|≤|≥)\s*")
 TRUTH = {"false": 0.0, "true": 1.0}
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 EUROPEAN = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+,\d+")
@@ -105,7 +108,15 @@ def not_a_number(
 
 
 def _marks(text: str, cells: Cells) -> str:
-    """Say what decimal marks and marks of thousands a number may have."""
+    """Say what a number may have that is written in another way: marks, signs, limits."""
+    if text.lower() in EXCEL_ERRORS:
+        return "an error value of Excel; mend the formula, fill in a number, or leave the line or the column out"
+    if MINUS.match(text) and looks_numeric(text[1:]):
+        return f"its minus is the character U+{ord(text[0]):04X}; replace it by the hyphen, as in -{text[1:]}"
+    if text.endswith("%") and looks_numeric(text[:-1]):
+        return f"a percentage; leave out the sign in the whole column, as in {text[:-1].strip()}"
+    if LIMIT.match(text) and looks_numeric(LIMIT.sub("", text)):
+        return "a value beyond a limit, of detection say; put a number in its place (half the limit, say) or leave the line out"
     groups = GROUPS.fullmatch(text)
     if EUROPEAN.fullmatch(text) and cells.decimal == ".":
         return "points seem to separate thousands, and the comma the decimals; if so, say --decimal , --thousands ."

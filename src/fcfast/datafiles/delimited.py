@@ -10,11 +10,11 @@ from fcfast.datafiles import header, transposed
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.cells import looks_numeric
 from fcfast.datafiles.checks import FEATURES_REMEDY, refuse_gaps
-from fcfast.datafiles.columns import Columns, columns_of, index_of
+from fcfast.datafiles.columns import Columns, choices, columns_of, index_of
 from fcfast.datafiles.dialect import Line
 from fcfast.datafiles.labels import from_text
 from fcfast.datafiles.rows import Rows
-from fcfast.datafiles.sources import Source, decoding
+from fcfast.datafiles.sources import Source, decoding, other_encoding
 from fcfast.datafiles.table import Table
 from fcfast.datafiles.top import Top, read_top
 
@@ -32,10 +32,16 @@ def read_delimited(source: Source, asked: Asked) -> Table:
 
 def _lines(source: Source) -> Generator[Line]:
     """Yield the number and the text of each line that is not blank."""
-    with decoding(source, "delimited text", "save it anew as plain text in UTF-8"), source.text() as file:
-        for number, line in enumerate(file, 1):
-            if line and not line.isspace():
-                yield number, line
+    number = 0
+    try:
+        with decoding(source, "delimited text", "save it anew as plain text in UTF-8"), source.text() as file:
+            for number, line in enumerate(file, 1):
+                if line and not line.isspace():
+                    yield number, line
+    except ValueError as error:
+        if isinstance(cause := error.__cause__, UnicodeDecodeError) and cause.encoding.startswith("utf-8"):
+            raise other_encoding(source, cause, number + 1) from error
+        raise
 
 
 def _read(source: Source, top: Top, asked: Asked) -> Table:
@@ -60,6 +66,8 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     _refuse_lines(source, top, names or [], asked.target, ids)
     if names is not None:
         _refuse_two_meanings(source, names, ids)
+    if hint and names is not None and isinstance(asked.target, str) and asked.target not in names:
+        _refuse_absent(source, names, asked.target)
     columns = columns_of(source, names, layout.n_cells if names is None else len(names), asked.target, ids, asked.features)
     if names is None:
         names_from = ""
@@ -111,6 +119,15 @@ def _refuse_lines(source: Source, top: Top, names: list[str], *asked: object) ->
     for name in asked:
         if isinstance(name, str) and name not in names and index_of(name) is None and name in lines:
             raise ValueError(f"{source} has no column {name!r}, but a line of that name{TRANSPOSE}")
+
+
+def _refuse_absent(source: Source, names: list[str], target: str) -> None:
+    """Refuse a target that is not there, in a table that seems to lie on its side."""
+    if index_of(target) is None:
+        raise ValueError(
+            f"{source} has no column {target!r}; {choices(target, names)}{TRANSPOSE}; the target is then a line: if the labels "
+            f"are in a file of their own, add them to this one as a line that begins with {target}"
+        )
 
 
 def _refuse_unnamed(source: Source, line: int, names: list[str], hint: str, columns: Columns) -> None:

@@ -4,6 +4,7 @@ A target of text becomes numbers if all of it is numbers and nothing is lost: `0
 and so are `1` and `1.0` where both occur. False and True are two classes, however they are written.
 """
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -46,7 +47,10 @@ def from_text(source: object, texts: Sequence[str], name: str | int, kind: str, 
         refuse_unlabelled(source, texts, name, cells.missing, lines)
         return np.array(texts)
     missing = [text for text in distinct if text and cells.is_missing(text)]
-    refuse_gaps(source, numbers[:, None], [name], lines, remedy=_remedy("line", missing))
+    remedy = _remedy("line", missing)
+    if infinite := [text for text in distinct if math.isinf(value[text] or 0)]:
+        remedy = f"if {infinite[0]!r} is the name of a class, say --target-type labels; else {remedy}"
+    refuse_gaps(source, numbers[:, None], [name], lines, remedy=remedy)
     return whole(numbers)
 
 

@@ -12,7 +12,7 @@ from itertools import compress
 
 import numpy as np
 
-from fcfast.datafiles.cells import Cells, not_a_number
+from fcfast.datafiles.cells import EXCEL_ERRORS, Cells, not_a_number
 from fcfast.datafiles.columns import Columns
 from fcfast.datafiles.dialect import Dialect, Line
 from fcfast.datafiles.top import is_comment, like_a_comment
@@ -153,7 +153,7 @@ class Rows:
         numbers = array("d")
         for column, cell in zip(self._features, cells, strict=True):
             number = self.cells.number(cell)
-            if number is None:
+            if number is None or cell.strip().lower() in EXCEL_ERRORS:
                 raise not_a_number(self.source, column, f"line {line}", cell, self.cells, self.hint)
             numbers.append(number)
         return numbers

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from fcfast.datafiles.asked import Asked
-from fcfast.datafiles.cells import number
+from fcfast.datafiles.cells import EXCEL_ERRORS, number
 from fcfast.datafiles.dialect import DELIMITERS, Dialect, Layout, Line, layout_of, rows_of
 from fcfast.datafiles.sources import Source
 
 EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
-COMMENT = re.compile(r"\s*(#|![A-Za-z]|\^[A-Z])")
+ERRORS = "|".join(re.escape(error[1:]) for error in EXCEL_ERRORS)  # a line may begin with one
+COMMENT = re.compile(rf"\s*(#(?!(?i:{ERRORS}))|![A-Za-z]|\^[A-Z])")
 TABLE_BEGINS, TABLE_ENDS = re.compile(r"!\w+_table_begin\s*"), re.compile(r"!\w+_table_end\s*")
 MIN_LINES, MAX_LINES, MAX_CHARACTERS = 6, 50, 1 << 20  # of the lines that tell the layout
 
