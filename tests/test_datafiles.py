@@ -372,7 +372,8 @@ def test_gap_in_first_line(write):
         (("1.5", "nan"), "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'nan' is a class"),
         (
             ("1", "inf"),
-            "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'inf' is the name of a class, say --target-type labels; else leave out",
+            "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'inf' is the name of a class, say "
+            "--target-type labels; else leave out",
         ),
     ],
 )
