@@ -200,7 +200,7 @@ def test_target_without_header(write):
         (["0.5", "2", "3"], [0.5, 2, 3], "f"),
         (["1e+17", "2", "3"], [1e17, 2, 3], "f"),
         (["1", "2", "2a"], ["1", "2", "2a"], "U"),
-        (["none", "some", "1_000"], ["none", "some", "1_000"], "U"),
+        (["no", "some", "1_000"], ["no", "some", "1_000"], "U"),
     ],
 )
 def test_target_type(write, labels, values, kind):

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 EXCEL_ERRORS = ("#div/0!", "#n/a", "#name?", "#null!", "#num!", "#ref!", "#value!")
-MISSING = ("", "na", "n/a", "nan", "null", "?", *EXCEL_ERRORS)
+MISSING = ("", "na", "n/a", "nan", "null", "?", "#na", "<na>", "none", *EXCEL_ERRORS)
 MINUS = re.compile("[\u2010-\u2015\u2212\ufe63\uff0d]")  # what word processors make of a hyphen
 LIMIT = re.compile(r"(<=?|>=?|≤|≥)\s*")
 TRUTH = {"false": 0.0, "true": 1.0}
@@ -57,6 +57,10 @@ class Cells:
         value = self.written_number(cell)
         return TRUTH.get(cell.strip().lower()) if value is None else value
 
+    def is_value(self, cell: str) -> bool:
+        """Tell whether a cell is a value rather than a name: a number in this or anyone's writing, a truth value, or a gap."""
+        return self.number(cell) is not None or looks_numeric(cell)
+
     def written_number(self, cell: str) -> float | None:
         """Read a number that is written in digits, or NaN for a missing one."""
         if self.is_missing(cell):
@@ -98,7 +102,7 @@ def not_a_number(
 ) -> ValueError:
     """Make the error of a cell that should be a number, with what to do about it."""
     what = f"{source}: {column_text(column)}, {position}: {reprlib.repr(value)} is not a number"
-    if isinstance(value, str) and (remedy := _marks(value.strip(), cells or Cells())):
+    if isinstance(value, str) and (remedy := marks(value.strip(), cells or Cells())):
         return ValueError(f"{what}: {remedy}")
     option = shlex.quote(str(column))
     return ValueError(
@@ -107,7 +111,7 @@ def not_a_number(
     )
 
 
-def _marks(text: str, cells: Cells) -> str:
+def marks(text: str, cells: Cells) -> str:
     """Say what a number may have that is written in another way: marks, signs, limits."""
     if text.lower() in EXCEL_ERRORS:
         return "an error value of Excel; mend the formula, fill in a number, or leave the line or the column out"

@@ -55,7 +55,7 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     if layout.short_header:
         names = ["", *first]
         ids = 0 if ids is None else ids
-    elif top.commented_names is not None and asked.header is not False:
+    elif top.commented_names is not None and asked.header is not False and not _has_header_below(source, top, line, first, asked):
         names_from, names = f"line {top.commented_names[0]}", top.commented_names[1]
     elif asked.header or (
         asked.header is None
@@ -81,7 +81,7 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
             f"{source} has {len(rows.lines)} line(s) of data and {len(features)} feature(s); at least one of each is needed"
         )
     if asked.header is None and names is None:
-        header.refuse_hidden_header(source, line, rows.labels)
+        header.refuse_hidden_header(source, line, rows.labels, cells)
     X = rows.matrix()
     may_be_names = asked.header is None and names is None and not np.isfinite(X[0]).all()
     refuse_gaps(
@@ -101,6 +101,18 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
         target_name=columns.told(columns.target),
         notes=top.notes,
     )
+
+
+def _has_header_below(source: Source, top: Top, line: int, first: list[str], asked: Asked) -> bool:
+    """Tell whether names stand below a comment that might be names as well; the target and ids may be named in either."""
+    names = top.commented_names[1] if top.commented_names else []
+    target, ids = (names.index(column) if column in names else column for column in (asked.target, asked.ids))
+    try:
+        return header.has_header(source, line, first, top.layout.below, target, ids, None, asked.cells)
+    except ValueError:
+        if asked.header:
+            return True
+        raise
 
 
 def _hint(top: Top) -> str:

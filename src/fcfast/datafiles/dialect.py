@@ -3,19 +3,20 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fcfast.datafiles.cells import looks_numeric, number
+from fcfast.datafiles.cells import Cells, looks_numeric
 
 Line = tuple[int, str]  # its number, and its text
 
 WHITE = " "  # any white space
 DELIMITERS = {".csv": ",;\t|" + WHITE, ".tsv": "\t,;|" + WHITE, ".txt": "\t,;|" + WHITE}  # the likeliest first
 WORDS = {"tab": "\t", "\\t": "\t", "space": WHITE, "comma": ",", "semicolon": ";"}
-WHITE_CELL = re.compile(r'"(?:[^"\\]|\\.|"")*"|[^\s"]\S*')
+WHITE_CELL = re.compile(r'"(?:[^"\\]|\\.|"")*"(?=\s|$)|[^\s"]\S*')
 MAX_JOINED = 1000  # lines of one quoted cell
 MAX_SCORED = 1000  # cells of a line that tell whether a delimiter is right
+OTHERS = {",": ";\t|" + WHITE, WHITE: ",;|"}  # what a cell should not hold, beside ",;\t|", if these part the cells
 
 
 @dataclass(frozen=True)
@@ -138,19 +139,15 @@ class Layout:
     below: list[list[str]]
 
 
-def layout_of(lines: Sequence[str], delimiters: Iterable[str], has_header: bool | None) -> Layout:
-    """Find the delimiter by which the first lines have equally many cells, numbers most of them."""
-    best, most = "", 0.0
-    for mark in delimiters:
-        if (score := _score(lines, mark)) > most:
-            best, most = mark, score
-    best = best or next(iter(delimiters))
+def layout_of(lines: Sequence[str], delimiters: Sequence[str], has_header: bool | None, cells: Cells) -> Layout:
+    """Find out how the first lines are laid out."""
+    best = _best(lines, delimiters)
     places, texts = zip(*Dialect(best).joined(iter(enumerate(lines))), strict=True)
     rows = rows_of(texts, Dialect(best))
     n_cells = _usual_length(list(map(len, rows)))
-    start = _start(rows, n_cells)
+    start = _start(rows, n_cells, has_header, cells)
     head, body = rows[start], [row for row in rows[start + 1 :] if len(row) == n_cells]
-    short = has_header is not False and _has_short_header(texts[start:], rows[start:], n_cells)
+    short = has_header is not False and _has_short_header(texts[start:], rows[start:], n_cells, cells)
     trailing = 0
     if best != WHITE and not short:
         trailing = min((_n_empty_at_end(row) for row in body or [head]), default=0)
@@ -185,51 +182,91 @@ def _usual_length(lengths: Sequence[int]) -> int:
     return max(counts, key=lambda length: (counts[length] if length else 0, length))
 
 
-def _score(lines: Sequence[str], delimiter: str) -> float:
-    """Rate a delimiter: by the lines of equal length, and by the numbers in some of them."""
+@dataclass(frozen=True)
+class _Trial:
+    """How the first lines look when a delimiter parts them.
+
+    Attributes
+    ----------
+    n_fitting : int
+        Lines with the usual number of cells.
+    is_clean : bool
+        Whether no cell of text holds what might be the delimiter instead: "a;16" is not clean, "16,26" is a number.
+    score : float
+        The share of fitting lines below the titles, times that of numbers in some of them.
+    """
+
+    delimiter: str
+    n_fitting: int
+    is_clean: bool
+    score: float
+
+
+def _best(lines: Sequence[str], delimiters: Sequence[str]) -> str:
+    """Find the delimiter that gives the lines equally many cells, leaves none inside them, and makes most of them numbers."""
+    trials = [trial for delimiter in delimiters if (trial := _try(lines, delimiter)) is not None]
+    most = max((trial.n_fitting for trial in trials), default=0)
+    trials = [trial for trial in trials if 2 * trial.n_fitting > most]
+    best = max(trials, key=lambda trial: (trial.is_clean, trial.score), default=None)  # the first one of equals
+    return delimiters[0] if best is None else best.delimiter
+
+
+def _try(lines: Sequence[str], delimiter: str) -> _Trial | None:
+    """Part lines by a delimiter; None if it does not part most of them."""
     counts = [_n_cells(line, delimiter) for line in lines]
     n_cells = _usual_length(counts)
     if n_cells < 2:
-        return 0.0
+        return None
     fitting = [line for line, count in zip(lines, counts, strict=True) if count == n_cells]
     rows = rows_of((fitting[1:] or fitting)[-3:], Dialect(delimiter))
-    cells = [cell for row in rows for cell in row[:MAX_SCORED] if cell.strip()]
-    share = sum(map(looks_numeric, cells)) / max(1, len(cells))
-    return len(fitting) / len(lines) * (share + 0.01)
+    cells = [cell.strip() for row in rows for cell in row[:MAX_SCORED] if cell.strip()]
+    text = [cell for cell in cells if not looks_numeric(cell)]
+    others = OTHERS.get(delimiter, ",;\t|".replace(delimiter, ""))
+    is_clean = not any(mark in cell for cell in text for mark in others)
+    share = 1 - len(text) / max(1, len(cells))
+    below_titles = len(lines) - counts.index(n_cells)
+    return _Trial(delimiter, len(fitting), is_clean, len(fitting) / below_titles * (share + 0.01))
 
 
-def _start(rows: Sequence[list[str]], n_cells: int) -> int:
-    """Find the first line that is no title: few cells of text above a wider line, any number of them above a line of names."""
-    for i, row in enumerate(rows):
-        if not row or (len(row) == n_cells and _are_names(row)):
+def _start(rows: Sequence[list[str]], n_cells: int, has_header: bool | None, cells: Cells) -> int:
+    """Find the first line that is no title: few cells of text above a wider line, any number of them above a line of names.
+
+    Where there is no header, no line as wide as the others is left out.
+    """
+    for i, row in enumerate(() if has_header is False else rows):
+        if not row or (len(row) == n_cells and _are_names(row, cells)):
             return i
-        half_full = 2 * _n_full(row) > n_cells > 2
-        if len(row) > n_cells or number(_first_full(row)) is not None or (len(row) == n_cells and half_full):
+        half_full = 2 * _n_full(row) > n_cells > 1
+        if len(row) > n_cells or _begins_with_value(row, cells) or (len(row) == n_cells and half_full):
             break
     for i, row in enumerate(rows):
-        if not row or len(row) == n_cells or number(_first_full(row)) is not None or _n_full(row) > max(1, (n_cells - 1) // 2):
-            return i
-        if n_cells == 2 and not (i + 1 < len(rows) and _are_names(rows[i + 1])):
+        if (
+            not row
+            or len(row) == n_cells
+            or _begins_with_value(row, cells)
+            or _n_full(row) > max(1, (n_cells - 1) // 2)
+            or (n_cells == 2 and not (i + 1 < len(rows) and _are_names(rows[i + 1], cells)))
+        ):
             return i
     return 0
 
 
-def _are_names(row: list[str]) -> bool:
+def _are_names(row: list[str], cells: Cells) -> bool:
     """Tell whether a line names columns: text in all cells, or in all but one."""
     row = row[:MAX_SCORED]
     full = [cell for cell in row if cell.strip()]
-    return len(full) >= len(row) - 1 and len(full) > 1 and all(number(cell) is None for cell in full)
+    return len(full) >= len(row) - 1 and len(full) > 1 and not any(map(cells.is_value, full))
 
 
-def _first_full(row: list[str]) -> str:
-    return next((cell for cell in row if cell.strip()), "")
+def _begins_with_value(row: list[str], cells: Cells) -> bool:
+    return next((cells.is_value(cell) for cell in row if cell.strip()), False)
 
 
 def _n_full(row: list[str]) -> int:
     return sum(bool(cell.strip()) for cell in row)
 
 
-def _has_short_header(lines: Sequence[str], rows: list[list[str]], n_cells: int) -> bool:
+def _has_short_header(lines: Sequence[str], rows: list[list[str]], n_cells: int, cells: Cells) -> bool:
     """Tell whether names are one less than the cells of each line, whose first one is then the name of the row.
 
     Names of rows that are numbers must be in quotes, or count the rows: else the first cell may be a part of a number with a
@@ -241,7 +278,7 @@ def _has_short_header(lines: Sequence[str], rows: list[list[str]], n_cells: int)
     first = [row[0].strip() for _, row in body]
     counted = first == list(map(str, range(1, len(first) + 1)))
     quoted = all(line.lstrip().startswith('"') for line, _ in body)
-    named = all(name and number(name) is None for name in first)
+    named = not any(map(cells.is_value, first))
     return (counted or quoted or named) and len(set(first)) == len(first)
 
 

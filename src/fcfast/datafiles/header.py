@@ -11,9 +11,10 @@ import reprlib
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 
-from fcfast.datafiles.cells import Cells, looks_numeric, number
+from fcfast.datafiles.cells import Cells, looks_numeric
 from fcfast.datafiles.columns import Target, index_of
 
+DIGIT = re.compile(r"\d")
 WHOLE = re.compile(r"\s*\d+\s*")
 SAMPLE, ASK, NAMES = 0, 1, 2  # what a line of numbers seems to be
 MANY = 20  # columns: one sign is then enough to take them for names
@@ -56,12 +57,15 @@ def has_header(
         or len(numbers) < len([cell for cell in features if cell.strip()])
     ):
         return bool(text)
-    signs = max(_signs(features, [[row[j] for j in others] for row in rows]), _counts(first, rows))
+    values = [[row[j] for j in others] for row in rows]
+    signs = max(_signs(features, values, cells), _counts(first, rows, cells), _counts_few(first, rows))
     if used[1] is not None:  # its name counts as well
         with_id = [j for j in range(len(first)) if j != used[0]]
-        signs = max(signs, _signs([first[j] for j in with_id], [[row[j] for j in with_id] for row in rows]))
+        signs = max(signs, _signs([first[j] for j in with_id], [[row[j] for j in with_id] for row in rows], cells))
     if signs == SAMPLE and used[0] is not None and len(set(features)) == len(features):
         signs = _odd_label(first[used[0]], [row[used[0]] for row in rows])
+    if signs == SAMPLE and used[1] is not None and len(set(features)) == len(features):
+        signs = _odd_name(first[used[1]], [row[used[1]] for row in rows])
     asked = next((column for column in (target, ids) if _could_name(column, first, cells)), None)
     if signs == SAMPLE and asked is not None:
         raise ValueError(
@@ -76,9 +80,9 @@ def has_header(
     )
 
 
-def refuse_hidden_header(source: object, line: int, labels: Sequence[str]) -> None:
+def refuse_hidden_header(source: object, line: int, labels: Sequence[str], cells: Cells) -> None:
     """Refuse a target that is text in line 1 alone: a header whose other names are numbers, or a class of one sample?"""
-    if len(labels) > 1 and number(labels[0]) is None and all(number(label) is not None for label in labels[1:]):
+    if len(labels) > 1 and not cells.is_value(labels[0]) and all(map(cells.is_value, labels[1:])):
         raise ValueError(
             f"{source}: the target is text in line {line} ({reprlib.repr(labels[0])}) and numbers below, so that line may be "
             f"data or names; give the name of the target column, or {REMEDY}"
@@ -106,15 +110,22 @@ def _start_of(cells: Sequence[str]) -> str:
     return ", ".join(cells[:4]) + (" ..." if len(cells) > 4 else "")
 
 
-def _signs(first: list[str], below: list[list[str]]) -> int:
+def _value(cell: str, cells: Cells) -> float | None:
+    """Read a number; None for text and for what is missing."""
+    value = cells.written_number(cell)
+    return None if value is None or math.isnan(value) else value
+
+
+def _signs(first: list[str], below: list[list[str]], cells: Cells) -> int:
     """See in how far a line of numbers differs from the lines below in a way that names do and samples do not."""
     first = [cell.strip() for cell in first]
-    values, rows = [number(cell) for cell in first], [[number(cell) for cell in row] for row in below]
+    values, *rows = ([_value(cell, cells) for cell in row] for row in [first, *below])
     if not below or len(set(first)) < len(first) or None in values:
         return SAMPLE  # names are given once each
     several, sign = len(rows) > 2, NAMES if len(first) >= MANY and len(rows) > 2 else ASK
-    found = [_counts(first, below), _whole_numbers(first, below)]
-    if len(first) >= 4 and _is_sorted(values) and not any(map(_is_sorted, rows)):
+    found = [_counts(first, below, cells), _whole_numbers(first, below, cells)]
+    enough = len(first) >= 4 or (len(first) == 3 and len(rows) >= 10)
+    if enough and _is_sorted(values) and not any(map(_is_sorted, rows)):
         found.append(sign)  # wavelengths
     if len(first) >= 8 and several and all(len(set(row)) < 0.9 * len(row) for row in rows):
         found.append(sign)  # ids above counts, which are repeated in every line
@@ -123,7 +134,7 @@ def _signs(first: list[str], below: list[list[str]]) -> int:
     return max(found)
 
 
-def _counts(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
+def _counts(first: Sequence[str], below: Sequence[Sequence[str]], cells: Cells) -> int:
     """See whether the line counts its columns, from 0 or from 1, as pandas does, and others do not."""
     first = [cell.strip() for cell in first]
     if not below or first[:1] not in (["0"], ["1"]) or len(first) < (3 if first[0] == "0" else 4):
@@ -131,18 +142,23 @@ def _counts(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
     start = int(first[0])
     if first != list(map(str, range(start, start + len(first)))):
         return SAMPLE
-    if any(_is_sorted([number(cell) for cell in row]) for row in below):
+    if any(_is_sorted([_value(cell, cells) for cell in row]) for row in below):
         return SAMPLE
     return NAMES if len(first) >= SURELY_COUNTED and len(below) > 2 else ASK
 
 
-def _whole_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
+def _counts_few(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
+    """See whether the line is 0,1 or 0,1,2, as pandas names two or three columns: the lines below tell too little of that."""
+    return ASK if below and [cell.strip() for cell in first] in (["0", "1"], ["0", "1", "2"]) else SAMPLE
+
+
+def _whole_numbers(first: Sequence[str], below: Sequence[Sequence[str]], cells: Cells) -> int:
     """See whether the line has whole numbers only, where others hardly do: from how often each column has one."""
     if not all(map(WHOLE.fullmatch, first)):
         return SAMPLE
     chance = 1.0
     for column in zip(*below, strict=True):
-        n_whole = sum(WHOLE.fullmatch(cell) is not None or number(cell) == 0 for cell in column)
+        n_whole = sum(WHOLE.fullmatch(cell) is not None or cells.written_number(cell) == 0 for cell in column)
         if n_whole < len(column):
             chance *= (n_whole + 1) / (len(column) + 2)
     if chance < IMPOSSIBLE and len(first) >= MANY:
@@ -153,6 +169,11 @@ def _whole_numbers(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
 def _odd_label(label: str, others: Sequence[str]) -> int:
     """See whether the class of the line occurs in no other, while theirs are repeated."""
     return ASK if label not in others and len(others) > 2 and 2 * len(set(others)) <= len(others) else SAMPLE
+
+
+def _odd_name(name: str, others: Sequence[str]) -> int:
+    """See whether the name of the line's sample has no digit, as "id" has none, while all others are counted: s1, s2."""
+    return ASK if len(others) > 1 and not DIGIT.search(name) and all(map(DIGIT.search, others)) else SAMPLE
 
 
 def _is_sorted(values: Sequence[float | None]) -> bool:

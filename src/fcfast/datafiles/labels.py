@@ -6,13 +6,15 @@ and so are `1` and `1.0` where both occur. False and True are two classes, howev
 
 import math
 import re
+import reprlib
+import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.datafiles.cells import TRUTH, Cells, column_text, not_a_number
+from fcfast.datafiles.cells import TRUTH, Cells, column_text, looks_numeric, marks, not_a_number
 from fcfast.datafiles.checks import refuse_gaps
 
 TARGET_TYPES = ("auto", "labels", "numbers")
@@ -39,6 +41,8 @@ def from_text(source: object, texts: Sequence[str], name: str | int, kind: str, 
         for line, text in zip(lines, texts, strict=True):
             if value[text] is None:
                 raise not_a_number(source, name, f"line {line}", text, cells)
+    if kind == "auto":
+        _refuse_spoilt_numbers(source, texts, name, value, cells, lines)
     if kind == "labels" or not _all_numbers(value):
         refuse_unlabelled(source, texts, name, cells.missing, lines)
         return _one_truth(texts) if kind == "auto" else np.array(texts)
@@ -96,6 +100,28 @@ def refuse_unlabelled(
 def _remedy(unit: str, words: Sequence[str]) -> str:
     out = f"leave out the {unit}s without a target"
     return f"if {words[0]!r} is a class and no gap, say --missing '' (missing=()); else {out}" if words else out
+
+
+def _refuse_spoilt_numbers(
+    source: object, texts: Sequence[str], name: str | int, value: dict[str, float | None], cells: Cells, lines: Sequence[int]
+) -> None:
+    """Refuse numbers that would become classes: those with other marks, or with something else among them."""
+    known = {text: number for text, number in value.items() if not cells.is_missing(text)}
+    odd = [text for text, number in known.items() if number is None]
+    if not odd or {text.lower() for text in known} <= TRUTH.keys():
+        return
+    measured = [text for text, number in known.items() if number is not None and number % 1 != 0]
+    n_numbers = len(known) - len(odd)
+    if not (
+        all(map(looks_numeric, known)) or 2 * len(measured) > len(known) or n_numbers > max(MAX_GUESSED_CLASSES, len(known) / 2)
+    ):
+        return
+    line = lines[texts.index(odd[0])]
+    remedy = marks(odd[0], cells) or f"if it stands for a missing value, say --missing={shlex.quote(odd[0])}"
+    raise ValueError(
+        f"{source}: {column_text(name)}, line {line}: {reprlib.repr(odd[0])} is not a number, as most of the target is: {remedy}; "
+        "if these are names of classes, say --target-type labels"
+    )
 
 
 def _all_numbers(value: dict[str, float | None]) -> bool:

@@ -123,9 +123,9 @@ class Rows:
     def _read_cells(self, number: int, cells: list[str], unusual: bool) -> None:
         """Read a line with quotes that matter, or one that is out of line."""
         if unusual:
-            if self.comment is not None or len(cells) != self._n_cells:
-                return  # a comment
-            raise like_a_comment(self.source, number)
+            if self.comment is None and self._could_be_row(cells):
+                raise like_a_comment(self.source, number)
+            return
         if self._n_cells > 1 and not any(map(str.strip, cells)):
             return
         if len(cells) != self._n_cells:
@@ -139,6 +139,12 @@ class Rows:
             self.ids.append(cells[self.columns.ids].strip())
         self.values.extend(self._each(number, self._of_features(cells)))
         self.lines.append(number)
+
+    def _could_be_row(self, cells: list[str]) -> bool:
+        """Tell whether a line that begins like a comment has the cells of a row, or the name of one before them."""
+        if len(cells) == self._n_cells + 1 > 2:
+            return all(map(self.cells.is_value, cells[1:]))
+        return len(cells) == self._n_cells
 
     def _of_features(self, cells: list[str]) -> list[str]:
         return cells if self._use is None else list(compress(cells, self.columns.is_feature))

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from fcfast.datafiles.asked import Asked
-from fcfast.datafiles.cells import EXCEL_ERRORS, number
-from fcfast.datafiles.dialect import DELIMITERS, Dialect, Layout, Line, layout_of, rows_of
+from fcfast.datafiles.cells import DECIMAL_COMMA, EUROPEAN, EXCEL_ERRORS, GROUPS, Cells, looks_numeric
+from fcfast.datafiles.dialect import DELIMITERS, WHITE, Dialect, Layout, Line, layout_of, rows_of
 from fcfast.datafiles.sources import Source
 
 EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 ERRORS = "|".join(re.escape(error[1:]) for error in EXCEL_ERRORS)  # a line may begin with one
+QUOTED = re.compile(r'"([^"]*)"')
 COMMENT = re.compile(rf"\s*(#(?!(?i:{ERRORS}))|![A-Za-z]|\^[A-Z])")
 TABLE_BEGINS, TABLE_ENDS = re.compile(r"!\w+_table_begin\s*"), re.compile(r"!\w+_table_end\s*")
 MIN_LINES, MAX_LINES, MAX_CHARACTERS = 6, 50, 1 << 20  # of the lines that tell the layout
@@ -69,28 +70,63 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
     if not looked_at:
         hint = "; all its lines are comments (--comment '' if they are not)" if comments else ""
         raise ValueError(f"{source} is empty; a line of numbers for each sample is needed{hint}")
-    if asked.delimiter is not None:
-        delimiters = asked.delimiter
-    elif asked.cells.decimal == ",":
-        delimiters = delimiters.replace(",", "") + ","  # only where decimals are in quotes
-    layout = layout_of([text for _, text in looked_at], delimiters, asked.header)
+    texts = [text for _, text in looked_at]
+    delimiters = _without_marks(source, texts, asked.delimiter or delimiters, asked.cells)
+    layout = layout_of(texts, delimiters, asked.header, asked.cells)
     if asked.comment is None and not is_geo:
         _refuse_commented_rows(source, layout, comments)
     first_number = looked_at[layout.start][0]
     return Top(
         layout,
         chain((line for line in held if line[0] >= first_number), lines),
-        _commented_names(layout, comments, looked_at[layout.start][1]),
+        _commented_names(layout, comments, looked_at[layout.start][1], asked.cells),
         _attributes(comments) if is_geo else {},
         is_geo,
         [f"{layout.start} line(s) above the table left out"] if layout.start else [],
     )
 
 
+def _without_marks(source: Source, lines: Sequence[str], delimiters: str, cells: Cells) -> str:
+    """Leave out what stands within numbers, unless such numbers are in quotes."""
+    for mark, option in ((cells.decimal, "decimal"), (cells.thousands, "thousands")):
+        if mark is None or mark not in delimiters:
+            continue
+        delimiters = delimiters.replace(mark, "")
+        if _is_quoted(lines, mark):
+            delimiters += mark  # the least likely one
+        elif not delimiters:
+            raise ValueError(
+                f"{source}: {mark!r} cannot part the cells and stand within numbers that are not in quotes; leave out "
+                f"{option}={mark!r} (--{option}), or name another delimiter (--delimiter)"
+            )
+        elif (names := _named_apart(lines, mark, delimiters, cells)) is not None:
+            raise ValueError(
+                f"{source}: {mark!r} stands within numbers ({option}={mark!r}), but seems to part the cells, as in {names!r}; "
+                f"leave out --{option}, or name the delimiter (--delimiter)"
+            )
+    return delimiters
+
+
+def _is_quoted(lines: Sequence[str], mark: str) -> bool:
+    """Tell whether a number in quotes has such a mark."""
+    quoted = (cell.strip() for line in lines if '"' in line for cell in QUOTED.findall(line) if mark in cell)
+    return any(DECIMAL_COMMA.fullmatch(cell) or GROUPS.fullmatch(cell) or EUROPEAN.fullmatch(cell) for cell in quoted)
+
+
+def _named_apart(lines: Sequence[str], mark: str, delimiters: str, cells: Cells) -> str | None:
+    """Give the first line if it is names with the mark between them, above as many numbers, and nothing else parts them."""
+    rows = rows_of(lines, Dialect(mark))
+    if len({len(row) for row in rows}) > 1 or len(rows[0]) < 2 or any(map(cells.is_value, rows[0])):
+        return None
+    parted = any(other in line for line in lines for other in delimiters if other != WHITE)
+    numbers = all(looks_numeric(cell) for row in rows[1:] for cell in row)
+    return None if parted or not numbers or len(rows) < 2 else lines[0].strip()
+
+
 def _refuse_commented_rows(source: Source, layout: Layout, comments: Sequence[Line]) -> None:
     """Refuse what begins like a comment and could be a row as well."""
     for (line, _), cells in zip(comments, rows_of([text for _, text in comments], layout.dialect), strict=True):
-        if len(cells) == layout.n_cells > 1 and any(number(cell) is not None for cell in cells[1:]):
+        if len(cells) == layout.n_cells > 1 and any(map(looks_numeric, cells[1:])):
             raise like_a_comment(source, line)
 
 
@@ -109,15 +145,20 @@ def is_comment(line: str, mark: str | None) -> bool:
     return bool(COMMENT.match(line)) if mark is None else bool(mark) and line.lstrip().startswith(mark)
 
 
-def _commented_names(layout: Layout, comments: Sequence[Line], first: str) -> tuple[int, list[str]] | None:
-    """Take the last comment for names if it has one for each column, all text, and the line below is no line of names."""
+def _commented_names(layout: Layout, comments: Sequence[Line], first: str, cells: Cells) -> tuple[int, list[str]] | None:
+    """Take the last comment for names if it has one for each column, all text, and the line below is no line of names.
+
+    "# a,b" is `numpy.savetxt`'s way to write the names a and b; "#a,b" has the names #a and b.
+    """
     if not comments or not comments[-1][1].lstrip().startswith("#"):
         return None
     line, text = comments[-1]
-    cells, below = rows_of([text.lstrip().lstrip("#"), first], layout.dialect)
-    names = [cell.strip() for cell in cells]
-    fits = len(names) == layout.n_cells > 1 and all(names) and all(number(name) is None for name in names)
-    return (line, names) if fits and any(number(cell) is not None for cell in below) else None
+    text = text.lstrip()
+    bare = text.lstrip("#")
+    names, below = rows_of([bare if bare[:1].isspace() else text, first], layout.dialect)
+    names = [name.strip() for name in names]
+    fits = len(names) == layout.n_cells > 1 and not any(map(cells.is_value, names))
+    return (line, names) if fits and any(cells.is_value(cell) for cell in below if cell.strip()) else None
 
 
 def _attributes(comments: Sequence[Line]) -> dict[str, list[str]]:
