@@ -55,7 +55,9 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     if layout.short_header:
         names = ["", *first]
         ids = 0 if ids is None else ids
-    elif top.commented_names is not None and asked.header is not False and not _has_header_below(source, top, line, first, asked):
+    elif (
+        top.commented_names is not None and asked.header is not False and not _has_header_below(source, top, line, first, asked)
+    ):
         names_from, names = f"line {top.commented_names[0]}", top.commented_names[1]
     elif asked.header or (
         asked.header is None

@@ -173,7 +173,7 @@ def _odd_label(label: str, others: Sequence[str]) -> int:
 
 def _odd_name(name: str, others: Sequence[str]) -> int:
     """See whether the name of the line's sample has no digit, as "id" has none, while all others are counted: s1, s2."""
-    return ASK if len(others) > 1 and not DIGIT.search(name) and all(map(DIGIT.search, others)) else SAMPLE
+    return ASK if others and not DIGIT.search(name) and all(map(DIGIT.search, others)) else SAMPLE
 
 
 def _is_sorted(values: Sequence[float | None]) -> bool:
