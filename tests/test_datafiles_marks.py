@@ -1,4 +1,4 @@
-"""Decimal commas, marks of thousands, truth values and odd cells: what they must not make of delimiters, headers and targets."""
+"""Decimal commas, marks of thousands, truth values and odd cells: what they do not make of delimiters, headers and targets."""
 
 import pytest
 
@@ -186,7 +186,7 @@ def test_few_columns_that_are_counted(read, text):
 def test_header_below_a_comment(read):
     """A comment with as many words as there are columns gives names only if the line below has none."""
     rows = "".join(f"5 {i % 4} 6\n" for i in range(14))
-    with pytest.raises(ValueError, match="line 2 .* may be a sample, or names"):
+    with pytest.raises(ValueError, match=r"line 2 .* may be a sample, or names"):
         read(f"# made by x\n400 401 402\n{rows}")
     assert read(f"# made by x\nu v w\n{rows}", "u").feature_names == ["v", "w"]
     assert read(f"# u v w\n{rows}", "u").feature_names == ["v", "w"]

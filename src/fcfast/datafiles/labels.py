@@ -119,8 +119,8 @@ def _refuse_spoilt_numbers(
     line = lines[texts.index(odd[0])]
     remedy = marks(odd[0], cells) or f"if it stands for a missing value, say --missing={shlex.quote(odd[0])}"
     raise ValueError(
-        f"{source}: {column_text(name)}, line {line}: {reprlib.repr(odd[0])} is not a number, as most of the target is: {remedy}; "
-        "if these are names of classes, say --target-type labels"
+        f"{source}: {column_text(name)}, line {line}: {reprlib.repr(odd[0])} is not a number, as most of the target is: "
+        f"{remedy}; if these are names of classes, say --target-type labels"
     )
 
 
