@@ -171,7 +171,8 @@ def test_title_with_as_many_words_as_columns(read):
 
 
 @pytest.mark.parametrize(
-    "text", ["0,1\n5,6\n7,2\n", "0,1,2\n5,6,7\n7,8,9\n", "0;1\n1,5;2\n", "# made by x\n0 1 2\n5 6 7\n7 8 2\n"]
+    "text",
+    ["0,1\n5,6\n7,2\n", "0,1,2\n5,6,7\n7,8,9\n", "0;1\n1,5;2\n", "0,1,2,3\n4,5,6,8\n", "# made by x\n0 1 2\n5 6 7\n7 8 2\n"],
 )
 def test_few_columns_that_are_counted(read, text):
     """0,1 and 0,1,2 are what pandas calls columns without names, and may be a sample: asked, and answered."""
@@ -179,7 +180,7 @@ def test_few_columns_that_are_counted(read, text):
     with pytest.raises(ValueError, match=r"header=True \(--header\) or header=False \(--no-header\)"):
         read(text, **options)
     table = read(text, header=True, **options)
-    assert table.feature_names == list("012")[: table.X.shape[1]]
+    assert table.feature_names == list("0123")[: table.X.shape[1]]
     assert len(read(text, header=False, **options).X) == len(table.X) + 1
 
 

@@ -108,8 +108,9 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
 def _has_header_below(source: Source, top: Top, line: int, first: list[str], asked: Asked) -> bool:
     """Tell whether names stand below a comment that might be names as well; the target and ids may be named in either."""
     names = top.commented_names[1] if top.commented_names else []
-    target = names.index(str(asked.target)) if asked.target in names else asked.target
-    ids = names.index(str(asked.ids)) if asked.ids in names else asked.ids
+    # counted from the end: an index from 0 might be a name in that line
+    target = names.index(str(asked.target)) - len(names) if asked.target in names else asked.target
+    ids = names.index(str(asked.ids)) - len(names) if asked.ids in names else asked.ids
     try:
         return header.has_header(source, line, first, top.layout.below, target, ids, None, asked.cells)
     except ValueError:

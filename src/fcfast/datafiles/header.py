@@ -58,7 +58,7 @@ def has_header(
     ):
         return bool(text)
     values = [[row[j] for j in others] for row in rows]
-    signs = max(_signs(features, values, cells), _counts(first, rows, cells), _counts_few(first, rows))
+    signs = max(_signs(features, values, cells), _counts(first, rows, cells))
     if used[1] is not None:  # its name counts as well
         with_id = [j for j in range(len(first)) if j != used[0]]
         signs = max(signs, _signs([first[j] for j in with_id], [[row[j] for j in with_id] for row in rows], cells))
@@ -123,7 +123,7 @@ def _signs(first: list[str], below: list[list[str]], cells: Cells) -> int:
     if not below or len(set(first)) < len(first) or None in values:
         return SAMPLE  # names are given once each
     several, sign = len(rows) > 2, NAMES if len(first) >= MANY and len(rows) > 2 else ASK
-    found = [_counts(first, below, cells), _whole_numbers(first, below, cells)]
+    found = [_counts(first, below, cells) if len(first) > 2 else SAMPLE, _whole_numbers(first, below, cells)]
     enough = len(first) >= 4 or (len(first) == 3 and len(rows) >= 10)
     if enough and _is_sorted(values) and not any(map(_is_sorted, rows)):
         found.append(sign)  # wavelengths
@@ -135,21 +135,15 @@ def _signs(first: list[str], below: list[list[str]], cells: Cells) -> int:
 
 
 def _counts(first: Sequence[str], below: Sequence[Sequence[str]], cells: Cells) -> int:
-    """See whether the line counts its columns, from 0 or from 1, as pandas does, and others do not."""
-    first = [cell.strip() for cell in first]
-    if not below or first[:1] not in (["0"], ["1"]) or len(first) < (3 if first[0] == "0" else 4):
+    """See whether the line counts its columns, from 0 as pandas does or from 1; a line that goes on counting is a sample."""
+    n, counted = len(first), [cell.strip() for cell in first]
+    if not below or n < 2 or counted not in (list(map(str, range(n))), list(map(str, range(1, n + 1)))):
         return SAMPLE
-    start = int(first[0])
-    if first != list(map(str, range(start, start + len(first)))):
+    is_rising = any(_is_sorted([_value(cell, cells) for cell in row]) for row in below)
+    goes_on = n >= 4 and [_value(cell, cells) for cell in below[0]] == list(range(n, 2 * n))
+    if goes_on or (counted[0] == "1" and (is_rising or n < 4)):
         return SAMPLE
-    if any(_is_sorted([_value(cell, cells) for cell in row]) for row in below):
-        return SAMPLE
-    return NAMES if len(first) >= SURELY_COUNTED and len(below) > 2 else ASK
-
-
-def _counts_few(first: Sequence[str], below: Sequence[Sequence[str]]) -> int:
-    """See whether the line is 0,1 or 0,1,2, as pandas names two or three columns: the lines below tell too little of that."""
-    return ASK if below and [cell.strip() for cell in first] in (["0", "1"], ["0", "1", "2"]) else SAMPLE
+    return NAMES if n >= SURELY_COUNTED and len(below) > 2 and not is_rising else ASK
 
 
 def _whole_numbers(first: Sequence[str], below: Sequence[Sequence[str]], cells: Cells) -> int:
