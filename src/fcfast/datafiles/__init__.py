@@ -92,8 +92,8 @@ def read_table(
         Lines of delimited text that begin with it are left out. By default "#" and "!" above the table, and below where such
         a line cannot be a row. "" leaves out none.
     missing : str or collection of str, optional
-        What stands for a missing value beside an empty cell; a string has commas between. By default NA, N/A, NaN, null, ?
-        and the errors of Excel (#N/A ...).
+        What stands for a missing value beside an empty cell; a string has commas between. By default NA, N/A, NaN, null, None,
+        ?, #NA, <NA> and the errors of Excel (#N/A ...).
         Missing values are refused; to have a class named NA, pass "".
     decimal : {".", ","}, default="."
         The decimal mark of delimited text.
