@@ -214,7 +214,7 @@ def test_samples_that_begin_with_a_comment_sign(read):
 # targets
 
 
-@pytest.mark.parametrize("odd", ["-", "--", ".", "n.a.", "#DIV/0!", "missing", "1,5", "True"])
+@pytest.mark.parametrize("odd", ["-", "--", ".", "n.a.", "missing", "1,5", "True"])
 def test_odd_cell_among_numbers(read, odd):
     """It does not make classes of them."""
     text = f"a;y\n0;1.5\n1;2.25\n2;{odd}\n3;7.125\n"
@@ -224,14 +224,14 @@ def test_odd_cell_among_numbers(read, odd):
     assert read(text, "y", target_type="labels").y.tolist() == ["1.5", "2.25", odd, "7.125"]
 
 
-@pytest.mark.parametrize("word", ["#N/A", "<NA>", "None", "#NA"])
+@pytest.mark.parametrize("word", ["#N/A", "#DIV/0!", "<NA>", "None", "#NA"])
 def test_words_for_gaps(read, word):
     """Refused among numbers, in features, and as a class, which can be asked for."""
     for text in (f"a;y\n0;1.5\n2;{word}\n3;7.125\n", f"a;y\n0;u\n2;{word}\n3;v\n"):
         with pytest.raises(ValueError, match=f"if '{word}' is a class and no gap, say --missing ''"):
             read(text, "y")
     assert read(text, "y", missing="").y.tolist() == ["u", word, "v"]
-    with pytest.raises(ValueError, match="column 'a' is empty"):
+    with pytest.raises(ValueError, match=r"column 'a'( is empty|, line 2: .* an error value of Excel)"):
         read(f"y;a\nu;{word}\nv;1\n", "y")
 
 
