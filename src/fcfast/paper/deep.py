@@ -181,9 +181,9 @@ def collapse(
     eta = validation.positive(eta, "eta")
     n_iter = validation.size(n_iter, "n_iter", 0)
     depth = _resolve_depth(depth, len(matrices))
-    layers = [_make_layer(l, matrix, inputs, n_iter, depth) for l, matrix in enumerate(matrices)]
     outputs = np.full((n_iter, targets.shape[1]), np.nan)
     with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported as such
+        layers = [_make_layer(l, matrix, inputs, n_iter, depth) for l, matrix in enumerate(matrices)]
         diverged_at = _train_in_turn(layers, inputs, targets, eta, outputs)
     return Collapse(
         outputs=outputs if np.ndim(y) == 2 else outputs[:, 0],
