@@ -542,7 +542,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     def _refuse_other_variant(self) -> None:
         trained = self.network_.variant.name
-        if self.variant != trained:
+        if validation.choice(self.variant, "variant", VARIANTS) != trained:
             raise ValueError(
                 f"variant={self.variant!r} was set after fit, which trained {trained!r}; fit again, or set it back"
             )
