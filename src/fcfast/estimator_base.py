@@ -46,7 +46,7 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
 
 def _commutes(optimizer: str | Optimizer) -> bool:
     """Whether an optimiser works in every form of the front layer; as is told of parameters that nobody has checked yet."""
-    return optimizer not in ("adam", "adamw") and not isinstance(optimizer, Adam)
+    return optimizer not in ("adam", "adamw") if isinstance(optimizer, str) else not isinstance(optimizer, Adam)
 
 
 def _is_set(value: Any, default: Any) -> bool:

@@ -322,7 +322,7 @@ class AdamW(Adam):
 
 
 def _check_common(optimizer: Any) -> None:
-    validation.plain_floats(optimizer)
+    validation.plain_numbers(optimizer)
     validation.boolean(getattr(optimizer, "nesterov", False), "nesterov")
     validation.in_range(optimizer.weight_decay, "weight_decay", 0, math.inf)
     if optimizer.max_grad_norm is not None:
@@ -402,7 +402,7 @@ class Cosine:
 
     def __post_init__(self) -> None:
         validation.in_range(self.final, "final", 0, np.inf)
-        validation.plain_floats(self)
+        validation.plain_numbers(self)
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
         """Give the factors; a training that goes on longer than planned stays at `final`."""
@@ -420,7 +420,7 @@ class StepDecay:
     def __post_init__(self) -> None:
         validation.positive(self.factor, "factor")
         validation.positive(self.every, "every")
-        validation.plain_floats(self)
+        validation.plain_numbers(self)
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
         """Give the factors; the steps are those of the planned length."""
@@ -436,7 +436,7 @@ class WarmUp:
     then: Schedule = Constant()
 
     def __post_init__(self) -> None:
-        validation.plain_floats(self)
+        validation.plain_numbers(self)
         if validation.in_range(self.fraction, "fraction", 0, np.inf) > 1:
             raise ValueError(f"fraction must be a share of the training, at most 1, got {self.fraction!r}")
         if not callable(getattr(self.then, "factors", None)):

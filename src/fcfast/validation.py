@@ -114,12 +114,15 @@ def in_range(value: object, name: str, low: float, high: float) -> float:
     return number
 
 
-def plain_floats(settings: Any) -> None:
+def plain_numbers(settings: Any) -> None:
     """Make the numbers of a frozen dataclass Python's own: fractions, and NumPy's scalars, have an arithmetic of theirs."""
     for field in fields(settings):
         value = getattr(settings, field.name)
-        if isinstance(value, Real) and not isinstance(value, (Integral, np.bool_)):
-            object.__setattr__(settings, field.name, float(value))
+        if isinstance(value, (bool, np.bool_)):
+            value = bool(value)
+        elif isinstance(value, Real):
+            value = int(value) if isinstance(value, Integral) else float(value)
+        object.__setattr__(settings, field.name, value)
 
 
 def integer(value: object, name: str, minimum: int) -> int:

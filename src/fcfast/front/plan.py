@@ -310,12 +310,15 @@ def _checked(
     widths = tuple(hidden) if validation.has_items(hidden) else (hidden,)
     if not widths:
         raise ValueError("hidden is empty; give the width of at least one hidden layer, the front layer")
-    if density is not None and validation.positive(density, "density") > 1:
-        raise ValueError(f"density must be a share, at most 1, got {density!r}")
+    if density is not None:
+        density = validation.positive(density, "density")
+        if density > 1:
+            raise ValueError(f"density must be a share, at most 1, got {density!r}")
     if n_products is not None:
         validation.in_range(n_products, "n_products", 0, math.inf)
         if density is None:
             raise ValueError("n_products belongs to sparse inputs: give density too")
+    validation.boolean(copies_X, "copies_X")
     return Problem(
         n_samples, n_features, tuple(validation.size(width, "hidden") for width in widths), n_outputs,
         min(batch_size, n_samples), validation.size(n_epochs, "n_epochs"),

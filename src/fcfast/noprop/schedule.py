@@ -52,7 +52,7 @@ class CosineNoise:
 
     def __post_init__(self) -> None:
         validation.in_range(self.s, "s", 0, math.inf)
-        validation.plain_floats(self)
+        validation.plain_numbers(self)
 
     def _angle(self, t: ArrayLike) -> Floats:
         return ((1 - np.asarray(t, dtype=np.float64)) + self.s) / (1 + self.s) * (np.pi / 2)
@@ -96,7 +96,7 @@ class LinearNoise:
     def __post_init__(self) -> None:
         for value, name in ((self.start, "start"), (self.end, "end")):
             validation.in_range(value, name, -30, 30)
-        validation.plain_floats(self)
+        validation.plain_numbers(self)
         if self.start <= self.end:
             raise ValueError(f"start must be above end, so that abar rises with time, got {self.start} and {self.end}")
 
