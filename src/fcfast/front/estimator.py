@@ -339,7 +339,7 @@ class FrontEstimator(TrainedEstimator):
     def _bound(self, n_in: int, n_out: int) -> float:
         """Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""
         bound = float(self.init_scale) * ((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5
-        if bound > np.finfo(self.dtype).max:
+        if bound > float(np.finfo(self.dtype).max):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
         return bound
 
