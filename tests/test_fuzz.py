@@ -10,7 +10,7 @@ import signal
 import hypothesis
 import pytest
 from fuzz import all_cases, trials
-from fuzz.law import BrokenLaw, obey
+from fuzz.law import BrokenLaw, limited_memory, obey
 from hypothesis import strategies as st
 
 N_CASES = int(os.environ.get("FCFAST_FUZZ_CASES", "400"))
@@ -28,7 +28,8 @@ def test_cases(name):
     settings = hypothesis.settings(
         max_examples=math.ceil(N_CASES * share / SHARES), suppress_health_check=list(hypothesis.HealthCheck)
     )
-    settings(hypothesis.given(st.data())(case))()
+    with limited_memory():
+        settings(hypothesis.given(st.data())(case))()
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def rewritten(path, header=None, tensors=None):
 HOSTILE = {
     "variant": ({"header": {"variant": "os.system"}}, "variant='os.system'"),
     "blocks": ({"header": {"n_blocks": 3}}, "tensors are missing: blocks.2"),
-    "many blocks": ({"header": {"n_blocks": 10**9}}, "n_blocks is"),
+    "many blocks": ({"header": {"n_blocks": 10**9}}, "n_blocks must be at most"),
     "no blocks": ({"header": {"n_blocks": 0}}, "n_blocks must be >= 1"),
     "contributions": ({"header": {"form": "contributions"}}, "blocks are stored as weights"),
     "widths": ({"header": {"widths": [D, 6, 5]}}, "widths is not a list of 4"),

@@ -134,11 +134,11 @@ def integer(value: object, name: str, minimum: int) -> int:
     return int(value)
 
 
-def size(value: object, name: str, minimum: int = 1) -> int:
-    """Check for an integer >= minimum that can be the number of anything."""
+def size(value: object, name: str, minimum: int = 1, maximum: int = MAX_SIZE) -> int:
+    """Check for an integer from minimum to maximum; without one, that can be the number of anything."""
     number = integer(value, name, minimum)
-    if number > MAX_SIZE:
-        raise ValueError(f"{name} must be at most {MAX_SIZE:.0e}, got {to_float(number):.3g}")
+    if number > maximum:
+        raise ValueError(f"{name} must be at most {maximum:.0e}, got {to_float(number):.3g}")
     return number
 
 

@@ -19,23 +19,13 @@ from hypothesis import strategies as st
 
 SECONDS_PER_CASE = 60
 BLOCK = 2000
-ADDRESS_SPACE = 8 << 30  # bytes of a block's process: what asks for absurdly much fails at once, and not with the machine
-
-
-def limit_memory() -> None:
-    """Have the system refuse absurd allocations, where it can."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
 
 
 def run_block(name: str, seed: int, n_cases: int) -> None:
     """Run some cases in this process."""
     from . import all_cases
+    from .law import limited_memory
 
-    limit_memory()
     case = all_cases()[name][0]
     ran = 0
 
@@ -53,7 +43,8 @@ def run_block(name: str, seed: int, n_cases: int) -> None:
         phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
     )  # fmt: skip
     try:
-        hypothesis.seed(seed)(settings(hypothesis.given(st.data())(counted)))()
+        with limited_memory():
+            hypothesis.seed(seed)(settings(hypothesis.given(st.data())(counted)))()
     finally:
         print(json.dumps({"ran": ran}))
 

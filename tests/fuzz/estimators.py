@@ -21,7 +21,7 @@ from fcfast.training import Epoch
 from .law import REFUSED, BrokenLaw, obey
 from .values import Draw, chance, matrix, n_rows, sample_weights, targets, weird, wrapped
 
-LARGEST = 1e5  # of inputs that are to be learned from; beyond, most trainings only diverge
+ROOM = 2**28  # bytes that trainings may hold
 
 COMMON: dict[str, list[Any]] = {
     "activation": ["relu", "leaky_relu", "tanh", "logistic", "identity"],
@@ -144,6 +144,11 @@ def estimator(data: Draw, kind: str) -> Any:
         params[name] = data.draw(st.sampled_from(choices[name]))
     if chance(data, 6):
         params[data.draw(st.sampled_from(sorted(choices)))] = weird(data)
+    limit = params.get("memory_limit", 0)
+    if (
+        not isinstance(limit, (bool, str)) and isinstance(limit, (int, float)) and limit > ROOM
+    ) or "memory_limit" not in params:
+        params["memory_limit"] = ROOM  # absurd sizes are to be refused, not tried
     if "verbose" in params:
         params["verbose"] = 0 if params["verbose"] in (1, 2, 3, True) else params["verbose"]  # prints
     if not isinstance(params["max_epochs"], int) or params["max_epochs"] < 100:

@@ -2,9 +2,11 @@
 
 import linecache
 import re
+import sys
 import traceback
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,34 @@ CONVERTERS = ("numpy", "pandas", "scipy", "sklearn", "narwhals", "pyarrow", "job
 OWN_ERRORS = ("sklearn", "narwhals", "pandas")
 
 REFUSED = object()
+MORE_MEMORY = 4 << 30  # bytes of addresses beside those that a process has
 
 
 class BrokenLaw(AssertionError):
     """A call that ended as none may."""
+
+
+@contextmanager
+def limited_memory() -> Iterator[None]:
+    """Have the system refuse absurd allocations at once, where it can tell how much memory there is already (Linux).
+
+    A sanitizer takes terabytes of addresses for itself.
+    """
+    try:
+        import resource
+
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        held = sys.maxsize
+    if held > 2**40:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (held + MORE_MEMORY, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def obey(

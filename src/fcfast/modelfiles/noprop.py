@@ -20,7 +20,7 @@ from fcfast import validation
 from fcfast.modelfiles.headers import Expected, Header, common, decoded, encoded, require
 from fcfast.network import ACTIVATIONS
 from fcfast.noprop.blocks import Block, Shape
-from fcfast.noprop.estimator import NoPropClassifier
+from fcfast.noprop.estimator import MAX_BLOCKS, NoPropClassifier
 from fcfast.noprop.fronts import Weights
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
@@ -28,8 +28,6 @@ from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, check
 from fcfast.noprop.variants import VARIANTS, ContinuousTime, DiscreteTime, EndToEnd, FlowMatching
 from fcfast.optimizers import SGD
 from fcfast.threads import resolve_n_jobs
-
-MAX_BLOCKS = 10_000  # more are no model, but somebody's joke
 
 Array = NDArray[Any]
 
@@ -79,7 +77,7 @@ class NoPropHeader(Header):
         require(isinstance(self.widths, list) and len(self.widths) == 4, "widths is not a list of 4")
         for width in self.widths:
             validation.integer(width, "widths", 1)
-        require(validation.integer(self.n_blocks, "n_blocks", 1) <= MAX_BLOCKS, f"n_blocks is {self.n_blocks}")
+        validation.size(self.n_blocks, "n_blocks", maximum=MAX_BLOCKS)
         require(self.variant not in ("ct", "fm") or self.n_blocks == 1, f"variant {self.variant!r} has one block")
         for name in ("batch_norm", "is_learned", "has_head"):
             validation.boolean(getattr(self, name), name)

@@ -46,7 +46,8 @@ Array = NDArray[Any]
 ORDERS = ("sequential", "random")
 UPDATES = ("posterior", "deterministic")
 STEPS = {"ct": 50, "fm": 20}  # of inference; more were no better (docs/noprop.md)
-MAX_STEPS = 1_000_000
+MAX_STEPS = MAX_DIMENSIONS = 1_000_000
+MAX_BLOCKS = 10_000  # schedules and blocks are made before memory is looked at
 
 
 class NoPropClassifier(ClassifierMixin, ClassTargets):
@@ -271,8 +272,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         validation.choice(self.embedding, "embedding", EMBEDDINGS)
         validation.choice(self.loss_weighting, "loss_weighting", WEIGHTINGS)
         validation.choice(self.order, "order", ORDERS)
-        validation.integer(self.n_blocks, "n_blocks", 1)
-        validation.integer(self.embedding_dim, "embedding_dim", 1)
+        validation.size(self.n_blocks, "n_blocks", maximum=MAX_BLOCKS)
+        validation.size(self.embedding_dim, "embedding_dim", maximum=MAX_DIMENSIONS)
         validation.boolean(self.batch_norm, "batch_norm")
         validation.positive(self.eta, "eta")
         self._branch_and_trunk()
@@ -293,8 +294,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         validation.integer(self.n_runs, "n_runs", 1)
         validation.choice(self.update, "update", UPDATES)
         if self.n_steps is not None:
-            if validation.integer(self.n_steps, "n_steps", 1) > MAX_STEPS:
-                raise ValueError(f"n_steps must be at most {MAX_STEPS}, got {self.n_steps}")
+            validation.size(self.n_steps, "n_steps", maximum=MAX_STEPS)
             if self.variant not in STEPS:
                 raise ValueError(
                     f"n_steps={self.n_steps} with variant={self.variant!r}: it takes a step for each block; use None"
