@@ -144,10 +144,8 @@ def estimator(data: Draw, kind: str) -> Any:
         params[name] = data.draw(st.sampled_from(choices[name]))
     if chance(data, 6):
         params[data.draw(st.sampled_from(sorted(choices)))] = weird(data)
-    limit = params.get("memory_limit", 0)
-    if (
-        not isinstance(limit, (bool, str)) and isinstance(limit, (int, float)) and limit > ROOM
-    ) or "memory_limit" not in params:
+    limit = params.setdefault("memory_limit", ROOM)
+    if isinstance(limit, (int, float)) and limit > ROOM:
         params["memory_limit"] = ROOM  # absurd sizes are to be refused, not tried
     if "verbose" in params:
         params["verbose"] = 0 if params["verbose"] in (1, 2, 3, True) else params["verbose"]  # prints

@@ -135,7 +135,7 @@ def compare(
     """
     chosen = chosen_rules(rules, only)
     tune_epochs = epochs if tune_epochs is None else tune_epochs
-    _check(task, epochs, n_seeds, n_rates, tune_epochs, learning_rate, settings, memory)
+    _check(task, epochs, n_seeds, n_rates, tune_epochs, learning_rate, seed, settings, memory)
     data = Data.make(X, y, test, test_share, validation_share, task == "classification", seed)
     kind = FrontClassifier if task == "classification" else FrontRegressor
     template = kind(**settings, max_epochs=epochs, tol=0, n_iter_no_change=epochs)
@@ -171,12 +171,14 @@ def _check(
     n_rates: int,
     tune_epochs: int,
     learning_rate: float | None,
+    seed: int,
     settings: dict[str, Any],
     memory: bool,
 ) -> None:
     validation.choice(task, "task", TASKS)
     for value, name in ((epochs, "epochs"), (n_seeds, "n_seeds"), (n_rates, "n_rates"), (tune_epochs, "tune_epochs")):
         validation.integer(value, name, 1)
+    validation.size(seed, "seed", 0, 2**32 - n_seeds)
     if learning_rate is not None:
         validation.positive(learning_rate, "learning_rate")
     for name, instead in OWN.items():
