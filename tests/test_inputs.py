@@ -157,7 +157,7 @@ def test_what_is_held_beside_x_needs_it_no_more():
 @pytest.mark.parametrize("part", ["data", "indices", "rows"])
 def test_changes_of_sparse_inputs_are_noticed(form, part):
     """Of values, of the columns (or rows) they stand in, and of how many there are."""
-    X = sparse.random_array((50, 2000), density=0.2, format=form, rng=np.random.default_rng(0))
+    X = sparse.random(50, 2000, density=0.2, format=form, random_state=np.random.default_rng(0))
     y = np.arange(50) % 2
     new = X.copy()
     model = front().fit(X, y)
@@ -175,7 +175,7 @@ def test_changes_of_sparse_inputs_are_noticed(form, part):
 @pytest.mark.parametrize("fault", ["unsorted", "duplicates", "zeros"])
 def test_tidying_up_is_no_change(fault):
     """SciPy sorts entries and adds up duplicates in place when it likes."""
-    X = sparse.random_array((50, 200), density=0.3, format="csr", rng=np.random.default_rng(0))
+    X = sparse.random(50, 200, density=0.3, format="csr", random_state=np.random.default_rng(0))
     if fault == "unsorted":
         for start, stop in zip(X.indptr[:-1], X.indptr[1:], strict=True):
             X.indices[start:stop], X.data[start:stop] = X.indices[start:stop][::-1].copy(), X.data[start:stop][::-1].copy()

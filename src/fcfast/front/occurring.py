@@ -33,9 +33,11 @@ def occurring(X: Any) -> NDArray[np.intp] | None:
 
 def within(X: Any, columns: NDArray[np.intp]) -> Any:
     """Give those columns (rising) of a sparse X as a sparse matrix, in memory that grows with the entries of X."""
-    if X.format == "csc" or X.nnz >= X.shape[1]:
-        return X[:, columns]  # of another format, SciPy takes an array of the width for this
-    rows = X.tocsr()
+    if X.format == "csc":
+        return X[:, columns]
+    rows = X.tocsr()  # SciPy 1.11 takes no columns of COO,
+    if rows.nnz >= rows.shape[1]:
+        return rows[:, columns]  # and makes an array of the width for those of CSR
     places = np.searchsorted(columns, rows.indices)
     found = columns[np.minimum(places, len(columns) - 1)] == rows.indices
     indptr = np.concatenate([[0], np.cumsum(found)])[rows.indptr]
