@@ -111,6 +111,8 @@ class Rows:
     def _numbers(self, lines: Sequence[str]) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None":
         if not self.cells.plain or self.cells.decimal == self.dialect.delimiter:
             return None
+        if any(not line or line.isspace() for line in lines):
+            return None  # an empty cell, too, which NumPy would pass over
         if self.cells.decimal != ".":
             if any("." in line for line in lines):
                 return None
