@@ -18,10 +18,11 @@ from bench import data as real_data
 from bench.bench_front import Case, best, front_network, torch_network
 from bench.measure import Run, duration, interleaved, memory_is_measurable, peak_memory, times, verdict
 from fcfast import FrontClassifier
-from fcfast.front.forms import ContributionsForm, WeightsForm
-from fcfast.front.initial import GivenWeights
-from fcfast.front.network import FrontNetwork
+from fcfast.front.contributions import ContributionsForm
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.start import GivenWeights
 from fcfast.optimizers import AdamW, Muon, NeuronAdam
+from fcfast.training.network import FrontNetwork
 
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")
 

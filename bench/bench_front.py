@@ -15,11 +15,12 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from bench.measure import BLOCK, Run, duration, times, verdict
-from fcfast.front.forms import ContributionsForm, WeightsForm
-from fcfast.front.initial import GivenWeights
-from fcfast.front.network import FrontNetwork
-from fcfast.front.plan import choose_window
+from fcfast.front.contributions import ContributionsForm
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.start import GivenWeights
 from fcfast.optimizers import SGD
+from fcfast.planning.plan import choose_window
+from fcfast.training.network import FrontNetwork
 
 peers = pytest.importorskip("bench.peers", reason="the peer is PyTorch")
 

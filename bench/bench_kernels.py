@@ -14,7 +14,7 @@ import pytest
 
 from bench.measure import Run, duration, pure_kernels, times
 from fcfast import backend
-from fcfast.network import ACTIVATIONS
+from fcfast.activations import ACTIVATIONS
 from fcfast.paper.experiments import default_problem
 from fcfast.paper.techniques import TECHNIQUES, Backprop, Technique
 

@@ -14,13 +14,15 @@ from math import log2
 import numpy as np
 
 from bench.measure import Run, duration, interleaved, verdict
-from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
-from fcfast.front.initial import RandomWeights
-from fcfast.front.network import FrontNetwork
-from fcfast.front.plan import plan
-from fcfast.machine import machine
+from fcfast.front.base import FORMS
+from fcfast.front.contributions import ContributionsForm
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.start import RandomWeights
 from fcfast.optimizers import SGD
+from fcfast.planning.machine import machine
+from fcfast.planning.plan import plan
 from fcfast.threads import blas_threads_for
+from fcfast.training.network import FrontNetwork
 
 GRID = tuple(
     (n, d, min(batch, n), h, momentum)

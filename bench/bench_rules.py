@@ -16,11 +16,11 @@ from threadpoolctl import threadpool_limits
 
 from bench.measure import Run, duration, times, verdict
 from fcfast import backend
-from fcfast.front.forms import WeightsForm
-from fcfast.front.initial import GivenWeights
-from fcfast.front.network import FrontNetwork
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.start import GivenWeights
 from fcfast.optimizers import SGD
 from fcfast.rules import RULES
+from fcfast.training.network import FrontNetwork
 
 D, BATCH, CLASSES, STEPS, RATE = 784, 128, 10, 8, 1e-3
 

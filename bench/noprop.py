@@ -33,8 +33,8 @@ from bench.measure import markdown
 from fcfast import FrontClassifier, NoPropClassifier
 from fcfast.commands.shared import json_text, progress_bar
 from fcfast.config import config
+from fcfast.estimators.noprop import STEPS
 from fcfast.files import write_text
-from fcfast.noprop.estimator import STEPS
 from fcfast.noprop.variants import Inference
 from fcfast.plots import trajectory_figure
 

@@ -30,7 +30,7 @@ from bench.sweep.run import Results, read, sweep
 from fcfast.commands.shared import progress_bar
 from fcfast.config import config
 from fcfast.files import write_text
-from fcfast.machine import Machine, machine
+from fcfast.planning.machine import Machine, machine
 from fcfast.plots import save_figure
 
 ROOT = Path(__file__).parents[1]

@@ -22,16 +22,17 @@ import fcfast
 from bench.bench_kernels import dense_arrays, dense_call
 from bench.measure import Run, duration, interleaved_rounds, pure_kernels
 from fcfast import backend
-from fcfast.front.forms import ContributionsForm, WeightsForm
-from fcfast.front.gram import gram_and_states
-from fcfast.front.initial import RandomWeights
-from fcfast.front.network import FrontNetwork
-from fcfast.front.plan import choose_window
-from fcfast.network import ACTIVATIONS
+from fcfast.activations import ACTIVATIONS
+from fcfast.front.contributions import ContributionsForm
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.products import gram_and_states
+from fcfast.gram.start import RandomWeights
 from fcfast.optimizers import SGD, AdamW, Muon, NeuronAdam
 from fcfast.paper.experiments import default_problem
 from fcfast.paper.techniques import TECHNIQUES, Backprop
+from fcfast.planning.plan import choose_window
 from fcfast.rules import RULES
+from fcfast.training.network import FrontNetwork
 
 ROUNDS, ATTEMPTS, SHARE = 4, 3, 1 / 3
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10}  # of the largest result

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from fcfast import backend
-from fcfast.front.forms import ContributionsForm, WeightsForm
-from fcfast.front.initial import GivenWeights
-from fcfast.front.network import FrontNetwork, block_diagonal
+from fcfast.front.contributions import ContributionsForm
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.start import GivenWeights
 from fcfast.optimizers import SGD, Adam
 from fcfast.rules import (
     RULES,
@@ -25,6 +25,7 @@ from fcfast.rules import (
     LocalLoss,
     make_rule,
 )  # fmt: skip
+from fcfast.training.network import FrontNetwork, block_diagonal
 
 COMPILED = backend.NAME == "compiled"
 FORMS = "weights", "windowed", "contributions"

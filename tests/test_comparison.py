@@ -29,8 +29,8 @@ from fcfast.comparison import (
     trainings,
 )
 from fcfast.estimators import FrontClassifier
-from fcfast.front.network import FrontNetwork
 from fcfast.rules import RULES, ForwardGradient, LocalLoss
+from fcfast.training.network import FrontNetwork
 
 NETWORK = {"hidden_layer_sizes": (8, 8), "batch_size": 10, "dtype": "float64", "n_jobs": 1}
 QUICK = {**NETWORK, "epochs": 3, "n_seeds": 2, "n_rates": 3}

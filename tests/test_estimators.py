@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fcfast import FrontClassifier, FrontRegressor, backend
-from fcfast.front.forms import FORMS
+from fcfast.front.base import FORMS
 from fcfast.optimizers import Constant
 
 ROUNDING = "equal up to float32's rounding, which the check does not allow; in float64 it passes"
@@ -445,7 +445,7 @@ def test_weights_of_contributions_are_held_once(wide):
 
 def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):
     """Ctrl-C ends the training with a warning; in the first epoch there is nothing to keep."""
-    from fcfast.front.network import FrontNetwork
+    from fcfast.training.network import FrontNetwork
 
     X, y = wide
     train_epoch, calls = FrontNetwork.train_epoch, []
@@ -582,8 +582,7 @@ def test_failed_fit_leaves_the_estimator_as_it_was(wide):
 def test_failed_partial_fit_leaves_the_estimator_as_it_was(wide, monkeypatch):
     """Too little memory while samples join, or in the middle of an epoch."""
     X, y = wide
-    from fcfast.front import forms
-    from fcfast.front.network import FrontNetwork
+    from fcfast.training.network import FrontNetwork
 
     train_epoch = FrontNetwork.train_epoch
 
@@ -599,7 +598,7 @@ def test_failed_partial_fit_leaves_the_estimator_as_it_was(wide, monkeypatch):
     front = classifier.network_.front
     probabilities, held = classifier.predict_proba(X), {name: id(value) for name, value in vars(front).items()}
     with monkeypatch.context() as patch:
-        patch.setattr(forms, "stacked", out_of_memory)
+        patch.setattr(contributions, "stacked", out_of_memory)
         with pytest.raises(MemoryError):
             classifier.partial_fit(X[20:], y[20:])
     assert held == {name: id(value) for name, value in vars(front).items()}
@@ -679,7 +678,7 @@ def test_verbose_prints_lines(wide, capsys):
 
 def test_interrupt_in_the_middle_of_an_epoch(wide, monkeypatch):
     """What a half-done epoch has changed is undone: the network is that of whole epochs."""
-    from fcfast.front.network import FrontNetwork
+    from fcfast.training.network import FrontNetwork
 
     X, y = wide
     train_epoch, calls = FrontNetwork.train_epoch, []

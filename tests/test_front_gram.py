@@ -15,9 +15,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from fcfast.front import gram
-from fcfast.front.gram import cross_gram_and_states, expand, gram_and_states, states_of
-from fcfast.front.initial import GivenWeights, RandomWeights
+from fcfast.gram import products as gram
+from fcfast.gram.products import cross_gram_and_states, expand, gram_and_states, states_of
+from fcfast.gram.start import GivenWeights, RandomWeights
 
 MIB = 1 << 20
 
@@ -531,8 +531,8 @@ def test_memory_maps_are_read_within_the_budget(order, tmp_path, monkeypatch):
 CHILD = """
 import resource
 import numpy as np
-from fcfast.front.gram import expand, gram_and_states
-from fcfast.front.initial import RandomWeights
+from fcfast.gram.products import expand, gram_and_states
+from fcfast.gram.start import RandomWeights
 
 N, d, h = 64, 800_000, 32
 columns = np.arange(0, d, 9973)

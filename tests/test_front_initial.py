@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcfast.front.initial import GivenWeights, RandomWeights
+from fcfast.gram.start import GivenWeights, RandomWeights
 
 
 def test_random_weights_never_change():

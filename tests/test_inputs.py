@@ -10,8 +10,8 @@ from scipy import sparse
 from sklearn.ensemble import BaggingClassifier
 
 from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, load
-from fcfast.front import forms
-from fcfast.front.inputs import TrainingInputs, fingerprint
+from fcfast.front import contributions
+from fcfast.sources.inputs import TrainingInputs, fingerprint
 
 N, D = 60, 3000
 CHANGED = "the training inputs X were changed in place after fit"
@@ -90,8 +90,8 @@ def test_changes_are_noticed(change, order, make, tmp_path):
 def test_predictions_by_weights_that_are_kept_or_not(make, monkeypatch):
     """Where the first prediction has made the weights, and kept them, later ones need no X; else each of them looks."""
     values, y = data()
-    for kept_bytes in (forms.KEPT_BYTES, 0):
-        monkeypatch.setattr(forms, "KEPT_BYTES", kept_bytes)
+    for kept_bytes in (contributions.KEPT_BYTES, 0):
+        monkeypatch.setattr(contributions, "KEPT_BYTES", kept_bytes)
         X = values.copy()
         model = make().fit(X, y)
         expected = model.predict_proba(values)
@@ -265,8 +265,8 @@ def test_any_single_change_is_noticed(make, dtype, monkeypatch):
     """Each value counts, wherever it is, whatever the layout and however the array is parted to be read."""
     if dtype in ("float16", ">f4") and make in (sparse.csr_array, sparse.csc_array):
         pytest.skip("SciPy has no such sparse arrays")
-    monkeypatch.setattr("fcfast.front.inputs.SUMMED_BYTES", 100)
-    monkeypatch.setattr("fcfast.front.inputs.RUNS", 1)
+    monkeypatch.setattr("fcfast.sources.inputs.SUMMED_BYTES", 100)
+    monkeypatch.setattr("fcfast.sources.inputs.RUNS", 1)
     X = make(np.random.default_rng(0).integers(1, 100, (5, 24)).astype(dtype))
     inputs = TrainingInputs(X)
     held = X.data if sparse.issparse(X) else X
@@ -305,10 +305,10 @@ def test_mapped_inputs_of_a_pickle_stay_mapped(tmp_path):
 
 
 @pytest.mark.parametrize("held", [sparse.csc_array, sparse.csr_array, lambda X: (10 * X).astype(int), np.asfortranarray])
-@pytest.mark.parametrize("kept_bytes", [0, forms.KEPT_BYTES])
+@pytest.mark.parametrize("kept_bytes", [0, contributions.KEPT_BYTES])
 def test_a_file_beside_its_inputs_predicts_the_same_bits(held, kept_bytes, tmp_path, monkeypatch):
     """Loading takes X as fit took it: in the same format and type."""
-    monkeypatch.setattr(forms, "KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr(contributions, "KEPT_BYTES", kept_bytes)
     values, y = data()
     X = held(values)
     model = front().fit(X, y)

@@ -18,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 
 import fcfast
 from fcfast import FrontClassifier, FrontRegressor, ModelFileError, modelfile
-from fcfast.modelfiles.front import FrontHeader
+from fcfast.modelfile.front import FrontHeader
 from fcfast.optimizers import Cosine, Muon, WarmUp
 from fcfast.rules import ForwardGradient
 

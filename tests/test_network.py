@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcfast.network import ACTIVATIONS, LOSSES, DenseNetwork
+from fcfast.activations import ACTIVATIONS
+from fcfast.losses import LOSSES
+from fcfast.network import DenseNetwork
 
 each_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 each_loss = pytest.mark.parametrize("loss", LOSSES)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fcfast import backend
-from fcfast.network import ACTIVATIONS
+from fcfast.activations import ACTIVATIONS
 from fcfast.noprop import CosineNoise, LinearNoise, Steps
 from fcfast.noprop.blocks import Block, Shape
 from fcfast.noprop.fronts import Weights

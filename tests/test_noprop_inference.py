@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.datasets import make_blobs
 
 from fcfast import NoPropClassifier
-from fcfast.network import softmax
+from fcfast.losses import softmax
 from fcfast.noprop import CosineNoise, network
 from fcfast.noprop.labels import LabelSpace, orthogonal, prototypes
 

@@ -7,9 +7,9 @@ import pytest
 from scipy import sparse
 
 from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
-from fcfast.front.gram import cross_gram, cross_gram_and_states, gram_and_states, states_of
-from fcfast.front.initial import GivenWeights, RandomWeights
-from fcfast.front.occurring import ChosenWeights, entry_pairs, occurring, within
+from fcfast.gram.occurring import ChosenWeights, entry_pairs, occurring, within
+from fcfast.gram.products import cross_gram, cross_gram_and_states, gram_and_states, states_of
+from fcfast.gram.start import GivenWeights, RandomWeights
 
 MIB = 2**20
 WIDE = 2**26

@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from fcfast import FrontClassifier, FrontRegressor, backend
-from fcfast.estimator_base import OPTIMIZER_SETTINGS
+from fcfast.estimators.base import OPTIMIZER_SETTINGS
 from fcfast.optimizers import Constant
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fcfast.machine
+import fcfast.planning.machine
 from fcfast import backend
-from fcfast.front.forms import FORMS, ContributionsForm, WeightsForm
-from fcfast.front.initial import RandomWeights
-from fcfast.front.network import FrontNetwork
-from fcfast.front.plan import CONTRIBUTIONS_ROWS, WINDOWED_ROWS, choose_window, plan
-from fcfast.machine import DTYPES, SIDES, WORKING_SETS, Machine, machine
+from fcfast.front.base import FORMS
+from fcfast.front.contributions import ContributionsForm
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.start import RandomWeights
 from fcfast.optimizers import SGD
+from fcfast.planning.machine import DTYPES, SIDES, WORKING_SETS, Machine, machine
+from fcfast.planning.plan import CONTRIBUTIONS_ROWS, WINDOWED_ROWS, choose_window, plan
+from fcfast.training.network import FrontNetwork
 
 RATES = [min(5e9 * side, 1e11) for side in SIDES]
 MACHINE = Machine(
@@ -43,7 +45,7 @@ MACHINE = Machine(
 @pytest.fixture
 def by_hand(monkeypatch):
     """Plans for a machine whose figures never change."""
-    monkeypatch.setattr("fcfast.front.plan.machine", lambda remeasure=False: MACHINE)
+    monkeypatch.setattr("fcfast.planning.plan.machine", lambda remeasure=False: MACHINE)
 
 
 @pytest.fixture
@@ -56,14 +58,14 @@ def measured(monkeypatch, tmp_path):
         return replace(MACHINE, speedup=1 + len(calls) / 10)
 
     monkeypatch.setenv("FCFAST_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(fcfast.machine, "measure", measure)
-    monkeypatch.setattr(fcfast.machine, "_known", {})
+    monkeypatch.setattr(fcfast.planning.machine, "measure", measure)
+    monkeypatch.setattr(fcfast.planning.machine, "_known", {})
     return calls
 
 
 def new_process(monkeypatch):
     """Forget what this process has read."""
-    monkeypatch.setattr(fcfast.machine, "_known", {})
+    monkeypatch.setattr(fcfast.planning.machine, "_known", {})
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -326,7 +328,7 @@ def test_bad_arguments(arguments, error):
 
 def test_measured_figures_are_sound():
     """All rates and times are positive; more samples at a time make products faster."""
-    figures = fcfast.machine.measure()
+    figures = fcfast.planning.machine.measure()
     assert figures.is_sound()
     assert figures.windows == (backend.NAME == "compiled")
     assert 1 <= figures.speedup <= figures.n_threads
@@ -367,7 +369,7 @@ def test_plan_measures_again_when_asked(measured):
 def test_other_facts_have_their_own_figures(measured, monkeypatch):
     """Another processor, backend or number of threads is another machine."""
     first = machine()
-    monkeypatch.setattr(fcfast.machine, "_processor", lambda: "another")
+    monkeypatch.setattr(fcfast.planning.machine, "_processor", lambda: "another")
     new_process(monkeypatch)
     assert machine() != first
     assert len(measured) == 2

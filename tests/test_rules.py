@@ -26,7 +26,6 @@ from rule_reference import (
 from scipy import sparse
 
 from fcfast import FrontClassifier, FrontRegressor, plan
-from fcfast.front.network import block_diagonal
 from fcfast.optimizers import SCHEDULES, SGD, Adam, Muon, NeuronAdam
 from fcfast.rules import (
     RULES,
@@ -35,6 +34,7 @@ from fcfast.rules import (
     FrozenHidden,
     LocalLoss,
 )  # fmt: skip
+from fcfast.training.network import block_diagonal
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 

@@ -13,8 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from fcfast import FrontClassifier, FrontRegressor, backend, rules
-from fcfast.front import stepwise
-from fcfast.front.forms import ContributionsForm
+from fcfast.front.contributions import ContributionsForm
 from fcfast.optimizers import NeuronAdam
 from fcfast.rules import (
     RULES,
@@ -23,6 +22,7 @@ from fcfast.rules import (
     LocalLoss,
     make_rule,
 )  # fmt: skip
+from fcfast.training import stepwise
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
 from fcfast import FrontClassifier, FrontRegressor, load, scaling
-from fcfast.network import softmax
+from fcfast.losses import softmax
 from fcfast.scaling import Scale, Scaling, by_blocks, measure, of_raw_data, scaled
 
 

@@ -14,7 +14,7 @@ from bench import report
 from bench.sweep import contenders, findings, run, tables
 from bench.sweep.cells import N_EPOCHS, Cell, all_cells
 from fcfast import backend
-from fcfast.machine import machine
+from fcfast.planning.machine import machine
 
 DENSE, SPARSE = Cell(20, 50, 10, h=8), Cell(20, 500, 10, h=8, density=0.02, momentum=0.0)
 ABOUT = {"cpu": "a processor", "threads": 2, "machine": "a system", "blas": ["one"]} | dict.fromkeys(

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from fcfast import FrontClassifier, NoPropClassifier, backend, paper
-from fcfast.front import gram
-from fcfast.front.pace import Pace
+from fcfast.gram import products as gram
 from fcfast.network import DenseNetwork
 from fcfast.threads import available_threads, blas, one_blas_thread, resolve_n_jobs
+from fcfast.training.pace import Pace
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 needs_openmp = pytest.mark.skipif(not backend.openmp.enabled(), reason="without OpenMP there is only one thread")
@@ -214,7 +214,7 @@ def test_one_blas_thread_of_several_users():
 def test_pace_takes_the_faster(monkeypatch):
     """One thread at first; then whatever was faster, and from time to time the other again: it costs a twentieth at most."""
     now = 0.0
-    monkeypatch.setattr("fcfast.front.pace.perf_counter", lambda: now)
+    monkeypatch.setattr("fcfast.training.pace.perf_counter", lambda: now)
     pace = Pace(2)
     for slow, n_epochs in ((1, 1000), (2, 4000), (1, 1000)):  # which number takes ten times as long as the other
         chosen = []
@@ -232,7 +232,7 @@ def test_pace_takes_the_faster(monkeypatch):
 def test_pace_starts_anew_in_copies(monkeypatch):
     """A pickle may be read where the clock says something else: several threads are tried there as soon as here."""
     now = 1e6
-    monkeypatch.setattr("fcfast.front.pace.perf_counter", lambda: now)
+    monkeypatch.setattr("fcfast.training.pace.perf_counter", lambda: now)
     X, y = np.eye(6, 20), np.arange(6) % 2
     classifier = FrontClassifier((4,), max_epochs=2, tol=0, random_state=0).fit(X, y)
     classifier.network_.n_threads = 2

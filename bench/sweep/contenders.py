@@ -19,8 +19,8 @@ from bench import peers
 from bench.measure import BLOCK, pure_kernels
 from bench.sweep.cells import CLASSES, N_EPOCHS, Cell, on_a_line
 from fcfast import FrontClassifier, plan
-from fcfast.front.forms import FORMS
-from fcfast.front.plan import Plan
+from fcfast.front.base import FORMS
+from fcfast.planning.plan import Plan
 
 ROUNDS = 3
 THREADS = 1, 2  # that PyTorch is tried with

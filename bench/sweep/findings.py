@@ -9,9 +9,9 @@ import numpy as np
 
 from bench.sweep.cells import CLASSES, LINES, N_EPOCHS, SPARSE, Cell
 from bench.sweep.contenders import ROW_SPACE
-from fcfast.front.forms import FORMS
-from fcfast.front.plan import choose_window
-from fcfast.machine import Machine
+from fcfast.front.base import FORMS
+from fcfast.planning.machine import Machine
+from fcfast.planning.plan import choose_window
 
 CHOICE_LIMIT = 0.2  # a chosen form may be so much slower than the fastest one
 

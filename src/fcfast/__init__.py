@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from fcfast import paper
     from fcfast.config import show_config
     from fcfast.estimators import FrontClassifier, FrontRegressor
-    from fcfast.front.plan import plan
+    from fcfast.estimators.noprop import NoPropClassifier
     from fcfast.modelfile import load
-    from fcfast.noprop.estimator import NoPropClassifier
+    from fcfast.planning.plan import plan
 
 __all__ = [
     "DivergenceError",
@@ -31,8 +31,8 @@ __all__ = [
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
 _MODULES = ("convert", "datafiles", "explain", "machine", "noprop", "optimizers", "paper", "plots", "rules")
 _LAZY = {
-    "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "noprop.estimator",
-    "load": "modelfile", "plan": "front.plan", "show_config": "config",
+    "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "estimators.noprop",
+    "load": "modelfile", "plan": "planning.plan", "show_config": "config",
 }  # fmt: skip
 
 

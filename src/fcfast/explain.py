@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fcfast._pure.mathfn import activate, derivative
-from fcfast.network import ACTIVATIONS, HOMOGENEOUS
+from fcfast.activations import ACTIVATIONS, HOMOGENEOUS
 
 if TYPE_CHECKING:
     from fcfast.estimators import FrontClassifier, FrontRegressor

@@ -1,46 +1,19 @@
 """Dense layers trained together: packed parameters, one workspace, the compiled forward and backward passes."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fcfast import backend, validation
+from fcfast.activations import ACTIVATIONS
+from fcfast.layers.views import layer_views
+from fcfast.losses import LOSSES
 from fcfast.optimizers import SGD
 from fcfast.threads import kernel_threads, resolve_n_jobs
 
-ACTIVATIONS = {"identity": 0, "relu": 1, "leaky_relu": 2, "tanh": 3, "logistic": 4}
-HOMOGENEOUS = ("identity", "relu", "leaky_relu")
-LOSSES = ("half_squared_error", "cross_entropy")
-
 Array = NDArray[Any]
-
-
-def layer_views(packed: Array, widths: NDArray[np.intp], bias: bool) -> tuple[list[Array], list[Array]]:
-    """Views of each layer's weights (n_out, n_in) and biases (n_out,) in a packed vector; no biases without `bias`."""
-    weights, biases, start = [], [], 0
-    for n_in, n_out in pairwise(widths):
-        weights.append(packed[start : start + n_out * n_in].reshape(n_out, n_in))
-        start += n_out * n_in
-        if bias:
-            biases.append(packed[start : start + n_out])
-            start += n_out
-    return weights, biases
-
-
-def softmax(scores: Array) -> Array:
-    """Give probabilities (N, c)."""
-    shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares /= shares.sum(axis=1, keepdims=True)
-    return shares
-
-
-def log_softmax(scores: Array) -> Array:
-    """Give the logarithms of probabilities (N, c), also of those too small to be told from 0."""
-    below = scores - scores.max(axis=1, keepdims=True)
-    return np.asarray(below - np.log(np.exp(below).sum(axis=1, keepdims=True)))
 
 
 class DenseNetwork:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcfast import validation
+from fcfast.activations import HOMOGENEOUS
 from fcfast.files import replacing
-from fcfast.network import HOMOGENEOUS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from fcfast.comparison import Comparison, RuleResult
     from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.estimators.noprop import NoPropClassifier
     from fcfast.explain import OutputExplanation
-    from fcfast.noprop.estimator import NoPropClassifier
     from fcfast.paper.timing import WidthCost
 
 PANELS = (

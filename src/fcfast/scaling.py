@@ -16,12 +16,12 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from fcfast.front.forms import WeightsForm
-from fcfast.front.network import FrontNetwork
+from fcfast.front.weights import WeightsForm
 from fcfast.optimizers import SGD
+from fcfast.training.network import FrontNetwork
 
 if TYPE_CHECKING:
-    from fcfast.front.estimator import FrontEstimator
+    from fcfast.estimators.front import FrontEstimator
 
 BLOCK_BYTES = 16 << 20  # of inputs in double precision, read at a time
 

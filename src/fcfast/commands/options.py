@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from fcfast.activations import ACTIVATIONS
 from fcfast.commands.shared import choice
-from fcfast.network import ACTIVATIONS
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
 
 FORMS = ("auto", "contributions", "windowed", "weights")

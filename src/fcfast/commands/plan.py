@@ -14,7 +14,7 @@ from fcfast.optimizers import OPTIMIZERS
 from fcfast.rules import RULES
 
 if TYPE_CHECKING:
-    from fcfast.front.plan import Plan
+    from fcfast.planning.plan import Plan
 
 
 LARGEST = 10**100  # 1e999999999 would fill the memory
@@ -56,7 +56,7 @@ def plan(
 ) -> None:
     """Predict the time and memory of training in each form of the first layer, and choose one."""
     with clear_errors():
-        from fcfast.front.plan import plan as predict
+        from fcfast.planning.plan import plan as predict
 
         result = predict(
             samples, features, widths(hidden), batch_size, epochs, dtype, density, limit_in_bytes(memory_limit),
@@ -72,7 +72,7 @@ def plan(
 
 def table(result: "Plan") -> Table:
     """One row per form."""
-    from fcfast.front.plan import bytes_text, duration
+    from fcfast.planning.plan import bytes_text, duration
 
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("form", "once", "an epoch", "in all", "memory", ""):

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.extmath import row_norms
 
 from fcfast import validation
-from fcfast.noprop.method import NoProp
+from fcfast.comparison.noprop import NoProp
 from fcfast.noprop.variants import VARIANTS
 from fcfast.rules import RULES, ForwardGradient, FrozenHidden, Rule, make_rule
 

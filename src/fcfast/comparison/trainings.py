@@ -19,10 +19,10 @@ from sklearn.utils import check_array
 from fcfast import validation
 from fcfast.comparison.memory import training_memory
 from fcfast.comparison.names import Method, default_rate, given_rate, rate_grid
+from fcfast.comparison.noprop import NoProp
 from fcfast.comparison.results import RuleResult, Run, Trial
 from fcfast.estimators import FrontClassifier, FrontRegressor
-from fcfast.noprop.estimator import NoPropClassifier
-from fcfast.noprop.method import NoProp
+from fcfast.estimators.noprop import NoPropClassifier
 from fcfast.training import Callback, Epoch
 
 SCORED_EPOCHS = 25  # of a training, at most: scoring wide data takes long

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fcfast.front.forms import FrontForm, WeightsForm, converted, is_kept
-from fcfast.front.gram import cross_gram_and_states, expand, gram_and_states, states_by_weights
-from fcfast.front.initial import GivenWeights, InitialWeights
-from fcfast.front.inputs import TrainingInputs
+from fcfast.front.base import FrontForm, converted
+from fcfast.front.contributions import is_kept
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.products import cross_gram_and_states, expand, gram_and_states, states_by_weights
+from fcfast.gram.start import GivenWeights, InitialWeights
+from fcfast.sources.inputs import TrainingInputs
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
@@ -21,7 +23,7 @@ States = Callable[[int], Array]  # pre-activations of a block's front layer, wit
 
 
 class _Shared:
-    """A block's front layer as contributions (`fcfast.front.forms.ContributionsForm`), with the Gram matrix of all."""
+    """A block's front layer as contributions (`fcfast.front.contributions.ContributionsForm`), with the Gram matrix of all."""
 
     def __init__(self, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> None:
         self.source, self.S0, self.n_features = gram, S0, n_features

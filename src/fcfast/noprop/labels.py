@@ -9,7 +9,7 @@ from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise_distances_chunked
 
 from fcfast import backend
-from fcfast.network import softmax
+from fcfast.losses import softmax
 
 Array = NDArray[Any]
 Labels = NDArray[np.intp]

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.front.stepwise import rows_multiplied
 from fcfast.layers import DenseLayer, Layer
-from fcfast.noprop import training
+from fcfast.noprop import epoch
 from fcfast.noprop.blocks import Block, Shape
 from fcfast.noprop.fronts import Fronts
 from fcfast.noprop.labels import LabelSpace
@@ -19,7 +18,8 @@ from fcfast.noprop.schedule import embedded
 from fcfast.noprop.variants import Inference
 from fcfast.optimizers import SGD, Adam, AdamW, Optimizer
 from fcfast.threads import blas_threads_for, kernel_threads, one_blas_thread
-from fcfast.training import Snapshot, copied
+from fcfast.training.loop import Snapshot, copied
+from fcfast.training.stepwise import rows_multiplied
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
@@ -129,7 +129,7 @@ class NoPropNetwork:
         ]
         self.label_parameters = Parameters(labels.params, *labels.trained, optimizer)
         # the variant's own: gates of the blocks, or the ends of a schedule
-        self.own = training.own_parameters(variant)
+        self.own = epoch.own_parameters(variant)
         self.own_grad = np.zeros_like(self.own)
         places = [(slice(0, len(self.own)), (len(self.own), 1))] if len(self.own) else []
         self.own_parameters = Parameters(self.own, [], places, optimizer)
@@ -157,7 +157,7 @@ class NoPropNetwork:
     ) -> NDArray[np.float64]:
         """Train on some rows; give a loss for each batch of a pass, the mean over the blocks, or less where one diverged."""
         self.fronts.begin()
-        return training.train_epoch(self, rows, rates, answers, sample_weight)
+        return epoch.train_epoch(self, rows, rates, answers, sample_weight)
 
     @property
     def largest_product(self) -> float:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.network import softmax
+from fcfast.losses import softmax
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, sampled
 

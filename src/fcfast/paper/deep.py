@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fcfast import validation
+from fcfast.activations import HOMOGENEOUS
 from fcfast.errors import DivergenceError, refuse_diverged, refuse_not_finite
-from fcfast.network import HOMOGENEOUS, DenseNetwork
+from fcfast.network import DenseNetwork
 
 Floats = NDArray[np.float64]
 

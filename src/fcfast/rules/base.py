@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend
+from fcfast.activations import ACTIVATIONS
 from fcfast.layers import DenseLayer, Layer
-from fcfast.network import ACTIVATIONS
 from fcfast.rules.dense import Dense, packed
 
 if TYPE_CHECKING:
-    from fcfast.front.network import FrontNetwork
+    from fcfast.training.network import FrontNetwork
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend
-from fcfast.network import layer_views
+from fcfast.layers.views import layer_views
 
 Array = NDArray[Any]
 

@@ -13,7 +13,7 @@ from fcfast.rules.base import Front, Rows, RuleState, Teacher, Update, blocks_of
 from fcfast.rules.dense import Dense, packed, times_derivative
 
 if TYPE_CHECKING:
-    from fcfast.front.network import FrontNetwork
+    from fcfast.training.network import FrontNetwork
 
 Array = NDArray[Any]
 Weights = NDArray[np.float64] | None

@@ -14,7 +14,7 @@ from fcfast.rules.exact import check_head_layers, new_heads
 from fcfast.rules.forward_teacher import GlobalTarget, LocalTarget
 
 if TYPE_CHECKING:
-    from fcfast.front.network import FrontNetwork
+    from fcfast.training.network import FrontNetwork
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

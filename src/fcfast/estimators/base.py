@@ -1,0 +1,262 @@
+"""What all estimators share: checked parameters, validated data, and the fit loop around whatever network there is."""
+
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+
+from fcfast import validation
+from fcfast.activations import ACTIVATIONS
+from fcfast.front.base import FORMS
+from fcfast.optimizers import OPTIMIZERS, SCHEDULES, SGD, Adam, Muon, NeuronAdam, Optimizer, Schedule, make_optimizer
+from fcfast.threads import resolve_n_jobs
+from fcfast.training import Callback, History, Training
+from fcfast.training.progress import progress
+
+Array = NDArray[Any]
+Fitted = TypeVar("Fitted", bound="TrainedEstimator")
+Arguments = ParamSpec("Arguments")
+
+# Parameters of the estimators that make an optimiser of a name, with their defaults.
+OPTIMIZER_SETTINGS = {"momentum": 0.9, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_grad_norm": None}
+
+
+def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Callable[Concatenate[Fitted, Arguments], Fitted]:
+    """Leave an estimator as it was if the method fails: new classes must not meet an old network."""
+
+    @wraps(fit)
+    def fit_or_undo(self: Fitted, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Fitted:
+        before = self.__dict__.copy()
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    return fit_or_undo
+
+
+def _commutes(optimizer: str | Optimizer) -> bool:
+    """Whether an optimiser works in every form of the front layer; as is told of parameters that nobody has checked yet."""
+    return optimizer not in ("adam", "adamw") if isinstance(optimizer, str) else not isinstance(optimizer, Adam)
+
+
+def _is_set(value: Any, default: Any) -> bool:
+    """Whether a parameter that nobody has checked yet is another than the default."""
+    return isinstance(value, np.ndarray) or bool(value != default)
+
+
+class TrainedEstimator(BaseEstimator):
+    """An estimator with a network that `fcfast.training.Training` trains. Subclasses say what it is, and what targets are."""
+
+    network_: Any  # fcfast.training.Trainable
+    _loss: str
+    _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS
+    _largest_batch = 200  # of batch_size="auto"
+    _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
+    _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what subclasses say
+
+    def _encode_targets(self, y: Array, warm: bool) -> Array:
+        raise NotImplementedError
+
+    def _class_weights(self, y: Array) -> Array | None:
+        return None
+
+    def _score_outputs(self, outputs: Array, targets: Array) -> float:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _check_parameters(self) -> None:
+        validation.choice(self.activation, "activation", ACTIVATIONS)
+        validation.choice(self.form, "form", ("auto", *FORMS))
+        validation.choice(self.dtype, "dtype", ("float32", "float64"))
+        for name in ("early_stopping", "shuffle", "nesterov"):
+            validation.boolean(getattr(self, name), name)
+        if not isinstance(self.verbose, (bool, np.bool_)):
+            validation.integer(self.verbose, "verbose", 0)
+        validation.positive(self.learning_rate, "learning_rate")
+        validation.positive(self.init_scale, "init_scale")
+        validation.integer(self.max_epochs, "max_epochs", 1)
+        validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
+        validation.in_range(self.tol, "tol", 0, np.inf)
+        validation.in_range(self.memory_limit, "memory_limit", 0, np.inf)
+        for value, name in ((self.batch_size, "batch_size"), (self.window, "window")):
+            if not validation.is_auto(value):
+                validation.integer(value, name, 1)
+        if isinstance(self.schedule, str):
+            validation.choice(self.schedule, "schedule", SCHEDULES)
+        elif not callable(getattr(self.schedule, "factors", None)):
+            raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
+        resolve_n_jobs(self.n_jobs)
+        self._optimizer()
+
+    def _optimizer(self) -> Optimizer:
+        settings = {name: getattr(self, name) for name in self._optimizer_settings}
+        if isinstance(self.optimizer, str):
+            return make_optimizer(self.optimizer, **settings)
+        if not isinstance(self.optimizer, (SGD, Muon, NeuronAdam, Adam)):
+            raise TypeError(f"optimizer must be one of {OPTIMIZERS} or an object of fcfast.optimizers, got {self.optimizer!r}")
+        given = [f"{name}={value!r}" for name, value in settings.items() if _is_set(value, self._optimizer_settings[name])]
+        if given:
+            raise ValueError(f"optimizer={self.optimizer!r} has settings of its own; set {', '.join(given)} there")
+        return self.optimizer
+
+    @property
+    def _schedule(self) -> Schedule:
+        return SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
+
+    def _batch_size(self, n_samples: int) -> int:
+        return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
+
+    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        is_numeric = self._loss != "cross_entropy"
+        with validation.naming_text(X, y if is_numeric else None), np.errstate(over="ignore", invalid="ignore"):
+            return validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
+
+    def _taken(self, X: Any) -> dict[str, Any]:
+        """Say what training inputs are converted to: numbers of any type, and sparse columns, are left as they are.
+
+        A form that refers to X then refers to the caller's own array, and so do all members of an ensemble. Forms convert what
+        they multiply.
+        """
+        is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
+        return {"accept_sparse": ("csr", "csc"), "dtype": None if is_numeric else self._dtypes}
+
+    @property
+    def _dtypes(self) -> tuple[str, ...]:
+        """What is taken as it is; anything else becomes the first."""
+        return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
+
+    def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
+        factors = {"class_weight": self._class_weights(y)}
+        if sample_weight is not None:
+            factors["sample_weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights: Array | None = None
+        with np.errstate(over="ignore", invalid="ignore"):  # reported
+            for name, factor in factors.items():
+                if factor is not None:
+                    weights = factor if weights is None else weights * factor
+                    validation.sample_weights(weights, name)
+        return weights
+
+    def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Split the rows into those to train on and at least two to stop by."""
+        validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
+        n_held_out = round(self.validation_fraction * len(y))
+        n_classes = len(getattr(self, "classes_", [None]))
+        if n_held_out < max(2, n_classes) or len(y) - n_held_out < n_classes:
+            raise ValueError(
+                f"early_stopping holds out validation_fraction={self.validation_fraction} of {len(y)} samples, {n_held_out}: "
+                f"too few to score {n_classes} class(es) or a regression; use more samples, another fraction, or "
+                "early_stopping=False"
+            )
+        stratify = y if self._loss == "cross_entropy" and np.unique(y, return_counts=True)[1].min() > 1 else None
+        train, held_out = train_test_split(
+            np.arange(len(y)), test_size=n_held_out, random_state=random_state, stratify=stratify
+        )
+        return train, held_out
+
+    def _split_off(
+        self, X: Any, y: Array, targets: Array, weights: Array | None, random_state: np.random.RandomState
+    ) -> tuple[Any, Array, Array | None, Callable[[], float] | None]:
+        """Give what to train on and, with early stopping, the score of what is held out."""
+        if not self.early_stopping:
+            return X, targets, weights, None
+        rows, others = self._hold_out(y, random_state)
+        score = partial(self._score_held_out, X[others], targets[others])
+        return X[rows], targets[rows], None if weights is None else weights[rows], score
+
+    def _note(self, history: History) -> None:
+        """Set what a training found out."""
+        self.loss_curve_ = history.losses
+        self.validation_scores_ = history.scores if self.early_stopping else None
+        self.n_epochs_ = self.n_iter_ = len(history.losses)
+
+    def _train(
+        self,
+        rows: NDArray[np.intp],
+        targets: Array,
+        weights: Array | None,
+        schedule: Schedule,
+        max_epochs: int,
+        tol: float,
+        score: Callable[[], float] | None,
+        callbacks: Sequence[Callback],
+        chance: float = 0.0,
+    ) -> History:
+        network = self.network_
+        with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
+            max_epochs = int(max_epochs)  # a small integer of NumPy's would overflow
+            patience = self.n_iter_no_change if score or self._stops_by_loss else max_epochs
+            training = Training(
+                float(self.learning_rate), schedule, max_epochs, tol, patience, self.shuffle, score,
+                (*shown, *callbacks), chance, not self._stops_by_loss,
+            )  # fmt: skip
+            assert self._random_state is not None  # `_start` has set it
+            try:
+                return training.run(network, rows, targets, weights, self._random_state)
+            finally:
+                network.finish()
+
+    def _score_held_out(self, X: Any, targets: Array) -> float:
+        """Score the network as it is now; NaN where its outputs, or their squares, are not finite."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+            outputs = self.network_.outputs(X)
+            return self._score_outputs(outputs, targets) if validation.all_finite(outputs) else np.nan
+
+    def _validate_new(self, X: Any) -> Any:
+        check_is_fitted(self, "network_")
+        with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+            return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
+
+    def _refuse_overflow(self, *results: Array) -> None:
+        """Refuse samples whose states or outputs are no numbers."""
+        if not validation.all_finite(*results):
+            dtype = self.network_.dtype
+            other = ", or train with dtype='float64'" if dtype == np.float32 else ""
+            raise ValueError(f"X has values so large that the network's {dtype} overflows; scale X as for training{other}")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        streams = isinstance(self.form, str) and self.form in ("auto", "contributions")  # nobody has checked it yet
+        tags.input_tags.sparse = streams and _commutes(self.optimizer)
+        return tags
+
+
+class ClassTargets(TrainedEstimator):
+    """Targets that are classes."""
+
+    classes_: Array
+    class_weight: Any
+    _loss = "cross_entropy"
+
+    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, y = super()._validate(X, y, reset)
+        return X, column_or_1d(y, warn=True)
+
+    def _encode_targets(self, y: Array, warm: bool) -> Array:
+        validation.no_missing_labels(y)
+        check_classification_targets(y)
+        classes = unique_labels(y)
+        if warm and not np.array_equal(classes, self.classes_):
+            raise ValueError(f"y has classes {classes}, but warm_start goes on with {self.classes_}; use warm_start=False")
+        self.classes_ = classes
+        return np.searchsorted(classes, y).astype(np.intp)
+
+    def _class_weights(self, y: Array) -> Array | None:
+        return None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
+
+    def _score_outputs(self, outputs: Array, targets: Array) -> float:
+        return float(np.mean(outputs.argmax(axis=1) == targets))

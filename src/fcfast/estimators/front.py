@@ -1,0 +1,544 @@
+"""What `FrontClassifier` and `FrontRegressor` share: a network with a front layer in any form, and what is fitted of it."""
+
+import os
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy import sparse
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fcfast import validation
+from fcfast.estimators.base import TrainedEstimator, all_or_nothing
+from fcfast.explain import Explanation
+from fcfast.front.base import FrontForm, is_converted
+from fcfast.front.contributions import ContributionsForm
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.occurring import entry_pairs
+from fcfast.gram.products import is_mapped
+from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights
+from fcfast.optimizers import SCHEDULES, Muon, Optimizer, Schedule
+from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, bytes_text, choose_window, plan
+from fcfast.rules import Rule, make_rule
+from fcfast.scaling import Scaling, scaled
+from fcfast.threads import one_blas_thread, resolve_n_jobs
+from fcfast.training import Callback
+from fcfast.training.network import FrontNetwork, block_diagonal
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
+
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from torch.nn import Sequential
+
+Array = NDArray[Any]
+
+
+def _read_only(*arrays: Array) -> list[Array]:
+    """Have NumPy refuse to write to them, which would change nothing in the network."""
+    for array in arrays:
+        array.flags.writeable = False
+    return list(arrays)
+
+
+class FrontEstimator(TrainedEstimator):
+    """What classifier and regressor share: everything but targets and the meaning of outputs."""
+
+    network_: FrontNetwork
+    _scaling: Scaling | None = None  # of a network that was trained on scaled data and predicts on raw ones
+
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (256,),
+        activation: str = "relu",
+        *,
+        rule: str | Rule = "backprop",
+        groups: int | Sequence[int] = 1,
+        init_scale: float = 1.0,
+        optimizer: str | Optimizer = "sgd",
+        learning_rate: float = 0.01,
+        schedule: str | Schedule = "constant",
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        max_grad_norm: float | None = None,
+        batch_size: int | str = "auto",
+        max_epochs: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        form: str = "auto",
+        window: int | str = "auto",
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.rule = rule
+        self.groups = groups
+        self.init_scale = init_scale
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.dampening = dampening
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.shuffle = shuffle
+        self.form = form
+        self.window = window
+        self.memory_limit = memory_limit
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
+        raise NotImplementedError
+
+    def _chance(self, targets: Array, weights: Array | None) -> float:
+        """Give the loss of the best predictions that ignore the inputs; 0 where there is none to compare with."""
+        return 0.0
+
+    @all_or_nothing
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        coefs_init: Sequence[ArrayLike] | None = None,
+        intercepts_init: Sequence[ArrayLike] | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> "Self":
+        """Train.
+
+        Parameters
+        ----------
+        X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
+            In form "contributions" a reference to it is kept, for `predict` and `coefs_`: do not change it in place; a change
+            is noticed where it matters, and refused with a RuntimeError.
+        y : array-like of shape (N,), or (N, c) for regression
+        sample_weight : array-like of shape (N,) or None
+            Weights in the mean over a batch.
+        coefs_init : sequence of array-like of shape (n_in, n_out), or None
+            Initial weights of all layers; None draws them (Glorot uniform, as scikit-learn's MLP).
+        intercepts_init : sequence of array-like of shape (n_out,), or None
+            Initial biases of all layers.
+        callbacks : sequence of callable
+            Called after each epoch with a `fcfast.training.Epoch`; one that returns True ends the training.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad data or parameters.
+        MemoryError
+            If the Gram matrix of form "contributions" would exceed `memory_limit`.
+        """
+        self._check_parameters()
+        callbacks = validation.functions(callbacks, "callbacks")
+        before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
+        if before is None:
+            self._scaling = None  # a new network is one of X as it is
+        X, y = self._validate(X, y, reset=True)
+        targets = self._encode_targets(y, before is not None)
+        weights = self._sample_weights(sample_weight, y, X)
+        random_state = check_random_state(self.random_state)
+        if before is not None:
+            held, wanted = (before.front.n_features, *map(int, before.widths)), self._widths(X, targets)
+            if wanted != held:
+                raise ValueError(
+                    f"warm_start goes on with layers of {held} units, features first, but X, hidden_layer_sizes and y need "
+                    f"{wanted}; use warm_start=False"
+                )
+            coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
+        X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
+        self._start(X, targets, self.form, self.max_epochs, coefs_init, intercepts_init, random_state)
+        if before is not None and before.rule == self.network_.rule:
+            self.network_.rule_state.go_on_from(before.rule_state)
+        history = self._train(
+            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks,
+            self._chance(targets, weights),
+        )  # fmt: skip
+        self._note(history)
+        return self
+
+    @all_or_nothing
+    def _partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
+        """Train one epoch on new samples."""
+        self._check_parameters()
+        if self.early_stopping or self._schedule != SCHEDULES["constant"]:
+            raise ValueError(
+                "partial_fit sees no whole training: use early_stopping=False and schedule='constant', got "
+                f"early_stopping={self.early_stopping!r} and schedule={self.schedule!r}"
+            )
+        first = not hasattr(self, "network_")
+        if not first:
+            self._refuse_changes()
+        X, y = self._validate(X, y, reset=first)
+        targets = self._encode_more_targets(y, classes)
+        weights = self._sample_weights(sample_weight, y, X)
+        if self._random_state is None:
+            coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
+            form = self._streaming_form(X)
+            if form == "contributions":  # keeps X, and a stream may reuse the array for the next samples
+                X = X.copy()
+            self._start(X, targets, form, 1, coefs, intercepts, check_random_state(self.random_state))
+            if first:
+                self.loss_curve_, self.validation_scores_ = [], None
+            rows = np.arange(X.shape[0])
+        else:
+            self._check_room(X)
+            rows = self.network_.join(X)  # what fails after this leaves samples that contribute nothing
+            self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
+        earlier = rows[0]  # samples that have joined before; their targets are not asked for
+        targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
+        weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
+        history = self._train(rows, targets, weights, SCHEDULES["constant"], 1, 0, None, ())
+        self.loss_curve_ = self.loss_curve_ + history.losses
+        self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
+        return self
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        validation.boolean(self.warm_start, "warm_start")
+        if max(self._groups()) > 1 and isinstance(self._optimizer(), Muon):
+            raise ValueError(
+                f"groups={self.groups} with optimizer='muon': its steps mix all units of a layer; use another optimizer"
+            )
+        make_rule(self.rule)
+
+    def _refuse_changes(self) -> None:
+        """Refuse parameters that differ from those of the network that partial_fit goes on with."""
+        network = self.network_
+        held: dict[str, tuple[Any, Any]] = {
+            "hidden_layer_sizes": (self._hidden(), tuple(map(int, network.widths[:-1]))),
+            "activation": (self.activation, network.activation),
+            "dtype": (self.dtype, network.params.dtype.name),
+        }
+        if self._random_state is not None:  # else the optimiser and the form are made anew
+            held["optimizer"] = self._optimizer(), network.optimizer
+            held["rule"] = make_rule(self.rule), network.rule
+            held["groups"] = self._groups(), network.groups
+            held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
+        for name, (asked, had) in held.items():
+            if asked != had:
+                raise ValueError(f"partial_fit goes on with {name}={had!r}, but it is {asked!r} now; set it back, or use fit")
+
+    def _hidden(self) -> tuple[int, ...]:
+        sizes: Any = self.hidden_layer_sizes
+        if isinstance(sizes, str):
+            raise TypeError(f"hidden_layer_sizes must be integers, got the string {sizes!r}; write (256,) or (256, 128)")
+        widths = tuple(sizes) if validation.has_items(sizes) else (sizes,)
+        if not widths:
+            raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
+        return tuple(validation.size(width, "hidden_layer_sizes") for width in widths)
+
+    def _groups(self) -> tuple[int, ...]:
+        """Groups of each hidden layer, the front layer's 1."""
+        hidden = self._hidden()
+        given = tuple(self.groups) if validation.has_items(self.groups) else (1, *[self.groups] * (len(hidden) - 1))
+        groups = tuple(validation.integer(count, "groups", 1) for count in given)
+        if len(groups) != len(hidden) or groups[0] != 1:
+            raise ValueError(f"groups={self.groups!r} must have one number per hidden layer, {len(hidden)}, the first one 1")
+        for n_in, n_out, count in zip(hidden, hidden[1:], groups[1:], strict=False):
+            if n_in % count or n_out % count:
+                raise ValueError(f"groups={self.groups!r}: {count} does not divide hidden layers of {n_in} and {n_out} units")
+        return groups
+
+    def _start(
+        self,
+        X: Any,
+        targets: Array,
+        form: str,
+        n_epochs: int,
+        coefs_init: Sequence[ArrayLike] | None,
+        intercepts_init: Sequence[ArrayLike] | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Make the network: initial weights, the form of the front layer, batch and window."""
+        n_samples, widths = X.shape[0], self._widths(X, targets)
+        optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
+        self.plan_ = self._plan(form, X, widths, n_epochs, optimizer)  # first: it refuses layers that memory has no room for
+        seed = int(random_state.randint(2**31 - 1))
+        initial, weights = self._initial_weights(widths, groups, coefs_init, seed, random_state)
+        biases = self._initial_biases(widths, intercepts_init, random_state)
+        self.form_ = self.plan_.form
+        kind: Callable[..., FrontForm] = ContributionsForm if self.form_ == "contributions" else WeightsForm
+        front = kind(X, initial, dtype, optimizer.has_velocity, self.n_jobs)
+        self.network_ = FrontNetwork(
+            front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples),
+            resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
+        )  # fmt: skip
+        self._random_state = random_state
+
+    def _widths(self, X: Any, targets: Array) -> tuple[int, ...]:
+        """Features, units of the hidden layers, outputs."""
+        n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
+        return X.shape[1], *self._hidden(), n_outputs
+
+    def _check_room(self, X: Any) -> None:
+        """Refuse samples that the form cannot take: sparse ones, or a Gram matrix with those that are held over the limit."""
+        n_new = X.shape[0]
+        if self.form_ != "contributions" and sparse.issparse(X):
+            raise TypeError(
+                f"partial_fit goes on in form {self.form_!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
+                "start again with form='contributions'"
+            )
+        if self.form_ == "contributions":
+            n_samples = self.network_.front.source.shape[1] + n_new
+            n_bytes = n_samples**2 * self.network_.params.itemsize
+            if n_bytes > self.memory_limit:
+                raise MemoryError(
+                    f"{n_new} more samples make a Gram matrix of {n_samples} x {n_samples}, {n_bytes / 2**30:.1f} GiB, over "
+                    f"memory_limit={bytes_text(self.memory_limit)}; raise the limit, or start again with form='windowed'"
+                )
+
+    def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer) -> Plan:
+        is_sparse = sparse.issparse(X)
+        return plan(
+            X.shape[0], X.shape[1], widths[1:-1], self._batch_size(X.shape[0]), n_epochs, self.dtype,
+            min(max(X.nnz, 1) / (X.shape[0] * X.shape[1]), 1.0) if is_sparse else None, self.memory_limit,
+            n_outputs=widths[-1], optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0),
+            weight_decay=optimizer.weight_decay, window=self.window, form=form, rule=self.rule,
+            copies_X=is_converted(X, np.dtype(self.dtype)),
+            n_products=entry_pairs(X) if is_sparse else None,
+        )  # fmt: skip
+
+    def _streaming_form(self, X: Any) -> str:
+        """Give the form for samples whose number is not known yet."""
+        if self.form != "auto":
+            return self.form
+        if sparse.issparse(X):
+            return "contributions"
+        return "windowed" if self._optimizer().commutes and make_rule(self.rule).stays_in_span else "weights"
+
+    def _batch_and_window(self, n_samples: int) -> tuple[int, int]:
+        batch_size = self._batch_size(n_samples)
+        return batch_size, choose_window(self.form_, self.window, batch_size, n_samples, self._optimizer().has_velocity)
+
+    def _bound(self, n_in: int, n_out: int) -> float:
+        """Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""
+        bound = float(self.init_scale) * ((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5
+        if bound > float(np.finfo(self.dtype).max):
+            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
+        return bound
+
+    def _initial_weights(
+        self,
+        widths: Sequence[int],
+        groups: Sequence[int],
+        coefs_init: Sequence[ArrayLike] | None,
+        seed: int,
+        random_state: np.random.RandomState,
+    ) -> tuple[InitialWeights, list[Array]]:
+        """W1(0) as a function, and the weights (n_out, n_in) above it."""
+        pairs = list(pairwise(widths))
+        if coefs_init is None:
+            upper = []
+            for (n_in, n_out), count in zip(pairs[1:], (*groups[1:], 1), strict=True):
+                bound = self._bound(n_in // count, n_out // count)
+                upper.append(random_state.uniform(-bound, bound, (n_out, n_in)) * block_diagonal(n_in, n_out, count))
+            initial = RandomWeights(widths[1], widths[0], seed, self.activation, float(self.init_scale))
+            if not np.isfinite(initial.bound):
+                raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
+            return initial, upper
+        coefs = validation.sequence(coefs_init, "coefs_init")
+        arrays = [validation.finite_floats(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
+        if [array.shape for array in arrays] != pairs:
+            raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
+        for l, (array, count) in enumerate(zip(arrays[1:-1], groups[1:], strict=True), 1):
+            if (array.T[~block_diagonal(array.shape[0], array.shape[1], count)] != 0).any():
+                raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
+        self._refuse_large(arrays, "coefs_init")
+        # The caller may change the array later; a file that is mapped is not read into memory for that.
+        shared = np.may_share_memory(arrays[0], coefs[0])
+        first = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
+        return GivenWeights(first.T), [array.T for array in arrays[1:]]
+
+    def _initial_biases(
+        self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
+    ) -> list[Array]:
+        if intercepts_init is not None:
+            biases = validation.layer_biases(intercepts_init, widths[1:], "intercepts_init")
+            self._refuse_large(biases, "intercepts_init")
+            return list(biases)
+        bounds = [self._bound(i, o) for i, o in pairwise(widths)]
+        return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
+
+    def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:
+        """Refuse initial values that `dtype` has no numbers for."""
+        for l, array in enumerate(arrays):
+            if not np.can_cast(array.dtype, self.dtype) and max(array.max(), -array.min()) > np.finfo(self.dtype).max:
+                raise ValueError(f"{name}[{l}] has values too large for dtype={self.dtype!r}")
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what is fitted
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Conventional weights (n_in, n_out) of all layers, read-only; those of contributions are made once, and kept."""
+        coefs = self._coefs()
+        return coefs if self._scaling is None else _read_only(*self._scaling.coefs(coefs))
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Biases of all layers, read-only."""
+        intercepts = self._intercepts()
+        return intercepts if self._scaling is None else _read_only(*self._scaling.intercepts(self._coefs(), intercepts))
+
+    def _coefs(self) -> list[Array]:
+        """Give weights as the network has them: of scaled data, if it was trained on such."""
+        check_is_fitted(self, "network_")
+        front = self.network_.front
+        first = front.expand()  # not copied: it may be as large as all other memory,
+        if first is front.base:
+            first = first.copy()  # unless training may go on in it
+        return _read_only(first.T, *(weights.T.copy() for weights in self.network_.weights))
+
+    def _intercepts(self) -> list[Array]:
+        check_is_fitted(self, "network_")
+        return _read_only(*(bias.copy() for bias in self.network_.biases))
+
+    @property
+    def contributions_(self) -> Array:
+        """Contributions (N, h) of the training samples, read-only; form "contributions" only."""
+        check_is_fitted(self, "network_")
+        if self.form_ != "contributions":
+            raise AttributeError(
+                "contributions_ and explanations exist in form 'contributions' only, this one holds weights (form "
+                f"{self.form_!r}). If it was loaded: save it with weights=False and load(path, X=<training inputs>)"
+            )
+        return _read_only(self.network_.front.base[:])[0]
+
+    def explain(self, X: Any) -> Explanation:
+        """Split the front layer's pre-activations into one term per training sample, without remainder.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (M, d)
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        AttributeError
+            If fitted in another form than "contributions".
+        ValueError
+            For bad data, and values so large that the network's precision overflows.
+        """
+        _ = self.contributions_  # raises in the other forms
+        front: Any = self.network_.front
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            initial, terms = front.explain(self._scaled(self._validate_new(X), self.network_.dtype))
+        self._refuse_overflow(initial, terms)
+        return Explanation(initial, self.network_.biases[0], terms)
+
+    def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
+        """Save to a safetensors file, for `fcfast.load`.
+
+        The file is written whole or not at all: until it is complete, an older one stays.
+
+        Parameters
+        ----------
+        path : path-like
+        weights : bool
+            True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
+            "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
+            only be loaded beside the training inputs.
+
+        Raises
+        ------
+        TypeError
+            If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
+        ValueError
+            If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
+        OSError
+            If the file cannot be written.
+        """
+        from fcfast.modelfile import save  # it imports this module
+
+        save(self, path, weights)
+
+    def to_sklearn(self) -> "MLPClassifier | MLPRegressor":
+        """Convert to scikit-learn's own network, fitted and with the same predictions up to rounding.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn has no such network: activation "leaky_relu", or a single class.
+        """
+        from fcfast.convert import to_sklearn
+
+        return to_sklearn(self)
+
+    def to_torch(self) -> "Sequential":
+        """Convert to a PyTorch module with the same outputs up to rounding.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Linear layers and activations, in the estimator's dtype. A classifier's outputs are logits, one for each of
+            `classes_`; a regressor's have shape (M, c).
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        from fcfast.convert import to_torch
+
+        return to_torch(self)
+
+    @property
+    def _dtypes(self) -> tuple[str, ...]:
+        # Means are taken in double precision: integers may be large beside what tells them apart.
+        return super()._dtypes if self._scaling is None else ("float64", "float32")
+
+    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, y = super()._validate(X, y, reset)
+        return self._scaled(X, self.dtype), y if self._scaling is None else self._scaling.scaled_targets(y)
+
+    def _scaled(self, X: Any, dtype: DTypeLike) -> Any:
+        """Give inputs as the network knows them."""
+        return X if self._scaling is None else scaled(X, np.arange(X.shape[0]), self._scaling.inputs, dtype)
+
+    def _outputs(self, X: Any) -> Array:
+        if self._scaling is None:
+            return self._network_outputs(X)
+        return self._scaling.outputs(self._network_outputs, X, self.network_.dtype)
+
+    def _network_outputs(self, X: Any) -> Array:
+        # BLAS may round otherwise with more threads, and workers of joblib give it one: so do predictions everywhere
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
+            S = self.network_.front.states(X)
+            outputs = self.network_.outputs_from_states(S)
+        self._refuse_overflow(S, outputs)
+        return outputs

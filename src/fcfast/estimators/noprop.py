@@ -1,0 +1,575 @@
+"""`NoPropClassifier`: the scikit-learn estimator of a stack of NoProp blocks."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fcfast import validation
+from fcfast.activations import ACTIVATIONS
+from fcfast.estimators.base import OPTIMIZER_SETTINGS, ClassTargets, all_or_nothing
+from fcfast.front.base import is_converted
+from fcfast.gram.occurring import entry_pairs
+from fcfast.gram.start import RandomWeights
+from fcfast.noprop import labels as label_space
+from fcfast.noprop.blocks import Block, Shape
+from fcfast.noprop.fronts import Contributions, Fronts, Weights
+from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
+from fcfast.noprop.network import NoPropNetwork
+from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, check_continuous, is_continuous, steps_of
+from fcfast.noprop.variants import (
+    VARIANTS,
+    WEIGHTINGS,
+    ContinuousTime,
+    DiscreteTime,
+    EndToEnd,
+    FlowMatching,
+    Inference,
+)
+from fcfast.optimizers import Optimizer, Schedule
+from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, bytes_text, choose_window, plan
+from fcfast.threads import one_blas_thread, resolve_n_jobs
+from fcfast.training import Callback
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
+
+Array = NDArray[Any]
+
+ORDERS = ("sequential", "random")
+UPDATES = ("posterior", "deterministic")
+STEPS = {"ct": 50, "fm": 20}  # of inference; more were no better (docs/noprop.md)
+MAX_STEPS = MAX_DIMENSIONS = 1_000_000
+MAX_BLOCKS = 10_000  # schedules and blocks are made before memory is looked at
+
+
+class NoPropClassifier(ClassifierMixin, ClassTargets):
+    """A classifier of blocks that learn to remove noise from a label, each by itself (NoProp, arXiv 2503.24322).
+
+    No block passes an error to another. A block sees the input and a noisy label; while training, the noisy label is made from
+    the true one, so that blocks need not wait for each other, and train in parallel threads. To predict, a label starts as
+    noise and goes through all blocks. All blocks read the raw input: in form "contributions" one Gram matrix serves them all,
+    and the cost of a step does not depend on the number of features.
+
+    The paper has no regression, and neither has this.
+
+    Parameters
+    ----------
+    variant : {"dt", "ct", "fm", "backprop"}, default "dt"
+        "dt": each block stands for a time, an epoch is a pass over the samples for every block. "ct": one block for all times
+        from 0 to 1, which it takes as an input. "fm": the same, as the velocity of a flow from noise to label. "backprop": the
+        baseline of the paper, the blocks of "dt" trained end to end by backpropagation, and a linear classifier behind them.
+    n_blocks : int, default 10
+        T; for "ct" and "fm", which have one block, it is not used.
+    hidden : (int, int), default (256, 128)
+        Units of each branch of a block and of the first layer behind them; units of the second one.
+    embedding : {"one-hot", "learned", "prototype"}, default "one-hot"
+        Points that labels are. "learned": trained, from orthogonal ones; blocks then share them, and are trained in turn.
+        "prototype": the same, but they start as the sample of each class that has the smallest median distance to its class,
+        and have as many dimensions as there are features.
+    embedding_dim : int, default 20
+        Dimensions of "learned" ones.
+    activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
+    batch_norm : bool, default False
+        Batch normalisation behind every layer of a block but the last; while predicting, by running means and variances.
+    noise_schedule : {"auto", "cosine", "linear", "learned"}, object of `fcfast.noprop`, or array-like, default "auto"
+        How noise becomes signal: "cosine" in abar, "linear" in the logarithm of the signal-to-noise ratio. "auto" is "cosine"
+        for "dt" and "linear" for "ct"; the others have none. "dt" takes n_blocks + 1 rising values of abar in (0, 1) as well;
+        "ct" with ``loss_weighting="snr"`` may learn the two ends of the linear one.
+    eta : float, default 1
+        Factor of squared errors beside the classifier's cross-entropy, which there is with learned embeddings. Without, it
+        scales a block's whole loss, and adaptive optimisers take no notice.
+    loss_weighting : {"uniform", "snr", "min-snr"}, default "uniform"
+        Weight of a squared error: 1, that of the paper's bound (by how much the signal-to-noise ratio changes), or that ratio
+        up to 5. The bound gives late times, when the noisy label shows the class already, up to a million times the weight of
+        early ones: "ct" then learns next to nothing of the input, and "dt" needs an adaptive optimiser.
+    optimizer : {"neuron-adam", "adamw", "sgd", "muon", "adam"} or object of `fcfast.optimizers`, default "neuron-adam"
+        Each block has one of its own. The paper's is "adamw", which needs form "weights"; the default is as good (MNIST) and
+        trains the same network in every form.
+    learning_rate : float, default 0.001
+        Wide data need a smaller one: 1e-4 for some 10,000 features.
+    schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
+    momentum : float, default 0.9
+        In [0, 1), with the meaning that torch.optim.SGD gives it; beta1 of "neuron-adam", "adam" and "adamw".
+    dampening : float, default 0
+        In [0, 1); of "sgd" only.
+    nesterov : bool, default False
+        Of "sgd" and "muon".
+    weight_decay : float, default 0.001
+        Of all parameters, biases included; added to the gradient by "sgd" and "adam", decoupled from it in the others.
+    max_grad_norm : float or None, default None
+        Each block's gradient is scaled so that its norm is at most this.
+    order : {"sequential", "random"}, default "sequential"
+        Of the blocks in an epoch: one pass each, or a block drawn for every batch.
+    batch_size : int or "auto", default "auto"
+        "auto" is min(128, N).
+    max_epochs : int, default 50
+    tol : float, default 0
+        Improvements of the validation score below this do not count.
+    n_iter_no_change : int, default 10
+        With early stopping: epochs without improvement after which training stops. The training loss stops nothing: it goes up
+        and down with the noise that is drawn.
+    early_stopping : bool, default False
+        Hold out part of the data, stop by its score (accuracy), and keep the best network.
+    validation_fraction : float, default 0.1
+    shuffle : bool, default True
+        False takes the samples in order in the first of an epoch's passes; the others have orders of their own in any case.
+    inference_noise : bool, default False
+        True finds labels as the paper does, with noise at z_0 and in every step of "dt" and "ct"; False takes the mean instead.
+    n_steps : int or None, default None
+        Of inference; "ct" and "fm" only. None is 50 and 20.
+    n_runs : int, default 1
+        With noise: probabilities are averaged over so many runs.
+    update : {"posterior", "deterministic"}, default "posterior"
+        The step of "ct": that of the chain (eq. 3 of the paper), or the one that keeps the noise it has and only scales it.
+    form : {"auto", "contributions", "windowed", "weights"}, default "auto"
+        How the front layers are held, as in `FrontClassifier`.
+    window : int or "auto", default "auto"
+    init_scale : float, default 1
+        Factor of the front layers' initial weights (He uniform).
+    memory_limit : int, default 4 GiB
+        Bytes that training may hold beside the data.
+    dtype : {"float32", "float64"}, default "float32"
+    n_jobs : int or None, default None
+        Threads, each of which trains a block where blocks share nothing. The bits of the result do not depend on it.
+    random_state : int, RandomState or None, default None
+    verbose : int, default 0
+    class_weight : dict, "balanced" or None, default None
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (c,)
+    form_ : {"contributions", "windowed", "weights"}
+    embedding_ : ndarray of shape (c, d)
+        Embeddings of the classes.
+    loss_curve_ : list of float
+        Mean training loss of each epoch, averaged over the blocks, of the labels' terms too where something is learned of them.
+    validation_scores_ : list of float or None
+    n_epochs_ : int
+
+    Notes
+    -----
+    `predict_proba` is, for "dt" and "ct", the distribution over the classes that the last block (or step) gives, whose mean of
+    embeddings it moves the label to; for "fm" how close the end of the flow is to each embedding; for "backprop" the
+    classifier's softmax. `predict` takes its largest. With ``inference_noise=True`` all samples share the noise of a run.
+
+    With embeddings and schedule given, the paper's classifier of z_T sees nothing but noisy labels and never the input, so that
+    it is left out; there is one where embeddings or schedule are learned, as it keeps them from collapsing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast import NoPropClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 5000))
+    >>> y = np.where(np.arange(60) % 2, "up", "down")
+    >>> X[:, :500] += np.where(y == "up", 0.7, -0.7)[:, None]
+    >>> classifier = NoPropClassifier(n_blocks=3, hidden=(32, 16), max_epochs=20, random_state=0)
+    >>> classifier.fit(X[:40], y[:40]).form_, classifier.score(X[40:], y[40:]) > 0.9
+    ('contributions', True)
+    """
+
+    _largest_batch = 128
+    _stops_by_loss = False  # it goes up and down with the noise
+    _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS | {"weight_decay": 0.001}
+
+    def __init__(
+        self,
+        variant: str = "dt",
+        *,
+        n_blocks: int = 10,
+        hidden: Sequence[int] = (256, 128),
+        embedding: str = "one-hot",
+        embedding_dim: int = 20,
+        activation: str = "relu",
+        batch_norm: bool = False,
+        noise_schedule: Any = "auto",
+        eta: float = 1.0,
+        loss_weighting: str = "uniform",
+        optimizer: str | Optimizer = "neuron-adam",
+        learning_rate: float = 0.001,
+        schedule: str | Schedule = "constant",
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.001,
+        max_grad_norm: float | None = None,
+        order: str = "sequential",
+        batch_size: int | str = "auto",
+        max_epochs: int = 50,
+        tol: float = 0.0,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        inference_noise: bool = False,
+        n_steps: int | None = None,
+        n_runs: int = 1,
+        update: str = "posterior",
+        form: str = "auto",
+        window: int | str = "auto",
+        init_scale: float = 1.0,
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        class_weight: Any = None,
+    ) -> None:
+        self.variant = variant
+        self.n_blocks = n_blocks
+        self.hidden = hidden
+        self.embedding = embedding
+        self.embedding_dim = embedding_dim
+        self.activation = activation
+        self.batch_norm = batch_norm
+        self.noise_schedule = noise_schedule
+        self.eta = eta
+        self.loss_weighting = loss_weighting
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.momentum = momentum
+        self.dampening = dampening
+        self.nesterov = nesterov
+        self.weight_decay = weight_decay
+        self.max_grad_norm = max_grad_norm
+        self.order = order
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.shuffle = shuffle
+        self.inference_noise = inference_noise
+        self.n_steps = n_steps
+        self.n_runs = n_runs
+        self.update = update
+        self.form = form
+        self.window = window
+        self.init_scale = init_scale
+        self.memory_limit = memory_limit
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+        self.class_weight = class_weight
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # parameters
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        validation.choice(self.variant, "variant", VARIANTS)
+        validation.choice(self.embedding, "embedding", EMBEDDINGS)
+        validation.choice(self.loss_weighting, "loss_weighting", WEIGHTINGS)
+        validation.choice(self.order, "order", ORDERS)
+        validation.size(self.n_blocks, "n_blocks", maximum=MAX_BLOCKS)
+        validation.size(self.embedding_dim, "embedding_dim", maximum=MAX_DIMENSIONS)
+        validation.boolean(self.batch_norm, "batch_norm")
+        validation.positive(self.eta, "eta")
+        self._branch_and_trunk()
+        self._variant(np.dtype(self.dtype))
+        self._inference()
+        if self.variant == "backprop" and self.order != "sequential":
+            raise ValueError("order='random' with variant='backprop': it trains all blocks in every step; use 'sequential'")
+
+    def _branch_and_trunk(self) -> tuple[int, int]:
+        sizes = validation.sequence(self.hidden, "hidden")
+        if len(sizes) != 2:
+            raise ValueError(f"hidden must be two widths, of a block's branches and behind them, got {self.hidden!r}")
+        return validation.integer(sizes[0], "hidden", 1), validation.integer(sizes[1], "hidden", 1)
+
+    def _inference(self) -> Inference:
+        """How labels are found; parameters may have changed since training."""
+        validation.boolean(self.inference_noise, "inference_noise")
+        validation.integer(self.n_runs, "n_runs", 1)
+        validation.choice(self.update, "update", UPDATES)
+        if self.n_steps is not None:
+            validation.size(self.n_steps, "n_steps", maximum=MAX_STEPS)
+            if self.variant not in STEPS:
+                raise ValueError(
+                    f"n_steps={self.n_steps} with variant={self.variant!r}: it takes a step for each block; use None"
+                )
+        if self.n_runs > 1 and not self.inference_noise:
+            raise ValueError(f"n_runs={self.n_runs} without noise: all runs would be the same; use inference_noise=True")
+        if self.update != "posterior" and self.variant != "ct":
+            raise ValueError(f"update={self.update!r} with variant={self.variant!r}: only 'ct' has it; use 'posterior'")
+        if self.update != "posterior" and self.inference_noise:
+            raise ValueError("update='deterministic' keeps the noise it has: use inference_noise=False")
+        if self.inference_noise and self.variant == "backprop":
+            raise ValueError("inference_noise=True with variant='backprop': its steps have no noise; use False")
+        n_steps = STEPS.get(self.variant) if self.n_steps is None else int(self.n_steps)
+        return Inference(self.inference_noise, n_steps, int(self.n_runs), self.update)
+
+    def _variant(self, dtype: np.dtype[Any]) -> DiscreteTime | ContinuousTime | FlowMatching | EndToEnd:
+        """Make the variant; refuse a schedule that makes no sense with it."""
+        given, eta = self.noise_schedule, float(self.eta)
+        is_auto = validation.is_auto(given)
+        is_learned = isinstance(given, str) and given == "learned"
+        if self.variant in ("fm", "backprop"):
+            if not is_auto:
+                raise ValueError(f"noise_schedule={given!r} with variant={self.variant!r}, which has none; use 'auto'")
+            if self.loss_weighting != "uniform":
+                raise ValueError(
+                    f"loss_weighting={self.loss_weighting!r} with variant={self.variant!r}, which has no noise schedule to "
+                    "weight by; use 'uniform'"
+                )
+            return FlowMatching(eta) if self.variant == "fm" else EndToEnd(int(self.n_blocks), dtype)
+        if is_learned and (self.variant != "ct" or self.loss_weighting != "snr"):
+            raise ValueError(
+                "noise_schedule='learned' needs variant='ct' and loss_weighting='snr': only the paper's bound says what a good "
+                f"schedule is, got variant={self.variant!r} and loss_weighting={self.loss_weighting!r}"
+            )
+        if self.variant == "dt":
+            return DiscreteTime(steps_of("cosine" if is_auto else given, int(self.n_blocks)), eta, self.loss_weighting)
+        if isinstance(given, str):
+            name = "linear" if is_auto or is_learned else validation.choice(given, "noise_schedule", SCHEDULES)
+            given = SCHEDULES[name]
+        if not is_continuous(given):
+            raise TypeError(
+                f"variant='ct' needs a noise_schedule over all times, 'cosine', 'linear' or an object, got {given!r}"
+            )
+        continuous: ContinuousSchedule = given
+        check_continuous(continuous)
+        return ContinuousTime(continuous if not is_learned else LinearNoise(), eta, self.loss_weighting, is_learned)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # fitting
+
+    @all_or_nothing
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, callbacks: Sequence[Callback] = ()) -> "Self":
+        """Train.
+
+        Parameters
+        ----------
+        X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
+            In form "contributions" a reference to it is kept, for predictions: do not change it in place; a change is noticed
+            where it matters, and refused with a RuntimeError.
+        y : array-like of shape (N,)
+        sample_weight : array-like of shape (N,) or None
+            Weights in the mean over a batch.
+        callbacks : sequence of callable
+            Called after each epoch with a `fcfast.training.Epoch`; one that returns True ends the training.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad data or parameters.
+        MemoryError
+            If what the form holds would exceed `memory_limit`.
+        """
+        self._check_parameters()
+        callbacks = validation.functions(callbacks, "callbacks")
+        X, y = self._validate(X, y, reset=True)
+        targets = self._encode_targets(y, False)
+        weights = self._sample_weights(sample_weight, y, X)
+        random_state = check_random_state(self.random_state)
+        X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
+        self._start(X, targets, weights, random_state)
+        history = self._train(
+            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
+        )
+        self._note(history)
+        return self
+
+    def _start(
+        self,
+        X: Any,
+        targets: NDArray[np.intp],
+        weights: NDArray[np.float64] | None,
+        random_state: np.random.RandomState,
+    ) -> None:
+        """Make the network."""
+        optimizer, dtype = self._optimizer(), np.dtype(self.dtype)
+        seed = int(random_state.randint(2**31 - 1))
+        generator = np.random.default_rng(seed)
+        variant, n_classes = self._variant(dtype), len(self.classes_)
+        n_blocks = 1 if variant.has_time else int(self.n_blocks)
+        learned = self.embedding != "one-hot"
+        has_head = learned or self.variant == "backprop" or getattr(variant, "learns_ends", False)
+        embedding = self._first_embedding(X, targets, weights, n_classes, generator)
+        labels = LabelSpace(embedding, learned, has_head, variant.is_flow, dtype, generator)
+        h, fused = self._branch_and_trunk()
+        shape = Shape(h, fused, labels.shape[1], n_classes, ACTIVATIONS[self.activation], variant.has_time, self.batch_norm)
+        batch_size = self._batch_size(X.shape[0])
+        if self.batch_norm and batch_size == 1:
+            raise ValueError(
+                "batch_norm=True needs batches of at least 2 samples, got 1 sample; raise batch_size, or use batch_norm=False"
+            )
+        self.form_ = self._form(X, n_blocks, optimizer, shape, len(labels.params))
+        n_threads = resolve_n_jobs(self.n_jobs)
+        # the bound of He's uniform weights, as a factor of Glorot's, which those of all blocks as one layer would have
+        scale = self.init_scale * ((X.shape[1] + n_blocks * h) / X.shape[1]) ** 0.5
+        initial = RandomWeights(n_blocks * h, X.shape[1], seed, "relu", scale)
+        if not np.isfinite(initial.bound):
+            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
+        fronts: Fronts
+        if self.form_ == "contributions":
+            fronts = Contributions(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
+        else:
+            fronts = Weights(np.split(initial.dense(dtype), n_blocks), X, dtype, optimizer.has_velocity, self.n_jobs)
+        blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
+        self.network_ = NoPropNetwork(
+            variant, shape, fronts, blocks, labels, optimizer, batch_size,
+            choose_window(self.form_, self.window, batch_size, X.shape[0], optimizer.has_velocity), n_threads, self.order, seed,
+        )  # fmt: skip
+        for block in blocks:
+            block.n_threads = self.network_.kernel_threads
+        self.network_.inference = self._inference()
+        self._random_state = random_state
+
+    def _first_embedding(
+        self,
+        X: Any,
+        targets: NDArray[np.intp],
+        weights: NDArray[np.float64] | None,
+        n_classes: int,
+        generator: np.random.Generator,
+    ) -> NDArray[np.float64]:
+        if self.embedding == "one-hot":
+            return np.eye(n_classes)
+        if self.embedding == "learned":
+            return label_space.orthogonal(n_classes, self.embedding_dim, generator)
+        counted = np.arange(len(targets)) if weights is None else np.flatnonzero(weights)
+        missing = np.setdiff1d(np.arange(n_classes), targets[counted])
+        if len(missing):
+            raise ValueError(
+                f"embedding='prototype' takes a training sample of each class, but of {self.classes_[missing]} there is none "
+                "(of a weight above 0, and not held out by early_stopping); use another embedding"
+            )
+        return label_space.prototypes(X[counted], targets[counted], n_classes)
+
+    def _form(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int) -> str:
+        """Choose the form that `plan` would for one block after the other; refuse what does not fit."""
+        is_sparse, n, d, dtype = sparse.issparse(X), X.shape[0], X.shape[1], np.dtype(self.dtype)
+        chosen = plan(
+            n, d, self._branch_and_trunk(), self._batch_size(n), self.max_epochs * n_blocks, self.dtype,
+            min(max(X.nnz, 1) / (n * d), 1.0) if is_sparse else None, self.memory_limit, n_outputs=len(self.classes_),
+            optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0), weight_decay=optimizer.weight_decay,
+            window=self.window, form=self.form, copies_X=is_converted(X, dtype),
+            n_products=entry_pairs(X) if is_sparse else None,
+        ).form  # fmt: skip
+        # above the front layers: parameters, gradient, velocity and moment, and the network before and after an epoch
+        above = (n_blocks * shape.n_params + n_label_params) * dtype.itemsize * 6
+        samples = n * d * dtype.itemsize if chosen != "contributions" and is_converted(X, dtype) else 0
+        needed = self._front_bytes(chosen, n, d, n_blocks, optimizer) + above + samples
+        if needed > self.memory_limit:
+            raise MemoryError(
+                f"form {chosen!r} would hold {bytes_text(needed)} for {n_blocks} block(s), over memory_limit="
+                f"{bytes_text(self.memory_limit)}; raise the limit, or use fewer blocks or hidden units"
+            )
+        return chosen
+
+    def _front_bytes(self, form: str, n: int, d: int, n_blocks: int, optimizer: Optimizer) -> int:
+        """Give what the front layers of all blocks hold: with velocity, and the network before and after an epoch."""
+        h = self._branch_and_trunk()[0]
+        itemsize, copies = np.dtype(self.dtype).itemsize, 3 + optimizer.has_velocity
+        if form == "contributions":
+            return itemsize * (n * n + n_blocks * n * h * (copies + 1))
+        return itemsize * n_blocks * h * d * (copies + (optimizer.name in ("adam", "adamw")))
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what is fitted
+
+    @property
+    def embedding_(self) -> Array:
+        """Embeddings (c, d) of the classes."""
+        check_is_fitted(self, "network_")
+        return np.array(self.network_.labels.embedding)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Give the probability (M, c) of each class in `classes_`, in float64; the class's notes say what it is."""
+        return self._probabilities(X).astype(np.float64)
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Give the logarithms (M, c) of the probabilities, in float64; minus infinity where `predict_proba` gives 0."""
+        with np.errstate(divide="ignore"):  # that is the logarithm of 0
+            return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> Array:
+        """Give the most probable class (M,)."""
+        probabilities = self._probabilities(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def staged_predict_proba(self, X: Any) -> Iterator[NDArray[np.float64]]:
+        """Give the probabilities (M, c) after each block; of "ct" and "fm" after each step."""
+        X = self._ready(X)
+        stages = self.network_.stages(X)
+        while True:
+            with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
+                probabilities = next(stages, None)
+            if probabilities is None:
+                return
+            self._refuse_overflow(probabilities)
+            yield probabilities.astype(np.float64)
+
+    def accuracy_by_block(self, X: Any, y: ArrayLike) -> NDArray[np.float64]:
+        """Give the accuracy after each block; of "ct" and "fm" after each step.
+
+        The first block of "dt" sees next to nothing but noise beside the input: it is an ordinary classifier, and what
+        follows shows what the chain adds.
+        """
+        return np.array([accuracy_score(y, self.classes_[p.argmax(axis=1)]) for p in self.staged_predict_proba(X)])
+
+    def trajectory(self, X: Any) -> Array:
+        """Give the noisy labels z_1 .. z_T (T, M, d) of the first run, on the way from noise to a class's embedding."""
+        X = self._ready(X)
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
+            states = self.network_.fronts.states(X)
+            path = self.network_.trajectory(states, X.shape[0], 0, self.network_.inference)
+            z = np.stack([z.copy() for z, _ in path])
+        self._refuse_overflow(z)
+        return z
+
+    def _ready(self, X: Any) -> Any:
+        X = self._validate_new(X)
+        self._refuse_other_variant()
+        self.network_.inference = self._inference()
+        return X
+
+    def _refuse_other_variant(self) -> None:
+        trained = self.network_.variant.name
+        if validation.choice(self.variant, "variant", VARIANTS) != trained:
+            raise ValueError(
+                f"variant={self.variant!r} was set after fit, which trained {trained!r}; fit again, or set it back"
+            )
+
+    def _probabilities(self, X: Any) -> Array:
+        X = self._ready(X)
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
+            probabilities = self.network_.outputs(X)
+        self._refuse_overflow(probabilities)
+        return probabilities
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save to a safetensors file, for `fcfast.load`; it is written whole or not at all.
+
+        The file holds the conventional weights of all front layers.
+
+        Raises
+        ------
+        TypeError
+            If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
+        ValueError
+            If a weight is not finite, or a parameter is invalid.
+        OSError
+            If the file cannot be written.
+        """
+        from fcfast.modelfile import save  # it imports this module
+
+        check_is_fitted(self, "network_")
+        self._refuse_other_variant()
+        save(self, path)

@@ -1,0 +1,185 @@
+"""`FrontRegressor`: regression with the front layer in any form."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+
+from fcfast import validation
+from fcfast.estimators.front import FrontEstimator
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
+
+Array = NDArray[Any]
+
+
+class FrontRegressor(RegressorMixin, FrontEstimator):
+    """A regressor: a dense network trained by SGD on half the squared error, its first layer in any form.
+
+    As `FrontClassifier`; `y` may have several outputs. Scale inputs and targets to order 1, as for any network.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or sequence of int, default (256,)
+        Widths of the hidden layers, the front layer first.
+    activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
+        Of all hidden layers; the leaky slope is 0.01.
+    rule : str or object of `fcfast.rules`, default "backprop"
+        How deltas are made: "backprop", or one of its alternatives: "local-loss", "fa" and "dfa" (feedback alignment), "frozen"
+        (output layer only), "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a", "forward-gradient"
+        (see `fcfast.rules.ForwardGradient` for their whole grid). Noise on weights ("fg-w", "lg-fg-w") needs form "weights".
+    groups : int or sequence of int, default 1
+        Units of each hidden layer above the front layer are in so many groups, connected to the same group below only.
+    init_scale : float, default 1
+        Factor of the random initial weights and biases, which 1 draws as scikit-learn's MLP does. With far more features than
+        samples much of a network's output is that of its random start; 0.1 often predicts better then.
+    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
+        A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" treat each feature by
+        itself and need form "weights"; the others train the same network in every form.
+    learning_rate : float, default 0.01
+        Step size; wide data that is not scaled, or very wide data, needs a smaller one.
+    schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
+        How the learning rate changes over `max_epochs`.
+    momentum : float, default 0.9
+        In [0, 1), with the meaning that torch.optim.SGD gives it; beta1 of "neuron-adam", "adam" and "adamw".
+    dampening : float, default 0
+        In [0, 1); of "sgd" only.
+    nesterov : bool, default False
+        Of "sgd" and "muon".
+    weight_decay : float, default 0
+        Of all parameters, biases included; added to the gradient by "sgd" and "adam", decoupled from it in the others.
+    max_grad_norm : float or None, default None
+        Gradients are scaled so that their global norm is at most this.
+    batch_size : int or "auto", default "auto"
+        "auto" is min(200, N). The last, shorter batch of an epoch is kept.
+    max_epochs : int, default 200
+    tol : float, default 1e-4
+        Improvements of the loss (or the validation score) below this do not count.
+    n_iter_no_change : int, default 10
+        Epochs without improvement after which training stops.
+    early_stopping : bool, default False
+        Hold out part of the data, stop by its score (R²), and keep the best network.
+    validation_fraction : float, default 0.1
+        The part held out.
+    shuffle : bool, default True
+        False takes the samples in order.
+    form : {"auto", "contributions", "windowed", "weights"}, default "auto"
+        How the front layer is held; all train the same network up to rounding. "contributions": one row per training sample
+        and their Gram matrix, for features that outnumber samples and for sparse data. "windowed": the weights, touched
+        once per window of samples, for many samples. "weights": the weights, touched every step. "auto" takes the fastest that
+        fits, as `fcfast.plan` predicts it for this machine; name a form for the same one on every machine.
+    window : int or "auto", default "auto"
+        Samples between two passes over what is held; a multiple of the batch size is used.
+    memory_limit : int, default 4 GiB
+        Bytes that training may hold beside the data.
+    dtype : {"float32", "float64"}, default "float32"
+        Of computation and parameters.
+    n_jobs : int or None, default None
+        Threads; None for all available. The bits of the result do not depend on it.
+    random_state : int, RandomState or None, default None
+        Seeds initial weights, the order of samples and what is held out.
+    warm_start : bool, default False
+        Continue from the last fit's weights.
+    verbose : int, default 0
+        1: a progress bar on a terminal (with rich installed), elsewhere a line per epoch; 2: always lines.
+
+    Attributes
+    ----------
+    form_ : {"contributions", "windowed", "weights"}
+        The form that was used.
+    plan_ : fcfast.planning.plan.Plan
+        What each form was predicted to take; ``str(plan_)`` says why this one.
+    coefs_, intercepts_ : list of ndarray
+        Conventional weights (n_in, n_out) and biases of all layers, read-only. Those of form "contributions" are computed when
+        they are first needed, and kept.
+    contributions_ : ndarray of shape (N, h)
+        Read-only; form "contributions" only.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    validation_scores_ : list of float or None
+    n_epochs_ : int
+
+    Notes
+    -----
+    In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them. If X is changed in
+    place afterwards, whatever still needs it (`explain`, `partial_fit`, a pickle; predictions, `coefs_` and `save` unless the
+    conventional weights are kept already) raises a RuntimeError: fit again, fit on a copy, or use another form. Any
+    change of a value is noticed; an exchange of values within a row may not be. `save` writes the conventional weights
+    instead of X.
+
+    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns; within the first epoch it is
+    an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit: press it again.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast import FrontRegressor
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(80, 2000))
+    >>> y = X[:, :10].sum(axis=1) / 3
+    >>> FrontRegressor((32,), learning_rate=0.001, random_state=0).fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    _loss = "half_squared_error"
+
+    def _encode_targets(self, y: Array, warm: bool) -> Array:
+        self._y_ndim = y.ndim
+        with np.errstate(over="ignore"):  # reported below
+            targets = np.ascontiguousarray(validation.real_array(y, "y").reshape(len(y), -1), dtype=self.dtype)
+        if not validation.all_finite(targets):
+            raise ValueError(f"y has values too large for dtype {self.dtype!r}; scale it, or use dtype='float64'")
+        return targets
+
+    def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
+        network = getattr(self, "network_", None)
+        n_outputs = y.shape[1] if y.ndim == 2 else 1
+        if network is not None and (y.ndim, n_outputs) != (self._y_ndim, network.widths[-1]):
+            raise ValueError(
+                f"y has shape {y.shape}, but the first call of partial_fit, or fit, had {network.widths[-1]} output(s)"
+            )
+        return self._encode_targets(y, False)
+
+    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "Self":
+        """Train one epoch on new samples, from where the last call left off, momentum included.
+
+        In form "contributions" the samples join those that are held, at a cost that grows with their number; ``form="auto"``
+        takes "windowed" here, which forgets them, and "contributions" for sparse data.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (N, d)
+        y : array-like of shape (N,) or (N, c)
+        sample_weight : array-like of shape (N,) or None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            For bad data or parameters, another number of outputs than before, early stopping, or a schedule that needs the
+            length of the training.
+        MemoryError
+            If the Gram matrix of all samples would exceed `memory_limit`; nothing is changed then.
+        """
+        return self._partial_fit(X, y, sample_weight, None)
+
+    def _score_outputs(self, outputs: Array, targets: Array) -> float:
+        return float(r2_score(targets.astype(np.float64), outputs.astype(np.float64)))
+
+    def _shaped(self, outputs: Array) -> Array:
+        return outputs[:, 0] if self._y_ndim == 1 else outputs
+
+    def predict(self, X: Any) -> Array:
+        """Give the outputs, shape (M,) or (M, c) as `y` had it."""
+        return self._shaped(self._outputs(self._validate_new(X))).astype(np.float64)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -1,0 +1,1 @@
+"""Reading products of the inputs in one pass: Gram matrices, initial states, expanded weights."""

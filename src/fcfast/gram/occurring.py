@@ -1,0 +1,106 @@
+"""Sparse inputs far wider than they have entries, by the columns that occur in them.
+
+Hashed text may have 2^26 columns and a few thousand entries. An array as long as a row would be the largest thing in memory
+then, and most of W1(0) would be made for nothing: products of such inputs are those of their occurring columns alone.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
+
+from fcfast.gram.start import InitialWeights
+
+Array = NDArray[Any]
+
+FEWER = 4  # times fewer entries than columns: an array of the width is then larger than the matrix itself
+_WEIGHTS_AT_A_TIME = 65536  # made where at least one is wanted; that takes about as long as asking for them twice
+
+
+def occurring(X: Any) -> NDArray[np.intp] | None:
+    """Give the columns, at least one, that have entries; None unless X is sparse and far wider than it has entries."""
+    if not sparse.issparse(X):
+        return None
+    matrix: Any = X  # SciPy's own annotation of what is sparse lacks what every sparse matrix has
+    if FEWER * max(matrix.nnz, 1) > matrix.shape[1]:
+        return None
+    columns = np.unique(matrix.tocsr().indices).astype(np.intp)
+    return columns if len(columns) else np.zeros(1, np.intp)
+
+
+def within(X: Any, columns: NDArray[np.intp]) -> Any:
+    """Give those columns (rising) of a sparse X as a sparse matrix, in memory that grows with the entries of X."""
+    if X.format == "csc":
+        return X[:, columns]
+    rows = X.tocsr()  # SciPy 1.11 takes no columns of COO,
+    if rows.nnz >= rows.shape[1]:
+        return rows[:, columns]  # and makes an array of the width for those of CSR
+    places = np.searchsorted(columns, rows.indices)
+    found = columns[np.minimum(places, len(columns) - 1)] == rows.indices
+    indptr = np.concatenate([[0], np.cumsum(found)])[rows.indptr]
+    return sparse.csr_array((rows.data[found], places[found], indptr), shape=(X.shape[0], len(columns)))
+
+
+def entry_pairs(X: Any) -> float:
+    """Count the products that the Gram matrix of a sparse X (CSR or CSC) takes: the squared entries of each column, summed."""
+    if X.format == "csc":
+        counts = np.diff(X.indptr)
+    elif X.nnz < X.shape[1]:
+        counts = np.unique(X.indices, return_counts=True)[1]
+    else:
+        counts = np.bincount(X.indices)
+    return float(np.sum(np.square(counts[counts > 0], dtype=np.float64)))
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenWeights:
+    """W1(0) of some features only.
+
+    Parameters
+    ----------
+    initial : InitialWeights
+        Of all features.
+    features : ndarray of shape (k,)
+        Those that are wanted, rising.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.gram.start import GivenWeights
+    >>> from fcfast.gram.occurring import ChosenWeights
+    >>> ChosenWeights(GivenWeights(np.arange(10.0).reshape(2, 5)), np.array([0, 3, 4])).block(1, 3, "float64")
+    array([[3., 4.],
+           [8., 9.]])
+    """
+
+    initial: InitialWeights
+    features: NDArray[np.intp]
+
+    @property
+    def n_hidden(self) -> int:
+        """Hidden units."""
+        return self.initial.n_hidden
+
+    @property
+    def n_features(self) -> int:
+        """Features that are wanted."""
+        return len(self.features)
+
+    def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
+        """Give the weights of the wanted features start..stop-1, shape (n_hidden, stop - start), contiguous along the units."""
+        wanted = self.features[start:stop]
+        weights = np.empty((len(wanted), self.n_hidden), dtype).T
+        stretch = wanted // max(1, _WEIGHTS_AT_A_TIME // self.n_hidden)
+        borders = [0, *(np.flatnonzero(np.diff(stretch)) + 1), len(wanted)]
+        for first, end in pairwise(borders):
+            near = wanted[first:end]
+            made = self.initial.block(int(near[0]), int(near[-1]) + 1, dtype)
+            weights[:, first:end] = made[:, near - near[0]]
+        return weights
+
+    def dense(self, dtype: DTypeLike) -> Array:
+        """Give all of them as a new C-contiguous array (n_hidden, k)."""
+        return np.ascontiguousarray(self.block(0, self.n_features, dtype))

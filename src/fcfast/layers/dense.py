@@ -1,0 +1,61 @@
+"""A layer's weights as an array."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast import backend
+from fcfast.layers.orthogonalizer import orthogonalizer
+from fcfast.layers.products import multiply
+
+if TYPE_CHECKING:
+    from fcfast.optimizers import SGD
+
+
+Array = NDArray[Any]
+
+
+class DenseLayer:
+    """Weights, velocity and gradient as arrays, changed in place."""
+
+    velocity: Array  # none, in fact, for an optimiser that has none and does not ask
+
+    def __init__(self, weights: Array, velocity: Array | None, gradient: Array, moment: Array, n_threads: int) -> None:
+        self.n_out, self.n_in = weights.shape
+        self.weights, self.gradient, self.moment = weights, gradient, moment
+        self.velocity = velocity  # type: ignore[assignment]
+        self.n_threads = n_threads
+
+    def squared_gradient_norms(self) -> NDArray[np.float64]:
+        return np.square(self.gradient).sum(axis=1).astype(np.float64)
+
+    def scale_gradient(self, factor: float) -> None:
+        self.gradient *= self.gradient.dtype.type(factor)
+
+    def accumulate(self, decay: float, fresh: float) -> None:
+        real = self.velocity.dtype.type
+        self.velocity *= real(decay)
+        self.velocity += real(fresh) * self.gradient
+
+    def shrink(self, factor: float) -> None:
+        self.weights *= self.weights.dtype.type(factor)
+
+    def descend(self, rates: Array) -> None:
+        self.weights -= rates.astype(self.weights.dtype)[:, None] * self.velocity
+
+    def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
+        real = self.weights.dtype.type
+        U = self.gradient + real(momentum) * self.velocity if momentum else self.velocity
+        if self.n_out <= self.n_in:
+            direction = multiply(orthogonalizer(multiply(U, U.T), n_iterations), U)
+        else:
+            direction = multiply(U, orthogonalizer(multiply(U.T, U), n_iterations))
+        self.weights -= real(rate) * direction
+
+    def descend_as_sgd(self, rate: float, sgd: "SGD", first: bool) -> None:
+        velocity = None if self.velocity is None else self.velocity.reshape(-1)
+        backend.backprop.sgd_step(
+            self.weights.reshape(-1), self.gradient.reshape(-1), velocity, rate, sgd.momentum, sgd.dampening, sgd.nesterov,
+            sgd.weight_decay, first,
+        )  # fmt: skip

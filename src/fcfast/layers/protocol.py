@@ -1,0 +1,48 @@
+"""What an optimiser can do to a layer, whatever represents its weights.
+
+Optimisers that commute with rotations of the inputs only scale W, move a velocity M towards the gradient, read the norm of the
+gradient unit by unit, and take steps along M scaled or mixed over the units. Both representations can do all of that, so an
+optimiser never knows which one it updates (docs/mathematics.md, 4).
+
+Units are rows: W, M and the gradient are (n_out, n_in).
+"""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fcfast.optimizers import SGD
+
+
+Array = NDArray[Any]
+
+
+class Layer(Protocol):
+    """Weights with a velocity and a fresh gradient."""
+
+    n_in: int
+    n_out: int
+    moment: Array  # what an optimiser remembers of squared gradients: by unit (n_out,) or by weight (n_out, n_in)
+
+    def squared_gradient_norms(self) -> NDArray[np.float64]:
+        """Squared norm of the gradient of each unit, shape (n_out,)."""
+
+    def scale_gradient(self, factor: float) -> None:
+        """Multiply the gradient."""
+
+    def accumulate(self, decay: float, fresh: float) -> None:
+        """Move the velocity: M <- decay M + fresh gradient."""
+
+    def shrink(self, factor: float) -> None:
+        """Multiply the weights."""
+
+    def descend(self, rates: Array) -> None:
+        """Step along the velocity, each unit at its own rate (n_out,): W <- W - diag(rates) M."""
+
+    def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
+        """Step along the nearest semi-orthogonal matrix to M, or for momentum > 0 (Nesterov) to gradient + momentum M."""
+
+    def descend_as_sgd(self, rate: float, sgd: "SGD", first: bool) -> None:
+        """Take a step of torch.optim.SGD, whose weight decay goes through the velocity; the first one starts the velocity."""

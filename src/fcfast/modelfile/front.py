@@ -1,0 +1,248 @@
+"""Model files of `FrontClassifier` and `FrontRegressor`. Tensors, where layer 0 is the front layer:
+
+=========================  ===============  =============================================================================
+layers.0.weights           (h, d)           unless the front layer is stored as contributions
+front.contributions        (N, h)           only then
+front.initial              (d, h), float64  W1(0)', only then, and only if it was given: random ones are made again from a seed
+front.row_digests          (N, 16), uint8   only then: which rows the training inputs are
+layers.1.weights ...       (n_out, n_in)
+layers.0.biases ...        (n_out,)
+inputs.mean, inputs.scale  (d,), float64    only if the network was trained on scaled inputs; in files of version 2
+targets.mean ...           as the biases    only if a regression was trained on scaled targets; float64 too
+=========================  ===============  =============================================================================
+"""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.utils.validation import validate_data
+
+from fcfast import validation
+from fcfast.activations import ACTIVATIONS
+from fcfast.estimators import FrontClassifier, FrontRegressor
+from fcfast.front.base import FrontForm
+from fcfast.front.contributions import ContributionsForm
+from fcfast.front.weights import WeightsForm
+from fcfast.gram.start import GivenWeights, RandomWeights
+from fcfast.modelfile.headers import Expected, Header, common, numbers, require
+from fcfast.optimizers import SGD
+from fcfast.scaling import Scale, Scaling
+from fcfast.threads import resolve_n_jobs
+from fcfast.training.network import FrontNetwork
+
+SCALED = ("inputs", "targets")
+DIGEST_BYTES = 16
+BLOCK_BYTES = 64 << 20  # of inputs in double precision, digested at a time
+
+Array = NDArray[Any]
+Estimator = FrontClassifier | FrontRegressor
+
+
+@dataclass(frozen=True)
+class FrontHeader(Header):
+    """All that a file of a network with a front layer says beside its tensors.
+
+    `form` is how the front layer is stored; `n_samples`, `scale` (the factor c of W1(0)), `initial_seed` and `initial_scale`
+    (None: W1(0) is a tensor) belong to contributions and are None in other forms, `y_ndim` to a regressor. `scaled` says what
+    the network knows scaled only: "inputs", "targets", both in that order, or nothing.
+    """
+
+    estimators: ClassVar[dict[str, type[Any]]] = {"FrontClassifier": FrontClassifier, "FrontRegressor": FrontRegressor}
+    later: ClassVar[tuple[str, ...]] = ("scaled",)
+
+    activation: str
+    widths: list[int]
+    n_samples: int | None
+    scale: float | None
+    initial_seed: int | None
+    initial_scale: float | None
+    y_ndim: int | None
+    scaled: list[str]
+
+    @property
+    def n_features(self) -> int:
+        """Features of the inputs."""
+        return self.widths[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Outputs: for a classifier, its classes."""
+        return self.widths[-1]
+
+    def check(self) -> None:
+        """Raise a ValueError or a TypeError for what makes no sense."""
+        super().check()
+        validation.choice(self.activation, "activation", ACTIVATIONS)
+        require(isinstance(self.widths, list) and len(self.widths) >= 3, "widths is not a list of at least 3")
+        for width in self.widths:
+            validation.integer(width, "widths", 1)
+        self.check_feature_names()
+        self._check_contributions()
+        self._check_targets()
+        known = ([], ["inputs"]) if self.y_ndim is None else ([], ["inputs"], ["targets"], ["inputs", "targets"])
+        require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
+
+    def _check_contributions(self) -> None:
+        if self.form != "contributions":
+            extra = {self.n_samples, self.scale, self.initial_seed, self.initial_scale}
+            require(extra == {None}, f"it has parts of contributions, in form {self.form!r}")
+            return
+        validation.integer(self.n_samples, "n_samples", 1)
+        numbers([self.scale], "scale")
+        require(bool(np.isfinite(float(self.scale or 0))), f"scale is {self.scale}")
+        if self.initial_seed is not None:
+            seed = validation.integer(self.initial_seed, "initial_seed", 0)
+            require(seed < 2**128, f"initial_seed is {seed}; it must be below 2**128")
+            validation.positive(self.initial_scale, "initial_scale")
+        else:
+            require(self.initial_scale is None, "it has a scale of random weights, but a tensor of initial ones")
+
+    def _check_targets(self) -> None:
+        if self.estimator == "FrontRegressor":
+            require(self.label_dtype is None and self.labels is None, "a regressor has no labels")
+            require(type(self.y_ndim) is int and self.y_ndim in (1, 2), f"y_ndim is {self.y_ndim!r}; it must be 1 or 2")
+            require(self.y_ndim == 2 or self.widths[-1] == 1, f"y_ndim is 1, but there are {self.widths[-1]} outputs")
+            return
+        require(self.y_ndim is None, "a classifier has no y_ndim")
+        self.classes()
+
+    def tensors(self) -> Expected:
+        """Give dtype and shape of every tensor that the file must hold."""
+        n_features, n_hidden = self.widths[:2]
+        expected: Expected = {}
+        if self.form != "contributions":
+            expected["layers.0.weights"] = self.dtype, (n_hidden, n_features)
+        elif self.n_samples is not None:
+            expected["front.contributions"] = self.dtype, (self.n_samples, n_hidden)
+            expected["front.row_digests"] = "uint8", (self.n_samples, DIGEST_BYTES)
+            if self.initial_seed is None:
+                expected["front.initial"] = "float64", (n_features, n_hidden)
+        for l, (n_in, n_out) in enumerate(pairwise(self.widths)):
+            if l > 0:
+                expected[f"layers.{l}.weights"] = self.dtype, (n_out, n_in)
+            expected[f"layers.{l}.biases"] = self.dtype, (n_out,)
+        for what in self.scaled:
+            shape = (n_features,) if what == "inputs" else (self.n_outputs,)
+            expected |= {f"{what}.mean": ("float64", shape), f"{what}.scale": ("float64", shape)}
+        return expected
+
+    def restore(self, estimator: Any, tensors: dict[str, Array], X: Any) -> None:
+        """Set what fitting found out, and the network."""
+        super().restore(estimator, tensors, X)
+        if isinstance(estimator, FrontRegressor):
+            estimator._y_ndim = int(self.y_ndim or 1)
+        if self.scaled:
+            estimator._scaling = Scaling(**{what: _scale(what, tensors) if what in self.scaled else None for what in SCALED})
+        if self.form == "contributions":
+            X = _training_inputs(estimator, X, tensors["front.row_digests"], np.dtype(self.dtype))
+        estimator.network_ = _network(self, tensors, X, resolve_n_jobs(estimator.n_jobs))
+
+
+HEADER = FrontHeader
+
+
+def describe(estimator: Estimator, weights: bool) -> FrontHeader:
+    """Collect what there is to say about a fitted estimator."""
+    network = estimator.network_
+    front: Any = network.front
+    contributed = estimator.form_ == "contributions"
+    if not (weights or contributed):
+        raise ValueError(f"weights=False needs form 'contributions', but this is {estimator.form_!r}; use weights=True")
+    as_contributions = contributed and not weights
+    return FrontHeader(
+        **common(estimator),
+        form=estimator.form_ if as_contributions or not contributed else "weights",
+        dtype=network.params.dtype.name,
+        activation=network.activation,
+        widths=[int(estimator.n_features_in_), *map(int, network.widths)],
+        n_samples=len(front.base) if as_contributions else None,
+        scale=front.initial_share if as_contributions else None,
+        initial_seed=getattr(front.initial, "seed", None) if as_contributions else None,
+        initial_scale=getattr(front.initial, "scale", None) if as_contributions else None,
+        y_ndim=None if isinstance(estimator, FrontClassifier) else estimator._y_ndim,
+        scaled=[what for what in SCALED if getattr(estimator._scaling, what, None) is not None],
+    )
+
+
+def tensors_of(estimator: Estimator, header: FrontHeader) -> dict[str, Array]:
+    network = estimator.network_
+    tensors = {f"layers.{l}.biases": bias for l, bias in enumerate(network.biases)}
+    tensors |= {f"layers.{l}.weights": weights for l, weights in enumerate(network.weights, start=1)}
+    if header.form == "contributions":
+        front: Any = network.front
+        tensors["front.contributions"] = front.base
+        tensors["front.row_digests"] = _row_digests(front.X, network.params.dtype)
+        if header.initial_seed is None:
+            # as coefs_init has it, so that products round alike
+            tensors["front.initial"] = front.initial.array.T.astype(np.float64)
+    else:
+        tensors["layers.0.weights"] = network.front.expand()
+    for what in header.scaled:
+        by: Scale = getattr(estimator._scaling, what)
+        tensors |= {f"{what}.mean": by.mean, f"{what}.scale": by.scale}
+    return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+
+
+def _scale(what: str, tensors: dict[str, Array]) -> Scale:
+    mean, scale = tensors[f"{what}.mean"], tensors[f"{what}.scale"]
+    require(bool((scale > 0).all()), f"{what}.scale holds numbers that are not positive")
+    return Scale(mean, scale)
+
+
+def _network(header: FrontHeader, tensors: dict[str, Array], X: Any, n_threads: int) -> FrontNetwork:
+    """Make the network again. It is only to predict, later training makes its own: it has no optimiser, batches or windows."""
+    n_features, n_hidden = header.widths[:2]
+    n_layers, dtype = len(header.widths) - 1, np.dtype(header.dtype)
+    front: FrontForm
+    if header.form == "contributions":
+        given, seed = tensors.get("front.initial"), header.initial_seed
+        random = RandomWeights(n_hidden, n_features, int(seed or 0), header.activation, header.initial_scale or 1.0)
+        initial = random if given is None else GivenWeights(given.T)
+        front = ContributionsForm(X, initial, dtype, with_velocity=False)
+        front.base[:] = tensors["front.contributions"]
+        front.scale = np.array([header.scale, 0.0])
+        front.finish()
+    else:
+        front = WeightsForm.of(tensors["layers.0.weights"], n_threads)
+    biases = [tensors[f"layers.{l}.biases"] for l in range(n_layers)]
+    weights = [tensors[f"layers.{l}.weights"] for l in range(1, n_layers)]
+    loss = header.estimators[header.estimator]._loss
+    return FrontNetwork(front, biases, weights, header.activation, loss, SGD(), 1, 1, n_threads)
+
+
+def _row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+    """Digest the non-zero values of each row, in the precision of training: dense and sparse inputs agree."""
+    n_samples, n_features = X.shape
+    digests = np.empty((n_samples, DIGEST_BYTES), np.uint8)
+    height = max(1, BLOCK_BYTES // (8 * n_features))
+    for start in range(0, n_samples, height):
+        with np.errstate(over="ignore"):  # what overflows is no sample that was trained on
+            rows = sparse.csr_array(X[start : start + height], dtype=dtype, copy=True)
+        rows.sum_duplicates()
+        rows.eliminate_zeros()
+        for row, (first, last) in enumerate(pairwise(rows.indptr), start):
+            digest = hashlib.blake2b(rows.indices[first:last].astype("<i8"), digest_size=DIGEST_BYTES)
+            digest.update(rows.data[first:last].astype(dtype.newbyteorder("<")))
+            digests[row] = np.frombuffer(digest.digest(), np.uint8)
+    return digests
+
+
+def _training_inputs(estimator: Estimator, X: Any, digests: NDArray[np.uint8], dtype: np.dtype[Any]) -> Any:
+    """Find the rows that the estimator was trained on, in that order."""
+    if X is None:
+        raise ValueError("it holds contributions, no weights: give the training inputs, load(path, X=...)")
+    with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+        X = validate_data(estimator, X, **estimator._taken(X), reset=False)
+    X = estimator._scaled(X, dtype)
+    given = _row_digests(X, dtype)
+    if np.array_equal(given, digests):
+        return X
+    places = {digest.tobytes(): row for row, digest in enumerate(given)}
+    rows = [places.get(digest.tobytes(), -1) for digest in digests]
+    require(-1 not in rows, f"X lacks {rows.count(-1)} of the {len(rows)} samples that it was trained on")
+    return X[rows]

@@ -1,0 +1,206 @@
+"""Model files of `NoPropClassifier`. Tensors, for block t = 0, 1 ...:
+
+=======================  ===================  ==========================================================================
+blocks.t.front           (h, d)               weights of its front layer
+blocks.t.params          (n_params,)          all its other parameters, packed (`fcfast.noprop.blocks.Layers`)
+blocks.t.running.x ...   (2, n)               running means and variances of batch normalisation, if there is one
+labels.params            (n,)                 embeddings, and the classifier if there is one
+variant.alpha_bar        (T + 1,), float64    of variant "dt"
+variant.own              (n,), float64        gates of variant "backprop", ends of a learned schedule
+=======================  ===================  ==========================================================================
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast import validation
+from fcfast.activations import ACTIVATIONS
+from fcfast.estimators.noprop import MAX_BLOCKS, NoPropClassifier
+from fcfast.modelfile.headers import Expected, Header, common, decoded, encoded, require
+from fcfast.noprop.blocks import Block, Shape
+from fcfast.noprop.fronts import Weights
+from fcfast.noprop.labels import LabelSpace
+from fcfast.noprop.network import NoPropNetwork
+from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, check_continuous, is_continuous
+from fcfast.noprop.variants import VARIANTS, ContinuousTime, DiscreteTime, EndToEnd, FlowMatching
+from fcfast.optimizers import SGD
+from fcfast.threads import resolve_n_jobs
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class NoPropHeader(Header):
+    """All that a file of a stack of blocks says beside its tensors.
+
+    `widths` are features, units of a branch and behind them, and dimensions of the embeddings. `schedule` is that of variant
+    "ct", None if its ends were learned.
+    """
+
+    estimators: ClassVar[dict[str, type[Any]]] = {"NoPropClassifier": NoPropClassifier}
+
+    variant: str
+    n_blocks: int
+    widths: list[int]
+    activation: str
+    batch_norm: bool
+    schedule: Any
+    is_learned: bool
+    has_head: bool
+    seed: int
+
+    @property
+    def n_features(self) -> int:
+        """Features of the inputs."""
+        return self.widths[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Classes."""
+        return len(self.labels or [])
+
+    @property
+    def shape(self) -> Shape:
+        """What the blocks have in common."""
+        _, h, fused, d = self.widths
+        return Shape(h, fused, d, self.n_outputs, ACTIVATIONS[self.activation], self.variant in ("ct", "fm"), self.batch_norm)
+
+    def check(self) -> None:
+        """Raise a ValueError or a TypeError for what makes no sense."""
+        super().check()
+        validation.choice(self.variant, "variant", VARIANTS)
+        validation.choice(self.activation, "activation", ACTIVATIONS)
+        require(self.form != "contributions", "blocks are stored as weights, but form is 'contributions'")
+        require(isinstance(self.widths, list) and len(self.widths) == 4, "widths is not a list of 4")
+        for width in self.widths:
+            validation.integer(width, "widths", 1)
+        validation.size(self.n_blocks, "n_blocks", maximum=MAX_BLOCKS)
+        require(self.variant not in ("ct", "fm") or self.n_blocks == 1, f"variant {self.variant!r} has one block")
+        for name in ("batch_norm", "is_learned", "has_head"):
+            validation.boolean(getattr(self, name), name)
+        validation.integer(self.seed, "seed", 0)
+        require(isinstance(self.labels, list) and len(self.labels) > 0, "labels is not a list of at least 1")
+        self.classes()
+        self.check_feature_names()
+        self._check_variant()
+
+    def _check_variant(self) -> None:
+        schedule, learns_ends = self.continuous_schedule(), self.variant == "ct" and self.schedule is None
+        if schedule is not None:
+            check_continuous(schedule)
+        given = self.params.get("variant", "dt")
+        require(given == self.variant, f"params have variant {given!r}, but the network has {self.variant!r}")
+        needs_head = self.is_learned or learns_ends or self.variant == "backprop"
+        require(self.has_head == needs_head, f"has_head is {self.has_head}, but {needs_head} is needed")
+        d, m = self.widths[3], self.n_outputs
+        require(self.is_learned or d == m, f"embeddings that are not learned have {d} dimensions for {m} classes")
+
+    def continuous_schedule(self) -> ContinuousSchedule | None:
+        """Give the schedule of variant "ct"."""
+        schedule = decoded(self.schedule)
+        if self.variant != "ct":
+            require(schedule is None, f"variant {self.variant!r} has no schedule over all times")
+            return None
+        require(schedule is None or is_continuous(schedule), "schedule is no noise schedule over all times")
+        return schedule
+
+    @property
+    def n_own(self) -> int:
+        """Parameters of the variant's own."""
+        if self.variant == "backprop":
+            return self.n_blocks
+        return 2 if self.variant == "ct" and self.schedule is None else 0
+
+    def tensors(self) -> Expected:
+        """Give dtype and shape of every tensor that the file must hold."""
+        n_features, h, _, d = self.widths
+        shape, m = self.shape, self.n_outputs
+        expected: Expected = {"labels.params": (self.dtype, (m * d + (m * d + m if self.has_head else 0),))}
+        norms = {"x": h, **{name: n for name, (n, _) in shape.layers.items() if name != "out"}} if self.batch_norm else {}
+        for t in range(self.n_blocks):
+            expected[f"blocks.{t}.front"] = self.dtype, (h, n_features)
+            expected[f"blocks.{t}.params"] = self.dtype, (shape.n_params,)
+            for name, n in norms.items():
+                expected[f"blocks.{t}.running.{name}"] = self.dtype, (2, n)
+        if self.variant == "dt":
+            expected["variant.alpha_bar"] = "float64", (self.n_blocks + 1,)
+        if self.n_own:
+            expected["variant.own"] = "float64", (self.n_own,)
+        return expected
+
+    def restore(self, estimator: Any, tensors: dict[str, Array], X: Any) -> None:
+        """Set what fitting found out, and the network. It is only to predict: it has no optimiser, batches or windows."""
+        super().restore(estimator, tensors, X)
+        dtype, shape = np.dtype(self.dtype), self.shape
+        n_threads = resolve_n_jobs(estimator.n_jobs)
+        weights = [tensors[f"blocks.{t}.front"] for t in range(self.n_blocks)]
+        fronts = Weights(weights, np.empty((0, self.n_features)), dtype, with_velocity=False, n_jobs=n_threads)
+        blocks = [Block(shape, tensors[f"blocks.{t}.params"].copy(), n_threads) for t in range(self.n_blocks)]
+        for t, block in enumerate(blocks):
+            for name, seen in block.running.items():
+                seen[:] = tensors[f"blocks.{t}.running.{name}"]
+                require(bool((seen[1] >= 0).all()), f"blocks.{t}.running.{name} has negative variances")
+        m, d = self.n_outputs, self.widths[3]
+        generator = np.random.default_rng(self.seed)
+        embedding = tensors["labels.params"][: m * d].reshape(m, d)
+        labels = LabelSpace(embedding, self.is_learned, self.has_head, self.variant == "fm", dtype, generator)
+        labels.params[:] = tensors["labels.params"]  # the head too
+        estimator.network_ = NoPropNetwork(
+            self._variant(estimator, tensors), shape, fronts, blocks, labels, SGD(), 1, 1, n_threads, "sequential", self.seed
+        )
+
+    def _variant(self, estimator: Any, tensors: dict[str, Array]) -> Any:
+        if self.variant == "dt":
+            return DiscreteTime(Steps(tensors["variant.alpha_bar"]), estimator.eta, estimator.loss_weighting)
+        if self.variant == "fm":
+            return FlowMatching(estimator.eta)
+        if self.variant == "backprop":
+            made = EndToEnd(self.n_blocks, np.dtype(self.dtype))
+            made.gates[:] = tensors["variant.own"]
+            return made
+        ends = tensors["variant.own"] if self.schedule is None else np.zeros(2)
+        schedule = self.continuous_schedule() or LinearNoise(*map(float, ends))
+        return ContinuousTime(schedule, estimator.eta, estimator.loss_weighting, self.schedule is None)
+
+
+HEADER = NoPropHeader
+
+
+def describe(estimator: NoPropClassifier, weights: bool) -> NoPropHeader:
+    """Collect what there is to say about a fitted estimator."""
+    if not weights:
+        raise ValueError("weights=False: files of blocks hold their weights; use weights=True")
+    network = estimator.network_
+    shape, variant = network.shape, network.variant
+    fixed = variant.name == "ct" and not variant.learns_ends
+    return NoPropHeader(
+        **common(estimator),
+        form="windowed" if estimator.form_ == "windowed" else "weights",
+        dtype=network.dtype.name,
+        variant=variant.name,
+        n_blocks=len(network.blocks),
+        widths=[int(estimator.n_features_in_), shape.n_hidden, shape.n_fused, shape.n_embedding],
+        activation=next(name for name, code in ACTIVATIONS.items() if code == shape.activation),
+        batch_norm=shape.batch_norm,
+        schedule=encoded(variant.schedule, "noise_schedule") if fixed else None,
+        is_learned=network.labels.learned,
+        has_head=network.labels.has_head,
+        seed=network.seed,
+    )
+
+
+def tensors_of(estimator: NoPropClassifier, header: NoPropHeader) -> dict[str, Array]:
+    """Collect all tensors of a fitted estimator."""
+    network = estimator.network_
+    tensors = {"labels.params": network.labels.params}
+    for t, (block, front) in enumerate(zip(network.blocks, network.fronts.expand(), strict=True)):
+        tensors |= {f"blocks.{t}.front": front, f"blocks.{t}.params": block.params}
+        tensors |= {f"blocks.{t}.running.{name}": seen for name, seen in block.running.items()}
+    if header.variant == "dt":
+        tensors["variant.alpha_bar"] = network.variant.steps.alpha_bar
+    if header.n_own:
+        tensors["variant.own"] = network.own.astype(np.float64)
+    return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}

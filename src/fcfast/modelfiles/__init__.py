@@ -1,1 +1,0 @@
-"""What each kind of network writes into a model file (`fcfast.modelfile`)."""

@@ -1,0 +1,301 @@
+"""An epoch of NoProp's training: block after block, or blocks side by side where nothing that is trained is shared."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast import backend
+from fcfast.layers import Layer
+from fcfast.noprop.schedule import embedded
+from fcfast.noprop.variants import ContinuousTime, Draw, EndToEnd
+from fcfast.training import stepwise
+
+if TYPE_CHECKING:
+    from fcfast.noprop.network import NoPropNetwork, Parameters
+
+Array = NDArray[Any]
+Rows = NDArray[np.intp]
+Floats = NDArray[np.float64]
+
+LARGEST_GAMMA, SMALLEST_GAP = 20.0, 1.0  # of a learned schedule's ends
+
+
+def own_parameters(variant: Any) -> Array:
+    """Give what a variant trains beside blocks and labels."""
+    if isinstance(variant, EndToEnd):
+        return variant.gates
+    if isinstance(variant, ContinuousTime) and variant.learns_ends:
+        return variant.gammas
+    return np.empty(0)
+
+
+def train_epoch(network: "NoPropNetwork", rows: Rows, rates: Floats, answers: Array, sample_weight: Floats | None) -> Floats:
+    """Train on some rows: each block has passed over all of them then, or with one block for all times, that one."""
+    teacher = _Teacher(network, answers, sample_weight)
+    if isinstance(network.variant, EndToEnd):
+        return teacher.end_to_end(_batches(network, rows), rates)
+    work = _work(network, rows)
+    losses = _side_by_side(network, teacher, work, rates) if network.is_parallel else teacher.in_turn(work, rates)
+    return _mean_by_step(losses, len(rates))
+
+
+Work = list[tuple[int, int, Rows]]  # of an epoch, in order: the block, the step of the pass, the batch
+
+
+def _batches(network: "NoPropNetwork", rows: Rows) -> list[Rows]:
+    return np.split(rows, range(network.batch_size, len(rows), network.batch_size))
+
+
+def _work(network: "NoPropNetwork", rows: Rows) -> Work:
+    """Plan an epoch: a pass over the rows for each block, one after the other or at random."""
+    n_blocks = len(network.blocks)
+    passes = [_batches(network, rows if t == 0 else network.generators[-1].permutation(rows)) for t in range(n_blocks)]
+    if network.order == "sequential":
+        return [(t, step, batch) for t, batches in enumerate(passes) for step, batch in enumerate(batches)]
+    n_steps = len(passes[0])
+    drawn = network.generators[-1].integers(n_blocks, size=n_blocks * n_steps)
+    # the learning rate follows the share of the epoch that is done
+    return [(int(t), k // n_blocks, passes[k // n_steps][k % n_steps]) for k, t in enumerate(drawn)]
+
+
+def _side_by_side(network: "NoPropNetwork", teacher: "_Teacher", work: Work, rates: Floats) -> list[tuple[int, float]]:
+    """Train each block by itself, as many at a time as there are threads."""
+    by_block = [[item for item in work if item[0] == t] for t in range(len(network.blocks))]
+    if network.n_threads == 1:
+        return [loss for items in by_block for loss in teacher.in_turn(items, rates)]
+    with ThreadPoolExecutor(min(network.n_threads, len(by_block))) as pool:
+        try:
+            return [loss for losses in pool.map(lambda items: teacher.in_turn(items, rates), by_block) for loss in losses]
+        except BaseException:
+            teacher.stopped.set()  # the others need not go on
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _mean_by_step(losses: Sequence[tuple[int, float]], n_steps: int) -> Floats:
+    """Average over the blocks; only steps before the first that diverged count."""
+    totals, counts = np.zeros(n_steps), np.zeros(n_steps)
+    for step, loss in losses:
+        totals[step] += loss
+        counts[step] += 1
+    bad = np.flatnonzero(~np.isfinite(totals) | (counts == 0))
+    n = int(bad[0]) if len(bad) else n_steps
+    return totals[:n] / counts[:n]
+
+
+class _Teacher:
+    """What teaches a network in an epoch."""
+
+    def __init__(self, network: "NoPropNetwork", answers: Array, sample_weight: Floats | None) -> None:
+        self.network, self.answers, self.sample_weight = network, answers, sample_weight
+        self.stopped = Event()
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # blocks by themselves
+
+    def in_turn(self, work: Work, rates: Floats) -> list[tuple[int, float]]:
+        """Do some of an epoch's work in order; give steps and losses, up to the first one that is not finite."""
+        losses: list[tuple[int, float]] = []
+        start = 0
+        while start < len(work):  # as long as it is the same block
+            t = work[start][0]
+            end = start
+            while end < len(work) and work[end][0] == t:
+                end += 1
+            if not self._train(t, work[start:end], rates, losses):
+                break
+            start = end
+        return losses
+
+    def _train(self, t: int, work: Work, rates: Floats, losses: list[tuple[int, float]]) -> bool:
+        """Train a block on batches; say whether to go on."""
+        network = self.network
+        opened = stepwise.windows(
+            network.fronts.forms[t], network.front_moments[t], [batch for _, _, batch in work], network.per_window,
+            network.optimizer, network.kernel_threads,
+        )  # fmt: skip
+        steps = iter(step for _, step, _ in work)
+        # A diverging run overflows; its loss is looked at, and NumPy need not warn.
+        with np.errstate(over="ignore", invalid="ignore"), closing(opened):
+            for window, front in opened:
+                for batch in window:
+                    if self.stopped.is_set():
+                        return False
+                    step = next(steps)
+                    loss = self._step(t, front, batch, rates[step])
+                    losses.append((step, loss))
+                    if not np.isfinite(loss):
+                        return False
+        return True
+
+    def _step(self, t: int, front: Any, batch: Rows, rate: float) -> float:
+        """Take a step with a block and the space of labels; give the loss, and change nothing if it is not finite."""
+        network, generator = self.network, self.network.generators[t]
+        labels, y = network.labels, self.answers[batch]
+        draw = network.variant.draw(t, len(batch), generator)
+        u, noise = labels.embedding[y], self._noise(len(batch), generator)
+        z = draw.signal.astype(u.dtype) * u + draw.noise.astype(u.dtype) * noise
+        times = None if draw.times is None else embedded(draw.times, u.dtype)
+        way = network.blocks[t].training(front.states(batch), z, times)
+        made = labels.predicted(way.result)
+        shares = self._shares(batch)
+        residual = made.point - (u - noise if labels.is_flow else u)
+        squares = np.square(residual, dtype=np.float64).sum(axis=1)
+        loss = float((shares * draw.weight * squares).sum())
+        to_point = (2 * shares * draw.weight)[:, None].astype(u.dtype) * residual
+        if not labels.has_head:
+            D, _ = way.backward(labels.to_scores(to_point, made))
+        else:
+            labels.grad[:] = 0
+            by_target, by_z = -to_point, np.zeros_like(z)
+            if labels.is_flow:
+                ahead = (1 - draw.signal).astype(u.dtype)  # z + (1 - t) v is where the flow would end
+                extra, anchor = labels.head_loss(z + ahead * made.point, y, shares)
+                loss += extra
+                to_point = to_point + ahead * anchor
+                by_z += anchor
+            D, dz = way.backward(labels.to_scores(to_point, made), needs_z=True)
+            assert dz is not None
+            by_z += dz
+            if labels.learned:
+                labels.add_gradient(made.factors.T @ to_point)
+                labels.add_gradient(labels.gathered(by_target + draw.signal.astype(u.dtype) * by_z, y))
+            loss += self._ends(draw, squares, by_z, noise, u, y, shares)
+        if not np.isfinite(loss):
+            return loss
+        front.take(D)
+        self._descend(network.block_parameters[t], network.blocks[t].params, network.blocks[t].grad, rate, [front.layer])
+        if labels.has_head:
+            self._descend(network.label_parameters, labels.params, labels.grad, rate)
+            if len(network.own):
+                self._descend(network.own_parameters, network.own, network.own_grad, rate)
+                _keep_apart(network.own)
+        return loss
+
+    def _noise(self, n: int, generator: np.random.Generator) -> Array:
+        network = self.network
+        noise = np.empty((n, network.shape.n_embedding), network.dtype)
+        backend.noise.normals(int(generator.integers(2**64, dtype=np.uint64)), noise.ravel(), network.kernel_threads)
+        return noise
+
+    def _shares(self, batch: Rows) -> Floats:
+        """Shares of the samples in the batch's mean loss."""
+        if self.sample_weight is None:
+            return np.full(len(batch), 1 / len(batch))
+        weights = self.sample_weight[batch]
+        total = weights.sum()
+        return weights / total if total > 0 else weights
+
+    def _ends(self, draw: Draw, squares: Floats, by_z: Array, noise: Array, u: Array, y: Array, shares: Floats) -> float:
+        """Add the terms of the first and the last state: -log p(y | z_T) of the head, and KL(q(z_0 | y) || N(0, I))."""
+        network, labels, variant = self.network, self.network.labels, self.network.variant
+        if variant.ends is None:
+            return 0.0
+        first, last = variant.ends
+        final_noise = self._noise(len(y), network.generators[-1])
+        loss, by_final = labels.head_loss(
+            (u.dtype.type(last**0.5) * u + u.dtype.type((1 - last) ** 0.5) * final_noise), y, shares
+        )
+        lengths = np.square(u, dtype=np.float64).sum(axis=1)
+        d, total = u.shape[1], float(shares.sum())
+        loss += float((shares * (first * (lengths - d) - d * np.log(1 - first))).sum()) / 2
+        if labels.learned:
+            pulled = u.dtype.type(last**0.5) * by_final + (first * shares)[:, None].astype(u.dtype) * u
+            labels.add_gradient(labels.gathered(pulled, y))
+        if len(network.own):
+            by_gamma = self._by_gamma(draw, squares, by_z, noise, u, shares)
+            assert draw.times is not None
+            gap = network.own[0] - network.own[1]
+            scale = float((shares * draw.weight * squares).sum()) / gap
+            slope = _slope(np.array([[last]]), u, final_noise)
+            by_first = (float((shares * (lengths - d)).sum()) + d * total / (1 - first)) / 2
+            network.own_grad[0] = ((1 - draw.times) * by_gamma).sum() + scale - by_first * first * (1 - first)
+            network.own_grad[1] = (draw.times * by_gamma).sum() - scale + float((slope * by_final).sum())
+        return loss
+
+    def _by_gamma(self, draw: Draw, squares: Floats, by_z: Array, noise: Array, u: Array, shares: Floats) -> Floats:
+        """Give the gradient of each sample's gamma: by its noisy label, and by its weight (start - end) exp(-gamma) eta / 2."""
+        by_label = (_slope(np.square(draw.signal), u, noise) * by_z).sum(axis=1)
+        return np.asarray(by_label - shares * draw.weight * squares, dtype=np.float64)
+
+    def _descend(self, parameters: "Parameters", params: Array, grad: Array, rate: float, also: Sequence[Layer] = ()) -> None:
+        """Take an optimiser's step."""
+        optimizer = parameters.optimizer
+        matrices, vectors = parameters.layers(params, grad)
+        matrices = [*also, *matrices]
+        if optimizer.max_grad_norm is not None:
+            stepwise.clip([*matrices, *vectors], optimizer.max_grad_norm)
+        stepwise.descend(optimizer, matrices, vectors, rate, parameters.n_steps + 1)
+        parameters.n_steps += 1
+        if parameters.n_steps % stepwise.STEPS_TO_FLUSH == 0:
+            stepwise.flush(*parameters.remembered, *(getattr(layer, "velocity", None) for layer in also))
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # all blocks at once
+
+    def end_to_end(self, batches: list[Rows], rates: Floats) -> Floats:
+        """Train all blocks by backpropagation through all of them."""
+        network = self.network
+        losses: list[float] = []
+        with np.errstate(over="ignore", invalid="ignore"), ExitStack() as opened:
+            windows = []
+            for form, moment in zip(network.fronts.forms, network.front_moments, strict=True):
+                opening = stepwise.windows(form, moment, batches, network.per_window, network.optimizer, network.kernel_threads)
+                windows.append(opened.enter_context(closing(opening)))
+            for group in zip(*windows, strict=True):
+                fronts = [front for _, front in group]
+                for batch in group[0][0]:
+                    loss = self._joint_step(fronts, batch, rates[len(losses)])
+                    if not np.isfinite(loss):
+                        return np.array(losses)
+                    losses.append(loss)
+        return np.array(losses)
+
+    def _joint_step(self, fronts: Sequence[Any], batch: Rows, rate: float) -> float:
+        network = self.network
+        labels, y, shares = network.labels, self.answers[batch], self._shares(batch)
+        z = self._noise(len(batch), network.generators[-1])
+        gates = np.tanh(network.own)
+        kept = []
+        for block, front, gate in zip(network.blocks, fronts, gates, strict=True):
+            way = block.training(front.states(batch), z, None)
+            made = labels.predicted(way.result)
+            kept.append((way, made, z))
+            z = (1 - gate) * z + gate * made.point
+        labels.grad[:] = 0
+        loss, delta = labels.head_loss(z, y, shares)
+        if not np.isfinite(loss):
+            return loss
+        for t in reversed(range(len(kept))):
+            way, made, before = kept[t]
+            network.own_grad[t] = float((delta * (made.point - before)).sum()) * (1 - gates[t] ** 2)
+            to_point = gates[t] * delta
+            if labels.learned:
+                labels.add_gradient(made.factors.T @ to_point)
+            D, dz = way.backward(labels.to_scores(to_point, made), needs_z=True)
+            assert dz is not None
+            delta = (1 - gates[t]) * delta + dz
+            fronts[t].take(D)
+        for t, block in enumerate(network.blocks):
+            self._descend(network.block_parameters[t], block.params, block.grad, rate, [fronts[t].layer])
+        self._descend(network.label_parameters, labels.params, labels.grad, rate)
+        self._descend(network.own_parameters, network.own, network.own_grad, rate)
+        return loss
+
+
+def _slope(abar: Array, u: Array, noise: Array) -> Array:
+    """Derivative of sqrt(abar) u + sqrt(1 - abar) noise with respect to gamma, where abar = 1 / (1 + exp(gamma))."""
+    return (np.sqrt(1 - abar) * abar * noise - np.sqrt(abar) * (1 - abar) * u) / 2
+
+
+def _keep_apart(gammas: Array) -> None:
+    """Keep the ends of a learned schedule in order, and abar away from 0 and 1."""
+    np.clip(gammas, -LARGEST_GAMMA, LARGEST_GAMMA, out=gammas)
+    if gammas[0] - gammas[1] < SMALLEST_GAP:
+        middle = gammas.mean()
+        gammas[:] = middle + SMALLEST_GAP / 2, middle - SMALLEST_GAP / 2

@@ -1,0 +1,161 @@
+"""Optimisers that divide steps by the root of a second moment: of a unit (NeuronAdam) or of a weight (Adam, AdamW)."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fcfast import backend, validation
+from fcfast.layers import DenseLayer, Layer
+from fcfast.optimizers.base import check_common
+
+
+@dataclass(frozen=True)
+class NeuronAdam:
+    """AdamW with one second moment per unit instead of one per weight, so that it commutes with rotations of the input.
+
+    With g the gradient of a unit's n_in weights: M <- beta1 M + (1 - beta1) g, v <- beta2 v + (1 - beta2) mean(g^2), both
+    corrected for their start at 0, and W <- (1 - rate weight_decay) W - rate M / (sqrt(v) + eps). A bias has its own moment.
+
+    Parameters
+    ----------
+    beta1, beta2 : float
+        In [0, 1).
+    eps : float
+        > 0; set it near the gradient size that you regard as zero.
+    weight_decay : float
+        Decoupled, of all parameters; >= 0.
+    max_grad_norm : float or None
+        As in `SGD`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For values out of range.
+
+    Examples
+    --------
+    >>> from fcfast.optimizers import NeuronAdam
+    >>> NeuronAdam(weight_decay=0.1).commutes
+    True
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    max_grad_norm: float | None = None
+
+    name: ClassVar[str] = "neuron-adam"
+    commutes: ClassVar[bool] = True
+    has_velocity: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_common(self)
+        _check_moments(self)
+
+    def moment_shape(self, n_out: int, n_in: int) -> tuple[int, ...]:
+        """One moment per unit."""
+        return (n_out,)
+
+    def update(self, layer: Layer, rate: float, step: int) -> None:
+        """Update a layer in any representation."""
+        real = layer.moment.dtype.type
+        layer.moment *= real(self.beta2)
+        layer.moment += (1 - self.beta2) * layer.squared_gradient_norms() / layer.n_in
+        layer.accumulate(self.beta1, 1 - self.beta1)
+        if self.weight_decay:
+            layer.shrink(1 - rate * self.weight_decay)
+        root = np.sqrt(layer.moment.astype(np.float64) / (1 - self.beta2**step))
+        layer.descend(rate / (1 - self.beta1**step) / (root + self.eps))
+
+    @property
+    def for_biases(self) -> "NeuronAdam":
+        """Itself: of one feature its moment is Adam's."""
+        return self
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam as torch.optim.Adam defines it (Kingma and Ba 2015). Form "weights" only: it scales every weight by itself.
+
+    Parameters
+    ----------
+    beta1, beta2 : float
+        In [0, 1).
+    eps : float
+        > 0.
+    weight_decay : float
+        Added to the gradient, of all parameters; >= 0.
+    max_grad_norm : float or None
+        As in `SGD`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For values out of range.
+
+    Examples
+    --------
+    >>> from fcfast.optimizers import Adam
+    >>> Adam().commutes
+    False
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    max_grad_norm: float | None = None
+
+    name: ClassVar[str] = "adam"
+    commutes: ClassVar[bool] = False
+    has_velocity: ClassVar[bool] = True
+    decoupled: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_common(self)
+        _check_moments(self)
+
+    def moment_shape(self, n_out: int, n_in: int) -> tuple[int, ...]:
+        """One moment per weight."""
+        return n_out, n_in
+
+    def update(self, layer: Layer, rate: float, step: int) -> None:
+        """Update a layer that is held as an array."""
+        assert isinstance(layer, DenseLayer)  # estimators refuse the other forms
+        backend.backprop.adam_step(
+            layer.weights.reshape(-1), layer.gradient.reshape(-1), layer.velocity.reshape(-1), layer.moment.reshape(-1),
+            rate, self.beta1, self.beta2, self.eps, self.weight_decay, self.decoupled, step, layer.n_threads,
+        )  # fmt: skip
+
+    @property
+    def for_biases(self) -> "Adam":
+        """Itself."""
+        return self
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """AdamW as torch.optim.AdamW defines it (Loshchilov and Hutter 2019): `Adam` with decoupled weight decay.
+
+    Parameters
+    ----------
+    beta1, beta2, eps, weight_decay, max_grad_norm
+        As in `Adam`; weight decay multiplies the weights by 1 - rate weight_decay.
+
+    Examples
+    --------
+    >>> from fcfast.optimizers import AdamW
+    >>> AdamW(weight_decay=0.01).beta2
+    0.999
+    """
+
+    name: ClassVar[str] = "adamw"
+    decoupled: ClassVar[bool] = True
+
+
+def _check_moments(optimizer: Any) -> None:
+    validation.in_range(optimizer.beta1, "beta1", 0, 1)
+    validation.in_range(optimizer.beta2, "beta2", 0, 1)
+    validation.positive(optimizer.eps, "eps")

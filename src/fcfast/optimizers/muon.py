@@ -1,0 +1,78 @@
+"""Muon: momentum whose steps are made semi-orthogonal."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fcfast import validation
+from fcfast.layers import Layer
+from fcfast.optimizers.adaptive import NeuronAdam
+from fcfast.optimizers.base import check_common
+
+
+@dataclass(frozen=True)
+class Muon:
+    """Momentum whose steps are made semi-orthogonal (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
+
+    As torch.optim.Muon with its "original" adjustment, in the network's own precision: M <- momentum M + g, the step is
+    rate sqrt(max(1, n_out / n_in)) times the matrix that Newton-Schulz makes of M, or of g + momentum M with Nesterov. It only
+    multiplies by matrices over the units, so it commutes with rotations of the input. Biases follow `NeuronAdam`.
+
+    Parameters
+    ----------
+    momentum : float
+        In [0, 1).
+    nesterov : bool
+        Needs momentum > 0.
+    weight_decay : float
+        Decoupled, of all parameters; >= 0.
+    max_grad_norm : float or None
+        As in `SGD`.
+    n_iterations : int
+        Of Newton-Schulz; >= 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For values out of range.
+
+    Examples
+    --------
+    >>> from fcfast.optimizers import Muon
+    >>> Muon().n_iterations
+    5
+    """
+
+    momentum: float = 0.95
+    nesterov: bool = True
+    weight_decay: float = 0.0
+    max_grad_norm: float | None = None
+    n_iterations: int = 5
+
+    name: ClassVar[str] = "muon"
+    commutes: ClassVar[bool] = True
+    has_velocity: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_common(self)
+        validation.in_range(self.momentum, "momentum", 0, 1)
+        validation.integer(self.n_iterations, "n_iterations", 1)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov=True needs momentum > 0, got 0")
+
+    def moment_shape(self, n_out: int, n_in: int) -> tuple[int, ...]:
+        """None is needed."""
+        return (0,)
+
+    def update(self, layer: Layer, rate: float, step: int) -> None:
+        """Update a layer in any representation."""
+        layer.accumulate(self.momentum, 1.0)
+        if self.weight_decay:
+            layer.shrink(1 - rate * self.weight_decay)
+        adjusted = rate * math.sqrt(max(1.0, layer.n_out / layer.n_in))
+        layer.descend_orthogonally(adjusted, self.momentum if self.nesterov else 0.0, self.n_iterations)
+
+    @property
+    def for_biases(self) -> NeuronAdam:
+        """A vector has no orthogonal direction."""
+        return NeuronAdam(weight_decay=self.weight_decay)

@@ -1,0 +1,169 @@
+"""The training inputs that contributions refer to.
+
+They are the caller's own array, which may be as large as all other memory: it is not copied, so that the caller may change it
+behind the model's back. A fingerprint, taken again whenever the inputs are used, notices that: sums of all values, and a sample
+of values in their places. It reads the inputs once, which the products that they are used for do anyway.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import lru_cache
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fcfast.gram.products import is_mapped
+
+Array = NDArray[Any]
+
+SUMMED_BYTES = 1 << 18  # at a time, which stay in cache
+RUN = 4  # neighbouring values looked at together: they lie in one line of cache
+RUNS = 1024  # looked at, or one in each row if there are more rows
+GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fall evenly between 0 and 1, however many there are
+
+# Those that pickles brought, by fingerprint: the members of an ensemble that was fitted in several processes share one.
+_unpickled: "WeakValueDictionary[bytes, Any]" = WeakValueDictionary()
+
+
+class TrainingInputs:
+    """Training inputs, referred to, and the fingerprint that they had when the model was fitted.
+
+    Parameters
+    ----------
+    X : ndarray, memmap or sparse of shape (N, d)
+        Referred to. Sparse inputs with duplicate, unsorted or zero entries are copied without them: SciPy itself tidies them up
+        in place now and then, which is no change.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.sources.inputs import TrainingInputs
+    >>> X = np.ones((3, 4))
+    >>> inputs = TrainingInputs(X)
+    >>> inputs.X is X
+    True
+    >>> X *= 2
+    >>> inputs.X
+    Traceback (most recent call last):
+    RuntimeError: the training inputs X were changed in place after fit, and form 'contributions' predicts by them: ...
+    """
+
+    def __init__(self, X: Any) -> None:
+        self._X = _tidy(X) if sparse.issparse(X) else X
+        self._fingerprint = fingerprint(self._X)
+
+    @property
+    def X(self) -> Any:
+        """The inputs, if they are what they were. Only a mere exchange of values within a row could pass unnoticed.
+
+        Raises
+        ------
+        RuntimeError
+            If they have been changed.
+        """
+        if fingerprint(self._X) != self._fingerprint:
+            raise RuntimeError(
+                "the training inputs X were changed in place after fit, and form 'contributions' predicts by them: fit again; "
+                "to use the array for something else, fit on a copy, X.copy(), or with form='windowed', which keeps no inputs"
+            )
+        return self._X
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "TrainingInputs":
+        copied = object.__new__(TrainingInputs)
+        copied._X, copied._fingerprint = deepcopy(self.X, memo), self._fingerprint
+        return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse pickles of inputs that have been changed: nobody could use them."""
+        return {"_X": self.X, "_fingerprint": self._fingerprint}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if not is_mapped(self._X):  # by joblib.load(mmap_mode="r"): that file costs no memory
+            held = _unpickled.setdefault(self._fingerprint, self._X)
+            if _same(held, self._X):
+                self._X = held
+
+
+def fingerprint(X: Any) -> bytes:
+    """Digest the layout of inputs, the sums of their rows, and a sample of their values, spread over all rows and columns."""
+    if sparse.issparse(X):
+        matrix: Any = X
+        arrays = matrix.data, matrix.indices, matrix.indptr
+        parts = [*(_spread(array, X.shape[0]) for array in arrays), *(_row_sums(array[None]) for array in arrays)]
+    else:
+        parts = [_sampled(np.asarray(X)), _row_sums(np.asarray(X))]
+    digest = hashlib.blake2b(repr([X.shape, *((part.shape, part.dtype.name) for part in parts)]).encode(), digest_size=16)
+    for part in parts:
+        digest.update((part + part.dtype.type(0)).tobytes())  # 0 and -0 are equal
+    return digest.digest()
+
+
+def _row_sums(X: Array) -> Array:
+    """Add up the values of each row as integers of as many bits: exactly, so that any single change changes one."""
+    word = np.dtype(f"u{X.dtype.itemsize}")
+    sums = np.zeros(len(X), word)
+    for tile in _tiles(X):
+        words = (X[tile] + X.dtype.type(0)).view(word)  # 0 and -0 are equal
+        sums[tile[0]] += words.sum(axis=1, dtype=word)
+    return sums
+
+
+def _tiles(X: Array) -> Iterator[tuple[slice, slice]]:
+    """Part an array into tiles of `SUMMED_BYTES`, each as long as it can be along what is contiguous."""
+    by_columns = X.strides[0] < X.strides[1]
+    n_lines, length = X.shape[::-1] if by_columns else X.shape
+    width = max(1, min(length, SUMMED_BYTES // X.dtype.itemsize))
+    height = max(1, SUMMED_BYTES // (width * X.dtype.itemsize))
+    for line in range(0, n_lines, height):
+        for first in range(0, length, width):
+            lines, along = slice(line, line + height), slice(first, first + width)
+            yield (along, lines) if by_columns else (lines, along)
+
+
+def _sampled(X: Array) -> Array:
+    if X.size <= RUNS * RUN:
+        return np.ascontiguousarray(X)
+    return X[_places(*X.shape)]
+
+
+@lru_cache(maxsize=4)
+def _places(n_samples: int, n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give rows and columns of the values to look at: every row has its turn, at columns that are spread evenly."""
+    run = min(RUN, n_features)
+    turns = np.arange(max(RUNS, n_samples))
+    first = (turns * GOLDEN % 1 * (n_features - run + 1)).astype(np.intp)
+    return (turns % n_samples)[:, None], first[:, None] + np.arange(run)
+
+
+def _spread(values: Array, n_samples: int) -> Array:
+    """Give runs of values at even distances."""
+    n_runs = max(RUNS, n_samples)
+    if len(values) <= n_runs * RUN:
+        return values
+    first = np.arange(n_runs) * (len(values) - RUN) // (n_runs - 1)
+    return values[first[:, None] + np.arange(RUN)]
+
+
+def _tidy(X: Any) -> Any:
+    """Give sparse inputs that nothing but a change of values changes: in CSR or CSC, canonical, without stored zeros."""
+    held = X if X.format in ("csr", "csc") else X.tocsr()
+    if held.has_canonical_format and held.data.all():
+        return held
+    copy = held.copy()
+    copy.sum_duplicates()
+    copy.eliminate_zeros()
+    return copy
+
+
+def _same(X: Any, other: Any) -> bool:
+    """Tell whether inputs are equal in every value, and in their layout, which the last digits of products may depend on."""
+    if type(X) is not type(other) or X.shape != other.shape:
+        return False
+    if sparse.issparse(X):
+        return all(_same(getattr(X, part), getattr(other, part)) for part in ("data", "indices", "indptr"))
+    return bool(X.dtype == other.dtype and X.strides == other.strides and np.array_equal(X, other))

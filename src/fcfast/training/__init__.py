@@ -1,0 +1,6 @@
+"""Training: a network with a front layer in any form, and the fit loop around it."""
+
+from fcfast.training.loop import Trainable, Training
+from fcfast.training.outcome import Callback, Epoch, History
+
+__all__ = ["Callback", "Epoch", "History", "Trainable", "Training"]

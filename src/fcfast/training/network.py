@@ -1,0 +1,239 @@
+"""A network whose first layer is held in a form: its parameters above it, an epoch of training, its outputs."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast import backend
+from fcfast.activations import ACTIVATIONS
+from fcfast.front.base import FrontForm
+from fcfast.layers.views import layer_views
+from fcfast.losses import LOSSES
+from fcfast.optimizers import SGD, Optimizer
+from fcfast.rules import Backprop, Rule
+from fcfast.threads import blas_threads_for, kernel_threads
+from fcfast.training import stepwise
+from fcfast.training.loop import Snapshot, copied
+from fcfast.training.pace import Pace
+from fcfast.validation import all_finite
+
+Array = NDArray[Any]
+
+
+def block_diagonal(n_in: int, n_out: int, groups: int) -> NDArray[np.bool_]:
+    """Give the mask (n_out, n_in) of a layer that connects each of so many groups of units to the same one below only."""
+    blocks = np.eye(groups, dtype=bool)
+    return np.repeat(np.repeat(blocks, n_out // groups, axis=0), n_in // groups, axis=1)
+
+
+class FrontNetwork:
+    """The front layer in its form, its biases, and the dense layers above it.
+
+    Parameters
+    ----------
+    front : FrontForm
+    biases : sequence of ndarray
+        Of every layer, the front layer's first.
+    weights : sequence of ndarray of shape (n_out, n_in)
+        Of the layers above the front layer; at least one.
+    activation, loss : str
+    window : int
+        Rows of a window, a multiple of the batch size.
+    rule : Rule or None
+        How deltas are made; None is backpropagation.
+    groups : sequence of int or None
+        Of each hidden layer, the front layer's 1: so many groups of units are connected to their own group below only.
+    seed : int
+        Of what the rule draws.
+    """
+
+    def __init__(
+        self,
+        front: FrontForm,
+        biases: Sequence[Array],
+        weights: Sequence[Array],
+        activation: str,
+        loss: str,
+        optimizer: Optimizer,
+        batch_size: int,
+        window: int,
+        n_threads: int,
+        rule: Rule | None = None,
+        groups: Sequence[int] | None = None,
+        seed: int = 0,
+    ) -> None:
+        dtype = front.base.dtype
+        self.front, self.activation, self.loss, self.optimizer = front, activation, loss, optimizer
+        self.batch_size, self.window, self.n_threads = batch_size, window, n_threads
+        self.widths = np.array([len(bias) for bias in biases], dtype=np.intp)
+        parts = [biases[0], *(part for pair in zip(weights, biases[1:], strict=True) for part in pair)]
+        self.params: Array = np.concatenate([np.ravel(part) for part in parts]).astype(dtype)
+        self.velocity = np.zeros_like(self.params) if optimizer.has_velocity else None
+        self.n_steps = 0
+        self.rule: Rule = rule or Backprop()
+        self.groups = tuple(groups or [1] * (len(self.widths) - 1))
+        shapes = zip(self.widths, self.widths[1:-1], self.groups[1:], strict=False)
+        hidden = [None if count == 1 else block_diagonal(n_in, n_out, count) for n_in, n_out, count in shapes]
+        self.masks: list[NDArray[np.bool_] | None] = [None, *hidden, None]
+        self.moments = [] if self._is_compiled_whole else stepwise.new_moments(self)
+        self.rule_state = self.rule.start(self, seed)
+        self._pace = Pace(n_threads)
+        self._work = np.empty(0, dtype=dtype)
+
+    @property
+    def weights(self) -> list[Array]:
+        """Views of the weights (n_out, n_in) of the layers above the front layer."""
+        return layer_views(self.params[self.widths[0] :], self.widths, bias=True)[0]
+
+    @property
+    def biases(self) -> list[Array]:
+        """Views of the biases of all layers."""
+        return [self.params[: self.widths[0]], *layer_views(self.params[self.widths[0] :], self.widths, bias=True)[1]]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the parameters."""
+        return self.params.dtype
+
+    def train_epoch(
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
+        n_steps = -(-len(rows) // self.batch_size)
+        if len(rates) != n_steps:
+            raise ValueError(f"rates has {len(rates)} value(s), but {len(rows)} rows make {n_steps} step(s)")
+        self.front.begin()
+        if self._is_compiled_whole:
+            return self._train_compiled_epoch(rows, rates, answers, sample_weight)
+        return stepwise.train_epoch(self, rows, rates, answers, sample_weight)
+
+    @property
+    def _is_compiled_whole(self) -> bool:
+        """Whether there is a kernel for whole epochs."""
+        return type(self.rule) is Backprop and type(self.optimizer) is SGD and max(self.groups) == 1
+
+    def _train_compiled_epoch(
+        self,
+        rows: NDArray[np.intp],
+        rates: NDArray[np.float64],
+        answers: Array,
+        sample_weight: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        sgd, front, columns = self.optimizer, self.front, self.front.source.shape[1]
+        assert isinstance(sgd, SGD)
+        size = backend.front.work_size(len(rows), self.batch_size, self.window, columns, self.widths, len(self.params))
+        if len(self._work) < size:
+            self._work = np.empty(size, dtype=self.params.dtype)
+        losses = np.empty(len(rates))
+        classes = self.loss == "cross_entropy"
+        n_threads, started = min(self._pace.threads(), self.kernel_threads), perf_counter()
+        done = backend.front.sgd_epoch(
+            front.base, front.velocity, front.source, front.S0, front.scale, rows, self.batch_size, self.window,
+            self.params, self.velocity, self.widths, ACTIVATIONS[self.activation], LOSSES.index(self.loss),
+            None if classes else answers, answers if classes else None, sample_weight, rates,
+            sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, sgd.max_grad_norm or 0.0, self.n_steps == 0,
+            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), n_threads,
+        )  # fmt: skip
+        self._pace.note(n_threads, perf_counter() - started, done)
+        self.n_steps += done
+        return losses[:done]
+
+    def outputs(self, X: Any) -> Array:
+        """Outputs (M, c) for new data: before the softmax for cross-entropy."""
+        return self.outputs_from_states(self.front.states(X))
+
+    def outputs_from_states(self, S: Array) -> Array:
+        """Outputs for pre-activations of the front layer without its biases."""
+        if len(S) == 1:
+            # A lone row is duplicated, so that rounding does not depend on the batch size: alone it would take another routine.
+            return self.outputs_from_states(np.repeat(S, 2, axis=0))[:1]
+        hidden = np.ascontiguousarray(S + self.biases[0], dtype=self.params.dtype)
+        backend.forward.activate(hidden, ACTIVATIONS[self.activation])
+        values = np.empty(len(hidden) * int(self.widths[1:].sum()), dtype=self.params.dtype)
+        backend.forward.forward(
+            self.params[self.widths[0] :],
+            self.widths,
+            True,
+            ACTIVATIONS[self.activation],
+            hidden,
+            values,
+            self.kernel_threads,
+        )
+        return values[-len(hidden) * self.widths[-1] :].reshape(len(hidden), self.widths[-1])
+
+    @property
+    def largest_product(self) -> float:
+        """Floating-point operations of the largest matrix product of a step."""
+        rows = self.window
+        if not self._is_compiled_whole:
+            rows = stepwise.rows_multiplied(self.front, self.optimizer, self.batch_size, self.window)
+        front = 2.0 * rows * self.front.source.shape[1] * self.widths[0]
+        return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths)))
+
+    def blas_threads(self) -> AbstractContextManager[None]:
+        """Let BLAS use the threads that its products are worth."""
+        return blas_threads_for(self.largest_product)
+
+    @property
+    def kernel_threads(self) -> int:
+        """Threads of a step's kernels."""
+        return kernel_threads(self.n_threads, self.largest_product)
+
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite numbers."""
+        return all_finite(self.front.base, self.params)
+
+    def answers(self) -> bool:
+        """Whether the outputs for some of the training rows are finite."""
+        front = self.front
+        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+            if front.S0 is None or front.scale is None:
+                S = front.source[:64] @ front.base.T
+            else:
+                S = front.scale[0] * front.S0[:64] + front.source[:64] @ front.base
+            return all_finite(self.outputs_from_states(S))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the scratch out of copies and pickles, and times by this process's clock."""
+        state = self.__dict__ | {"_work": self._work[:0]}
+        del state["_pace"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._pace = Pace(self.n_threads)
+
+    @property
+    def _held(self) -> Snapshot:
+        """All parameters, as they are held."""
+        heads = [head.params for head in self.rule_state.heads]
+        scale = [] if self.front.scale is None else [self.front.scale]
+        return self.front.base, self.params, *scale, *heads
+
+    def snapshot(self, into: Snapshot | None = None) -> Snapshot:
+        """Copy the parameters, to come back to them with `restore`; into an older snapshot that is not wanted any more."""
+        return copied(self._held, into)
+
+    def restore(self, kept: Snapshot) -> None:
+        """Go back to the parameters of a snapshot, from where the optimiser starts anew: it remembers nothing."""
+        for array, copy in zip(self._held, kept, strict=True):
+            array[:] = copy
+        if self.front.scale is not None:
+            self.front.scale[1] = 0  # the velocity of c
+        for remembered in (self.front.velocity, self.velocity, *self.moments, *self.rule_state.remembered):
+            if remembered is not None:
+                remembered[:] = 0
+        self.n_steps = 0
+
+    def finish(self) -> None:
+        """Note that training has ended, and let go of samples that predictions do not need."""
+        self.front.finish()
+
+    def join(self, X: Any) -> NDArray[np.intp]:
+        """Take new samples to train on; give their rows."""
+        return self.front.join(X)
