@@ -17,7 +17,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor, ModelFileError, modelfile
+from fcfast import FrontClassifier, FrontRegressor, ModelFileError
+from fcfast.modelfile import format as modelfile
 from fcfast.modelfile.front import FrontHeader
 from fcfast.optimizers import Cosine, Muon, WarmUp
 from fcfast.rules import ForwardGradient

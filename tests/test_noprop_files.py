@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import fcfast
-from fcfast import ModelFileError, NoPropClassifier, modelfile
+from fcfast import ModelFileError, NoPropClassifier
+from fcfast.modelfile import format as modelfile
 from fcfast.noprop import CosineNoise, LinearNoise
 from fcfast.optimizers import SGD
 

@@ -14,8 +14,9 @@ import safetensors.numpy
 from hypothesis import strategies as st
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, modelfile
+from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
 from fcfast.errors import ModelFileError
+from fcfast.modelfile import format as modelfile
 
 from .law import REFUSED, BrokenLaw, obey
 from .values import Draw, chance, mutated
