@@ -1,7 +1,8 @@
 """The forms of the front layer, the only one whose inputs never change during training."""
 
-from fcfast.front.base import FORMS, FrontForm
+from fcfast.front.base import FORMS, FrontForm, register
 from fcfast.front.contributions import ContributionsForm
 from fcfast.front.weights import WeightsForm
+from fcfast.front.windowed import WindowedForm
 
-__all__ = ["FORMS", "ContributionsForm", "FrontForm", "WeightsForm"]
+__all__ = ["FORMS", "ContributionsForm", "FrontForm", "WeightsForm", "WindowedForm", "register"]

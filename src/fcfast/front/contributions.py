@@ -1,10 +1,13 @@
 """The front layer as contributions of the training samples."""
 
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
+from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, register
 from fcfast.gram.products import (
     cross_gram,
     cross_gram_and_states,
@@ -15,59 +18,62 @@ from fcfast.gram.products import (
     states_of,
 )
 from fcfast.gram.start import InitialWeights
+from fcfast.layers import SpanLayer
 from fcfast.sources.inputs import TrainingInputs
+from fcfast.units import bytes_text
 from fcfast.validation import all_finite
 
+if TYPE_CHECKING:
+    from fcfast.optimizers import Optimizer
+
 Array = NDArray[Any]
+
 KEPT_BYTES = 128 << 20  # of weights that contributions are expanded to for predictions
 
 
-class ContributionsForm:
+@register
+class ContributionsForm(FrontForm):
     """W1 = c W1(0) + A' X: contributions A of the training samples and their Gram matrix; training never stores W1.
 
     After training, new data are multiplied by W1 where it has at most `KEPT_BYTES`: it is made at the first prediction and
     kept, so that the next ones cost no more than those of an ordinary network. A larger W1 is never held for a prediction.
     """
 
+    name: ClassVar[str] = "contributions"
+    takes_sparse: ClassVar[bool] = True
+    keeps_inputs: ClassVar[bool] = True
+
     def __init__(
         self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
     ) -> None:
         self.inputs, self.initial, self.dtype, self.n_jobs = TrainingInputs(X), initial, dtype, n_jobs
-        self.n_features = initial.n_features
         self._is_finished = False
         self._weights: Array | None = None
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            self.source, S0 = gram_and_states(self.X, initial, dtype, n_jobs)
-        self._refuse_overflow(self.source, S0)
-        self.S0: Array | None = S0
+        gram, S0 = products(self.X, initial, dtype, n_jobs)
+        self._start(gram, S0, initial.n_features, with_velocity)
+
+    @classmethod
+    def from_products(cls, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> "ContributionsForm":
+        """Make the form from products that have been made already; it can be trained, and knows nothing of the inputs.
+
+        Parameters
+        ----------
+        gram : ndarray of shape (N, N)
+            Inner products of the training inputs; shared, and never changed.
+        S0 : ndarray of shape (N, h)
+            Their pre-activations under the initial weights.
+        n_features : int
+        with_velocity : bool
+        """
+        form = cls.__new__(cls)
+        form._start(gram, S0, n_features, with_velocity)
+        return form
+
+    def _start(self, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> None:
+        self.source, self.S0, self.n_features = gram, S0, n_features
         self.base = np.zeros_like(S0)
         self.velocity: Array | None = np.zeros_like(S0) if with_velocity else None
         self.scale: NDArray[np.float64] | None = np.array([1.0, 0.0])
-
-    def _refuse_overflow(self, *products: Array) -> None:
-        if not all_finite(*products):
-            raise ValueError(
-                f"X has values so large that its Gram matrix overflows {self.dtype}; scale X, or use dtype='float64'"
-            )
-
-    def join(self, X: Any) -> NDArray[np.intp]:
-        """Add samples, with no contributions yet. All are copied, so that add many at a time."""
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            gram, S0 = gram_and_states(X, self.initial, self.dtype, self.n_jobs)
-            crossed = cross_gram(X, self.X, self.dtype, self.n_jobs)
-        self._refuse_overflow(gram, S0, crossed)
-        n_old, n_new = crossed.shape[::-1]
-        none_yet = np.zeros_like(S0)
-        velocity = None if self.velocity is None else np.concatenate([self.velocity, none_yet])
-        # All or nothing, should the memory not suffice
-        self.inputs, self.source, self.S0, self.base, self.velocity = (
-            TrainingInputs(stacked(self.X, X)),
-            np.block([[self.source, crossed.T], [crossed, gram]]),
-            np.concatenate([self.S0, S0]),
-            np.concatenate([self.base, none_yet]),
-            velocity,
-        )
-        return np.arange(n_old, n_old + n_new)
 
     @property
     def X(self) -> Any:
@@ -75,22 +81,86 @@ class ContributionsForm:
         return self.inputs.X
 
     @property
+    def contributions(self) -> Array:
+        """What each training sample contributes (N, h)."""
+        return self.base
+
+    @property
     def initial_share(self) -> float:
         """The factor c of W1(0), which weight decay takes down from 1."""
         return 1.0 if self.scale is None else float(self.scale[0])
 
+    # ------------------------------------------------------------------------------------------------------------------
+    # training
+
     def begin(self) -> None:
+        """Let go of the weights that predictions were made with."""
         self._is_finished, self._weights = False, None
 
     def finish(self) -> None:
+        """Note that training has ended."""
         self._is_finished = True
 
-    def states(self, X: Any) -> Array:
+    def windows(
+        self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
+    ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
+        """Give all batches at once: the contributions are up to date after each."""
+        opened = OpenContributions(self, memory)
+        try:
+            yield batches, opened
+        finally:
+            opened.close()
+
+    def rows_multiplied(self, optimizer: "Optimizer", batch_size: int, window: int) -> int:
+        """Give those of a batch, or all where units are mixed."""
+        return self.source.shape[1] if optimizer.mixes_units else batch_size
+
+    def append(self, X: Any) -> Rows:
+        """Add samples, with no contributions yet. All are copied, so that add many at a time."""
+        gram, S0 = products(X, self.initial, self.dtype, self.n_jobs)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            crossed = cross_gram(X, self.X, self.dtype, self.n_jobs)
+        refuse_overflow(crossed)
+        n_old, n_new = crossed.shape[::-1]
+        none_yet = np.zeros_like(S0)
+        velocity = None if self.velocity is None else np.concatenate([self.velocity, none_yet])
+        # All or nothing, should the memory not suffice
+        self.inputs, self.source, self.S0, self.base, self.velocity = (
+            TrainingInputs(stacked(self.X, X)),
+            np.block([[self.source, crossed.T], [crossed, gram]]),
+            np.concatenate([np.asarray(self.S0), S0]),
+            np.concatenate([self.base, none_yet]),
+            velocity,
+        )
+        return np.arange(n_old, n_old + n_new)
+
+    def check_room(self, X: Any, memory_limit: float) -> None:
+        """Raise a MemoryError if the Gram matrix with these samples would exceed the limit."""
+        super().check_room(X, memory_limit)
+        n_new, n_samples = X.shape[0], len(self.source) + X.shape[0]
+        n_bytes = n_samples**2 * self.source.itemsize
+        if n_bytes > memory_limit:
+            raise MemoryError(
+                f"{n_new} more samples make a Gram matrix of {n_samples} x {n_samples}, {n_bytes / 2**30:.1f} GiB, over "
+                f"memory_limit={bytes_text(memory_limit)}; raise the limit, or start again with form='windowed'"
+            )
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # predictions
+
+    def training_preactivations(self, n: int) -> Array:
+        """Give the pre-activations of the first n training samples."""
+        assert self.S0 is not None
+        return np.asarray(self.base.dtype.type(self.initial_share) * self.S0[:n] + self.source[:n] @ self.base)
+
+    def preactivations(self, X: Any) -> Array:
+        """Give the pre-activations (M, h) of new data."""
         if self._is_finished and is_kept(self.initial, self.dtype):
             return states_by_weights(X, self.expand(), self.n_jobs)
         return states_of(X, self.X, self.base, self.initial_share, self.initial, self.dtype, self.n_jobs)
 
     def expand(self) -> Array:
+        """Give the conventional weights (h, d)."""
         if self._weights is not None:
             return self._weights
         weights = expand(self.X, self.base, self.initial_share, self.initial, self.dtype, n_jobs=self.n_jobs)
@@ -106,6 +176,148 @@ class ContributionsForm:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the weights out of copies and pickles: they are made again, with the same bits."""
         return self.__dict__ | {"_weights": None}
+
+    @classmethod
+    def stack(
+        cls,
+        X: Any,
+        initial: InitialWeights,
+        n_blocks: int,
+        dtype: np.dtype[Any],
+        with_velocity: bool,
+        n_jobs: int | None = None,
+    ) -> "ContributionsStack":
+        """Make several front layers of the same inputs: one Gram matrix serves all."""
+        return ContributionsStack(X, initial, n_blocks, dtype, with_velocity, n_jobs)
+
+
+class OpenContributions:
+    """Contributions of all training samples: the coordinates in the span are what the form holds."""
+
+    def __init__(self, form: Any, memory: Memory) -> None:
+        self.form = form
+        self.layer = SpanLayer(
+            form.n_features, form.source, form.S0, None, None, form.base, form.velocity, form.scale[0], form.scale[1], memory
+        )
+
+    def preactivations(self, batch: Rows) -> Array:
+        """Give the pre-activations (B, h) of a batch."""
+        self.batch = batch
+        return self.layer.preactivations(batch)
+
+    def take(self, D: Array) -> None:
+        """Take the gradient with respect to those pre-activations."""
+        self.layer.take(D, self.batch)
+
+    def batch_gram(self) -> Array:
+        """Give the inner products (B, B) of the batch's inputs."""
+        return np.asarray(self.form.source[self.batch][:, self.batch])
+
+    def close(self) -> None:
+        """Note the share of the initial weights."""
+        self.form.scale[:] = self.layer.c, self.layer.m
+
+
+class ContributionsStack(FrontStack):
+    """Front layers as contributions of the same training samples: one Gram matrix, and one pass over new data, for all.
+
+    Parameters
+    ----------
+    X : ndarray, memmap or sparse of shape (N, d)
+        Referred to, for predictions.
+    initial : InitialWeights
+        Of all layers, one after the other.
+    n_blocks : int
+    dtype : dtype
+    with_velocity : bool
+    n_jobs : int or None
+
+    Raises
+    ------
+    ValueError
+        If products of the inputs overflow.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        initial: InitialWeights,
+        n_blocks: int,
+        dtype: np.dtype[Any],
+        with_velocity: bool,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.inputs, self.initial, self.dtype, self.n_jobs = TrainingInputs(X), initial, dtype, n_jobs
+        self._is_finished = False
+        self._weights: list[Array] | None = None
+        gram, S0 = products(self.X, initial, dtype, n_jobs)
+        parts = [np.ascontiguousarray(part) for part in np.split(S0, n_blocks, axis=1)]
+        super().__init__([ContributionsForm.from_products(gram, part, initial.n_features, with_velocity) for part in parts])
+
+    @property
+    def X(self) -> Any:
+        """The training inputs (N, d); a RuntimeError if they have been changed in place."""
+        return self.inputs.X
+
+    @property
+    def n_products(self) -> int:  # type: ignore[override]
+        """Products with other samples that a new one takes."""
+        return len(self.forms[0].source)
+
+    def preactivations(self, X: Any) -> Preactivations:
+        """Give the pre-activations of new data as a function of the layer, reading the data once."""
+        if self._is_finished and is_kept(self.initial, self.dtype):
+            weights = self.expand()
+            X = X if sparse.issparse(X) else np.ascontiguousarray(X, dtype=self.dtype)
+            return lambda t: states_by_weights(X, weights[t], self.n_jobs)
+        gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype, self.n_jobs)
+        parts = np.split(S0, len(self.forms), axis=1)
+        shares = [self.dtype.type(form.initial_share) for form in self._contributions]
+        return lambda t: shares[t] * parts[t] + gram @ self.forms[t].base
+
+    @property
+    def _contributions(self) -> list[ContributionsForm]:
+        return self.forms  # type: ignore[return-value]
+
+    def expand(self) -> list[Array]:
+        """Give the conventional weights (h, d) of each layer."""
+        if self._weights is not None:
+            return self._weights
+        contributions = np.concatenate([form.base for form in self.forms], axis=1)
+        shares = np.repeat([form.initial_share for form in self._contributions], self.initial.n_hidden // len(self.forms))
+        weights = expand(self.X, contributions, shares, self.initial, self.dtype, n_jobs=self.n_jobs)
+        parts = np.split(weights, len(self.forms))
+        if self._is_finished:
+            self._weights = parts
+        return parts
+
+    def begin(self) -> None:
+        """Note that training goes on."""
+        self._is_finished, self._weights = False, None
+
+    def finish(self) -> None:
+        """Note that training has ended: new data go through the weights, as in `ContributionsForm`."""
+        self._is_finished = True
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights out of copies and pickles: they are made again, with the same bits."""
+        return self.__dict__ | {"_weights": None}
+
+
+def products(X: Any, initial: InitialWeights, dtype: np.dtype[Any], n_jobs: int | None) -> tuple[Array, Array]:
+    """Give the Gram matrix (N, N) and the initial pre-activations (N, h), both finite, or a ValueError."""
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        gram, S0 = gram_and_states(X, initial, dtype, n_jobs)
+    refuse_overflow(gram, S0)
+    return gram, S0
+
+
+def refuse_overflow(*arrays: Array) -> None:
+    """Raise a ValueError for products that are no finite numbers."""
+    if not all_finite(*arrays):
+        raise ValueError(
+            f"X has values so large that its Gram matrix overflows {arrays[0].dtype}; scale X, or use dtype='float64'"
+        )
 
 
 def is_kept(initial: InitialWeights, dtype: np.dtype[Any]) -> bool:

@@ -1,24 +1,28 @@
-"""The front layer as weights."""
+"""The front layer as weights, which every step changes."""
 
-from typing import Any
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.front.base import converted
-from fcfast.gram.products import (
-    states_by_weights,
-)
+from fcfast.front.base import FrontForm, Memory, OpenFront, Rows, converted, register
+from fcfast.gram.products import states_by_weights
 from fcfast.gram.start import InitialWeights
+from fcfast.layers import DenseLayer, multiply
+
+if TYPE_CHECKING:
+    from fcfast.optimizers import Optimizer
 
 Array = NDArray[Any]
 
 
-class WeightsForm:
-    """W1 itself, touched once per window: forms "weights" (a window is one batch) and "windowed"."""
+@register
+class WeightsForm(FrontForm):
+    """W1 itself."""
 
-    S0: Array | None = None
-    scale: NDArray[np.float64] | None = None
+    name: ClassVar[str] = "weights"
+    updates_each_weight: ClassVar[bool] = True
 
     def __init__(
         self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
@@ -37,19 +41,50 @@ class WeightsForm:
         form.n_features = weights.shape[1]
         return form
 
-    def states(self, X: Any) -> Array:
-        return states_by_weights(X, self.base, self.n_jobs)
+    def windows(
+        self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
+    ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
+        """Give all batches at once: the weights are up to date after each."""
+        yield batches, OpenWeights(self, memory, n_threads)
 
-    def expand(self) -> Array:
-        return self.base
-
-    def begin(self) -> None:
-        pass  # predictions read the weights that are trained
-
-    def finish(self) -> None:
-        self.source = self.source[:0].copy()
-
-    def join(self, X: Array) -> NDArray[np.intp]:
+    def append(self, X: Array) -> Rows:
         """Replace the samples: the weights know all they need of earlier ones."""
         self.source = converted(X, self.base.dtype)
         return np.arange(len(X))
+
+    def finish(self) -> None:
+        """Let go of the samples."""
+        self.source = self.source[:0].copy()
+
+    def training_preactivations(self, n: int) -> Array:
+        """Give the pre-activations of the first n training samples."""
+        return np.asarray(self.source[:n] @ self.base.T)
+
+    def preactivations(self, X: Any) -> Array:
+        """Give the pre-activations (M, h) of new data."""
+        return states_by_weights(X, self.base, self.n_jobs)
+
+    def expand(self) -> Array:
+        """Give the weights."""
+        return self.base
+
+
+class OpenWeights:
+    """Weights that every step touches."""
+
+    def __init__(self, form: FrontForm, memory: Memory, n_threads: int) -> None:
+        self.form = form
+        self.layer = DenseLayer(form.base, form.velocity, np.empty_like(form.base), memory, n_threads)
+
+    def preactivations(self, batch: Rows) -> Array:
+        """Give the pre-activations (B, h) of a batch."""
+        self.inputs = self.form.source[batch]
+        return multiply(self.inputs, self.form.base.T)
+
+    def take(self, D: Array) -> None:
+        """Take the gradient with respect to those pre-activations."""
+        self.layer.gradient = multiply(D.T, self.inputs)
+
+    def batch_gram(self) -> Array:
+        """Give the inner products (B, B) of the batch's inputs."""
+        return multiply(self.inputs, self.inputs.T)

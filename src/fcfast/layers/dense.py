@@ -21,9 +21,11 @@ class DenseLayer:
 
     velocity: Array  # none, in fact, for an optimiser that has none and does not ask
 
-    def __init__(self, weights: Array, velocity: Array | None, gradient: Array, moment: Array, n_threads: int) -> None:
+    def __init__(
+        self, weights: Array, velocity: Array | None, gradient: Array, memory: dict[str, Array], n_threads: int
+    ) -> None:
         self.n_out, self.n_in = weights.shape
-        self.weights, self.gradient, self.moment = weights, gradient, moment
+        self.weights, self.gradient, self.memory = weights, gradient, memory
         self.velocity = velocity  # type: ignore[assignment]
         self.n_threads = n_threads
 

@@ -24,7 +24,7 @@ class Layer(Protocol):
 
     n_in: int
     n_out: int
-    moment: Array  # what an optimiser remembers of squared gradients: by unit (n_out,) or by weight (n_out, n_in)
+    memory: dict[str, Array]  # what an optimiser remembers of the layer beside its velocity (`fcfast.optimizers.memory`)
 
     def squared_gradient_norms(self) -> NDArray[np.float64]:
         """Squared norm of the gradient of each unit, shape (n_out,)."""

@@ -35,7 +35,8 @@ class SpanLayer:
     Y, Z : ndarray of shape (K, n_out)
         Changed in place; Z may be None for an optimiser without a velocity.
     c, m : float
-    moment : ndarray of shape (n_out,)
+    memory : dict of ndarray
+        What an optimiser remembers of the layer beside its velocity.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class SpanLayer:
         Z: Array | None,
         c: float,
         m: float,
-        moment: Array,
+        memory: dict[str, Array],
     ) -> None:
         self.n_in, self.n_out = n_in, start.shape[1]
         self.gram, self.start, self.start_velocity, self.velocity_gram = gram, start, start_velocity, velocity_gram
-        self.Y, self.c, self.m, self.moment = Y, c, m, moment
+        self.Y, self.c, self.m, self.memory = Y, c, m, memory
         self.Z: Array = Z  # type: ignore[assignment]  # as a DenseLayer's velocity
         self.mu = 0.0 if start_velocity is None else 1.0
         # a factor per unit, or a matrix where steps mix the units
@@ -61,7 +62,7 @@ class SpanLayer:
         self.rows: slice | NDArray[np.intp] = slice(0)
         self.D = Y[:0]
 
-    def states(self, rows: slice | NDArray[np.intp]) -> Array:
+    def preactivations(self, rows: slice | NDArray[np.intp]) -> Array:
         """Pre-activations of some of the inputs."""
         S = self.gram.dtype.type(self.c) * self.start[rows]
         if self.start_velocity is not None:

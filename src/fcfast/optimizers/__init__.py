@@ -5,13 +5,13 @@ each feature by itself needs the weights as they are, form "weights" (docs/mathe
 """
 
 from fcfast.optimizers.adaptive import Adam, AdamW, NeuronAdam
-from fcfast.optimizers.base import Optimizer
+from fcfast.optimizers.base import OPTIMIZERS, Optimizer, register
 from fcfast.optimizers.muon import Muon
-from fcfast.optimizers.names import OPTIMIZERS, make_optimizer
+from fcfast.optimizers.names import make_optimizer
 from fcfast.optimizers.schedules import SCHEDULES, Constant, Cosine, Schedule, StepDecay, WarmUp
 from fcfast.optimizers.sgd import SGD
 
 __all__ = [
     "OPTIMIZERS", "SCHEDULES", "SGD", "Adam", "AdamW", "Constant", "Cosine", "Muon", "NeuronAdam", "Optimizer", "Schedule",
-    "StepDecay", "WarmUp", "make_optimizer",
+    "StepDecay", "WarmUp", "make_optimizer", "register",
 ]  # fmt: skip

@@ -7,11 +7,12 @@ import numpy as np
 
 from fcfast import backend, validation
 from fcfast.layers import DenseLayer, Layer
-from fcfast.optimizers.base import check_common
+from fcfast.optimizers.base import Optimizer, check_common, register
 
 
+@register
 @dataclass(frozen=True)
-class NeuronAdam:
+class NeuronAdam(Optimizer):
     """AdamW with one second moment per unit instead of one per weight, so that it commutes with rotations of the input.
 
     With g the gradient of a unit's n_in weights: M <- beta1 M + (1 - beta1) g, v <- beta2 v + (1 - beta2) mean(g^2), both
@@ -47,36 +48,32 @@ class NeuronAdam:
     max_grad_norm: float | None = None
 
     name: ClassVar[str] = "neuron-adam"
-    commutes: ClassVar[bool] = True
-    has_velocity: ClassVar[bool] = True
+    passes: ClassVar[int] = 24
+    parameters: ClassVar[dict[str, str]] = {"momentum": "beta1"}
 
     def __post_init__(self) -> None:
         check_common(self)
         _check_moments(self)
 
-    def moment_shape(self, n_out: int, n_in: int) -> tuple[int, ...]:
+    def memory_shapes(self, n_out: int, n_in: int) -> dict[str, tuple[int, ...]]:
         """One moment per unit."""
-        return (n_out,)
+        return {"second_moment": (n_out,)}
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
         """Update a layer in any representation."""
-        real = layer.moment.dtype.type
-        layer.moment *= real(self.beta2)
-        layer.moment += (1 - self.beta2) * layer.squared_gradient_norms() / layer.n_in
+        moment = layer.memory["second_moment"]
+        moment *= moment.dtype.type(self.beta2)
+        moment += (1 - self.beta2) * layer.squared_gradient_norms() / layer.n_in
         layer.accumulate(self.beta1, 1 - self.beta1)
         if self.weight_decay:
             layer.shrink(1 - rate * self.weight_decay)
-        root = np.sqrt(layer.moment.astype(np.float64) / (1 - self.beta2**step))
+        root = np.sqrt(moment.astype(np.float64) / (1 - self.beta2**step))
         layer.descend(rate / (1 - self.beta1**step) / (root + self.eps))
 
-    @property
-    def for_biases(self) -> "NeuronAdam":
-        """Itself: of one feature its moment is Adam's."""
-        return self
 
-
+@register
 @dataclass(frozen=True)
-class Adam:
+class Adam(Optimizer):
     """Adam as torch.optim.Adam defines it (Kingma and Ba 2015). Form "weights" only: it scales every weight by itself.
 
     Parameters
@@ -110,31 +107,29 @@ class Adam:
 
     name: ClassVar[str] = "adam"
     commutes: ClassVar[bool] = False
-    has_velocity: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
+    passes: ClassVar[int] = 16
+    parameters: ClassVar[dict[str, str]] = {"momentum": "beta1"}
     decoupled: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_common(self)
         _check_moments(self)
 
-    def moment_shape(self, n_out: int, n_in: int) -> tuple[int, ...]:
+    def memory_shapes(self, n_out: int, n_in: int) -> dict[str, tuple[int, ...]]:
         """One moment per weight."""
-        return n_out, n_in
+        return {"second_moment": (n_out, n_in)}
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
         """Update a layer that is held as an array."""
         assert isinstance(layer, DenseLayer)  # estimators refuse the other forms
         backend.backprop.adam_step(
-            layer.weights.reshape(-1), layer.gradient.reshape(-1), layer.velocity.reshape(-1), layer.moment.reshape(-1),
+            layer.weights.reshape(-1), layer.gradient.reshape(-1), layer.velocity.reshape(-1), layer.memory["second_moment"].reshape(-1),
             rate, self.beta1, self.beta2, self.eps, self.weight_decay, self.decoupled, step, layer.n_threads,
         )  # fmt: skip
 
-    @property
-    def for_biases(self) -> "Adam":
-        """Itself."""
-        return self
 
-
+@register
 @dataclass(frozen=True)
 class AdamW(Adam):
     """AdamW as torch.optim.AdamW defines it (Loshchilov and Hutter 2019): `Adam` with decoupled weight decay.
@@ -152,6 +147,7 @@ class AdamW(Adam):
     """
 
     name: ClassVar[str] = "adamw"
+    elementwise: ClassVar[bool] = True
     decoupled: ClassVar[bool] = True
 
 

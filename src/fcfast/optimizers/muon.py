@@ -7,11 +7,12 @@ from typing import ClassVar
 from fcfast import validation
 from fcfast.layers import Layer
 from fcfast.optimizers.adaptive import NeuronAdam
-from fcfast.optimizers.base import check_common
+from fcfast.optimizers.base import Optimizer, check_common, register
 
 
+@register
 @dataclass(frozen=True)
-class Muon:
+class Muon(Optimizer):
     """Momentum whose steps are made semi-orthogonal (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 
     As torch.optim.Muon with its "original" adjustment, in the network's own precision: M <- momentum M + g, the step is
@@ -50,8 +51,7 @@ class Muon:
     n_iterations: int = 5
 
     name: ClassVar[str] = "muon"
-    commutes: ClassVar[bool] = True
-    has_velocity: ClassVar[bool] = True
+    mixes_units: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_common(self)
@@ -59,10 +59,6 @@ class Muon:
         validation.integer(self.n_iterations, "n_iterations", 1)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got 0")
-
-    def moment_shape(self, n_out: int, n_in: int) -> tuple[int, ...]:
-        """None is needed."""
-        return (0,)
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
         """Update a layer in any representation."""

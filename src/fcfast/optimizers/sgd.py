@@ -5,11 +5,12 @@ from typing import ClassVar
 
 from fcfast import validation
 from fcfast.layers import Layer
-from fcfast.optimizers.base import check_common
+from fcfast.optimizers.base import Optimizer, check_common, register
 
 
+@register
 @dataclass(frozen=True)
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent as torch.optim.SGD defines it.
 
     Parameters
@@ -42,10 +43,12 @@ class SGD:
     max_grad_norm: float | None = None
 
     name: ClassVar[str] = "sgd"
-    commutes: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = True
+    compiled: ClassVar[bool] = True
+    passes: ClassVar[int] = 6
 
     @property
-    def has_velocity(self) -> bool:
+    def has_velocity(self) -> bool:  # type: ignore[override]
         """Whether a velocity is kept beside the weights."""
         return self.momentum > 0
 
@@ -58,15 +61,6 @@ class SGD:
                 f"nesterov=True needs momentum > 0 and dampening = 0, got {self.momentum} and {self.dampening}, as in PyTorch"
             )
 
-    def moment_shape(self, n_out: int, n_in: int) -> tuple[int, ...]:
-        """None is needed."""
-        return (0,)
-
     def update(self, layer: Layer, rate: float, step: int) -> None:
         """Update a layer in any representation."""
         layer.descend_as_sgd(rate, self, step == 1)
-
-    @property
-    def for_biases(self) -> "SGD":
-        """Itself."""
-        return self

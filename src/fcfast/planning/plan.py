@@ -18,6 +18,7 @@ from fcfast.optimizers import OPTIMIZERS
 from fcfast.planning.machine import Machine, machine
 from fcfast.rules import Backprop, ForwardGradient, Rule, make_rule
 from fcfast.threads import SMALL_PRODUCT
+from fcfast.units import bytes_text, duration
 
 # What a form may hold beside the data unless the caller says otherwise.
 DEFAULT_MEMORY_LIMIT = 4 << 30
@@ -578,20 +579,3 @@ def _explain(problem: Problem, chosen: str, reason: str, costs: Mapping[str, For
         f"{figures.n_threads} thread(s))."
     )
     return " ".join(sentences)
-
-
-def bytes_text(n_bytes: float) -> str:
-    """Bytes in the largest unit of which there is at least one."""
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if n_bytes >= size:
-            return f"{float(n_bytes / size):.1f} {unit}"
-    return f"{float(n_bytes):.0f} bytes"
-
-
-def duration(seconds: float) -> str:
-    """Three digits and a unit that fits."""
-    if seconds >= 7200:
-        return f"{seconds / 3600:.3g} h"
-    if seconds >= 120:
-        return f"{seconds / 60:.3g} min"
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"

@@ -1,0 +1,90 @@
+"""The front layer as weights that are touched once per window of samples."""
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast.front.base import Memory, OpenFront, Rows, register
+from fcfast.front.weights import WeightsForm
+from fcfast.layers import SpanLayer, multiply
+
+if TYPE_CHECKING:
+    from fcfast.optimizers import Optimizer
+
+Array = NDArray[Any]
+
+
+@register
+class WindowedForm(WeightsForm):
+    """W1, read and written once per window; inside a window steps change its coordinates in the span of the window's inputs."""
+
+    name: ClassVar[str] = "windowed"
+    updates_each_weight: ClassVar[bool] = False
+
+    def windows(
+        self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
+    ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
+        """Give the batches of one window after the other."""
+        if per_window == 1:
+            yield from super().windows(batches, per_window, optimizer, memory, n_threads)
+            return
+        for start in range(0, len(batches), per_window):
+            in_window = batches[start : start + per_window]
+            opened = OpenWindow(self, memory, np.concatenate(in_window), optimizer.mixes_units)
+            try:
+                yield in_window, opened
+            finally:
+                opened.close()
+
+
+class OpenWindow:
+    """A window: coordinates in the span of its rows, until it is closed."""
+
+    def __init__(self, form: WindowedForm, memory: Memory, rows: Rows, mixes_units: bool) -> None:
+        self.form, self.rows = form, rows
+        X, W, M = form.source[rows], form.base, form.velocity
+        self.X = X
+        Y, Z = np.zeros((2, len(rows), len(W)), W.dtype)
+        self.layer = SpanLayer(
+            form.n_features,
+            multiply(X, X.T),
+            multiply(X, W.T),
+            None if M is None else multiply(X, M.T),
+            multiply(M, M.T) if mixes_units and M is not None else None,
+            Y,
+            None if M is None else Z,
+            1.0,
+            0.0,
+            memory,
+        )
+        self.done = 0
+
+    def preactivations(self, batch: Rows) -> Array:
+        """Give the pre-activations (B, h) of the next batch."""
+        self.batch = slice(self.done, self.done + len(batch))
+        self.done += len(batch)
+        return self.layer.preactivations(self.batch)
+
+    def take(self, D: Array) -> None:
+        """Take the gradient with respect to those pre-activations."""
+        self.layer.take(D, self.batch)
+
+    def batch_gram(self) -> Array:
+        """Give the inner products (B, B) of the batch's inputs."""
+        return self.layer.gram[self.batch, self.batch]
+
+    def close(self) -> None:
+        """Bring the weights and their velocity up to date."""
+        layer, (W, M), real = self.layer, (self.form.base, self.form.velocity), self.X.dtype.type
+        started = W.copy() if layer.m else None
+        W *= real(layer.c)
+        W += multiply(layer.Y.T, self.X)
+        if M is None:
+            return
+        W += layer.mixed(M)
+        M *= real(layer.mu)
+        M += multiply(layer.Z.T, self.X)
+        if started is not None:
+            M += real(layer.m) * started

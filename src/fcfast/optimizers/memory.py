@@ -1,0 +1,58 @@
+"""What an optimiser remembers from step to step."""
+
+from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fcfast.optimizers.base import Optimizer
+
+Array = NDArray[Any]
+
+
+class Memory:
+    """What an optimiser remembers of each layer beside its velocity, and how many steps it has taken.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+    dtype : dtype
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.optimizers import NeuronAdam
+    >>> from fcfast.optimizers.memory import Memory
+    >>> memory = Memory(NeuronAdam(), np.dtype("float32"))
+    >>> memory.of("front", n_out=3, n_in=1000)["second_moment"].shape
+    (3,)
+    """
+
+    def __init__(self, optimizer: "Optimizer", dtype: np.dtype[Any]) -> None:
+        self.optimizer, self.dtype, self.n_steps = optimizer, dtype, 0
+        self._layers: dict[Hashable, dict[str, Array]] = {}
+
+    def of(self, key: Hashable, n_out: int, n_in: int) -> dict[str, Array]:
+        """Give what is remembered of the weights of a layer, zeros at first."""
+        return self._of(self.optimizer, key, n_out, n_in)
+
+    def of_bias(self, key: Hashable, n_out: int) -> dict[str, Array]:
+        """Give what is remembered of a layer's biases."""
+        return self._of(self.optimizer.for_biases, key, n_out, 1)
+
+    def _of(self, optimizer: "Optimizer", key: Hashable, n_out: int, n_in: int) -> dict[str, Array]:
+        if key not in self._layers:
+            shapes = optimizer.memory_shapes(n_out, n_in)
+            self._layers[key] = {name: np.zeros(shape, self.dtype) for name, shape in shapes.items()}
+        return self._layers[key]
+
+    def __iter__(self) -> Iterator[Array]:
+        return (array for remembered in self._layers.values() for array in remembered.values())
+
+    def forget(self) -> None:
+        """Start anew."""
+        for array in self:
+            array[:] = 0
+        self.n_steps = 0

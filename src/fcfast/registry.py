@@ -1,0 +1,56 @@
+"""Classes by the names that users give them: the one place where a form, rule, optimiser or loss is named outside its file."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+Named = TypeVar("Named", bound=type[Any])
+
+
+class Registry(dict[str, Any]):
+    """What can be asked for by name.
+
+    Parameters
+    ----------
+    kind : str
+        What the entries are, for error messages.
+    make : callable
+        What an entry is, given the class: the class itself, unless names stand for objects.
+
+    Examples
+    --------
+    >>> from fcfast.registry import Registry
+    >>> shapes = Registry("shape")
+    >>> @shapes.register
+    ... class Square:
+    ...     name = "square"
+    >>> shapes["square"]
+    <class 'fcfast.registry.Square'>
+    """
+
+    def __init__(self, kind: str, make: Callable[[Any], Any] = lambda named: named) -> None:
+        super().__init__()
+        self.kind, self._make = kind, make
+
+    def register(self, named: Named) -> Named:
+        """Enter a class under its attribute `name`; a decorator.
+
+        A class of the same module and name replaces the earlier one, so that a notebook's cell can be run again.
+
+        Raises
+        ------
+        ValueError
+            If another class has that name already.
+        TypeError
+            If the class has no name of its own.
+        """
+        name = vars(named).get("name")
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"{named.__qualname__} needs a name of its own, a string, to be registered as a {self.kind}")
+        held = self.get(name)
+        kind = held if held is None or isinstance(held, type) else type(held)
+        if kind is not None and (kind.__module__, kind.__qualname__) != (named.__module__, named.__qualname__):
+            raise ValueError(
+                f"there is a {self.kind} {name!r} already, {kind.__module__}.{kind.__qualname__}; use another name"
+            )
+        self[name] = self._make(named)
+        return named
