@@ -17,7 +17,7 @@ from bench.sweep.findings import (
     slower,
 )
 from fcfast.planning.machine import Machine
-from fcfast.planning.plan import bytes_text
+from fcfast.units import bytes_text
 
 HEADLINES = (
     Cell(100, 10_000, 100), Cell(100, 100_000, 100), Cell(100, 1_000_000, 100), Cell(1000, 20_000, 32),

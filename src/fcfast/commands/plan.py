@@ -72,7 +72,7 @@ def plan(
 
 def table(result: "Plan") -> Table:
     """One row per form."""
-    from fcfast.planning.plan import bytes_text, duration
+    from fcfast.units import bytes_text, duration
 
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("form", "once", "an epoch", "in all", "memory", ""):

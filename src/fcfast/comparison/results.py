@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fcfast.comparison.names import given_rate
-from fcfast.planning.plan import bytes_text, duration
+from fcfast.units import bytes_text, duration
 
 Sheet = tuple[list[str], list[list[str]]]  # headings, rows
 

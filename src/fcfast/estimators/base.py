@@ -16,7 +16,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, colu
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FORMS
-from fcfast.optimizers import OPTIMIZERS, SCHEDULES, SGD, Adam, Muon, NeuronAdam, Optimizer, Schedule, make_optimizer
+from fcfast.losses import Loss, make_loss
+from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule, make_optimizer
+from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
 from fcfast.training.progress import progress
@@ -24,9 +26,6 @@ from fcfast.training.progress import progress
 Array = NDArray[Any]
 Fitted = TypeVar("Fitted", bound="TrainedEstimator")
 Arguments = ParamSpec("Arguments")
-
-# Parameters of the estimators that make an optimiser of a name, with their defaults.
-OPTIMIZER_SETTINGS = {"momentum": 0.9, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_grad_norm": None}
 
 
 def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Callable[Concatenate[Fitted, Arguments], Fitted]:
@@ -44,11 +43,6 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
     return fit_or_undo
 
 
-def _commutes(optimizer: str | Optimizer) -> bool:
-    """Whether an optimiser works in every form of the front layer; as is told of parameters that nobody has checked yet."""
-    return optimizer not in ("adam", "adamw") if isinstance(optimizer, str) else not isinstance(optimizer, Adam)
-
-
 def _is_set(value: Any, default: Any) -> bool:
     """Whether a parameter that nobody has checked yet is another than the default."""
     return isinstance(value, np.ndarray) or bool(value != default)
@@ -58,14 +52,17 @@ class TrainedEstimator(BaseEstimator):
     """An estimator with a network that `fcfast.training.Training` trains. Subclasses say what it is, and what targets are."""
 
     network_: Any  # fcfast.training.Trainable
-    _loss: str
-    _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS
+    _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
 
     # ------------------------------------------------------------------------------------------------------------------
     # what subclasses say
+
+    @property
+    def _loss(self) -> Loss:
+        raise NotImplementedError
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         raise NotImplementedError
@@ -106,8 +103,10 @@ class TrainedEstimator(BaseEstimator):
         settings = {name: getattr(self, name) for name in self._optimizer_settings}
         if isinstance(self.optimizer, str):
             return make_optimizer(self.optimizer, **settings)
-        if not isinstance(self.optimizer, (SGD, Muon, NeuronAdam, Adam)):
-            raise TypeError(f"optimizer must be one of {OPTIMIZERS} or an object of fcfast.optimizers, got {self.optimizer!r}")
+        if not isinstance(self.optimizer, Optimizer):
+            raise TypeError(
+                f"optimizer must be one of {tuple(OPTIMIZERS)} or a fcfast.optimizers.Optimizer, got {self.optimizer!r}"
+            )
         given = [f"{name}={value!r}" for name, value in settings.items() if _is_set(value, self._optimizer_settings[name])]
         if given:
             raise ValueError(f"optimizer={self.optimizer!r} has settings of its own; set {', '.join(given)} there")
@@ -121,7 +120,7 @@ class TrainedEstimator(BaseEstimator):
         return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        is_numeric = self._loss != "cross_entropy"
+        is_numeric = not self._loss.has_classes
         with validation.naming_text(X, y if is_numeric else None), np.errstate(over="ignore", invalid="ignore"):
             return validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
 
@@ -162,7 +161,7 @@ class TrainedEstimator(BaseEstimator):
                 f"too few to score {n_classes} class(es) or a regression; use more samples, another fraction, or "
                 "early_stopping=False"
             )
-        stratify = y if self._loss == "cross_entropy" and np.unique(y, return_counts=True)[1].min() > 1 else None
+        stratify = y if self._loss.has_classes and np.unique(y, return_counts=True)[1].min() > 1 else None
         train, held_out = train_test_split(
             np.arange(len(y)), test_size=n_held_out, random_state=random_state, stratify=stratify
         )
@@ -228,10 +227,17 @@ class TrainedEstimator(BaseEstimator):
             other = ", or train with dtype='float64'" if dtype == np.float32 else ""
             raise ValueError(f"X has values so large that the network's {dtype} overflows; scale X as for training{other}")
 
+    def _takes_sparse(self) -> bool:
+        """Whether X may be sparse, as far as parameters say that nobody has checked yet."""
+        form, optimizer = self.form, self.optimizer
+        if isinstance(optimizer, str):
+            optimizer = OPTIMIZERS.get(optimizer, Optimizer)
+        forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []
+        return any(kind.takes_sparse and (kind.updates_each_weight or optimizer.commutes) for kind in forms)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        streams = isinstance(self.form, str) and self.form in ("auto", "contributions")  # nobody has checked it yet
-        tags.input_tags.sparse = streams and _commutes(self.optimizer)
+        tags.input_tags.sparse = self._takes_sparse()
         return tags
 
 
@@ -240,7 +246,10 @@ class ClassTargets(TrainedEstimator):
 
     classes_: Array
     class_weight: Any
-    _loss = "cross_entropy"
+
+    @property
+    def _loss(self) -> Loss:
+        return make_loss("cross_entropy")
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
         X, y = super()._validate(X, y, reset)

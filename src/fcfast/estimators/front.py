@@ -1,7 +1,7 @@
 """What `FrontClassifier` and `FrontRegressor` share: a network with a front layer in any form, and what is fitted of it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +14,19 @@ from sklearn.utils.validation import check_is_fitted
 from fcfast import validation
 from fcfast.estimators.base import TrainedEstimator, all_or_nothing
 from fcfast.explain import Explanation
-from fcfast.front.base import FrontForm, is_converted
-from fcfast.front.contributions import ContributionsForm
-from fcfast.front.weights import WeightsForm
+from fcfast.front import FORMS
+from fcfast.front.base import is_converted
 from fcfast.gram.occurring import entry_pairs
 from fcfast.gram.products import is_mapped
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights
-from fcfast.optimizers import SCHEDULES, Muon, Optimizer, Schedule
-from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, bytes_text, choose_window, plan
+from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
+from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
 from fcfast.rules import Rule, make_rule
 from fcfast.scaling import Scaling, scaled
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training import Callback
-from fcfast.training.network import FrontNetwork, block_diagonal
+from fcfast.training.network import FrontNetwork
+from fcfast.training.upper import block_diagonal
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -202,15 +202,15 @@ class FrontEstimator(TrainedEstimator):
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
             form = self._streaming_form(X)
-            if form == "contributions":  # keeps X, and a stream may reuse the array for the next samples
+            if FORMS[form].keeps_inputs:  # a stream may reuse the array for the next samples
                 X = X.copy()
             self._start(X, targets, form, 1, coefs, intercepts, check_random_state(self.random_state))
             if first:
                 self.loss_curve_, self.validation_scores_ = [], None
             rows = np.arange(X.shape[0])
         else:
-            self._check_room(X)
-            rows = self.network_.join(X)  # what fails after this leaves samples that contribute nothing
+            self.network_.front.check_room(X, self.memory_limit)
+            rows = self.network_.append(X)  # what fails after this leaves samples that contribute nothing
             self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
         earlier = rows[0]  # samples that have joined before; their targets are not asked for
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
@@ -223,9 +223,11 @@ class FrontEstimator(TrainedEstimator):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         validation.boolean(self.warm_start, "warm_start")
-        if max(self._groups()) > 1 and isinstance(self._optimizer(), Muon):
+        optimizer = self._optimizer()
+        if max(self._groups()) > 1 and optimizer.mixes_units:
             raise ValueError(
-                f"groups={self.groups} with optimizer='muon': its steps mix all units of a layer; use another optimizer"
+                f"groups={self.groups} with optimizer={optimizer.name!r}: its steps mix all units of a layer; use another "
+                "optimizer"
             )
         make_rule(self.rule)
 
@@ -285,8 +287,7 @@ class FrontEstimator(TrainedEstimator):
         initial, weights = self._initial_weights(widths, groups, coefs_init, seed, random_state)
         biases = self._initial_biases(widths, intercepts_init, random_state)
         self.form_ = self.plan_.form
-        kind: Callable[..., FrontForm] = ContributionsForm if self.form_ == "contributions" else WeightsForm
-        front = kind(X, initial, dtype, optimizer.has_velocity, self.n_jobs)
+        front = FORMS[self.form_](X, initial, dtype, optimizer.has_velocity, self.n_jobs)
         self.network_ = FrontNetwork(
             front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples),
             resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
@@ -297,23 +298,6 @@ class FrontEstimator(TrainedEstimator):
         """Features, units of the hidden layers, outputs."""
         n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
         return X.shape[1], *self._hidden(), n_outputs
-
-    def _check_room(self, X: Any) -> None:
-        """Refuse samples that the form cannot take: sparse ones, or a Gram matrix with those that are held over the limit."""
-        n_new = X.shape[0]
-        if self.form_ != "contributions" and sparse.issparse(X):
-            raise TypeError(
-                f"partial_fit goes on in form {self.form_!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
-                "start again with form='contributions'"
-            )
-        if self.form_ == "contributions":
-            n_samples = self.network_.front.source.shape[1] + n_new
-            n_bytes = n_samples**2 * self.network_.params.itemsize
-            if n_bytes > self.memory_limit:
-                raise MemoryError(
-                    f"{n_new} more samples make a Gram matrix of {n_samples} x {n_samples}, {n_bytes / 2**30:.1f} GiB, over "
-                    f"memory_limit={bytes_text(self.memory_limit)}; raise the limit, or start again with form='windowed'"
-                )
 
     def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer) -> Plan:
         is_sparse = sparse.issparse(X)
@@ -327,12 +311,16 @@ class FrontEstimator(TrainedEstimator):
         )  # fmt: skip
 
     def _streaming_form(self, X: Any) -> str:
-        """Give the form for samples whose number is not known yet."""
+        """Give the form for samples whose number is not known yet: one that forgets them, if it can be."""
         if self.form != "auto":
             return self.form
-        if sparse.issparse(X):
-            return "contributions"
-        return "windowed" if self._optimizer().commutes and make_rule(self.rule).stays_in_span else "weights"
+        any_form = self._optimizer().commutes and make_rule(self.rule).stays_in_span
+        possible = [
+            (kind.keeps_inputs, kind.updates_each_weight, name)
+            for name, kind in FORMS.items()
+            if (any_form or kind.updates_each_weight) and (kind.takes_sparse or not sparse.issparse(X))
+        ]
+        return min(possible, default=(False, True, "auto"))[-1]
 
     def _batch_and_window(self, n_samples: int) -> tuple[int, int]:
         batch_size = self._batch_size(n_samples)
@@ -425,12 +413,13 @@ class FrontEstimator(TrainedEstimator):
     def contributions_(self) -> Array:
         """Contributions (N, h) of the training samples, read-only; form "contributions" only."""
         check_is_fitted(self, "network_")
-        if self.form_ != "contributions":
+        contributions = self.network_.front.contributions
+        if contributions is None:
             raise AttributeError(
                 "contributions_ and explanations exist in form 'contributions' only, this one holds weights (form "
                 f"{self.form_!r}). If it was loaded: save it with weights=False and load(path, X=<training inputs>)"
             )
-        return _read_only(self.network_.front.base[:])[0]
+        return _read_only(contributions[:])[0]
 
     def explain(self, X: Any) -> Explanation:
         """Split the front layer's pre-activations into one term per training sample, without remainder.
@@ -538,7 +527,7 @@ class FrontEstimator(TrainedEstimator):
     def _network_outputs(self, X: Any) -> Array:
         # BLAS may round otherwise with more threads, and workers of joblib give it one: so do predictions everywhere
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
-            S = self.network_.front.states(X)
-            outputs = self.network_.outputs_from_states(S)
+            S = self.network_.front.preactivations(X)
+            outputs = self.network_.outputs_from_preactivations(S)
         self._refuse_overflow(S, outputs)
         return outputs

@@ -14,13 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.estimators.base import OPTIMIZER_SETTINGS, ClassTargets, all_or_nothing
+from fcfast.estimators.base import ClassTargets, all_or_nothing
+from fcfast.front import FORMS
 from fcfast.front.base import is_converted
 from fcfast.gram.occurring import entry_pairs
 from fcfast.gram.start import RandomWeights
 from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import Block, Shape
-from fcfast.noprop.fronts import Contributions, Fronts, Weights
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, check_continuous, is_continuous, steps_of
@@ -34,9 +34,11 @@ from fcfast.noprop.variants import (
     Inference,
 )
 from fcfast.optimizers import Optimizer, Schedule
-from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, bytes_text, choose_window, plan
+from fcfast.optimizers.base import DEFAULT_SETTINGS
+from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, choose_window, plan
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training import Callback
+from fcfast.units import bytes_text
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -178,7 +180,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     _largest_batch = 128
     _stops_by_loss = False  # it goes up and down with the noise
-    _optimizer_settings: ClassVar[dict[str, Any]] = OPTIMIZER_SETTINGS | {"weight_decay": 0.001}
+    _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS | {"weight_decay": 0.001}
 
     def __init__(
         self,
@@ -416,11 +418,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         initial = RandomWeights(n_blocks * h, X.shape[1], seed, "relu", scale)
         if not np.isfinite(initial.bound):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
-        fronts: Fronts
-        if self.form_ == "contributions":
-            fronts = Contributions(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
-        else:
-            fronts = Weights(np.split(initial.dense(dtype), n_blocks), X, dtype, optimizer.has_velocity, self.n_jobs)
+        fronts = FORMS[self.form_].stack(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
             variant, shape, fronts, blocks, labels, optimizer, batch_size,
@@ -528,7 +526,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         """Give the noisy labels z_1 .. z_T (T, M, d) of the first run, on the way from noise to a class's embedding."""
         X = self._ready(X)
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
-            states = self.network_.fronts.states(X)
+            states = self.network_.fronts.preactivations(X)
             path = self.network_.trajectory(states, X.shape[0], 0, self.network_.inference)
             z = np.stack([z.copy() for z, _ in path])
         self._refuse_overflow(z)

@@ -9,6 +9,7 @@ from sklearn.metrics import r2_score
 
 from fcfast import validation
 from fcfast.estimators.front import FrontEstimator
+from fcfast.losses import Loss, make_loss
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -124,7 +125,9 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     True
     """
 
-    _loss = "half_squared_error"
+    @property
+    def _loss(self) -> Loss:
+        return make_loss("squared_error")
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim

@@ -32,7 +32,9 @@ register = FORMS.register
 class OpenFront(Protocol):
     """The front layer in the middle of an epoch, as a learning rule sees it."""
 
-    layer: Layer
+    @property
+    def layer(self) -> Layer:
+        """The weights as an optimiser sees them."""
 
     def preactivations(self, batch: Rows) -> Array:
         """Give the pre-activations (B, h) of a batch as a new array; the next calls are about that batch."""

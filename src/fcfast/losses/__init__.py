@@ -1,5 +1,34 @@
 """Losses of the outputs."""
 
-from fcfast.losses.base import LOSSES, log_softmax, softmax
+from fcfast import validation
+from fcfast.losses.base import LOSSES, Loss, Targets, register
+from fcfast.losses.cross_entropy import CrossEntropy, log_softmax, softmax
+from fcfast.losses.squared_error import SquaredError
 
-__all__ = ["LOSSES", "log_softmax", "softmax"]
+__all__ = [
+    "LOSSES", "CrossEntropy", "Loss", "SquaredError", "Targets", "log_softmax", "make_loss", "register", "softmax",
+]  # fmt: skip
+
+
+def make_loss(loss: str | Loss) -> Loss:
+    """Give the loss of that name, or the loss itself.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    TypeError
+        For anything else.
+
+    Examples
+    --------
+    >>> from fcfast.losses import make_loss
+    >>> make_loss("cross_entropy").has_classes
+    True
+    """
+    if isinstance(loss, str):
+        named: Loss = LOSSES[validation.choice(loss, "loss", LOSSES)]
+        return named
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be one of {list(LOSSES)} or a fcfast.losses.Loss, got {loss!r}")
+    return loss

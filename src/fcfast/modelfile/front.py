@@ -211,7 +211,7 @@ def _network(header: FrontHeader, tensors: dict[str, Array], X: Any, n_threads: 
         front = WeightsForm.of(tensors["layers.0.weights"], n_threads)
     biases = [tensors[f"layers.{l}.biases"] for l in range(n_layers)]
     weights = [tensors[f"layers.{l}.weights"] for l in range(1, n_layers)]
-    loss = header.estimators[header.estimator]._loss
+    loss = "squared_error" if header.labels is None else "cross_entropy"
     return FrontNetwork(front, biases, weights, header.activation, loss, SGD(), 1, 1, n_threads)
 
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.noprop import MAX_BLOCKS, NoPropClassifier
+from fcfast.front import WeightsForm
+from fcfast.front.base import FrontStack
 from fcfast.modelfile.headers import Expected, Header, common, decoded, encoded, require
 from fcfast.noprop.blocks import Block, Shape
-from fcfast.noprop.fronts import Weights
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, check_continuous, is_continuous
@@ -137,7 +138,7 @@ class NoPropHeader(Header):
         dtype, shape = np.dtype(self.dtype), self.shape
         n_threads = resolve_n_jobs(estimator.n_jobs)
         weights = [tensors[f"blocks.{t}.front"] for t in range(self.n_blocks)]
-        fronts = Weights(weights, np.empty((0, self.n_features)), dtype, with_velocity=False, n_jobs=n_threads)
+        fronts = FrontStack([WeightsForm.of(part.copy(), n_threads) for part in weights])
         blocks = [Block(shape, tensors[f"blocks.{t}.params"].copy(), n_threads) for t in range(self.n_blocks)]
         for t, block in enumerate(blocks):
             for name, seen in block.running.items():

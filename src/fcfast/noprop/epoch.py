@@ -14,6 +14,7 @@ from fcfast.layers import Layer
 from fcfast.noprop.schedule import embedded
 from fcfast.noprop.variants import ContinuousTime, Draw, EndToEnd
 from fcfast.training import stepwise
+from fcfast.training.upper import Group
 
 if TYPE_CHECKING:
     from fcfast.noprop.network import NoPropNetwork, Parameters
@@ -34,13 +35,13 @@ def own_parameters(variant: Any) -> Array:
     return np.empty(0)
 
 
-def train_epoch(network: "NoPropNetwork", rows: Rows, rates: Floats, answers: Array, sample_weight: Floats | None) -> Floats:
+def train_epoch(network: "NoPropNetwork", rows: Rows, rates: Floats, targets: Array, sample_weight: Floats | None) -> Floats:
     """Train on some rows: each block has passed over all of them then, or with one block for all times, that one."""
-    teacher = _Teacher(network, answers, sample_weight)
+    trainer = _Trainer(network, targets, sample_weight)
     if isinstance(network.variant, EndToEnd):
-        return teacher.end_to_end(_batches(network, rows), rates)
+        return trainer.end_to_end(_batches(network, rows), rates)
     work = _work(network, rows)
-    losses = _side_by_side(network, teacher, work, rates) if network.is_parallel else teacher.in_turn(work, rates)
+    losses = _side_by_side(network, trainer, work, rates) if network.is_parallel else trainer.in_turn(work, rates)
     return _mean_by_step(losses, len(rates))
 
 
@@ -63,16 +64,16 @@ def _work(network: "NoPropNetwork", rows: Rows) -> Work:
     return [(int(t), k // n_blocks, passes[k // n_steps][k % n_steps]) for k, t in enumerate(drawn)]
 
 
-def _side_by_side(network: "NoPropNetwork", teacher: "_Teacher", work: Work, rates: Floats) -> list[tuple[int, float]]:
+def _side_by_side(network: "NoPropNetwork", trainer: "_Trainer", work: Work, rates: Floats) -> list[tuple[int, float]]:
     """Train each block by itself, as many at a time as there are threads."""
     by_block = [[item for item in work if item[0] == t] for t in range(len(network.blocks))]
     if network.n_threads == 1:
-        return [loss for items in by_block for loss in teacher.in_turn(items, rates)]
+        return [loss for items in by_block for loss in trainer.in_turn(items, rates)]
     with ThreadPoolExecutor(min(network.n_threads, len(by_block))) as pool:
         try:
-            return [loss for losses in pool.map(lambda items: teacher.in_turn(items, rates), by_block) for loss in losses]
+            return [loss for losses in pool.map(lambda items: trainer.in_turn(items, rates), by_block) for loss in losses]
         except BaseException:
-            teacher.stopped.set()  # the others need not go on
+            trainer.stopped.set()  # the others need not go on
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -88,11 +89,11 @@ def _mean_by_step(losses: Sequence[tuple[int, float]], n_steps: int) -> Floats:
     return totals[:n] / counts[:n]
 
 
-class _Teacher:
+class _Trainer:
     """What teaches a network in an epoch."""
 
-    def __init__(self, network: "NoPropNetwork", answers: Array, sample_weight: Floats | None) -> None:
-        self.network, self.answers, self.sample_weight = network, answers, sample_weight
+    def __init__(self, network: "NoPropNetwork", targets: Array, sample_weight: Floats | None) -> None:
+        self.network, self.targets, self.sample_weight = network, targets, sample_weight
         self.stopped = Event()
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -115,10 +116,10 @@ class _Teacher:
     def _train(self, t: int, work: Work, rates: Floats, losses: list[tuple[int, float]]) -> bool:
         """Train a block on batches; say whether to go on."""
         network = self.network
-        opened = stepwise.windows(
-            network.fronts.forms[t], network.front_moments[t], [batch for _, _, batch in work], network.per_window,
-            network.optimizer, network.kernel_threads,
-        )  # fmt: skip
+        batches = [batch for _, _, batch in work]
+        opened = network.fronts.forms[t].windows(
+            batches, network.per_window, network.optimizer, network.front_memory(t), network.kernel_threads
+        )
         steps = iter(step for _, step, _ in work)
         # A diverging run overflows; its loss is looked at, and NumPy need not warn.
         with np.errstate(over="ignore", invalid="ignore"), closing(opened):
@@ -136,12 +137,12 @@ class _Teacher:
     def _step(self, t: int, front: Any, batch: Rows, rate: float) -> float:
         """Take a step with a block and the space of labels; give the loss, and change nothing if it is not finite."""
         network, generator = self.network, self.network.generators[t]
-        labels, y = network.labels, self.answers[batch]
+        labels, y = network.labels, self.targets[batch]
         draw = network.variant.draw(t, len(batch), generator)
         u, noise = labels.embedding[y], self._noise(len(batch), generator)
         z = draw.signal.astype(u.dtype) * u + draw.noise.astype(u.dtype) * noise
         times = None if draw.times is None else embedded(draw.times, u.dtype)
-        way = network.blocks[t].training(front.states(batch), z, times)
+        way = network.blocks[t].training(front.preactivations(batch), z, times)
         made = labels.predicted(way.result)
         shares = self._shares(batch)
         residual = made.point - (u - noise if labels.is_flow else u)
@@ -225,14 +226,14 @@ class _Teacher:
 
     def _descend(self, parameters: "Parameters", params: Array, grad: Array, rate: float, also: Sequence[Layer] = ()) -> None:
         """Take an optimiser's step."""
-        optimizer = parameters.optimizer
-        matrices, vectors = parameters.layers(params, grad)
-        matrices = [*also, *matrices]
-        if optimizer.max_grad_norm is not None:
-            stepwise.clip([*matrices, *vectors], optimizer.max_grad_norm)
-        stepwise.descend(optimizer, matrices, vectors, rate, parameters.n_steps + 1)
-        parameters.n_steps += 1
-        if parameters.n_steps % stepwise.STEPS_TO_FLUSH == 0:
+        update = parameters.update(params, grad)
+        update[:0] = [(layer, Group(parameters.optimizer, 1.0)) for layer in also]
+        if parameters.optimizer.max_grad_norm is not None:
+            stepwise.clip([layer for layer, _ in update], parameters.optimizer.max_grad_norm)
+        memory = parameters.memory
+        stepwise.descend(update, rate, memory.n_steps + 1)
+        memory.n_steps += 1
+        if memory.n_steps % stepwise.STEPS_TO_FLUSH == 0:
             stepwise.flush(*parameters.remembered, *(getattr(layer, "velocity", None) for layer in also))
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -244,8 +245,10 @@ class _Teacher:
         losses: list[float] = []
         with np.errstate(over="ignore", invalid="ignore"), ExitStack() as opened:
             windows = []
-            for form, moment in zip(network.fronts.forms, network.front_moments, strict=True):
-                opening = stepwise.windows(form, moment, batches, network.per_window, network.optimizer, network.kernel_threads)
+            for t, form in enumerate(network.fronts.forms):
+                opening = form.windows(
+                    batches, network.per_window, network.optimizer, network.front_memory(t), network.kernel_threads
+                )
                 windows.append(opened.enter_context(closing(opening)))
             for group in zip(*windows, strict=True):
                 fronts = [front for _, front in group]
@@ -258,12 +261,12 @@ class _Teacher:
 
     def _joint_step(self, fronts: Sequence[Any], batch: Rows, rate: float) -> float:
         network = self.network
-        labels, y, shares = network.labels, self.answers[batch], self._shares(batch)
+        labels, y, shares = network.labels, self.targets[batch], self._shares(batch)
         z = self._noise(len(batch), network.generators[-1])
         gates = np.tanh(network.own)
         kept = []
         for block, front, gate in zip(network.blocks, fronts, gates, strict=True):
-            way = block.training(front.states(batch), z, None)
+            way = block.training(front.preactivations(batch), z, None)
             made = labels.predicted(way.result)
             kept.append((way, made, z))
             z = (1 - gate) * z + gate * made.point

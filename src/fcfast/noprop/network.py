@@ -9,17 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.layers import DenseLayer, Layer
+from fcfast.front.base import FrontStack
+from fcfast.layers import DenseLayer
 from fcfast.noprop import epoch
 from fcfast.noprop.blocks import Block, Shape
-from fcfast.noprop.fronts import Fronts
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.schedule import embedded
 from fcfast.noprop.variants import Inference
-from fcfast.optimizers import SGD, Adam, AdamW, Optimizer
+from fcfast.optimizers import Optimizer
+from fcfast.optimizers.memory import Memory
+from fcfast.rules.gradient import Update
 from fcfast.threads import blas_threads_for, kernel_threads, one_blas_thread
 from fcfast.training.loop import Snapshot, copied
-from fcfast.training.stepwise import rows_multiplied
+from fcfast.training.upper import Group
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
@@ -41,42 +43,36 @@ class Parameters:
     """
 
     def __init__(self, params: Array, matrices: Places, vectors: Places, optimizer: Optimizer) -> None:
-        self.optimizer = optimizer
+        self.optimizer, self.memory = optimizer, Memory(optimizer, params.dtype)
         n_trained = sum(place.stop - place.start for place, _ in (*matrices, *vectors))
-        if type(optimizer) in (SGD, Adam, AdamW) and 0 < n_trained == len(params):
+        if optimizer.elementwise and 0 < n_trained == len(params):
             matrices, vectors = [(slice(0, len(params)), (1, len(params)))], []
         self.velocity = np.zeros_like(params) if optimizer.has_velocity else None
-        self.places = list(matrices), list(vectors)
-        wanted = [optimizer.moment_shape(*shape) for _, shape in matrices]
-        wanted += [optimizer.for_biases.moment_shape(*shape) for _, shape in vectors]
-        self.moments = [np.zeros(shape, params.dtype) for shape in wanted]
-        self.n_steps = 0
+        self.matrices, self.vectors = list(matrices), list(vectors)
 
-    def layers(self, params: Array, grad: Array) -> tuple[list[Layer], list[Layer]]:
-        """Give matrices and vectors as layers."""
-        moments = iter(self.moments)
-        matrices, vectors = (
-            [
-                DenseLayer(
-                    params[place].reshape(shape), None if self.velocity is None else self.velocity[place].reshape(shape),
-                    grad[place].reshape(shape), next(moments), 1,
-                )
-                for place, shape in places
-            ]
-            for places in self.places
-        )  # fmt: skip
-        return list(matrices), list(vectors)
+    def update(self, params: Array, grad: Array) -> Update:
+        """Give matrices and vectors as layers, with their optimisers."""
+        ready: Update = []
+        kinds = ((self.matrices, self.optimizer, False), (self.vectors, self.optimizer.for_biases, True))
+        for places, optimizer, are_biases in kinds:
+            for place, shape in places:
+                key = place.start, place.stop
+                memory = self.memory.of_bias(key, shape[0]) if are_biases else self.memory.of(key, *shape)
+                velocity = None if self.velocity is None else self.velocity[place].reshape(shape)
+                layer = DenseLayer(params[place].reshape(shape), velocity, grad[place].reshape(shape), memory, 1)
+                ready.append((layer, Group(optimizer, 1.0)))
+        return ready
 
     @property
     def remembered(self) -> list[Array]:
         """What the optimiser remembers."""
-        return [*([] if self.velocity is None else [self.velocity]), *self.moments]
+        return [*([] if self.velocity is None else [self.velocity]), *self.memory]
 
     def forget(self) -> None:
         """Start the optimiser anew."""
-        for array in self.remembered:
-            array[:] = 0
-        self.n_steps = 0
+        self.memory.forget()
+        if self.velocity is not None:
+            self.velocity[:] = 0
 
 
 class NoPropNetwork:
@@ -86,7 +82,7 @@ class NoPropNetwork:
     ----------
     variant : Variant
     shape : Shape
-    fronts : Fronts
+    fronts : FrontStack
     blocks : list of Block
         As many as there are front layers.
     labels : LabelSpace
@@ -104,7 +100,7 @@ class NoPropNetwork:
         self,
         variant: Any,
         shape: Shape,
-        fronts: Fronts,
+        fronts: FrontStack,
         blocks: list[Block],
         labels: LabelSpace,
         optimizer: Optimizer,
@@ -123,10 +119,6 @@ class NoPropNetwork:
         self.block_parameters = [
             Parameters(block.params, block.layers.matrices, block.layers.vectors, optimizer) for block in blocks
         ]
-        self.front_moments = [
-            np.zeros(optimizer.moment_shape(shape.n_hidden, form.n_features), block.params.dtype)
-            for form, block in zip(fronts.forms, blocks, strict=True)
-        ]
         self.label_parameters = Parameters(labels.params, *labels.trained, optimizer)
         # the variant's own: gates of the blocks, or the ends of a schedule
         self.own = epoch.own_parameters(variant)
@@ -136,6 +128,10 @@ class NoPropNetwork:
 
     # ------------------------------------------------------------------------------------------------------------------
     # training
+
+    def front_memory(self, t: int) -> dict[str, Array]:
+        """What the optimiser remembers of a block's front layer."""
+        return self.block_parameters[t].memory.of("front", self.shape.n_hidden, self.fronts.forms[t].n_features)
 
     @property
     def is_parallel(self) -> bool:
@@ -153,17 +149,17 @@ class NoPropNetwork:
         return self.labels.params.dtype
 
     def train_epoch(
-        self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], targets: Array, sample_weight: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
         """Train on some rows; give a loss for each batch of a pass, the mean over the blocks, or less where one diverged."""
         self.fronts.begin()
-        return epoch.train_epoch(self, rows, rates, answers, sample_weight)
+        return epoch.train_epoch(self, rows, rates, targets, sample_weight)
 
     @property
     def largest_product(self) -> float:
         """Floating-point operations of the largest matrix product of a step."""
         form = self.fronts.forms[0]
-        rows = rows_multiplied(form, self.optimizer, self.batch_size, self.window)
+        rows = form.rows_multiplied(self.optimizer, self.batch_size, self.window)
         front = 2.0 * rows * form.source.shape[1] * self.shape.n_hidden
         return max(front, *(2.0 * self.batch_size * n_out * n_in for n_out, n_in in self.shape.layers.values()))
 
@@ -195,13 +191,7 @@ class NoPropNetwork:
         """Go back to a snapshot, from where the optimisers start anew."""
         for array, copy in zip(self._held, kept, strict=True):
             array[:] = copy
-        for form in self.fronts.forms:
-            if form.scale is not None:
-                form.scale[1] = 0  # the velocity of c
-            if form.velocity is not None:
-                form.velocity[:] = 0
-        for moment in self.front_moments:
-            moment[:] = 0
+        self.fronts.forget()
         for parameters in (*self.block_parameters, self.label_parameters, self.own_parameters):
             parameters.forget()
 
@@ -209,12 +199,12 @@ class NoPropNetwork:
         """Whether all parameters are finite numbers."""
         return all_finite(*self._held)
 
-    def answers(self) -> bool:
+    def has_finite_outputs(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""
         n = min(64, len(self.fronts.forms[0].source))
         with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
             how = replace(self.inference, noise=False, n_runs=1)
-            return all(all_finite(p) for p in self._stages(self.fronts.training_states(n), n, 0, how))
+            return all(all_finite(p) for p in self._stages(self.fronts.training_preactivations(n), n, 0, how))
 
     def finish(self) -> None:
         """Note that training has ended, and let go of samples that predictions do not need."""
@@ -243,7 +233,7 @@ class NoPropNetwork:
 
     def _averaged(self, X: Any, how: Inference) -> Iterator[Array]:
         n = X.shape[0]
-        states = self.fronts.states(X)
+        states = self.fronts.preactivations(X)
         runs = [self._stages(states, n, run, how) for run in range(how.n_runs)]
         for stage in zip(*runs, strict=True):
             yield np.mean(stage, axis=0, dtype=self.dtype)

@@ -48,7 +48,7 @@ class SGD(Optimizer):
     passes: ClassVar[int] = 6
 
     @property
-    def has_velocity(self) -> bool:  # type: ignore[override]
+    def has_velocity(self) -> bool:
         """Whether a velocity is kept beside the weights."""
         return self.momentum > 0
 

@@ -4,20 +4,18 @@ Any rule works with any form of the front layer in which its updates stay in the
 """
 
 from fcfast import validation
-from fcfast.rules.base import Rule
-from fcfast.rules.exact import Backprop, DirectFeedbackAlignment, FeedbackAlignment, FrozenHidden, LocalLoss
+from fcfast.rules.base import RULES, Rule, register
+from fcfast.rules.exact import Backprop, LocalLoss
+from fcfast.rules.feedback import DirectFeedbackAlignment, FeedbackAlignment
 from fcfast.rules.forward_gradient import PRESETS, ForwardGradient
+from fcfast.rules.frozen import FrozenHidden
 
 __all__ = [
-    "RULES", "Backprop", "DirectFeedbackAlignment", "FeedbackAlignment", "ForwardGradient", "FrozenHidden", "LocalLoss", "Rule",
-    "make_rule",
+    "PRESETS", "RULES", "Backprop", "DirectFeedbackAlignment", "FeedbackAlignment", "ForwardGradient", "FrozenHidden",
+    "LocalLoss", "Rule", "make_rule", "register",
 ]  # fmt: skip
 
-RULES: dict[str, Rule] = {
-    **{rule.name: rule for rule in (Backprop(), LocalLoss(), FeedbackAlignment(), DirectFeedbackAlignment(), FrozenHidden())},
-    ForwardGradient.name: ForwardGradient(),
-    **PRESETS,
-}
+RULES.update(PRESETS)
 
 
 def make_rule(rule: str | Rule) -> Rule:
@@ -26,7 +24,7 @@ def make_rule(rule: str | Rule) -> Rule:
     Parameters
     ----------
     rule : str or Rule
-        One of `RULES`, or an object of this module.
+        One of `RULES`, or an object.
 
     Raises
     ------
@@ -42,7 +40,8 @@ def make_rule(rule: str | Rule) -> Rule:
     'activation'
     """
     if isinstance(rule, str):
-        return RULES[validation.choice(rule, "rule", RULES)]
-    if not isinstance(rule, (Backprop, LocalLoss, DirectFeedbackAlignment, ForwardGradient)):
-        raise TypeError(f"rule must be one of {list(RULES)} or an object of fcfast.rules, got {rule!r}")
+        named: Rule = RULES[validation.choice(rule, "rule", RULES)]
+        return named
+    if not isinstance(rule, Rule):
+        raise TypeError(f"rule must be one of {list(RULES)} or a fcfast.rules.Rule, got {rule!r}")
     return rule

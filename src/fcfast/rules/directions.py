@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fcfast import backend
 from fcfast.layers import multiply
-from fcfast.rules.dense import times_derivative
+from fcfast.layers.chain import times_derivative
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

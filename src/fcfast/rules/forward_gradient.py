@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
-from fcfast.rules.base import RuleState, Teacher, blocks_of, new_head, whole
-from fcfast.rules.exact import check_head_layers, new_heads
-from fcfast.rules.forward_teacher import GlobalTarget, LocalTarget
+from fcfast.losses import Targets
+from fcfast.rules.base import Rule, RuleState, blocks_of, register, whole
+from fcfast.rules.forward_pass import GlobalTarget, LocalTarget
+from fcfast.rules.gradient import GradientRule
+from fcfast.rules.heads import check_head_layers, heads_of, new_head
 
 if TYPE_CHECKING:
-    from fcfast.training.network import FrontNetwork
+    from fcfast.training.upper import UpperLayers
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -26,8 +28,9 @@ SPACES = ("activation", "weight", "avg-weight")
 SCALARS = ("block", "joint")
 
 
+@register
 @dataclass(frozen=True)
-class ForwardGradient:
+class ForwardGradient(Rule):
     """Forward gradients (arXiv 2306.06968, 2210.03310, 2202.08587), by Jacobian-vector products in true forward mode.
 
     Parameters
@@ -208,38 +211,36 @@ class ForwardGradient:
             return 0
         return self.n_tangents * (n_weights if self.space == "weight" else n_activities)
 
-    def start(self, network: "FrontNetwork", seed: int) -> RuleState:
+    def start(self, upper: "UpperLayers", seed: int) -> RuleState:
         """Draw the heads, trained and random."""
-        state = RuleState(np.random.default_rng(seed))
+        state = super().start(upper, seed)
         if self._trains_heads:
-            state.heads = new_heads(network, self.block_size, self.head_layer_sizes, state.generator)
+            state.heads = heads_of(upper, blocks_of(upper.n_hidden, self.block_size), self.head_layer_sizes, state.generator)
         if self.guess.startswith("ntk"):
-            state.guides = [
-                new_head(network, int(width), self.head_layer_sizes, state.generator) for width in network.widths[:-2]
-            ]
-        self._check_groups(network)
+            state.guides = [new_head(upper, int(width), self.head_layer_sizes, state.generator) for width in upper.widths[:-2]]
+        self._check_groups(upper)
         return state
 
-    def _check_groups(self, network: "FrontNetwork") -> None:
+    def _check_groups(self, upper: "UpperLayers") -> None:
         if self.groups == 1:
             return
-        for i, width in enumerate(network.widths[:-1]):
+        for i, width in enumerate(upper.widths[:-1]):
             if width % self.groups:
                 raise ValueError(f"groups={self.groups} does not divide the {width} units of hidden layer {i + 1}")
-        inside = {i for first, last in blocks_of(len(network.widths) - 1, self.block_size) for i in range(first + 1, last + 1)}
+        inside = {i for first, last in blocks_of(upper.n_hidden, self.block_size) for i in range(first + 1, last + 1)}
         for i in sorted(inside):
-            if network.groups[i] % self.groups:
+            if upper.groups[i] % self.groups:
                 raise ValueError(
-                    f"groups={self.groups}, but hidden layer {i + 1} inside a block connects {network.groups[i]} group(s) of "
+                    f"groups={self.groups}, but hidden layer {i + 1} inside a block connects {upper.groups[i]} group(s) of "
                     f"units; a group's noise would reach the others. Set the estimator's groups={self.groups}, or block_size=1"
                 )
 
-    def teacher(self, network: "FrontNetwork", answers: Array, sample_weight: Floats | None) -> Teacher:
-        """Teach against the target."""
+    def gradients(self, upper: "UpperLayers", targets: Targets, state: RuleState, n_threads: int) -> GradientRule:
+        """Take directional derivatives of the target."""
         if self.target == "local":
-            blocks = blocks_of(len(network.widths) - 1, self.block_size)
-            return LocalTarget(self, network, answers, sample_weight, blocks, streams=True)
-        return GlobalTarget(self, network, answers, sample_weight, whole(network))
+            blocks = blocks_of(upper.n_hidden, self.block_size)
+            return LocalTarget(self, upper, targets, state, n_threads, blocks, streams=True)
+        return GlobalTarget(self, upper, targets, state, n_threads, whole(upper.n_hidden))
 
 
 PRESETS = {

@@ -33,7 +33,7 @@ class Trainable(Protocol):
     batch_size: int
 
     def train_epoch(
-        self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], targets: Array, sample_weight: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
         """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
 
@@ -46,7 +46,7 @@ class Trainable(Protocol):
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers."""
 
-    def answers(self) -> bool:
+    def has_finite_outputs(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""
 
     def finish(self) -> None:
@@ -78,7 +78,7 @@ class Training:
         self,
         network: Trainable,
         rows: NDArray[np.intp],
-        answers: Array,
+        targets: Array,
         weights: NDArray[np.float64] | None,
         random_state: np.random.RandomState,
     ) -> History:
@@ -96,7 +96,7 @@ class Training:
             for epoch in range(self.max_epochs):
                 order = random_state.permutation(rows) if self.shuffle else rows
                 before = kept if self.score else network.snapshot(spare)
-                losses = self._train_epoch(network, epoch, order, answers, weights, before)
+                losses = self._train_epoch(network, epoch, order, targets, weights, before)
                 loss = _mean_loss(network, losses, len(rows))
                 reason = _divergence(network, losses, loss, history)
                 score = self.score() if self.score and not reason else None
@@ -132,7 +132,7 @@ class Training:
             warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=5)
         if self.score:
             network.restore(kept)
-        if not network.answers():
+        if not network.has_finite_outputs():
             self._go_back(network, kept, "the last epoch: outputs are not finite")
         elif not (self.score or self.is_random) and history.losses[-1:] > history.losses[:1]:
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
@@ -151,14 +151,14 @@ class Training:
         network: Trainable,
         epoch: int,
         order: NDArray[np.intp],
-        answers: Array,
+        targets: Array,
         weights: NDArray[np.float64] | None,
         before: Snapshot,
     ) -> NDArray[np.float64]:
         """Train one epoch, or none: Ctrl-C, or a lack of memory, may come in the middle of it."""
         rates = self._rates(network, epoch, len(order))
         try:
-            return network.train_epoch(order, rates, answers, weights)
+            return network.train_epoch(order, rates, targets, weights)
         except BaseException:
             network.restore(before)
             raise

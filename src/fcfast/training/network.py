@@ -1,4 +1,4 @@
-"""A network whose first layer is held in a form: its parameters above it, an epoch of training, its outputs."""
+"""A network whose first layer is held in a form: an epoch of its training, and its outputs."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -12,23 +12,17 @@ from numpy.typing import NDArray
 from fcfast import backend
 from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FrontForm
-from fcfast.layers.views import layer_views
-from fcfast.losses import LOSSES
-from fcfast.optimizers import SGD, Optimizer
+from fcfast.losses import Targets, make_loss
+from fcfast.optimizers import Optimizer
 from fcfast.rules import Backprop, Rule
 from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import stepwise
 from fcfast.training.loop import Snapshot, copied
 from fcfast.training.pace import Pace
+from fcfast.training.upper import UpperLayers
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
-
-
-def block_diagonal(n_in: int, n_out: int, groups: int) -> NDArray[np.bool_]:
-    """Give the mask (n_out, n_in) of a layer that connects each of so many groups of units to the same one below only."""
-    blocks = np.eye(groups, dtype=bool)
-    return np.repeat(np.repeat(blocks, n_out // groups, axis=0), n_in // groups, axis=1)
 
 
 class FrontNetwork:
@@ -41,7 +35,8 @@ class FrontNetwork:
         Of every layer, the front layer's first.
     weights : sequence of ndarray of shape (n_out, n_in)
         Of the layers above the front layer; at least one.
-    activation, loss : str
+    activation : str
+    loss : str or Loss
     window : int
         Rows of a window, a multiple of the batch size.
     rule : Rule or None
@@ -58,7 +53,7 @@ class FrontNetwork:
         biases: Sequence[Array],
         weights: Sequence[Array],
         activation: str,
-        loss: str,
+        loss: str | Loss,
         optimizer: Optimizer,
         batch_size: int,
         window: int,
@@ -68,90 +63,96 @@ class FrontNetwork:
         seed: int = 0,
     ) -> None:
         dtype = front.base.dtype
-        self.front, self.activation, self.loss, self.optimizer = front, activation, loss, optimizer
+        self.front, self.activation, self.loss, self.optimizer = front, activation, make_loss(loss), optimizer
         self.batch_size, self.window, self.n_threads = batch_size, window, n_threads
-        self.widths = np.array([len(bias) for bias in biases], dtype=np.intp)
-        parts = [biases[0], *(part for pair in zip(weights, biases[1:], strict=True) for part in pair)]
-        self.params: Array = np.concatenate([np.ravel(part) for part in parts]).astype(dtype)
-        self.velocity = np.zeros_like(self.params) if optimizer.has_velocity else None
-        self.n_steps = 0
+        self.upper = UpperLayers(weights, biases, activation, optimizer, dtype, groups)
         self.rule: Rule = rule or Backprop()
-        self.groups = tuple(groups or [1] * (len(self.widths) - 1))
-        shapes = zip(self.widths, self.widths[1:-1], self.groups[1:], strict=False)
-        hidden = [None if count == 1 else block_diagonal(n_in, n_out, count) for n_in, n_out, count in shapes]
-        self.masks: list[NDArray[np.bool_] | None] = [None, *hidden, None]
-        self.moments = [] if self._is_compiled_whole else stepwise.new_moments(self)
-        self.rule_state = self.rule.start(self, seed)
+        self.rule_state = self.rule.start(self.upper, seed)
         self._pace = Pace(n_threads)
         self._work = np.empty(0, dtype=dtype)
 
     @property
+    def widths(self) -> NDArray[np.intp]:
+        """Units of each layer, the front layer's first."""
+        return self.upper.widths
+
+    @property
+    def params(self) -> Array:
+        """Packed parameters but for the front layer's weights."""
+        return self.upper.params
+
+    @property
     def weights(self) -> list[Array]:
         """Views of the weights (n_out, n_in) of the layers above the front layer."""
-        return layer_views(self.params[self.widths[0] :], self.widths, bias=True)[0]
+        return self.upper.weights
 
     @property
     def biases(self) -> list[Array]:
         """Views of the biases of all layers."""
-        return [self.params[: self.widths[0]], *layer_views(self.params[self.widths[0] :], self.widths, bias=True)[1]]
+        return self.upper.biases
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Groups of units of each hidden layer."""
+        return self.upper.groups
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the parameters."""
+        """Dtype of the parameters."""
         return self.params.dtype
 
     def train_epoch(
-        self, rows: NDArray[np.intp], rates: NDArray[np.float64], answers: Array, sample_weight: NDArray[np.float64] | None
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], targets: Array, sample_weight: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
         """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
         n_steps = -(-len(rows) // self.batch_size)
         if len(rates) != n_steps:
             raise ValueError(f"rates has {len(rates)} value(s), but {len(rows)} rows make {n_steps} step(s)")
         self.front.begin()
-        if self._is_compiled_whole:
-            return self._train_compiled_epoch(rows, rates, answers, sample_weight)
-        return stepwise.train_epoch(self, rows, rates, answers, sample_weight)
+        if self.is_compiled:
+            return self._train_compiled_epoch(rows, rates, targets, sample_weight)
+        return stepwise.train_epoch(self, rows, rates, Targets(self.loss, targets, sample_weight))
 
     @property
-    def _is_compiled_whole(self) -> bool:
+    def is_compiled(self) -> bool:
         """Whether there is a kernel for whole epochs."""
-        return type(self.rule) is Backprop and type(self.optimizer) is SGD and max(self.groups) == 1
+        knows_loss = self.loss.kernel is not None
+        return self.rule.compiled and self.optimizer.compiled and knows_loss and max(self.groups) == 1
 
     def _train_compiled_epoch(
         self,
         rows: NDArray[np.intp],
         rates: NDArray[np.float64],
-        answers: Array,
+        targets: Array,
         sample_weight: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
-        sgd, front, columns = self.optimizer, self.front, self.front.source.shape[1]
-        assert isinstance(sgd, SGD)
+        sgd: Any = self.optimizer
+        front, upper, columns = self.front, self.upper, self.front.source.shape[1]
         size = backend.front.work_size(len(rows), self.batch_size, self.window, columns, self.widths, len(self.params))
         if len(self._work) < size:
             self._work = np.empty(size, dtype=self.params.dtype)
         losses = np.empty(len(rates))
-        classes = self.loss == "cross_entropy"
+        values, labels = (None, targets) if self.loss.has_classes else (targets, None)
         n_threads, started = min(self._pace.threads(), self.kernel_threads), perf_counter()
         done = backend.front.sgd_epoch(
             front.base, front.velocity, front.source, front.S0, front.scale, rows, self.batch_size, self.window,
-            self.params, self.velocity, self.widths, ACTIVATIONS[self.activation], LOSSES.index(self.loss),
-            None if classes else answers, answers if classes else None, sample_weight, rates,
-            sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, sgd.max_grad_norm or 0.0, self.n_steps == 0,
+            upper.params, upper.velocity, upper.widths, upper.activation, self.loss.kernel, values, labels, sample_weight, rates,
+            sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, sgd.max_grad_norm or 0.0, upper.memory.n_steps == 0,
             losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), n_threads,
         )  # fmt: skip
         self._pace.note(n_threads, perf_counter() - started, done)
-        self.n_steps += done
+        upper.memory.n_steps += done
         return losses[:done]
 
     def outputs(self, X: Any) -> Array:
         """Outputs (M, c) for new data: before the softmax for cross-entropy."""
-        return self.outputs_from_states(self.front.states(X))
+        return self.outputs_from_preactivations(self.front.preactivations(X))
 
-    def outputs_from_states(self, S: Array) -> Array:
+    def outputs_from_preactivations(self, S: Array) -> Array:
         """Outputs for pre-activations of the front layer without its biases."""
         if len(S) == 1:
             # A lone row is duplicated, so that rounding does not depend on the batch size: alone it would take another routine.
-            return self.outputs_from_states(np.repeat(S, 2, axis=0))[:1]
+            return self.outputs_from_preactivations(np.repeat(S, 2, axis=0))[:1]
         hidden = np.ascontiguousarray(S + self.biases[0], dtype=self.params.dtype)
         backend.forward.activate(hidden, ACTIVATIONS[self.activation])
         values = np.empty(len(hidden) * int(self.widths[1:].sum()), dtype=self.params.dtype)
@@ -170,8 +171,8 @@ class FrontNetwork:
     def largest_product(self) -> float:
         """Floating-point operations of the largest matrix product of a step."""
         rows = self.window
-        if not self._is_compiled_whole:
-            rows = stepwise.rows_multiplied(self.front, self.optimizer, self.batch_size, self.window)
+        if not self.is_compiled:
+            rows = self.front.rows_multiplied(self.optimizer, self.batch_size, self.window)
         front = 2.0 * rows * self.front.source.shape[1] * self.widths[0]
         return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths)))
 
@@ -188,15 +189,10 @@ class FrontNetwork:
         """Whether all parameters are finite numbers."""
         return all_finite(self.front.base, self.params)
 
-    def answers(self) -> bool:
+    def has_finite_outputs(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""
-        front = self.front
         with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
-            if front.S0 is None or front.scale is None:
-                S = front.source[:64] @ front.base.T
-            else:
-                S = front.scale[0] * front.S0[:64] + front.source[:64] @ front.base
-            return all_finite(self.outputs_from_states(S))
+            return all_finite(self.outputs_from_preactivations(self.front.training_preactivations(64)))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the scratch out of copies and pickles, and times by this process's clock."""
@@ -211,9 +207,7 @@ class FrontNetwork:
     @property
     def _held(self) -> Snapshot:
         """All parameters, as they are held."""
-        heads = [head.params for head in self.rule_state.heads]
-        scale = [] if self.front.scale is None else [self.front.scale]
-        return self.front.base, self.params, *scale, *heads
+        return (*self.front.held, self.params, *(head.params for head in self.rule_state.heads))
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
         """Copy the parameters, to come back to them with `restore`; into an older snapshot that is not wanted any more."""
@@ -223,17 +217,16 @@ class FrontNetwork:
         """Go back to the parameters of a snapshot, from where the optimiser starts anew: it remembers nothing."""
         for array, copy in zip(self._held, kept, strict=True):
             array[:] = copy
-        if self.front.scale is not None:
-            self.front.scale[1] = 0  # the velocity of c
-        for remembered in (self.front.velocity, self.velocity, *self.moments, *self.rule_state.remembered):
-            if remembered is not None:
-                remembered[:] = 0
-        self.n_steps = 0
+        self.front.forget()
+        self.upper.memory.forget()
+        for velocity in (self.upper.velocity, *self.rule_state.velocities):
+            if velocity is not None:
+                velocity[:] = 0
 
     def finish(self) -> None:
         """Note that training has ended, and let go of samples that predictions do not need."""
         self.front.finish()
 
-    def join(self, X: Any) -> NDArray[np.intp]:
+    def append(self, X: Any) -> NDArray[np.intp]:
         """Take new samples to train on; give their rows."""
-        return self.front.join(X)
+        return self.front.append(X)

@@ -1,4 +1,4 @@
-"""Dense layers in one packed vector, as learning rules use them: forwards, backwards, and tangents pushed through."""
+"""A chain of dense layers in one packed vector: forwards, backwards, and tangents pushed through."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def packed(widths: NDArray[np.intp], n_rows: int, dtype: np.dtype[Any]) -> tuple
     return flat, [flat[end - n_rows * width : end].reshape(n_rows, width) for end, width in zip(ends, widths, strict=True)]
 
 
-class Dense:
+class Chain:
     """Layers one after the other; hidden ones have the activation, the last one is linear.
 
     Parameters
@@ -36,11 +36,11 @@ class Dense:
         self.params, self.widths, self.activation, self.n_threads = params, widths, activation, n_threads
         self.weights, self.biases = layer_views(params, widths, bias=True)
 
-    def part(self, first: int, last: int) -> "Dense":
+    def part(self, first: int, last: int) -> "Chain":
         """Give layers first..last, sharing the parameters."""
         sizes = self.widths[1:] * (self.widths[:-1] + 1)
         start, end = int(sizes[:first].sum()), int(sizes[: last + 1].sum())
-        return Dense(self.params[start:end], self.widths[first : last + 2], self.activation, self.n_threads)
+        return Chain(self.params[start:end], self.widths[first : last + 2], self.activation, self.n_threads)
 
     def forward(self, X: Array) -> tuple[Array, list[Array]]:
         """Compute each layer's values: packed, and views of them."""

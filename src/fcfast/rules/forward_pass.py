@@ -1,4 +1,4 @@
-"""Teaching by forward gradients: directions for every layer, pushed forward, and what their derivatives make of them."""
+"""Forward gradients at work: directions for every layer, pushed forward, and what their derivatives make of them."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend
+from fcfast.front.base import OpenFront
 from fcfast.layers import multiply
-from fcfast.rules.base import Front, HeadPass, Rows, Teacher, Update, blocks_of
-from fcfast.rules.dense import packed, push, times_derivative
+from fcfast.layers.chain import packed, push, times_derivative
+from fcfast.rules.base import blocks_of
 from fcfast.rules.directions import (
     ActivityDirection,
     Direction,
@@ -18,6 +19,8 @@ from fcfast.rules.directions import (
     ValueDirection,
     WeightDirection,
 )
+from fcfast.rules.gradient import GradientRule, Rows, Update
+from fcfast.rules.heads import HeadPass
 
 if TYPE_CHECKING:
     from fcfast.rules.forward_gradient import ForwardGradient
@@ -26,8 +29,8 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
-class ForwardTeacher(Teacher):
-    """What teachers by forward gradients share: directions for a layer, and coefficients from directional derivatives."""
+class ForwardPass(GradientRule):
+    """What forward gradients share: directions for a layer, and coefficients from directional derivatives."""
 
     def __init__(self, rule: "ForwardGradient", *arguments: Any, **options: Any) -> None:
         self.rule = rule
@@ -36,7 +39,7 @@ class ForwardTeacher(Teacher):
     def noise(self, *shape: int) -> Array:
         """Draw noise of unit variance."""
         generator, size = self.state.generator, int(np.prod(shape))
-        out = np.empty(size, self.network.params.dtype)
+        out = np.empty(size, self.upper.params.dtype)
         if self.rule.guess == "gaussian":
             backend.noise.normals(int(generator.integers(2**64, dtype=np.uint64)), out, self.n_threads)
         else:
@@ -44,7 +47,7 @@ class ForwardTeacher(Teacher):
             np.subtract(2 * np.unpackbits(bits, count=size), 1, out=out, dtype=out.dtype)
         return out.reshape(shape)
 
-    def random_direction(self, i: int, front: Front, inputs: Array | None, values: Array) -> Direction:
+    def random_direction(self, i: int, front: OpenFront, inputs: Array | None, values: Array) -> Direction:
         """Draw a direction for hidden layer i with these inputs and values."""
         M, n_out = self.rule.n_tangents, values.shape[1]
         if self.rule.space == "activation":
@@ -52,11 +55,11 @@ class ForwardTeacher(Teacher):
         if inputs is None:
             inputs = front.inputs  # type: ignore[attr-defined]  # form "weights", the only one that these rules take
         weights = self.noise(M, n_out, inputs.shape[1])
-        if (mask := self.network.masks[i]) is not None:
+        if (mask := self.upper.masks[i]) is not None:
             weights *= mask
         return WeightDirection(weights, self.noise(M, n_out), inputs, self.rule.groups)
 
-    def guided_direction(self, i: int, guess: Array, front: Front, inputs: Array | None, values: Array) -> Direction:
+    def guided_direction(self, i: int, guess: Array, front: OpenFront, inputs: Array | None, values: Array) -> Direction:
         """Make a direction of a guess of the gradient with respect to a layer's values; inputs are None for the front layer."""
         rule = self.rule
         if rule.space == "activation":
@@ -69,7 +72,7 @@ class ForwardTeacher(Teacher):
             return SampleDirection(delta, norms, apart=not rule.is_joint)
         if inputs is None:
             moved = multiply(front.batch_gram(), delta)
-        elif (mask := self.network.masks[i]) is not None:
+        elif (mask := self.upper.masks[i]) is not None:
             moved = multiply(inputs, (multiply(delta.T, inputs) * mask).T)
         else:
             moved = multiply(multiply(inputs, inputs.T), delta)
@@ -80,10 +83,10 @@ class ForwardTeacher(Teacher):
         if isinstance(direction, ValueDirection):
             if tangents is None:
                 return direction.guess[None]
-            pushed = push(values, self.activation, self.n_threads, tangents, self.upper.weights[i - 1])
+            pushed = push(values, self.activation, self.n_threads, tangents, self.chain.weights[i - 1])
             pushed += direction.guess
             return pushed
-        weights = None if tangents is None else self.upper.weights[i - 1]
+        weights = None if tangents is None else self.chain.weights[i - 1]
         return push(values, self.activation, self.n_threads, tangents, weights, **direction.moves)
 
     def coefficients(self, derivatives: Floats, directions: list[Direction]) -> Floats:
@@ -104,16 +107,16 @@ class ForwardTeacher(Teacher):
             head = self.state.guides[i]
             grad = np.empty_like(head.params)
             if self.rule.guess == "ntk":
-                head.randomise(self.state.generator, self.network.activation)
-        dense = head.dense(self.network.activation, self.n_threads)
+                head.randomise(self.state.generator, self.activation)
+        dense = head.chain(self.activation, self.n_threads)
         return HeadPass(dense, top, self.targets, batch, grad).input_gradient()
 
     def backpropagated(self, hidden: list[Array], error: Array) -> list[Array]:
         """Give the gradient of the loss with respect to the values of every hidden layer."""
-        gradients = [multiply(error, self.upper.weights[-1])]
+        gradients = [multiply(error, self.chain.weights[-1])]
         for i in range(self.n_hidden - 1, 0, -1):
             delta = times_derivative(gradients[0], hidden[i], self.activation, self.n_threads)
-            gradients.insert(0, multiply(delta, self.upper.weights[i - 1]))
+            gradients.insert(0, multiply(delta, self.chain.weights[i - 1]))
         return gradients
 
 
@@ -122,13 +125,13 @@ def derivative(error: Array, tangents: Array) -> Floats:
     return np.einsum("bc,mbc->mb", error, tangents, dtype=np.float64)[:, :, None]
 
 
-class GlobalTarget(ForwardTeacher):
+class GlobalTarget(ForwardPass):
     """Directional derivatives of the loss at the output."""
 
-    def step(self, front: Front, batch: Rows) -> Iterator[Update]:
+    def step(self, front: OpenFront, batch: Rows) -> Iterator[Update]:
         A = self.front_values(front, batch)
-        flat, values = self.upper.forward(A)
-        deltas, delta_blocks = packed(self.upper.widths[1:], len(A), A.dtype)
+        flat, values = self.chain.forward(A)
+        deltas, delta_blocks = packed(self.chain.widths[1:], len(A), A.dtype)
         error = delta_blocks[-1]
         self.loss = self.targets.loss(values[-1], batch, error)
         hidden = [A, *values[:-1]]
@@ -140,13 +143,13 @@ class GlobalTarget(ForwardTeacher):
         if isinstance(directions[0], WeightDirection):
             self.fill_output_gradient(hidden[-1], error)
         else:
-            self.upper.outer_products(A, flat, deltas, self.grads[0][len(A.T) :])
+            self.chain.outer_products(A, flat, deltas, self.grads[0][len(A.T) :])
             self.take_front(front, D)
         for i, (direction, c) in enumerate(zip(directions, coefficients, strict=True)):
             direction.correct(c, self.weights_above[i] if i else front.layer, self.biases[i])
         yield self.update(0, front)
 
-    def _directions(self, front: Front, batch: Rows, hidden: list[Array], error: Array) -> list[Direction]:
+    def _directions(self, front: OpenFront, batch: Rows, hidden: list[Array], error: Array) -> list[Direction]:
         inputs = [None, *hidden[:-1]]
         if self.rule.is_random:
             return [
@@ -157,7 +160,7 @@ class GlobalTarget(ForwardTeacher):
             guesses = self.backpropagated(hidden, error)
         else:
             guesses = [self.guess(i, value, batch) for i, value in enumerate(hidden[:-1])]
-            guesses.append(multiply(error, self.upper.weights[-1]))
+            guesses.append(multiply(error, self.chain.weights[-1]))
         return [
             self.guided_direction(i, guess, front, below, value)
             for i, (guess, below, value) in enumerate(zip(guesses, inputs, hidden, strict=True))
@@ -174,16 +177,16 @@ class GlobalTarget(ForwardTeacher):
             for i in range(first, last + 1):
                 tangents = self.push(tangents, i, directions[i], hidden[i])
             assert tangents is not None
-            outputs = self.upper.part(last, self.n_hidden - 1).push(tangents, values[last:])
+            outputs = self.chain.part(last, self.n_hidden - 1).push(tangents, values[last:])
             members = directions[first : last + 1]
             coefficients += [self.coefficients(derivative(error, outputs), members)] * len(members)
         return coefficients
 
 
-class LocalTarget(ForwardTeacher):
+class LocalTarget(ForwardPass):
     """Directional derivatives of each block's own loss, block by block."""
 
-    def step(self, front: Front, batch: Rows) -> Iterator[Update]:
+    def step(self, front: OpenFront, batch: Rows) -> Iterator[Update]:
         inputs = self.front_values(front, batch)
         from_above = self._from_above(inputs, batch) if self.rule.guess == "global" else []
         for block, (first, last) in enumerate(self.blocks):
@@ -212,7 +215,7 @@ class LocalTarget(ForwardTeacher):
             inputs = hidden[-1]
 
     def _fill(
-        self, block: int, front: Front, layers: Any, inputs: Array, flat: Array, hidden: list[Array],
+        self, block: int, front: OpenFront, layers: Any, inputs: Array, flat: Array, hidden: list[Array],
         directions: list[Direction], c: Floats,
     ) -> None:  # fmt: skip
         """Fill the gradients of a block's hidden layers."""
@@ -236,7 +239,7 @@ class LocalTarget(ForwardTeacher):
         return self.guess(i, head.top, batch)
 
     def _from_above(self, A: Array, batch: Rows) -> list[Array]:
-        _, values = self.upper.forward(A)
+        _, values = self.chain.forward(A)
         error = np.empty_like(values[-1])
         self.targets.loss(values[-1], batch, error)
         return self.backpropagated([A, *values[:-1]], error)

@@ -1,0 +1,106 @@
+"""The layers above the front layer, with the front layer's biases."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast.activations import ACTIVATIONS
+from fcfast.layers.chain import Chain
+from fcfast.layers.views import layer_views
+from fcfast.optimizers import Optimizer
+from fcfast.optimizers.memory import Memory
+
+Array = NDArray[Any]
+
+
+class Group(NamedTuple):
+    """Parameters that are updated alike: by which optimiser, and at which multiple of the learning rate."""
+
+    optimizer: Optimizer
+    rate: float
+
+
+class UpperLayers:
+    """Weights and biases above the front layer, and all that an optimiser keeps beside them.
+
+    Layers are counted from 0, the front layer; of that one only the biases are here.
+
+    Parameters
+    ----------
+    weights : sequence of ndarray of shape (n_out, n_in)
+        Weights of the layers above the front layer; at least one.
+    biases : sequence of ndarray
+        Biases of every layer, the front layer's first.
+    activation : str
+    optimizer : Optimizer
+    dtype : dtype
+    groups : sequence of int or None
+        Into how many groups the units of each hidden layer are split, 1 for the front layer; a group is connected to its own
+        group below only.
+
+    Attributes
+    ----------
+    params, velocity : ndarray
+        Packed: the front layer's biases, then weights and biases of each layer; the velocity is None for an optimiser without.
+    widths : ndarray of int
+        Units of the front layer to those of the output.
+    masks : list of ndarray or None
+        Which weights (n_out, n_in) there are, by layer; None for all.
+    memory : Memory
+        What the optimiser remembers, of the front layer too.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[Array],
+        biases: Sequence[Array],
+        activation: str,
+        optimizer: Optimizer,
+        dtype: np.dtype[Any],
+        groups: Sequence[int] | None = None,
+    ) -> None:
+        self.activation, self.optimizer, self.memory = ACTIVATIONS[activation], optimizer, Memory(optimizer, dtype)
+        self.widths = np.array([len(bias) for bias in biases], dtype=np.intp)
+        parts = [biases[0], *(part for pair in zip(weights, biases[1:], strict=True) for part in pair)]
+        self.params: Array = np.concatenate([np.ravel(part) for part in parts]).astype(dtype)
+        self.velocity = np.zeros_like(self.params) if optimizer.has_velocity else None
+        self.groups = tuple(groups or [1] * (len(self.widths) - 1))
+        shapes = zip(self.widths, self.widths[1:-1], self.groups[1:], strict=False)
+        hidden = [None if count == 1 else block_diagonal(n_in, n_out, count) for n_in, n_out, count in shapes]
+        self.masks: list[NDArray[np.bool_] | None] = [None, *hidden, None]
+
+    @property
+    def n_hidden(self) -> int:
+        """How many hidden layers there are, the front layer among them."""
+        return len(self.widths) - 1
+
+    @property
+    def above(self) -> Array:
+        """The parameters without the front layer's biases."""
+        return self.params[self.widths[0] :]
+
+    @property
+    def weights(self) -> list[Array]:
+        """Views of the weights (n_out, n_in) of the layers above the front layer."""
+        return layer_views(self.above, self.widths, bias=True)[0]
+
+    @property
+    def biases(self) -> list[Array]:
+        """Views of the biases of all layers."""
+        return [self.params[: self.widths[0]], *layer_views(self.above, self.widths, bias=True)[1]]
+
+    def chain(self, n_threads: int) -> Chain:
+        """Give the layers as a chain."""
+        return Chain(self.above, self.widths, self.activation, n_threads)
+
+    def group(self, layer: int, of_biases: bool = False) -> Group:
+        """Say how the weights, or the biases, of a layer are updated."""
+        return Group(self.optimizer.for_biases if of_biases else self.optimizer, 1.0)
+
+
+def block_diagonal(n_in: int, n_out: int, groups: int) -> NDArray[np.bool_]:
+    """Give the mask (n_out, n_in) of a layer that connects each of so many groups of units to the same one below only."""
+    blocks = np.eye(groups, dtype=bool)
+    return np.repeat(np.repeat(blocks, n_out // groups, axis=0), n_in // groups, axis=1)
