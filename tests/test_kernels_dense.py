@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from twins import CORE, PURE, Arguments, assert_same_bits, assert_twins_agree, functions, locked, poison, run
+from twins import CORE, PURE, Arguments, assert_same_bits, assert_twins_agree, functions, locked, poison, run, signature
 
 from fcfast._pure.forward import blocks
 
@@ -222,6 +222,7 @@ def test_through_activation(activation, dtype, global_random_seed):
 
 FORMS = ("weights", "windowed", "contributions")
 EPOCH_TOLERANCE = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-10, "atol": 1e-12}}
+BY_LAYER = np.array([[0.5, 1.5], [1.0, 0.25], [2.0, 0.0]])
 HYPER = [
     {},
     {"weight_decay": 0.1},
@@ -232,100 +233,153 @@ HYPER = [
     {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "first": True},
     {"max_norm": 0.05},
     {"momentum": 0.5, "weight_decay": 0.1, "max_norm": 0.05},
+    {"rate_factors": BY_LAYER, "weight_decay": BY_LAYER[::-1] / 10},
+    {"rate_factors": BY_LAYER, "weight_decay": BY_LAYER[::-1] / 10, "momentum": 0.5, "nesterov": True, "first": True},
 ]
 
 
-def sgd_epoch(
+def sgd_epochs(modules: dict[str, Any], n_threads: int = 1, **given: Any) -> int:
+    """Call the kernel of that name with objects made of arrays and numbers; scratch is poisoned."""
+    front = modules["front"]
+    parts = {
+        kind: [given[name] for name in signature(getattr(front, kind)).parameters] for kind in ("Network", "Targets", "Sgd")
+    }
+    network, targets, sgd = (getattr(front, kind)(*values) for kind, values in parts.items())
+    workspace = front.Workspace(network, given["rows"].shape[1], given["batch_size"], given["window"])
+    if modules is CORE:
+        workspace.scratch.fill(np.nan)
+    order = given["rows"], given["rates"], given["losses"]
+    return front.sgd_epochs(network, targets, sgd, workspace, *order, given["first"], n_threads)
+
+
+def epochs(
     rng: np.random.Generator,
     dtype: np.dtype,
     form: str,
-    loss: int,
+    classes: bool,
     weighted: bool,
     n_samples: int = 9,
     h: int = 5,
     **hyper: Any,
 ) -> Arguments:
-    """An epoch over samples in random order, one of them twice, with a smaller batch at its end."""
+    """Two epochs over samples in random order, in the second one of them twice, with a smaller batch at their ends."""
     d, c = 4, 3
     widths = np.array([h, h + 1, c])
     batch_size = n_samples // 3
-    rows = rng.permutation([*range(n_samples), 0])
+    rows = np.stack([rng.permutation([*range(n_samples), n_samples]), rng.permutation([*range(n_samples), 0])])
+    n_samples += 1
     weights = rng.uniform(0, 2, n_samples)
-    weights[rows[-1]] = 0  # a whole batch without weight
+    weights[rows[0, -1]] = 0  # a whole batch without weight
     X = rng.normal(size=(n_samples, d))
     contributions = form == "contributions"
     base = rng.normal(size=(n_samples, h) if contributions else (h, d)) / 3
     params = rng.normal(size=h + sum(n_out * (n_in + 1) for n_in, n_out in pairwise(widths))) / 3
-    hyper = {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_norm": 0.0, "first": False} | hyper
+    by_layer = {"rate_factors": np.ones((3, 2)), "weight_decay": np.full((3, 2), hyper.pop("weight_decay", 0.0))}
+    hyper = {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "max_norm": 0.0, "first": False} | by_layer | hyper
     start = 0 if hyper["first"] else 0.1
     velocity, base_velocity = (start * rng.normal(size=array.shape).astype(dtype) for array in (params, base))
-    window = batch_size if form == "weights" else 3 * batch_size
-    source = locked(X @ X.T if contributions else X, dtype)
-    n_steps = -(-len(rows) // batch_size)
-    size = CORE["front"].work_size(len(rows), batch_size, window, source.shape[1], widths, len(params))
+    n_steps = -(-rows.shape[1] // batch_size)
     return hyper | {
         "base": base.astype(dtype),
         "base_velocity": base_velocity if hyper["momentum"] else None,
-        "source": source,
+        "source": locked(X @ X.T if contributions else X, dtype),
         "S0": locked(X @ rng.normal(size=(d, h)), dtype) if contributions else None,
         "scale": np.array([0.9, start]) if contributions else None,
         "rows": locked(rows, np.intp),
         "batch_size": batch_size,
-        "window": window,
+        "window": batch_size if form == "weights" else 3 * batch_size,
         "params": params.astype(dtype),
         "velocity": velocity if hyper["momentum"] else None,
         "widths": locked(widths, np.intp),
         "activation": 3,
-        "loss": loss,
-        "targets": None if loss else locked(rng.normal(size=(n_samples, c)), dtype),
-        "labels": locked(rng.integers(c, size=n_samples), np.intp) if loss else None,
+        "values": None if classes else locked(rng.normal(size=(n_samples, c)), dtype),
+        "labels": locked(rng.integers(c, size=n_samples), np.intp) if classes else None,
         "sample_weight": locked(weights) if weighted else None,
-        "rates": locked(rng.uniform(0.05, 0.2, n_steps)),
-        "losses": poison(n_steps),
-        "work": poison(size, dtype=dtype),
-        "factors": poison(2 * (window // batch_size)),
+        "rates": locked(rng.uniform(0.05, 0.2, (2, n_steps))),
+        "losses": poison(2, n_steps),
     }
 
 
 @pytest.mark.parametrize("hyper", HYPER, ids=lambda hyper: "+".join(hyper) or "plain")
 @pytest.mark.parametrize("form", FORMS)
-def test_sgd_epoch(form, hyper, dtype, global_random_seed):
+def test_sgd_epochs(form, hyper, dtype, global_random_seed):
     """Windows and contributions end where step-by-step training ends, for both losses, with sample weights and without."""
     rng = np.random.default_rng(global_random_seed)
-    for loss in (0, 1):
+    for classes in (False, True):
         for weighted in (False, True):
-            arguments = sgd_epoch(rng, dtype, form, loss, weighted, **hyper)
-            left = assert_twins_agree("front.sgd_epoch", arguments, **EPOCH_TOLERANCE[dtype.name])
-            assert left["return"] == len(left["losses"]) == 4
+            arguments = epochs(rng, dtype, form, classes, weighted, **hyper)
+            left = assert_twins_agree(sgd_epochs, arguments, **EPOCH_TOLERANCE[dtype.name])
+            assert left["return"] == left["losses"].size == 8
             assert np.isfinite(left["losses"]).all()
 
 
+@pytest.mark.bits
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("step", range(4))
-def test_sgd_epoch_stops(form, step, global_random_seed):
-    """A loss that is not finite ends the epoch before its step: what was done before stays, inside a window too."""
-    arguments = sgd_epoch(np.random.default_rng(global_random_seed), np.dtype(float), form, 0, False, momentum=0.9)
-    targets = arguments["targets"].copy()
-    arguments["rows"] = locked(np.arange(9), np.intp)
+def test_epochs_of_a_call_are_those_of_several(form, momentum, dtype, global_random_seed):
+    """Two epochs in one call are one after the other, to the last bit: in order, shuffled, and with a sample twice."""
+    arguments = epochs(np.random.default_rng(global_random_seed), dtype, form, True, False, momentum=momentum, first=True)
+    rows = arguments["rows"].copy()
+    rows[0].sort()
+    arguments["rows"] = rows
+    together = run(CORE, sgd_epochs, arguments)
+    apart = arguments
+    for epoch in range(2):
+        of_epoch = {name: arguments[name][epoch : epoch + 1] for name in ("rows", "rates", "losses")}
+        apart = run(CORE, sgd_epochs, apart | of_epoch | {"first": epoch == 0})
+        np.testing.assert_array_equal(apart["losses"], together["losses"][epoch : epoch + 1])
+        assert apart.pop("return") == 4
+    for name in ("base", "base_velocity", "params", "velocity", "scale"):
+        np.testing.assert_array_equal(apart[name], together[name], err_msg=name)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("step", range(10))
+def test_sgd_epochs_stop(form, step, global_random_seed):
+    """A loss that is not finite ends the training before its step: what was done before stays, inside a window too."""
+    rng = np.random.default_rng(global_random_seed)
+    arguments = epochs(rng, np.dtype(float), form, False, False, n_samples=18, momentum=0.9)
+    values = arguments["values"].copy()
+    arguments["rows"] = locked(np.arange(18).reshape(2, 9), np.intp)
     arguments["batch_size"], arguments["window"] = 2, 2 if form == "weights" else 6
-    arguments["rates"], arguments["losses"], arguments["factors"] = locked(np.full(5, 0.1)), poison(5), poison(6)
-    targets[2 * step, 1] = np.nan
-    left = assert_twins_agree("front.sgd_epoch", arguments | {"targets": locked(targets)}, **EPOCH_TOLERANCE["float64"])
+    arguments["rates"], arguments["losses"] = locked(np.full((2, 5), 0.1)), poison(2, 5)
+    values[step // 5 * 9 + 2 * (step % 5), 1] = np.nan
+    left = assert_twins_agree(sgd_epochs, arguments | {"values": locked(values)}, **EPOCH_TOLERANCE["float64"])
     assert left["return"] == step
     assert all(np.isfinite(left[name]).all() for name in ("base", "params", "base_velocity", "velocity"))
 
 
 @pytest.mark.bits
 @pytest.mark.parametrize("form", FORMS)
-def test_sgd_epoch_does_not_depend_on_threads(form, dtype, global_random_seed):
+def test_sgd_epochs_do_not_depend_on_threads(form, dtype, global_random_seed):
     """Batches, layers and products large enough for threads give the same bits, and end where the twin does."""
     for n_samples, h in ((400, 270), (100, 130)):
         rng = np.random.default_rng(global_random_seed)
-        arguments = sgd_epoch(rng, dtype, form, 1, False, n_samples=n_samples, h=h, momentum=0.9)
-        one, two = (run(CORE, "front.sgd_epoch", arguments, n_threads) for n_threads in (1, 2))
+        arguments = epochs(rng, dtype, form, True, False, n_samples=n_samples, h=h, momentum=0.9)
+        one, two = (run(CORE, sgd_epochs, arguments, n_threads) for n_threads in (1, 2))
         assert_same_bits(one, two)
         rtol = 1e-3 if dtype == np.float32 else 1e-10
-        np.testing.assert_allclose(one["base"], run(PURE, "front.sgd_epoch", arguments)["base"], rtol, atol=rtol * 1e-2)
+        np.testing.assert_allclose(one["base"], run(PURE, sgd_epochs, arguments)["base"], rtol, atol=rtol * 1e-2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage"),
+    [
+        ("Network", {"source": lambda array: array.astype(np.float32)}),
+        ("Network", {"base": lambda array: np.asfortranarray(array)}),
+        ("Network", {"params": lambda array: locked(array)}),
+        ("Targets", {"labels": lambda array: array.astype(np.int16)}),
+    ],
+)
+def test_kernels_take_no_other_arrays(kind, damage):
+    """They read addresses: an array of another type or order, or one that must be written and cannot be, is refused."""
+    given = epochs(np.random.default_rng(0), np.dtype(float), "windowed", True, True, momentum=0.9)
+    cls = getattr(CORE["front"], kind)
+    names = list(signature(cls).parameters)
+    cls(*(given[name] for name in names))
+    (name, change), *_ = damage.items()
+    with pytest.raises(ValueError, match="C-contiguous"):
+        cls(*(change(given[key]) if key == name else given[key] for key in names))
 
 
 @pytest.mark.parametrize("classes", [False, True])
@@ -367,5 +421,6 @@ def test_every_kernel_is_compared():
     """A kernel added without a comparison would go unnoticed; test_kernels_forward_gradient.py says so of its own."""
     compared = {"forward.forward", "forward.activate", "forward.half_squared_error", "forward.softmax_cross_entropy"}
     compared |= {"forward.product", "forward.loss_of_rows", "backprop.backward", "backprop.through_activation"}
-    compared |= {"backprop.sgd_step", "backprop.adam_step", "front.sgd_epoch", "front.work_size"}
+    compared |= {"backprop.sgd_step", "backprop.adam_step", "front.sgd_epochs", "front.work_size"}
+    compared |= {"front.Network", "front.Targets", "front.Sgd", "front.Workspace"}
     assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front")}))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from twins import CORE, PURE, Arguments, assert_same_bits, assert_twins_agree, functions, locked, poison, run
+from twins import CORE, PURE, Arguments, assert_same_bits, assert_twins_agree, functions, locked, poison, run, signature
 
 # What the compiled twins have as inline C functions.
 PURE_HELPERS = {"forward.blocks", "forward.layers", "two_layer.learn", "two_layer.learn_units", "two_layer.stop"}
@@ -22,7 +22,7 @@ def test_compiled_and_pure_have_the_same_functions():
 @pytest.mark.parametrize("kernel", functions(CORE))
 def test_same_parameters(kernel):
     """Callers pass arguments by position: names, order, kinds and defaults must be the same."""
-    compiled, pure = (inspect.signature(functions(twin)[kernel]).parameters for twin in (CORE, PURE))
+    compiled, pure = (signature(functions(twin)[kernel]).parameters for twin in (CORE, PURE))
     described = [[(p.name, p.kind, p.default) for p in twin.values()] for twin in (compiled, pure)]
     assert described[0] == described[1]
 

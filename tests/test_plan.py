@@ -216,7 +216,7 @@ def test_memory_is_what_is_allocated(form, momentum, copies_X, n, d, hidden, bat
     biases = [np.zeros(width) for width in widths]
     network = FrontNetwork(front, biases, above, "relu", "cross_entropy", SGD(momentum), batch, cost.window, 1)
     network.train_epoch(np.arange(n), np.full(-(-n // batch), 1e-3), np.zeros(n, np.intp), None)
-    arrays = [front.base, front.velocity, front.S0, network.params, network.velocity, network._work]
+    arrays = [front.base, front.velocity, front.S0, network.params, network.velocity, network._kernel.workspace.scratch]
     if form == "contributions" or copies_X:
         arrays.append(front.source)
     snapshots = 2 * (front.base.nbytes + network.params.nbytes)  # of the fit loop

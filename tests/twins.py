@@ -7,6 +7,7 @@ where the compiled kernels are not built.
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -21,9 +22,10 @@ except ImportError as missing:
     pytest.skip(f"the compiled kernels are not built, there is nothing to compare: {missing}", allow_module_level=True)
 PURE = {module: import_module(f"fcfast._pure.{module}") for module in KERNELS}
 
-SCRATCH = {"scratch", "sum_u", "sum_z", "sums", "work", "factors"}
+SCRATCH = {"scratch", "sum_u", "sum_z", "sums"}
 
 Arguments = dict[str, Any]
+Kernel = str | Callable[..., Any]
 
 
 def functions(modules: dict[str, Any]) -> dict[str, Callable[..., Any]]:
@@ -48,9 +50,22 @@ def locked(array: Any, dtype: Any = np.float64) -> np.ndarray:
     return array
 
 
-def run(modules: dict[str, Any], kernel: str, arguments: Arguments, n_threads: int = 1) -> Arguments:
-    """Call a kernel with copies of its arguments; give the arguments back as it left them, and what it returned."""
-    function = functions(modules)[kernel]
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Names and defaults of the parameters; those of a compiled class are in the first line of its docstring."""
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        declared = (function.__doc__ or "").splitlines()[0].partition("(")[2].removesuffix(")")
+        names = [parameter.split()[-1] for parameter in declared.split(", ")]
+        return inspect.Signature([inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names])
+
+
+def run(modules: dict[str, Any], kernel: Kernel, arguments: Arguments, n_threads: int = 1) -> Arguments:
+    """Call a kernel with copies of its arguments; give the arguments back as it left them, and what it returned.
+
+    A kernel is its name, or a function that is given the modules and calls it.
+    """
+    function = partial(kernel, modules) if callable(kernel) else functions(modules)[kernel]
     arguments = {name: copy(value) for name, value in arguments.items()}
     threads = {"n_threads": n_threads} if "n_threads" in inspect.signature(function).parameters else {}
     result = function(**arguments, **threads)
@@ -65,7 +80,7 @@ def copy(value: Any) -> Any:
     return array
 
 
-def assert_twins_agree(kernel: str, arguments: Arguments, rtol: float, atol: float) -> Arguments:
+def assert_twins_agree(kernel: Kernel, arguments: Arguments, rtol: float, atol: float) -> Arguments:
     """Run both twins, compare everything they leave behind, and hand it over."""
     compiled, pure = run(CORE, kernel, arguments), run(PURE, kernel, arguments)
     for name, value in pure.items():

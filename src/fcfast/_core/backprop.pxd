@@ -1,6 +1,7 @@
 from fcfast._core.types cimport real
 
-cdef void scale_by_derivative(real* delta, const real* value, Py_ssize_t n, int activation) noexcept nogil
+cdef void scale_and_sum(real* delta, const real* value, Py_ssize_t n_rows, Py_ssize_t n_cols, int activation,
+                        real* sums) noexcept nogil
 
 cdef void sum_rows(const real* a, Py_ssize_t n_rows, Py_ssize_t n_cols, real* out) noexcept nogil
 

@@ -48,6 +48,20 @@ cdef void sum_rows(const real* a, Py_ssize_t n_rows, Py_ssize_t n_cols, real* ou
             out[j] += a[i * n_cols + j]
 
 
+cdef void scale_and_sum(real* delta, const real* value, Py_ssize_t n_rows, Py_ssize_t n_cols, int activation,
+                        real* sums) noexcept nogil:
+    """`scale_by_derivative` and `sum_rows` in one pass, row by row, so that each row is still in the cache."""
+    cdef Py_ssize_t i, j
+    for j in range(n_cols):
+        sums[j] = 0
+    for i in range(n_rows):
+        scale_by_derivative(delta, value, n_cols, activation)
+        for j in range(n_cols):
+            sums[j] += delta[j]
+        delta += n_cols
+        value += n_cols
+
+
 cdef void backward_pass(const real* params, const Py_ssize_t* widths, Py_ssize_t n_layers, bint bias, int activation,
                         const real* x, Py_ssize_t n_rows, const real* values, real* deltas, real* grad, real* input_delta,
                         int n_threads) noexcept nogil:

@@ -20,10 +20,15 @@ from fcfast._core.types cimport real
 # Elements below which starting threads costs more than it saves (about 10 us here for a thread team).
 cdef enum:
     THREADED_WORK = 32768
+    KEPT_CLASSES = 64   # exponentials of a sample that are kept; of more classes they are computed twice
 
 
 cdef void activate_row(real* row, const real* bias, Py_ssize_t n, int activation) noexcept nogil:
     cdef Py_ssize_t j
+    if bias != NULL and activation == RELU:     # apart, so that it is one pass
+        for j in range(n):
+            row[j] = relu(row[j] + bias[j])
+        return
     if bias != NULL:
         for j in range(n):
             row[j] += bias[j]
@@ -120,7 +125,8 @@ cdef double softmax_cross_entropy_rows(const real* outputs, const Py_ssize_t* la
                                        real* delta) noexcept nogil:
     """Loss of a batch; `rows` says which labels and weights belong to it (NULL: the first ones)."""
     cdef Py_ssize_t i, k, row
-    cdef double total = 0, largest, normaliser, share
+    cdef double total = 0, largest, normaliser, share, exponential
+    cdef double kept[KEPT_CLASSES]
     cdef double mass = total_weight(sample_weight, rows, n_rows)
     cdef const real* output = outputs
     for i in range(n_rows):
@@ -131,10 +137,14 @@ cdef double softmax_cross_entropy_rows(const real* outputs, const Py_ssize_t* la
             largest = max(largest, <double>output[k])
         normaliser = 0
         for k in range(n_out):
-            normaliser += exp(output[k] - largest)
+            exponential = exp(output[k] - largest)
+            normaliser += exponential
+            if k < KEPT_CLASSES:
+                kept[k] = exponential
         total += share * (log(normaliser) - (output[labels[row]] - largest))
         for k in range(n_out):
-            delta[k] = <real>(share * exp(output[k] - largest) / normaliser)
+            exponential = kept[k] if k < KEPT_CLASSES else exp(output[k] - largest)
+            delta[k] = <real>(share * exponential / normaliser)
         delta[labels[row]] -= <real>share
         output += n_out
         delta += n_out

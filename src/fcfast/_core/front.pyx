@@ -10,43 +10,215 @@ Design
   the scalars r, a_s, m_s alone (`advance`), so a step costs no pass over the base.
 * Pre-activations follow from products made once per window (rows of X with W and M) and from the Gram matrix of the window.
 * ``params`` holds the front layer's biases (h), then the dense layers above, each with weights and biases.
-* A step whose loss is not finite ends the epoch before it is applied; its index is returned.
+* A step whose loss is not finite ends the training before it is applied; the number of steps before it is returned.
+* Full batches of small data spend as long on passes over N x h arrays as on products. Each array is therefore read and
+  written once per stage: pre-activations stay where the product left them, the bias goes with the activation, the row sums
+  with the derivative, and contributions, their velocities and the steps of a window meet in one pass (`update_rows`).
+* The arguments are objects that last for a training: their views are taken once, their scratch is allocated once. A class
+  cannot be generic, so they hold untyped addresses, which the functions for each precision cast.
 
 Axes: N samples, d features, h hidden units, c outputs, B batch, K window.
 """
 
+from cpython.buffer cimport PyBuffer_IsContiguous
+from cpython.memoryview cimport PyMemoryView_FromObject, PyMemoryView_GET_BUFFER
 from cython.parallel cimport prange
 from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport fabs, fabsf, isfinite, sqrt
 from libc.string cimport memcpy
 
-from fcfast._core.backprop cimport backward_pass, scale_by_derivative, sgd_update, sum_rows
+from fcfast._core.backprop cimport backward_pass, scale_and_sum, sgd_update
 from fcfast._core.blas cimport add_product, gemm, syrk
 from fcfast._core.forward cimport activate_row, forward_pass, half_squared_error_rows, softmax_cross_entropy_rows
 from fcfast._core.types cimport real
 
+import numpy as np
+
 cdef enum:
-    CROSS_ENTROPY = 1
     THREADED_WORK = 32768       # elements of a pass that are worth sharing out among threads
     CHUNK = 8192
     THREADED_PRODUCT = 1000000  # multiplications that are; SHARED and more are left to BLAS's own threads
     SHARED = 10000000           # half of fcfast.threads.SMALL_PRODUCT
     TILE = 64                   # units of a product that a thread makes
 
+# The parts of the scratch.
+cdef enum:
+    START           # (K, h) pre-activations, first as of the start of the window
+    START_VELOCITY  # (K, h) the same of the velocity
+    FRONT_DELTA     # (K, h) derivatives of the loss with respect to the pre-activations
+    GRAM            # (K, K)
+    SCALED          # (B, K) rows of it, each column multiplied by the factor of its step
+    GATHERED        # (K, d or N) rows of the source
+    GRAD            # as params
+    VALUES          # (B, units above the front layer)
+    DELTAS          # the same
+    N_PARTS
 
-cdef struct Sgd:
-    double momentum, dampening, weight_decay, max_norm
-    bint nesterov
+
+# ----------------------------------------------------------------------------------------------------------------------
+# what is trained, and how
 
 
-cdef inline void advance(double* w, double* m, double gradient, const Sgd* sgd, double rate, bint first) noexcept nogil:
-    """One step of torch.optim.SGD on one coordinate of the weights and of the velocity."""
-    gradient += sgd.weight_decay * w[0]
+cdef void* address(object array, list held, object dtype, bint written) except? NULL:
+    """Address of an array's numbers, NULL for None. Its memoryview is held, so that it cannot go away."""
+    if array is None:
+        return NULL
+    view = PyMemoryView_FromObject(array)
+    buffer = PyMemoryView_GET_BUFFER(view)
+    if array.dtype != dtype or not PyBuffer_IsContiguous(buffer, b"C") or written and buffer.readonly:
+        raise ValueError(f"expected a C-contiguous{' and writable' if written else ''} array of {np.dtype(dtype)}")
+    held.append(view)
+    return buffer.buf
+
+
+cdef class Network:
+    """The arrays of a network that is trained: the front layer in one of its forms, and the dense layers above.
+
+    ``base`` and ``source`` are W (h, d) and X (N, d) in the forms that hold weights, A (N, h) and G = X X' (N, N) in the
+    form that holds contributions, which has S0 = X W(0)' (N, h) and ``scale``, c and its velocity, too. Velocities are None
+    without momentum. ``widths`` are h ... c.
+    """
+
+    cdef list held
+    cdef bint is_double
+    cdef void* base
+    cdef void* base_velocity
+    cdef const void* source
+    cdef const void* S0
+    cdef double* scale
+    cdef void* params
+    cdef void* velocity
+    cdef const Py_ssize_t* widths
+    cdef Py_ssize_t n_layers, n_params, n_base, n_columns
+    cdef int activation
+
+    def __init__(self, base, base_velocity, source, S0, scale, params, velocity, widths, int activation):
+        dtype, self.held = base.dtype, []
+        self.is_double = dtype == np.float64
+        self.base = address(base, self.held, dtype, True)
+        self.base_velocity = address(base_velocity, self.held, dtype, True)
+        self.source = address(source, self.held, dtype, False)
+        self.S0 = address(S0, self.held, dtype, False)
+        self.scale = <double*>address(scale, self.held, np.float64, True)
+        self.params = address(params, self.held, dtype, True)
+        self.velocity = address(velocity, self.held, dtype, True)
+        self.widths = <const Py_ssize_t*>address(widths, self.held, np.intp, False)
+        self.n_layers, self.n_params = len(widths) - 1, len(params)
+        self.n_base, self.n_columns = len(base), source.shape[1]
+        self.activation = activation
+
+
+cdef class Targets:
+    """What the outputs are compared with: values (N, c) by squares, or labels (N,) by cross-entropy; one of them is None."""
+
+    cdef list held
+    cdef const void* values
+    cdef const Py_ssize_t* labels
+    cdef const double* sample_weight
+
+    def __init__(self, values, labels, sample_weight):
+        self.held = []
+        self.values = address(values, self.held, None if values is None else values.dtype, False)
+        self.labels = <const Py_ssize_t*>address(labels, self.held, np.intp, False)
+        self.sample_weight = <const double*>address(sample_weight, self.held, np.float64, False)
+
+
+cdef class Sgd:
+    """Settings of stochastic gradient descent, as torch.optim.SGD defines them; ``max_norm`` 0 means no clipping.
+
+    For each layer, the front layer first, ``rate_factors`` (layers, 2) multiply the learning rate of a step, and
+    ``weight_decay`` (layers, 2) is added to the gradient times the parameters: one for its weights, one for its biases.
+    """
+
+    cdef double momentum, dampening, max_norm
+    cdef bint nesterov
+    cdef const double[:, ::1] rate_factors, weight_decay
+
+    def __init__(self, double momentum, double dampening, bint nesterov, double max_norm, rate_factors, weight_decay):
+        self.momentum, self.dampening, self.nesterov, self.max_norm = momentum, dampening, nesterov, max_norm
+        self.rate_factors, self.weight_decay = rate_factors, weight_decay
+
+
+cdef class Workspace:
+    """Scratch for epochs of at most so many rows of a network, in batches, with a window of whole batches."""
+
+    cdef Py_ssize_t batch_size, window
+    cdef void* parts[N_PARTS]
+    cdef Py_ssize_t[::1] place      # of each sample in the window, or -1
+    cdef double[::1] factors        # of each step of a window: a, then m
+    cdef readonly object scratch    # where the parts lie
+
+    def __init__(self, Network network not None, Py_ssize_t n_rows, Py_ssize_t batch_size, Py_ssize_t window):
+        cdef Py_ssize_t sizes[N_PARTS]
+        cdef Py_ssize_t i, itemsize = 8 if network.is_double else 4
+        self.window = min(window, n_rows)
+        self.batch_size = min(batch_size, self.window)
+        lay_out(self.batch_size, self.window, network.n_columns, network.widths, network.n_layers, network.n_params, sizes)
+        self.scratch = np.empty(sum([sizes[i] for i in range(N_PARTS)]), np.float64 if network.is_double else np.float32)
+        cdef char* start = <char*>address(self.scratch, [], self.scratch.dtype, True)
+        for i in range(N_PARTS):
+            self.parts[i] = start
+            start += sizes[i] * itemsize
+        self.place = np.full(network.n_base, -1, dtype=np.intp)
+        self.factors = np.empty(2 * ((self.window + self.batch_size - 1) // self.batch_size))
+
+
+cdef void lay_out(Py_ssize_t batch_size, Py_ssize_t window, Py_ssize_t n_columns, const Py_ssize_t* widths,
+                  Py_ssize_t n_layers, Py_ssize_t n_params, Py_ssize_t* sizes) noexcept nogil:
+    """Numbers in each part of the scratch."""
+    cdef Py_ssize_t h = widths[0], upper = 0, i
+    for i in range(1, n_layers + 1):
+        upper += widths[i]
+    sizes[START] = sizes[START_VELOCITY] = sizes[FRONT_DELTA] = window * h
+    sizes[GRAM] = window * window
+    sizes[SCALED] = batch_size * window
+    sizes[GATHERED] = window * n_columns
+    sizes[GRAD] = n_params
+    sizes[VALUES] = sizes[DELTAS] = batch_size * upper
+
+
+def work_size(Py_ssize_t n_rows,                    # in an epoch
+              Py_ssize_t batch_size,
+              Py_ssize_t window,
+              Py_ssize_t n_columns,                 # d for weights, N for contributions
+              const Py_ssize_t[::1] widths,         # IN, h ... c
+              Py_ssize_t n_params):
+    """How many numbers of scratch an epoch needs."""
+    cdef Py_ssize_t sizes[N_PARTS]
+    cdef Py_ssize_t i
+    window = min(window, n_rows)
+    lay_out(min(batch_size, window), window, n_columns, &widths[0], widths.shape[0] - 1, n_params, sizes)
+    return sum([sizes[i] for i in range(N_PARTS)])
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# steps
+
+
+cdef inline void advance(double* w, double* m, double gradient, Sgd sgd, double rate, bint first) noexcept nogil:
+    """One step of torch.optim.SGD on one coordinate of the front layer's weights and of their velocity."""
+    gradient += sgd.weight_decay[0, 0] * w[0]
     if sgd.momentum == 0:
         w[0] -= rate * gradient
         return
     m[0] = gradient if first else sgd.momentum * m[0] + (1 - sgd.dampening) * gradient
     w[0] -= rate * (gradient + sgd.momentum * m[0] if sgd.nesterov else m[0])
+
+
+cdef void update_params(real* params, const real* grad, Network network, Sgd sgd, double rate, bint first) noexcept nogil:
+    """One step of SGD of the front layer's biases and of the layers above it, each part with its own rate and decay."""
+    cdef real* velocity = <real*>network.velocity
+    cdef Py_ssize_t part, layer, size, is_bias
+    for part in range(1, 2 * network.n_layers + 2):      # part 0 is the front layer's weights
+        layer = part // 2
+        is_bias = part % 2
+        size = network.widths[layer] * (1 if is_bias else network.widths[layer - 1])
+        sgd_update(params, grad, velocity, size, rate * sgd.rate_factors[layer, is_bias], sgd.momentum, sgd.dampening,
+                   sgd.nesterov, sgd.weight_decay[layer, is_bias], first)
+        params += size
+        grad += size
+        if velocity != NULL:
+            velocity += size
 
 
 cdef inline double squared_norm(const real* a, Py_ssize_t n) noexcept nogil:
@@ -66,47 +238,55 @@ cdef inline double clip_factor(double norm_squared, double max_norm) noexcept no
     return factor if factor < 1 else 1
 
 
-cdef double upper_gradient(real* v, const real* params, const Py_ssize_t* widths, Py_ssize_t n_layers, int activation,
-                           int loss, const real* targets, const Py_ssize_t* labels, const double* sample_weight,
-                           const Py_ssize_t* rows, Py_ssize_t n_rows, real* values, real* deltas, real* grad,
-                           real* front_delta, int n_threads) noexcept nogil:
-    """The network above the front layer. In: v holds X W'; out: grad, and front_delta = dLoss/dS. Returns the loss."""
-    cdef Py_ssize_t i, h = widths[0], n_out = widths[n_layers], last = 0
+cdef double upper_gradient(real* v, Network network, Targets targets, Workspace workspace, const Py_ssize_t* rows,
+                           Py_ssize_t n_rows, real* front_delta, int n_threads) noexcept nogil:
+    """The network above the front layer. In: v holds X W'; out: gradient, and front_delta = dLoss/dS. Returns the loss."""
+    cdef const real* params = <const real*>network.params
+    cdef const Py_ssize_t* widths = network.widths
+    cdef Py_ssize_t i, h = widths[0], n_layers = network.n_layers, n_out = widths[n_layers], last = 0
+    cdef int activation = network.activation
+    cdef real* values = <real*>workspace.parts[VALUES]
+    cdef real* deltas = <real*>workspace.parts[DELTAS]
+    cdef real* grad = <real*>workspace.parts[GRAD]
     cdef double result
     for i in range(1, n_layers):
         last += n_rows * widths[i]
     for i in range(n_rows):
         activate_row(v + i * h, params, h, activation)
     forward_pass(params + h, widths, n_layers, True, activation, v, n_rows, values, n_threads)
-    if loss == CROSS_ENTROPY:
-        result = softmax_cross_entropy_rows(values + last, labels, rows, sample_weight, n_rows, n_out, deltas + last)
+    if targets.labels != NULL:
+        result = softmax_cross_entropy_rows(values + last, targets.labels, rows, targets.sample_weight, n_rows, n_out,
+                                            deltas + last)
     else:
-        result = half_squared_error_rows(values + last, targets, rows, sample_weight, n_rows, n_out, deltas + last)
+        result = half_squared_error_rows(values + last, <const real*>targets.values, rows, targets.sample_weight, n_rows,
+                                         n_out, deltas + last)
     backward_pass(params + h, widths, n_layers, True, activation, v, n_rows, values, deltas, grad + h, front_delta, n_threads)
-    scale_by_derivative(front_delta, v, n_rows * h, activation)
-    sum_rows(front_delta, n_rows, h, grad)
+    scale_and_sum(front_delta, v, n_rows, h, activation, grad)
     return result
 
 
-cdef Py_ssize_t run_window(const real* start, const real* start_velocity, const real* gram, const Py_ssize_t* rows,
-                           Py_ssize_t n_rows, Py_ssize_t batch_size, real* params, real* velocity, Py_ssize_t n_params,
-                           const Py_ssize_t* widths, Py_ssize_t n_layers, int activation, int loss, const real* targets,
-                           const Py_ssize_t* labels, const double* sample_weight, const double* rates, const Sgd* sgd,
-                           bint first, double* losses, real* v, real* scaled, real* values, real* deltas, real* grad,
-                           real* D, double* r, double* a, double* m, int n_threads) noexcept nogil:
-    """The steps of one window, from the pre-activations of its start. Out: D, r (2 x 2), a and m. Returns steps done."""
-    cdef Py_ssize_t h = widths[0], step = 0, done = 0, B, i, j, s
-    cdef double factor, norm
+cdef Py_ssize_t run_window(real* start, Network network, Targets targets, Sgd sgd, Workspace workspace,
+                           const Py_ssize_t* rows, Py_ssize_t n_rows, const double* rates, bint first, double* losses,
+                           double* r, double* a, double* m, int n_threads) noexcept nogil:
+    """The steps of one window, from the pre-activations of its start. Out: deltas, r (2 x 2), a and m. Returns steps done."""
+    cdef Py_ssize_t h = network.widths[0], batch_size = workspace.batch_size, step = 0, done = 0, B, i, j, s
+    cdef const real* start_velocity = <const real*>workspace.parts[START_VELOCITY]
+    cdef const real* gram = <const real*>workspace.parts[GRAM]
+    cdef real* D = <real*>workspace.parts[FRONT_DELTA]
+    cdef real* scaled = <real*>workspace.parts[SCALED]
+    cdef real* grad = <real*>workspace.parts[GRAD]
+    cdef real* v
+    cdef double factor, norm, rate
     r[0] = r[3] = 1
     r[1] = r[2] = 0
     while done < n_rows:
         B = min(batch_size, n_rows - done)
-        if step == 0:
-            memcpy(v, start, B * h * sizeof(real))
-        else:
-            for i in range(B * h):
-                v[i] = <real>r[0] * start[done * h + i]
-            if start_velocity != NULL:
+        v = start + done * h        # those of a batch are read once, so that they may become its activation values in place
+        if step > 0:
+            if r[0] != 1:
+                for i in range(B * h):
+                    v[i] *= <real>r[0]
+            if network.base_velocity != NULL:
                 for i in range(B * h):
                     v[i] += <real>r[1] * start_velocity[done * h + i]
             for i in range(B):
@@ -114,8 +294,7 @@ cdef Py_ssize_t run_window(const real* start, const real* start_velocity, const 
                     for j in range(s * batch_size, (s + 1) * batch_size):
                         scaled[i * done + j] = <real>a[s] * gram[(done + i) * n_rows + j]
             gemm(False, False, B, h, done, <real>1, scaled, D, <real>1, v)
-        losses[step] = upper_gradient(v, params, widths, n_layers, activation, loss, targets, labels, sample_weight,
-                                      rows + done, B, values, deltas, grad, D + done * h, n_threads)
+        losses[step] = upper_gradient(v, network, targets, workspace, rows + done, B, D + done * h, n_threads)
         if not isfinite(losses[step]):
             return step
         factor = 1
@@ -124,25 +303,29 @@ cdef Py_ssize_t run_window(const real* start, const real* start_velocity, const 
             for i in range(B):
                 memcpy(scaled + i * B, gram + (done + i) * n_rows + done, B * sizeof(real))
             gemm(False, False, B, h, B, <real>1, scaled, D + done * h, <real>0, v)
-            norm = squared_norm(grad, n_params)
+            norm = squared_norm(grad, network.n_params)
             for i in range(B * h):
                 norm += <double>v[i] * D[done * h + i]
             factor = clip_factor(norm, sgd.max_norm)
             if factor < 1:
-                for i in range(n_params):
+                for i in range(network.n_params):
                     grad[i] *= <real>factor
-        sgd_update(params, grad, velocity, n_params, rates[step], sgd.momentum, sgd.dampening, sgd.nesterov,
-                   sgd.weight_decay, first)
+        update_params(<real*>network.params, grad, network, sgd, rates[step], first)
+        rate = rates[step] * sgd.rate_factors[0, 0]
         a[step] = m[step] = 0
-        advance(&r[0], &r[2], 0, sgd, rates[step], first)
-        advance(&r[1], &r[3], 0, sgd, rates[step], first)
+        advance(&r[0], &r[2], 0, sgd, rate, first)
+        advance(&r[1], &r[3], 0, sgd, rate, first)
         for s in range(step):
-            advance(&a[s], &m[s], 0, sgd, rates[step], first)
-        advance(&a[step], &m[step], factor, sgd, rates[step], first)
+            advance(&a[s], &m[s], 0, sgd, rate, first)
+        advance(&a[step], &m[step], factor, sgd, rate, first)
         first = False
         done += B
         step += 1
     return step
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# the base
 
 
 cdef inline real magnitude(real x) noexcept nogil:
@@ -150,6 +333,10 @@ cdef inline real magnitude(real x) noexcept nogil:
 
 
 cdef void mix_some(real* W, real* M, Py_ssize_t n, const double* r) noexcept nogil:
+    """(W, M) <- (r00 W + r01 M, r10 W + r11 M).
+
+    The velocity of a dead unit decays for ever; as soon as it is subnormal it is 0, or arithmetic would slow down.
+    """
     cdef Py_ssize_t i
     cdef real m, smallest = <real>(FLT_MIN if real is float else DBL_MIN)
     cdef real w, r00 = <real>r[0], r01 = <real>r[1], r10 = <real>r[2], r11 = <real>r[3]
@@ -165,10 +352,7 @@ cdef void mix_some(real* W, real* M, Py_ssize_t n, const double* r) noexcept nog
 
 
 cdef void mix(real* W, real* M, Py_ssize_t n, const double* r, int n_threads) noexcept nogil:
-    """(W, M) <- (r00 W + r01 M, r10 W + r11 M); nothing where that changes nothing.
-
-    The velocity of a dead unit decays for ever; as soon as it is subnormal it is 0, or arithmetic would slow down.
-    """
+    """The same shared out among threads; nothing where that changes nothing."""
     cdef Py_ssize_t i
     if M == NULL and r[0] == 1:
         return
@@ -178,28 +362,52 @@ cdef void mix(real* W, real* M, Py_ssize_t n, const double* r, int n_threads) no
         mix_some(W + i, NULL if M == NULL else M + i, min(CHUNK, n - i), r)
 
 
-cdef void gather(const real* source, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t n_columns, real* out) noexcept nogil:
+cdef void mix_and_add(real* A, real* M, const real* D, Py_ssize_t n, const double* r, double a, double m) noexcept nogil:
+    """`mix_some` and the addition of a D to A and m D to M in one pass; the same arithmetic, so the same bits."""
+    cdef Py_ssize_t i
+    cdef real velocity, smallest = <real>(FLT_MIN if real is float else DBL_MIN)
+    cdef real w, r00 = <real>r[0], r01 = <real>r[1], r10 = <real>r[2], r11 = <real>r[3], a_D = <real>a, m_D = <real>m
+    if M == NULL:
+        for i in range(n):
+            A[i] = r00 * A[i] + a_D * D[i]
+        return
+    for i in range(n):
+        w = A[i]
+        A[i] = r00 * w + r01 * M[i] + a_D * D[i]
+        velocity = r10 * w + r11 * M[i]
+        M[i] = (0 if magnitude(velocity) < smallest else velocity) + m_D * D[i]
+
+
+cdef bint find_places(const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t* place) noexcept nogil:
+    """Note where in the window each sample is; False, and nothing noted, if one is there twice."""
     cdef Py_ssize_t i
     for i in range(n_rows):
-        memcpy(out + i * n_columns, source + rows[i] * n_columns, n_columns * sizeof(real))
+        if place[rows[i]] >= 0:
+            forget_places(rows, i, place)
+            return False
+        place[rows[i]] = i
+    return True
 
 
-cdef void project(const real* gathered, const real* base, const real* S0, double scale, const Py_ssize_t* rows,
-                  Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t h, real* out, int n_threads) noexcept nogil:
-    """Pre-activations of some rows: X W', or c S0 + G A where S0 is given."""
-    cdef Py_ssize_t i, j, first
-    if S0 == NULL:
-        gemm(False, True, n_rows, h, n_columns, <real>1, gathered, base, <real>0, out)
-        return
+cdef void forget_places(const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t* place) noexcept nogil:
+    cdef Py_ssize_t i
     for i in range(n_rows):
-        for j in range(h):
-            out[i * h + j] = <real>scale * S0[rows[i] * h + j]
-    # The parts must not depend on the number of threads, so that the bits of the result do not either.
-    if THREADED_PRODUCT <= n_rows * n_columns * h < SHARED:
-        for first in prange(0, h, TILE, schedule="static", num_threads=n_threads):
-            add_product(n_rows, min(TILE, h - first), n_columns, gathered, base + first, h, out + first, h)
-    else:
-        gemm(False, False, n_rows, h, n_columns, <real>1, gathered, base, <real>1, out)
+        place[rows[i]] = -1
+
+
+cdef void update_rows(real* A, real* M, const real* D, Py_ssize_t first, Py_ssize_t last, Py_ssize_t h,
+                      const Py_ssize_t* place, Py_ssize_t batch_size, const double* r, const double* a,
+                      const double* m) noexcept nogil:
+    cdef Py_ssize_t i, step
+    cdef real* velocity = NULL
+    for i in range(first, last):
+        if M != NULL:
+            velocity = M + i * h
+        if place[i] < 0:
+            mix_some(A + i * h, velocity, h, r)
+        else:
+            step = place[i] // batch_size
+            mix_and_add(A + i * h, velocity, D + place[i] * h, h, r, a[step], m[step])
 
 
 cdef void add_steps(const real* D, const double* factors, const real* gathered, bint scatter, const Py_ssize_t* rows,
@@ -222,113 +430,137 @@ cdef void add_steps(const real* D, const double* factors, const real* gathered, 
         gemm(True, False, h, n_columns, n_rows, <real>1, scaled, gathered, <real>1, base)
 
 
-def sgd_epoch(real[:, ::1] base,                # IN and OUT, W (h, d) or A (N, h)
-              real[:, ::1] base_velocity,       # IN and OUT, or None without momentum
-              const real[:, ::1] source,        # IN, X (N, d) for weights, G (N, N) for contributions
-              const real[:, ::1] S0,            # IN, X W(0)' (N, h) for contributions, None for weights
-              double[::1] scale,                # IN and OUT, c and its velocity, for contributions; None for weights
-              const Py_ssize_t[::1] rows,       # IN, the samples in the order they are taken
-              Py_ssize_t batch_size,
-              Py_ssize_t window,                # rows, a multiple of batch_size
-              real[::1] params,                 # IN and OUT
-              real[::1] velocity,               # IN and OUT, or None without momentum
-              const Py_ssize_t[::1] widths,     # IN, h ... c
-              int activation,
-              int loss,
-              const real[:, ::1] targets,       # IN (N, c), or None
-              const Py_ssize_t[::1] labels,     # IN (N,), or None
-              const double[::1] sample_weight,  # IN (N,), or None
-              const double[::1] rates,          # IN, one per step
-              double momentum,
-              double dampening,
-              bint nesterov,
-              double weight_decay,
-              double max_norm,
-              bint first,
-              double[::1] losses,               # OUT, one per step
-              real[::1] work,                   # scratch, see work_size
-              double[::1] factors,              # scratch, two per step of a window
-              int n_threads):
-    """An epoch of SGD. Returns the number of steps done: all, or those before the first loss that is not finite."""
-    cdef Py_ssize_t n_columns = source.shape[1], n_rows = rows.shape[0], n_params = params.shape[0], h = widths[0]
-    cdef Py_ssize_t n_layers = widths.shape[0] - 1, K, i, j, position = 0, step = 0, done, n_steps
-    cdef const real* target_data = NULL if targets is None else &targets[0, 0]
-    cdef const Py_ssize_t* label_data = NULL if labels is None else &labels[0]
-    cdef const double* weight_data = NULL if sample_weight is None else &sample_weight[0]
-    cdef const real* S0_data = NULL if S0 is None else &S0[0, 0]
-    cdef bint contributions = S0 is not None
-    cdef real* M = NULL if base_velocity is None else &base_velocity[0, 0]
-    cdef real* velocity_data = NULL if velocity is None else &velocity[0]
+cdef void update_base(real* base, Network network, Workspace workspace, const real* gathered, const Py_ssize_t* rows,
+                      Py_ssize_t n_rows, const double* r, const double* a, const double* m, int n_threads) noexcept nogil:
+    """The steps of a window, of which n_rows were taken, on what the front layer holds."""
+    cdef real* M = <real*>network.base_velocity
+    cdef const real* D = <const real*>workspace.parts[FRONT_DELTA]
+    cdef real* scaled = <real*>workspace.parts[START]
+    cdef bint contributions = network.S0 != NULL
+    cdef Py_ssize_t i, h = network.widths[0], n_base = network.n_base, chunk = max(1, CHUNK // h)
+    cdef Py_ssize_t n = n_base * (h if contributions else network.n_columns)
+    cdef Py_ssize_t* place = &workspace.place[0]
+    cdef Py_ssize_t batch_size = workspace.batch_size
+    if contributions and (M != NULL or r[0] != 1) and find_places(rows, n_rows, place):
+        if n < THREADED_WORK:
+            n_threads = 1
+        for i in prange(0, n_base, chunk, schedule="static", num_threads=n_threads):
+            update_rows(base, M, D, i, min(i + chunk, n_base), h, place, batch_size, r, a, m)
+        forget_places(rows, n_rows, place)
+        return
+    mix(base, M, n, r, n_threads)
+    add_steps(D, a, gathered, contributions, rows, n_rows, network.n_columns, batch_size, h, scaled, base)
+    if M != NULL:
+        add_steps(D, m, gathered, contributions, rows, n_rows, network.n_columns, batch_size, h, scaled, M)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# epochs
+
+
+cdef const real* gather(const real* source, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t n_columns,
+                        real* out) noexcept nogil:
+    """Some rows one after the other: where they are, if they are so already, or copied."""
+    cdef Py_ssize_t i, n_consecutive = 1
+    while n_consecutive < n_rows and rows[n_consecutive] == rows[0] + n_consecutive:
+        n_consecutive += 1
+    if n_consecutive == n_rows:
+        return source + rows[0] * n_columns
+    for i in range(n_rows):
+        memcpy(out + i * n_columns, source + rows[i] * n_columns, n_columns * sizeof(real))
+    return out
+
+
+cdef void project(const real* gathered, const real* base, const real* S0, double scale, const Py_ssize_t* rows,
+                  Py_ssize_t n_rows, Py_ssize_t n_columns, Py_ssize_t h, real* out, int n_threads) noexcept nogil:
+    """Pre-activations of some rows: X W', or c S0 + G A where S0 is given."""
+    cdef Py_ssize_t i, j, first
+    if S0 == NULL:
+        gemm(False, True, n_rows, h, n_columns, <real>1, gathered, base, <real>0, out)
+        return
+    for i in range(n_rows):
+        for j in range(h):
+            out[i * h + j] = <real>scale * S0[rows[i] * h + j]
+    # The parts must not depend on the number of threads, so that the bits of the result do not either.
+    if THREADED_PRODUCT <= n_rows * n_columns * h < SHARED:
+        for first in prange(0, h, TILE, schedule="static", num_threads=n_threads):
+            add_product(n_rows, min(TILE, h - first), n_columns, gathered, base + first, h, out + first, h)
+    else:
+        gemm(False, False, n_rows, h, n_columns, <real>1, gathered, base, <real>1, out)
+
+
+cdef Py_ssize_t run_epoch(real* base, Network network, Targets targets, Sgd sgd, Workspace workspace,
+                          const Py_ssize_t* rows, Py_ssize_t n_rows, const double* rates, bint first, double* losses,
+                          int n_threads) noexcept nogil:
+    """An epoch, window by window. Returns the number of steps done."""
+    cdef Py_ssize_t n_columns = network.n_columns, h = network.widths[0], batch_size = workspace.batch_size
+    cdef Py_ssize_t position = 0, step = 0, K, i, j, done, n_steps
+    cdef const real* source = <const real*>network.source
+    cdef const real* S0 = <const real*>network.S0
+    cdef const real* M = <const real*>network.base_velocity
+    cdef real* start = <real*>workspace.parts[START]
+    cdef real* gram = <real*>workspace.parts[GRAM]
+    cdef const real* gathered
+    cdef double* a = &workspace.factors[0]
+    cdef double* m
     cdef double r[4]
     cdef double c = 1, c_velocity = 0, c_before
-    cdef Sgd sgd = Sgd(momentum, dampening, weight_decay, max_norm, nesterov)
-    window = min(window, n_rows)
-    batch_size = min(batch_size, window)
-    # The parts of the scratch, one after the other (work_size).
-    cdef real* v = &work[0]
-    cdef real* D = v + batch_size * h
-    cdef real* start = D + window * h
-    cdef real* start_velocity = start + window * h
-    cdef real* gram = start_velocity + window * h
-    cdef real* scaled = gram + window * window
-    cdef real* gathered = scaled + batch_size * window
-    cdef real* grad = gathered + window * n_columns
-    cdef real* values = grad + n_params
-    cdef real* deltas = values
-    for i in range(1, n_layers + 1):
-        deltas += batch_size * widths[i]
-    if contributions:
-        c, c_velocity = scale[0], scale[1]
-    with nogil:
-        while position < n_rows:
-            K = min(window, n_rows - position)
-            n_steps = (K + batch_size - 1) // batch_size
-            gather(&source[0, 0], &rows[position], K, n_columns, gathered)
-            project(gathered, &base[0, 0], S0_data, c, &rows[position], K, n_columns, h, start, n_threads)
-            if M != NULL and n_steps > 1:
-                project(gathered, M, S0_data, c_velocity, &rows[position], K, n_columns, h, start_velocity,
-                        n_threads)
-            if n_steps > 1 or max_norm > 0:
-                if contributions:
-                    for i in range(K):
-                        for j in range(K):
-                            gram[i * K + j] = gathered[i * n_columns + rows[position + j]]
-                else:
-                    syrk(K, n_columns, gathered, gram)
-            done = run_window(start, start_velocity if M != NULL else NULL, gram, &rows[position], K, batch_size,
-                              &params[0], velocity_data, n_params, &widths[0], n_layers, activation, loss, target_data,
-                              label_data, weight_data, &rates[step], &sgd, first, &losses[step], v, scaled, values, deltas,
-                              grad, D, r, &factors[0], &factors[n_steps], n_threads)
-            first = False
-            if done < n_steps:
-                K = done * batch_size
-            c_before = c
-            c = r[0] * c + r[1] * c_velocity
-            c_velocity = r[2] * c_before + r[3] * c_velocity
-            mix(&base[0, 0], M, base.shape[0] * base.shape[1], r, n_threads)
-            add_steps(D, &factors[0], gathered, contributions, &rows[position], K, n_columns, batch_size, h, start,
-                      &base[0, 0])
-            if M != NULL:
-                add_steps(D, &factors[n_steps], gathered, contributions, &rows[position], K, n_columns, batch_size, h, start, M)
-            step += done
-            if done < n_steps:
-                break
-            position += K
-    if contributions:
-        scale[0], scale[1] = c, c_velocity
+    if S0 != NULL:
+        c, c_velocity = network.scale[0], network.scale[1]
+    while position < n_rows:
+        K = min(workspace.window, n_rows - position)
+        n_steps = (K + batch_size - 1) // batch_size
+        m = a + n_steps
+        gathered = gather(source, rows + position, K, n_columns, <real*>workspace.parts[GATHERED])
+        project(gathered, base, S0, c, rows + position, K, n_columns, h, start, n_threads)
+        if M != NULL and n_steps > 1:
+            project(gathered, M, S0, c_velocity, rows + position, K, n_columns, h, <real*>workspace.parts[START_VELOCITY],
+                    n_threads)
+        if n_steps > 1 or sgd.max_norm > 0:
+            if S0 != NULL:
+                for i in range(K):
+                    for j in range(K):
+                        gram[i * K + j] = gathered[i * n_columns + rows[position + j]]
+            else:
+                syrk(K, n_columns, gathered, gram)
+        done = run_window(start, network, targets, sgd, workspace, rows + position, K, rates + step, first, losses + step,
+                          r, a, m, n_threads)
+        first = False
+        if done < n_steps:
+            K = done * batch_size
+        c_before = c
+        c = r[0] * c + r[1] * c_velocity
+        c_velocity = r[2] * c_before + r[3] * c_velocity
+        update_base(base, network, workspace, gathered, rows + position, K, r, a, m, n_threads)
+        step += done
+        if done < n_steps:
+            break
+        position += K
+    if S0 != NULL:
+        network.scale[0], network.scale[1] = c, c_velocity
     return step
 
 
-def work_size(Py_ssize_t n_rows,                    # in an epoch
-              Py_ssize_t batch_size,
-              Py_ssize_t window,
-              Py_ssize_t n_columns,                 # d for weights, N for contributions
-              const Py_ssize_t[::1] widths,         # IN, h ... c
-              Py_ssize_t n_params):
-    """How many numbers of scratch an epoch needs."""
-    cdef Py_ssize_t h = widths[0], upper = 0, i
-    window = min(window, n_rows)
-    batch_size = min(batch_size, window)
-    for i in range(1, widths.shape[0]):
-        upper += widths[i]
-    return (batch_size * (h + 2 * upper + window) + window * (3 * h + window + n_columns) + n_params)
+def sgd_epochs(Network network not None,        # IN and OUT
+               Targets targets not None,
+               Sgd sgd not None,
+               Workspace workspace not None,    # of at least as many rows
+               const Py_ssize_t[:, ::1] rows,   # IN, of each epoch the samples in the order they are taken
+               const double[:, ::1] rates,      # IN, of each epoch one per step
+               double[:, ::1] losses,           # OUT, of each epoch one per step
+               bint first,                      # whether velocities start with the first gradient
+               int n_threads):
+    """Epochs of SGD. Returns the number of steps done: all, or those before the first loss that is not finite."""
+    cdef Py_ssize_t epoch, done = 0, in_epoch
+    with nogil:
+        for epoch in range(rows.shape[0]):
+            if network.is_double:
+                in_epoch = run_epoch(<double*>network.base, network, targets, sgd, workspace, &rows[epoch, 0], rows.shape[1],
+                                     &rates[epoch, 0], first and done == 0, &losses[epoch, 0], n_threads)
+            else:
+                in_epoch = run_epoch(<float*>network.base, network, targets, sgd, workspace, &rows[epoch, 0], rows.shape[1],
+                                     &rates[epoch, 0], first and done == 0, &losses[epoch, 0], n_threads)
+            done += in_epoch
+            if in_epoch < rates.shape[1]:
+                break
+    return done

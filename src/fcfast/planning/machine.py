@@ -28,7 +28,6 @@ from fcfast._version import __version__
 from fcfast.activations import ACTIVATIONS
 from fcfast.files import write_text
 from fcfast.gram.start import RandomWeights
-from fcfast.losses import LOSSES
 from fcfast.threads import available_threads, blas, one_blas_thread
 
 DTYPES = ("float32", "float64")
@@ -246,18 +245,17 @@ def _epoch_step(
     n_rows, widths = batch_size * n_steps, np.array([n_hidden, N_OUT], dtype=np.intp)
     n_params = n_hidden + N_OUT * (n_hidden + 1)
     base, source = np.zeros((n_hidden, n_features), dtype), np.full((n_rows, n_features), 0.5, dtype)
-    size = backend.front.work_size(n_rows, batch_size, batch_size, n_features, widths, n_params)
-    params, work = np.zeros(n_params, dtype), np.empty(size, dtype)
+    params = np.zeros(n_params, dtype)
     velocities = (np.zeros_like(base), np.zeros_like(params)) if momentum else (None, None)
-    rows, rates, losses = np.arange(n_rows, dtype=np.intp), np.full(n_steps, 1e-6), np.empty(n_steps)
-    labels = np.zeros(n_rows, dtype=np.intp)
+    kernel, by_layer = backend.front, (2, 2)
+    network = kernel.Network(base, velocities[0], source, None, None, params, velocities[1], widths, ACTIVATIONS["relu"])
+    targets = kernel.Targets(None, np.zeros(n_rows, dtype=np.intp), None)
+    sgd = kernel.Sgd(momentum, 0.0, False, 0.0, np.ones(by_layer), np.zeros(by_layer))
+    workspace = kernel.Workspace(network, n_rows, batch_size, batch_size)
+    rows, rates, losses = np.arange(n_rows, dtype=np.intp)[None], np.full((1, n_steps), 1e-6), np.empty((1, n_steps))
 
     def epoch() -> None:
-        backend.front.sgd_epoch(
-            base, velocities[0], source, None, None, rows, batch_size, batch_size, params, velocities[1], widths,
-            ACTIVATIONS["relu"], LOSSES.index("cross_entropy"), None, labels, None, rates, momentum, 0.0, False, 0.0, 0.0, True,
-            losses, work, np.empty(2), 1,
-        )  # fmt: skip
+        kernel.sgd_epochs(network, targets, sgd, workspace, rows, rates, losses, True, 1)
 
     return _best(epoch, 1e-3) / n_steps
 

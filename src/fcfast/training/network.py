@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from fcfast import backend
 from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FrontForm
-from fcfast.losses import Targets, make_loss
+from fcfast.losses import Loss, Targets, make_loss
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Backprop, Rule
 from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import stepwise
+from fcfast.training.kernel import EpochKernel
 from fcfast.training.loop import Snapshot, copied
 from fcfast.training.pace import Pace
 from fcfast.training.upper import UpperLayers
@@ -61,15 +62,17 @@ class FrontNetwork:
         rule: Rule | None = None,
         groups: Sequence[int] | None = None,
         seed: int = 0,
+        rate_factors: Any = 1.0,
+        weight_decay: Any = None,
     ) -> None:
         dtype = front.base.dtype
         self.front, self.activation, self.loss, self.optimizer = front, activation, make_loss(loss), optimizer
         self.batch_size, self.window, self.n_threads = batch_size, window, n_threads
-        self.upper = UpperLayers(weights, biases, activation, optimizer, dtype, groups)
+        self.upper = UpperLayers(weights, biases, activation, optimizer, dtype, groups, rate_factors, weight_decay)
         self.rule: Rule = rule or Backprop()
         self.rule_state = self.rule.start(self.upper, seed)
         self._pace = Pace(n_threads)
-        self._work = np.empty(0, dtype=dtype)
+        self._kernel: EpochKernel | None = None
 
     @property
     def widths(self) -> NDArray[np.intp]:
@@ -126,23 +129,19 @@ class FrontNetwork:
         targets: Array,
         sample_weight: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
-        sgd: Any = self.optimizer
-        front, upper, columns = self.front, self.upper, self.front.source.shape[1]
-        size = backend.front.work_size(len(rows), self.batch_size, self.window, columns, self.widths, len(self.params))
-        if len(self._work) < size:
-            self._work = np.empty(size, dtype=self.params.dtype)
-        losses = np.empty(len(rates))
-        values, labels = (None, targets) if self.loss.has_classes else (targets, None)
+        kernel, memory = self._kernel_for(Targets(self.loss, targets, sample_weight), len(rows)), self.upper.memory
+        losses = np.empty((1, len(rates)))
         n_threads, started = min(self._pace.threads(), self.kernel_threads), perf_counter()
-        done = backend.front.sgd_epoch(
-            front.base, front.velocity, front.source, front.S0, front.scale, rows, self.batch_size, self.window,
-            upper.params, upper.velocity, upper.widths, upper.activation, self.loss.kernel, values, labels, sample_weight, rates,
-            sgd.momentum, sgd.dampening, sgd.nesterov, sgd.weight_decay, sgd.max_grad_norm or 0.0, upper.memory.n_steps == 0,
-            losses, self._work, np.empty(2 * (-(-self.window // self.batch_size))), n_threads,
-        )  # fmt: skip
+        done = kernel.epochs(rows[None], rates[None], losses, memory.n_steps == 0, n_threads)
         self._pace.note(n_threads, perf_counter() - started, done)
-        upper.memory.n_steps += done
-        return losses[:done]
+        memory.n_steps += done
+        return losses[0, :done]
+
+    def _kernel_for(self, targets: Targets, n_rows: int) -> EpochKernel:
+        """Give what the kernel takes: that of the last call, unless an array is another or there are more rows."""
+        if self._kernel is None or not self._kernel.serves(self.front, targets, self.batch_size, self.window, n_rows):
+            self._kernel = EpochKernel(self.front, self.upper, targets, self.batch_size, self.window, n_rows)
+        return self._kernel
 
     def outputs(self, X: Any) -> Array:
         """Outputs (M, c) for new data: before the softmax for cross-entropy."""
@@ -196,7 +195,7 @@ class FrontNetwork:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the scratch out of copies and pickles, and times by this process's clock."""
-        state = self.__dict__ | {"_work": self._work[:0]}
+        state = self.__dict__ | {"_kernel": None}
         del state["_pace"]
         return state
 

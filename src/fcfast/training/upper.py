@@ -1,6 +1,7 @@
 """The layers above the front layer, with the front layer's biases."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,14 @@ class Group(NamedTuple):
     rate: float
 
 
+def decaying(optimizer: Optimizer, weight_decay: float) -> Optimizer:
+    """Give an optimiser with that weight decay: itself, if it has it."""
+    if optimizer.weight_decay == weight_decay:
+        return optimizer
+    changed: Optimizer = replace(optimizer, weight_decay=weight_decay)  # type: ignore[type-var]  # they are dataclasses
+    return changed
+
+
 class UpperLayers:
     """Weights and biases above the front layer, and all that an optimiser keeps beside them.
 
@@ -39,6 +48,10 @@ class UpperLayers:
     groups : sequence of int or None
         Into how many groups the units of each hidden layer are split, 1 for the front layer; a group is connected to its own
         group below only.
+    rate_factors : array-like of shape (n_layers, 2), or float
+        Factors of the learning rate of each layer's weights and biases.
+    weight_decay : array-like of shape (n_layers, 2), float, or None
+        Their weight decay; None is the optimiser's.
 
     Attributes
     ----------
@@ -60,6 +73,8 @@ class UpperLayers:
         optimizer: Optimizer,
         dtype: np.dtype[Any],
         groups: Sequence[int] | None = None,
+        rate_factors: Any = 1.0,
+        weight_decay: Any = None,
     ) -> None:
         self.activation, self.optimizer, self.memory = ACTIVATIONS[activation], optimizer, Memory(optimizer, dtype)
         self.widths = np.array([len(bias) for bias in biases], dtype=np.intp)
@@ -70,6 +85,14 @@ class UpperLayers:
         shapes = zip(self.widths, self.widths[1:-1], self.groups[1:], strict=False)
         hidden = [None if count == 1 else block_diagonal(n_in, n_out, count) for n_in, n_out, count in shapes]
         self.masks: list[NDArray[np.bool_] | None] = [None, *hidden, None]
+        by_layer = len(self.widths), 2
+        self.rate_factors = np.array(np.broadcast_to(rate_factors, by_layer), dtype=np.float64)
+        decay = optimizer.weight_decay if weight_decay is None else weight_decay
+        self.weight_decay = np.array(np.broadcast_to(decay, by_layer), dtype=np.float64)
+        self._groups = [
+            [Group(decaying(kind, decay), factor) for kind, decay, factor in zip((optimizer, optimizer.for_biases), *both)]
+            for both in zip(self.weight_decay.tolist(), self.rate_factors.tolist(), strict=True)
+        ]
 
     @property
     def n_hidden(self) -> int:
@@ -97,7 +120,7 @@ class UpperLayers:
 
     def group(self, layer: int, of_biases: bool = False) -> Group:
         """Say how the weights, or the biases, of a layer are updated."""
-        return Group(self.optimizer.for_biases if of_biases else self.optimizer, 1.0)
+        return self._groups[layer][of_biases]
 
 
 def block_diagonal(n_in: int, n_out: int, groups: int) -> NDArray[np.bool_]:

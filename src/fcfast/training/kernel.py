@@ -1,0 +1,80 @@
+"""The compiled epochs of a network: what their kernel takes, held from call to call."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast import backend
+from fcfast.front.base import FrontForm
+from fcfast.losses import Targets
+from fcfast.training.upper import UpperLayers
+
+Array = NDArray[Any]
+
+
+class EpochKernel:
+    """The kernel of whole epochs of SGD, with the arrays it works on, its settings and its scratch.
+
+    Parameters
+    ----------
+    front : FrontForm
+    upper : UpperLayers
+        With an optimiser and an activation that the kernel knows.
+    targets : Targets
+        With a loss that the kernel knows.
+    batch_size, window : int
+    n_rows : int
+        Rows of an epoch; later epochs may have fewer.
+    """
+
+    def __init__(
+        self, front: FrontForm, upper: UpperLayers, targets: Targets, batch_size: int, window: int, n_rows: int
+    ) -> None:
+        kernel, sgd = backend.front, upper.optimizer
+        self._held, self._sizes, self.n_rows = _arrays(front, targets), (batch_size, window), n_rows
+        self._network = kernel.Network(
+            front.base, front.velocity, front.source, front.S0, front.scale, upper.params, upper.velocity, upper.widths,
+            upper.activation,
+        )  # fmt: skip
+        values, labels = (None, targets.values) if targets.of.has_classes else (targets.values, None)
+        self._targets = kernel.Targets(values, labels, targets.sample_weight)
+        settings: Any = sgd
+        self._sgd = kernel.Sgd(
+            settings.momentum, settings.dampening, settings.nesterov, sgd.max_grad_norm or 0.0, upper.rate_factors,
+            upper.weight_decay,
+        )  # fmt: skip
+        self._workspace = kernel.Workspace(self._network, n_rows, batch_size, window)
+
+    def serves(self, front: FrontForm, targets: Targets, batch_size: int, window: int, n_rows: int) -> bool:
+        """Whether it works on these very arrays, and its scratch suffices."""
+        same = all(a is b for a, b in zip(self._held, _arrays(front, targets), strict=True))
+        return same and n_rows <= self.n_rows and self._sizes == (batch_size, window)
+
+    def epochs(
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], losses: NDArray[np.float64], first: bool, n_threads: int
+    ) -> int:
+        """Train some epochs.
+
+        Parameters
+        ----------
+        rows : ndarray of int of shape (E, N)
+            The samples of each epoch in the order they are taken.
+        rates, losses : ndarray of shape (E, steps)
+            Learning rates of the steps; their losses are filled in.
+        first : bool
+            Whether the optimiser has taken no step yet.
+        n_threads : int
+
+        Returns
+        -------
+        int
+            Steps done: all, or those before the first loss that is not finite.
+        """
+        kernel = backend.front
+        return kernel.sgd_epochs(self._network, self._targets, self._sgd, self._workspace, rows, rates, losses, first, n_threads)
+
+
+def _arrays(front: FrontForm, targets: Targets) -> tuple[Array | None, ...]:
+    """Give the arrays that may be replaced from call to call."""
+    return front.base, front.velocity, front.source, front.S0, front.scale, targets.values, targets.sample_weight
