@@ -123,8 +123,9 @@ class Adam(Optimizer):
     def update(self, layer: Layer, rate: float, step: int) -> None:
         """Update a layer that is held as an array."""
         assert isinstance(layer, DenseLayer)  # estimators refuse the other forms
+        second_moment = layer.memory["second_moment"]
         backend.backprop.adam_step(
-            layer.weights.reshape(-1), layer.gradient.reshape(-1), layer.velocity.reshape(-1), layer.memory["second_moment"].reshape(-1),
+            layer.weights.reshape(-1), layer.gradient.reshape(-1), layer.velocity.reshape(-1), second_moment.reshape(-1),
             rate, self.beta1, self.beta2, self.eps, self.weight_decay, self.decoupled, step, layer.n_threads,
         )  # fmt: skip
 

@@ -72,7 +72,9 @@ class EpochKernel:
             Steps done: all, or those before the first loss that is not finite.
         """
         kernel = backend.front
-        return kernel.sgd_epochs(self._network, self._targets, self._sgd, self._workspace, rows, rates, losses, first, n_threads)
+        return kernel.sgd_epochs(
+            self._network, self._targets, self._sgd, self._workspace, rows, rates, losses, first, n_threads
+        )
 
 
 def _arrays(front: FrontForm, targets: Targets) -> tuple[Array | None, ...]:

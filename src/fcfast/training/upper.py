@@ -90,8 +90,10 @@ class UpperLayers:
         decay = optimizer.weight_decay if weight_decay is None else weight_decay
         self.weight_decay = np.array(np.broadcast_to(decay, by_layer), dtype=np.float64)
         self._groups = [
-            [Group(decaying(kind, decay), factor) for kind, decay, factor in zip((optimizer, optimizer.for_biases), *both)]
-            for both in zip(self.weight_decay.tolist(), self.rate_factors.tolist(), strict=True)
+            (Group(decaying(optimizer, decay), rate), Group(decaying(optimizer.for_biases, bias_decay), bias_rate))
+            for (decay, bias_decay), (rate, bias_rate) in zip(
+                self.weight_decay.tolist(), self.rate_factors.tolist(), strict=True
+            )
         ]
 
     @property
