@@ -117,7 +117,7 @@ def fitted(classifier, X, y, tell):
 def noisy_errors(classifier, X, y):
     """Errors with noise: of single runs, as in the paper, and of their mean probabilities."""
     network, how = classifier.network_, Inference(noise=True, n_steps=STEPS.get(classifier.variant))
-    states = network.fronts.states(X)
+    states = network.fronts.preactivations(X)
     runs = []
     for run in range(N_RUNS):
         *_, (_, probabilities) = network.trajectory(states, len(X), run, how)

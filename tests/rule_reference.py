@@ -15,6 +15,7 @@ from fcfast import backend
 from fcfast.front.contributions import ContributionsForm
 from fcfast.front.weights import WeightsForm
 from fcfast.gram.start import GivenWeights
+from fcfast.losses import Targets
 from fcfast.optimizers import SGD, Adam
 from fcfast.rules import (
     RULES,
@@ -25,7 +26,8 @@ from fcfast.rules import (
     LocalLoss,
     make_rule,
 )  # fmt: skip
-from fcfast.training.network import FrontNetwork, block_diagonal
+from fcfast.training.network import FrontNetwork
+from fcfast.training.upper import block_diagonal
 
 COMPILED = backend.NAME == "compiled"
 FORMS = "weights", "windowed", "contributions"
@@ -142,13 +144,13 @@ class Peer:
         self.torch = pytest.importorskip("torch", reason="the reference is PyTorch")
         self.torch.set_num_threads(1)  # tiny products; more threads only wait for one another
         own = copy.deepcopy(case.network)
-        self.rule, self.state, self.loss_name, self.activation = own.rule, own.rule_state, own.loss, own.activation
+        self.rule, self.state, self.loss_name, self.activation = own.rule, own.rule_state, own.loss.name, own.activation
         self.batch_size, self.optimizer = own.batch_size, own.optimizer
         self.layers = [
             (self.tensor(W), self.tensor(b)) for W, b in zip([own.front.expand(), *own.weights], own.biases, strict=True)
         ]
         self.heads = [self.unpacked(head) for head in self.state.heads]
-        self.masks = [None if mask is None else self.torch.tensor(mask) for mask in own.masks]
+        self.masks = [None if mask is None else self.torch.tensor(mask) for mask in own.upper.masks]
         self.X = self.torch.tensor(case.X)
         self.answers = self.torch.tensor(case.answers)
         n = len(case.X)
@@ -156,7 +158,8 @@ class Peer:
         self.sample_weight = self.torch.tensor(weights)
         # the noise itself is the library's: the same stream, drawn in the same order
         if isinstance(own.rule, ForwardGradient):
-            self.teacher = own.rule.teacher(own, case.answers, case.sample_weight)
+            targets = Targets(own.loss, case.answers, case.sample_weight)
+            self.ours = own.rule.gradients(own.upper, targets, own.rule_state, 1)
         self.n_hidden = len(self.layers) - 1
 
     # pieces
@@ -165,7 +168,7 @@ class Peer:
         return self.torch.tensor(np.array(array), requires_grad=True)
 
     def unpacked(self, head):
-        dense = head.dense("identity", 1)
+        dense = head.chain(0, 1)
         return [(self.tensor(W), self.tensor(b)) for W, b in zip(dense.weights, dense.biases, strict=True)]
 
     def activate(self, z):
@@ -321,15 +324,15 @@ class Peer:
         (W, b), M, G = self.layers[i], self.rule.n_tangents, self.rule.groups
         n_out, n_in = W.shape
         if self.rule.space == "activation":
-            noise = self.torch.tensor(self.teacher.noise(M, *z.shape))
+            noise = self.torch.tensor(self.ours.noise(M, *z.shape))
             if self.activation == "relu":
                 noise = noise * (z > 0)
             by_group = (-1, len(z), G, n_out // G)
             return [Part(z.grad.reshape(by_group), noise.reshape(by_group), 3, self.taker(i, below, 1))]
-        noise = self.torch.tensor(self.teacher.noise(M, n_out, n_in))
+        noise = self.torch.tensor(self.ours.noise(M, n_out, n_in))
         if self.masks[i] is not None:
             noise = noise * self.masks[i]
-        of_bias = self.torch.tensor(self.teacher.noise(M, n_out))
+        of_bias = self.torch.tensor(self.ours.noise(M, n_out))
 
         def take_weights(update):
             W.grad = update.reshape(W.shape)

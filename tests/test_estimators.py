@@ -582,6 +582,7 @@ def test_failed_fit_leaves_the_estimator_as_it_was(wide):
 def test_failed_partial_fit_leaves_the_estimator_as_it_was(wide, monkeypatch):
     """Too little memory while samples join, or in the middle of an epoch."""
     X, y = wide
+    from fcfast.front import contributions
     from fcfast.training.network import FrontNetwork
 
     train_epoch = FrontNetwork.train_epoch

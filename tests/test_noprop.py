@@ -453,7 +453,7 @@ def test_noise_is_independent_of_the_embeddings():
         network.inference = Inference(noise=True)
         first = network.labels.embedding
         for run in range(3):
-            z = next(network.trajectory(network.fronts.states(X[:2].astype("f4")), 2, run, Inference(noise=True)))[0][0]
+            z = next(network.trajectory(network.fronts.preactivations(X[:2].astype("f4")), 2, run, Inference(noise=True)))[0][0]
             assert (np.abs(first @ z) / np.linalg.norm(first, axis=1) / np.linalg.norm(z) < 0.999).all()
 
 

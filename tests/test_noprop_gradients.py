@@ -12,9 +12,10 @@ import pytest
 
 from fcfast import backend
 from fcfast.activations import ACTIVATIONS
+from fcfast.front import WeightsForm
+from fcfast.gram.start import GivenWeights
 from fcfast.noprop import CosineNoise, LinearNoise, Steps
 from fcfast.noprop.blocks import Block, Shape
-from fcfast.noprop.fronts import Weights
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.variants import ContinuousTime, DiscreteTime, EndToEnd, FlowMatching
@@ -78,7 +79,7 @@ def case(
     X = rng.normal(size=(N_SAMPLES, N_FEATURES))
     optimizer = optimizer or SGD()
     initial = rng.normal(size=(n_blocks * N_HIDDEN, N_FEATURES)) / N_FEATURES**0.5
-    fronts = Weights(np.split(initial, n_blocks), X, DOUBLE, optimizer.has_velocity)
+    fronts = WeightsForm.stack(X, GivenWeights(np.array(initial)), n_blocks, DOUBLE, optimizer.has_velocity)
     network = NoPropNetwork(made, shape, fronts, blocks, labels, optimizer, batch_size, batch_size, 1, "sequential", seed)
     weights = rng.uniform(0, 2, len(X)) if weighted else None
     return Case(network, X, rng.integers(0, N_CLASSES, len(X)), weights, settings)

@@ -9,8 +9,8 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
 from fcfast import FrontClassifier, FrontRegressor, backend
-from fcfast.estimators.base import OPTIMIZER_SETTINGS
 from fcfast.optimizers import Constant
+from fcfast.optimizers.base import DEFAULT_SETTINGS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 
@@ -121,7 +121,7 @@ def test_partial_fit_recovers_from_a_divergence(wide, form, optimizer):
         classifier.network_.restore(classifier.network_.snapshot())
     with pytest.warns(ConvergenceWarning, match="diverged"):
         with_it.set_params(learning_rate=1e38).partial_fit(X, y)
-    without.network_.join(X)
+    without.network_.append(X)
     for classifier in (with_it, without):
         classifier.set_params(learning_rate=1e-4).partial_fit(X, y)
     np.testing.assert_array_equal(with_it.predict_proba(X), without.predict_proba(X))
@@ -176,7 +176,7 @@ def test_partial_fit_refuses_changed_parameters(wide, change):
     classifier = FrontClassifier((4,), form="windowed").partial_fit(X, y, classes=np.unique(y))
     classifier.set_params(learning_rate=1e-4, form="auto").partial_fit(X, y)
     before = classifier.predict_proba(X)
-    wanted = next(iter(change)) if next(iter(change)) not in OPTIMIZER_SETTINGS else "optimizer"
+    wanted = next(iter(change)) if next(iter(change)) not in DEFAULT_SETTINGS else "optimizer"
     with pytest.raises(ValueError, match=f"partial_fit goes on with {wanted}="):
         classifier.set_params(**change).partial_fit(X, y)
     np.testing.assert_array_equal(classifier.predict_proba(X), before)

@@ -34,7 +34,7 @@ from fcfast.rules import (
     FrozenHidden,
     LocalLoss,
 )  # fmt: skip
-from fcfast.training.network import block_diagonal
+from fcfast.training.upper import block_diagonal
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 
@@ -164,7 +164,7 @@ def test_derivative_is_the_product_with_the_gradient(space, guess, activation, g
             problem(rule, activation=activation, seed=global_random_seed)
             for rule in (ForwardGradient(target, guess, space), exact)
         )
-        estimated, gradients, draw = estimates(case, one)[:-1], autograd(true, one)[:-1], Peer(case).teacher.noise
+        estimated, gradients, draw = estimates(case, one)[:-1], autograd(true, one)[:-1], Peer(case).ours.noise
         noise, products = [], []
         for G, g in gradients:
             U = draw(1, *G.shape)[0] if space == "weight" else np.zeros_like(G)

@@ -13,7 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from fcfast import FrontClassifier, FrontRegressor, backend, rules
+from fcfast.front import weights
 from fcfast.front.contributions import ContributionsForm
+from fcfast.losses import Targets
 from fcfast.optimizers import NeuronAdam
 from fcfast.rules import (
     RULES,
@@ -22,7 +24,6 @@ from fcfast.rules import (
     LocalLoss,
     make_rule,
 )  # fmt: skip
-from fcfast.training import stepwise
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 
@@ -215,13 +216,13 @@ def count_products(monkeypatch):
     counted_kernel(backend.backprop, "backward", backward)
     counted_kernel(backend.forward_gradient, "push", push)
     counted_kernel(backend.forward_gradient, "outer_products", lambda widths, bias, X, *rest: dense(widths, X))
-    multiply = stepwise.multiply
+    multiply = weights.multiply
 
     def counted_multiply(A, B):
         note(len(A), len(B), len(B.T))
         return multiply(A, B)
 
-    for module in (stepwise, rules.exact, rules.directions, rules.forward_teacher):
+    for module in (weights, rules.feedback, rules.directions, rules.forward_pass):
         monkeypatch.setattr(module, "multiply", counted_multiply)
 
     def count(case):
@@ -315,12 +316,14 @@ def test_memory_of_a_step(rule):
 def peak_of_a_step(case):
     """Bytes that a step allocates at most beside what is there before."""
     network, rows = case.network, np.arange(len(case.X))
-    teacher = network.rule.teacher(network, case.answers, None)
-    with closing(stepwise.windows(network.front, network.moments[0], [rows], 1, network.optimizer, 1)) as opened:
+    upper, targets = network.upper, Targets(network.loss, case.answers, None)
+    gradients = network.rule.gradients(upper, targets, network.rule_state, 1)
+    memory = upper.memory.of("front", int(upper.widths[0]), network.front.n_features)
+    with closing(network.front.windows([rows], 1, network.optimizer, memory, 1)) as opened:
         _, front = next(opened)
         tracemalloc.start()
         try:
-            for _ in teacher.step(front, rows):
+            for _ in gradients.step(front, rows):
                 pass
             return tracemalloc.get_traced_memory()[1]
         finally:

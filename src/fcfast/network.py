@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 from fcfast import backend, validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.layers.views import layer_views
-from fcfast.losses import LOSSES
 from fcfast.optimizers import SGD
 from fcfast.threads import kernel_threads, resolve_n_jobs
 
 Array = NDArray[Any]
+
+COMPILED_LOSSES = ("half_squared_error", "cross_entropy")
 
 
 class DenseNetwork:
@@ -67,7 +68,7 @@ class DenseNetwork:
         n_jobs: int | None = None,
     ) -> None:
         self.activation = validation.choice(activation, "activation", ACTIVATIONS)
-        self.loss = validation.choice(loss, "loss", LOSSES)
+        self.loss = validation.choice(loss, "loss", COMPILED_LOSSES)
         self.dtype = np.dtype(validation.choice(dtype, "dtype", ("float64", "float32")))
         self.n_threads = resolve_n_jobs(n_jobs)
         matrices = validation.chain(weights)

@@ -224,6 +224,7 @@ class FrontNetwork:
 
     def finish(self) -> None:
         """Note that training has ended, and let go of samples that predictions do not need."""
+        self._kernel = None
         self.front.finish()
 
     def append(self, X: Any) -> NDArray[np.intp]:
