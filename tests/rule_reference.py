@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fcfast import backend
+from fcfast.activations import ACTIVATIONS
 from fcfast.front.contributions import ContributionsForm
 from fcfast.front.weights import WeightsForm
 from fcfast.gram.start import GivenWeights
@@ -315,7 +316,7 @@ class Peer:
             head = self.heads[i]
         else:
             if self.rule.guess == "ntk":
-                self.state.guides[i].randomise(self.state.generator, self.activation)
+                self.state.guides[i].randomise(self.state.generator, ACTIVATIONS[self.activation])
             head = self.unpacked(self.state.guides[i])
         value = value.detach().requires_grad_()
         return self.torch.autograd.grad(self.loss(self.head_outputs(head, value), rows), value)[0]
