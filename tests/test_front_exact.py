@@ -8,7 +8,10 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from fcfast import FrontClassifier, FrontRegressor, backend
-from fcfast.optimizers import SCHEDULES
+from fcfast.front import ContributionsForm, WeightsForm
+from fcfast.gram.start import GivenWeights
+from fcfast.optimizers import SCHEDULES, SGD, Muon
+from fcfast.training.network import FrontNetwork
 
 torch = pytest.importorskip("torch", reason="the reference of these tests is PyTorch")
 
@@ -154,3 +157,67 @@ def test_float32_drifts_no_more_than_pytorch(form):
         theirs.append(distance(single, exact))
     assert np.median(ours) <= 2 * np.median(theirs)
     assert np.max(ours) <= 1e-3
+
+
+def network_in(form, X, coefs, biases, activation, optimizer, batch_size, window, **by_layer):
+    """A network of the core in one of the forms, for labels."""
+    front = (ContributionsForm if form == "contributions" else WeightsForm)(
+        X, GivenWeights(np.ascontiguousarray(coefs[0].T)), np.dtype(float), optimizer.has_velocity
+    )
+    above = [np.ascontiguousarray(coef.T) for coef in coefs[1:]]
+    return FrontNetwork(front, biases, above, activation, "cross_entropy", optimizer, batch_size, window, 1, **by_layer)
+
+
+@pytest.mark.parametrize("form", ["weights", "windowed", "contributions"])
+def test_rates_and_decay_by_layer_equal_parameter_groups(form, global_random_seed):
+    """Each layer's weights and biases are a parameter group of torch.optim.SGD, with a rate and a weight decay of its own."""
+    for seed in range(global_random_seed, global_random_seed + 12):
+        _, parameters, X, _, coefs, biases = random_configuration(seed)
+        rng = np.random.default_rng(seed)
+        y = rng.integers(0, coefs[-1].shape[1], len(X))
+        n_epochs, size = 3, parameters["batch_size"]
+        factors, decay = rng.uniform(0, 2, (len(coefs), 2)), rng.choice([0, 0.01, 0.3], (len(coefs), 2))
+        linears, layers = [], []
+        for coef, bias in zip(coefs, biases, strict=True):
+            linear = torch.nn.Linear(*coef.shape, dtype=torch.float64)
+            linear.load_state_dict({"weight": torch.tensor(np.ascontiguousarray(coef.T)), "bias": torch.tensor(bias)})
+            linears.append(linear)
+            layers += [linear, MODULES[parameters["activation"]]()]
+        settings = {name: parameters[name] for name in ("momentum", "dampening", "nesterov")}
+        groups = [
+            {"params": [part], "lr": 0.05 * factors[layer, kind], "weight_decay": decay[layer, kind]}
+            for layer, linear in enumerate(linears)
+            for kind, part in enumerate((linear.weight, linear.bias))
+        ]
+        reference, descent = torch.nn.Sequential(*layers[:-1]), torch.optim.SGD(groups, lr=1.0, **settings)
+        per_window = 1 if form == "weights" else 1 + seed % 3
+        optimizer = SGD(**settings, max_grad_norm=parameters["max_grad_norm"])
+        network = network_in(
+            form, X, coefs, biases, parameters["activation"], optimizer, size, per_window * size,
+            rate_factors=factors, weight_decay=decay,
+        )  # fmt: skip
+        inputs, labels, losses, expected = torch.tensor(X), torch.tensor(y), [], []
+        for _ in range(n_epochs):
+            order = rng.permutation(len(X))
+            losses.extend(network.train_epoch(order, np.full(-(-len(X) // size), 0.05), y, None))
+            for batch in torch.tensor(order).split(size):
+                descent.zero_grad()
+                loss = torch.nn.functional.cross_entropy(reference(inputs[batch]), labels[batch])
+                loss.backward()
+                if optimizer.max_grad_norm is not None:
+                    torch.nn.utils.clip_grad_norm_(reference.parameters(), optimizer.max_grad_norm)
+                descent.step()
+                expected.append(loss.item())
+        message = f"seed {seed}, {parameters}"
+        assert distance([losses], [expected]) < 1e-12, message
+        weights = [network.front.expand(), *network.weights]
+        assert distance(weights, [linear.weight.detach().numpy() for linear in linears]) < 1e-12, message
+        assert distance(network.biases, [linear.bias.detach().numpy() for linear in linears]) < 1e-12, message
+
+
+def test_rates_and_decay_by_layer_need_the_compiled_epochs():
+    """What would be ignored is refused."""
+    _, parameters, X, _, coefs, biases = random_configuration(0)
+    by_layer = {"rate_factors": np.ones((len(coefs), 2))}
+    with pytest.raises(ValueError, match="by layer need backpropagation with SGD"):
+        network_in("weights", X, coefs, biases, parameters["activation"], Muon(), 2, 2, **by_layer)
