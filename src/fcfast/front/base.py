@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fcfast.front.costs import FormCosts
 from fcfast.gram.start import GivenWeights, InitialWeights
 from fcfast.layers.protocol import Layer
 from fcfast.registry import Registry
@@ -46,8 +47,8 @@ class OpenFront(Protocol):
         """Give the inner products (B, B) of the batch's inputs."""
 
 
-class FrontForm:
-    """A form of the front layer: a subclass says how it is held, what it can do, and what it costs.
+class FrontForm(FormCosts):
+    """A form of the front layer: a subclass says how it is held, what it can do, and what it costs (`fcfast.front.costs`).
 
     Attributes
     ----------

@@ -1,5 +1,6 @@
 """The front layer as contributions of the training samples."""
 
+import math
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -8,7 +9,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, register
+from fcfast.front.costs import blas_threads, driven_step, mixing
+from fcfast.gram.occurring import FEWER
 from fcfast.gram.products import (
+    SPARSE_SHARE,
     cross_gram,
     cross_gram_and_states,
     expand,
@@ -25,10 +29,16 @@ from fcfast.validation import all_finite
 
 if TYPE_CHECKING:
     from fcfast.optimizers import Optimizer
+    from fcfast.planning.figures import Machine
+    from fcfast.planning.problem import Problem
 
 Array = NDArray[Any]
 
 KEPT_BYTES = 128 << 20  # of weights that contributions are expanded to for predictions
+WINDOW_ROWS = 4  # times the root of the samples: each window reads N rows, each of its rows K others (measured)
+LARGE_BATCH = 32  # and larger: where a window of several also has to multiply velocities, they are faster one by one
+SPARSE_ENTRY = 30  # multiplications that take as long as finding the row that an entry of a sparse matrix is multiplied with
+SPARSE_TRIANGLE = 0.6  # of a sparse Gram matrix is computed, the rest is its mirror image
 
 
 @register
@@ -42,6 +52,8 @@ class ContributionsForm(FrontForm):
     name: ClassVar[str] = "contributions"
     takes_sparse: ClassVar[bool] = True
     keeps_inputs: ClassVar[bool] = True
+    holds_gram: ClassVar[bool] = True
+    saving: ClassVar[str] = "use fewer samples"
 
     def __init__(
         self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
@@ -189,6 +201,62 @@ class ContributionsForm(FrontForm):
     ) -> "ContributionsStack":
         """Make several front layers of the same inputs: one Gram matrix serves all."""
         return ContributionsStack(X, initial, n_blocks, dtype, with_velocity, n_jobs)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what it takes
+
+    @classmethod
+    def largest_part(cls, problem: "Problem") -> str:
+        """Name the Gram matrix."""
+        N = problem.n_samples
+        return f"a Gram matrix of {N} x {N} samples, {bytes_text(N * N * problem.itemsize)}"
+
+    @classmethod
+    def choose_window(cls, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:
+        """Resolve a window, a number of rows or "auto", into rows, a multiple of the batch size."""
+        if not isinstance(window, str):
+            rows = min(int(window), n_samples)
+        elif has_velocity and batch_size >= LARGE_BATCH:
+            rows = batch_size
+        else:
+            rows = round(WINDOW_ROWS * math.sqrt(n_samples))
+        return max(batch_size, rows // batch_size * batch_size)
+
+    @classmethod
+    def _n_own(cls, problem: "Problem") -> int:
+        """Count the numbers of the Gram matrix, and of the initial pre-activations of each block."""
+        N = problem.n_samples
+        return N * N + problem.n_blocks * N * problem.n_hidden
+
+    @classmethod
+    def _n_driven(cls, problem: "Problem", window: int) -> int:
+        return 0
+
+    @classmethod
+    def seconds_once(cls, problem: "Problem", machine: "Machine") -> float:
+        """Predict initial weights, Gram matrix and initial pre-activations; of sparse inputs by their entries."""
+        N, d, h, size = problem.n_samples, problem.n_features, problem.n_hidden * problem.n_blocks, problem.itemsize
+        n_entries = N * d if problem.density is None else problem.density * N * d
+        if problem.density is not None and FEWER * problem.density * N <= 1:
+            d = math.ceil(n_entries)  # columns without entries are left out, and no more can have some
+        made = machine.draw * d * h / machine.speedup
+        if problem.density is not None and problem.gram_products < SPARSE_SHARE * N * N * d:
+            products = SPARSE_TRIANGLE * problem.gram_products + SPARSE_ENTRY * n_entries
+            return made + machine.sparse_pair * products / machine.speedup + machine.sparse_product * n_entries * h
+        gram = machine.product(N, N, d, problem.dtype, machine.n_threads) / 2  # symmetric
+        is_converted = problem.copies_X or problem.density is not None
+        converted = machine.passes(2 * N * d * size, N * d * size) if is_converted else 0.0
+        return made + gram + converted + machine.product(N, h, d, problem.dtype, machine.n_threads)
+
+    @classmethod
+    def _driven_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
+        """Predict an epoch of a block: each step changes the coordinates of all training inputs."""
+        N, h = problem.n_samples, problem.n_hidden
+        n_threads = blas_threads(problem, N, N, machine)
+        step = driven_step(problem, N, n_threads, machine)
+        if problem.optimizer.mixes_units:
+            step += mixing(problem, min(h, N), N, n_threads, machine) + machine.product(N, h, N, problem.dtype, n_threads)
+        return problem.n_steps * step
 
 
 class OpenContributions:

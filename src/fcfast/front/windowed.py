@@ -7,13 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.front.base import Memory, OpenFront, Rows, register
+from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.front.weights import WeightsForm
 from fcfast.layers import SpanLayer, multiply
 
 if TYPE_CHECKING:
     from fcfast.optimizers import Optimizer
+    from fcfast.planning.figures import Machine
+    from fcfast.planning.problem import Problem
 
 Array = NDArray[Any]
+
+WINDOW_ROWS = 96  # enough to make matrix products of single samples, so few that the K x K work inside stays small
 
 
 @register
@@ -22,6 +27,7 @@ class WindowedForm(WeightsForm):
 
     name: ClassVar[str] = "windowed"
     updates_each_weight: ClassVar[bool] = False
+    _without_weights: ClassVar[str] = "touches the weights only once per window"
 
     def windows(
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
@@ -37,6 +43,39 @@ class WindowedForm(WeightsForm):
                 yield in_window, opened
             finally:
                 opened.close()
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what it takes
+
+    @classmethod
+    def choose_window(cls, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:
+        """Resolve a window, a number of rows or "auto", into rows, a multiple of the batch size."""
+        rows = WINDOW_ROWS if isinstance(window, str) else min(int(window), n_samples)
+        return max(batch_size, rows // batch_size * batch_size)
+
+    @classmethod
+    def _n_driven(cls, problem: "Problem", window: int) -> int:
+        """Count the numbers of a window that Python drives: its inputs, their Gram matrix, coordinates and pre-activations."""
+        return window * (cls.columns(problem) + window + 4 * problem.n_hidden)
+
+    @classmethod
+    def _driven_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
+        """Predict an epoch of a block: steps change coordinates of a window's inputs; products with the weights at its ends."""
+        columns, h, K = cls.columns(problem), problem.n_hidden, min(window, problem.n_samples)
+        n_threads = blas_threads(problem, K, columns, machine)
+
+        def product(m: float, n: float, k: float) -> float:
+            return machine.product(m, n, k, problem.dtype, n_threads)
+
+        step = driven_step(problem, K, n_threads, machine)
+        ends = 2 * product(K, h, columns) + 2 * product(h, columns, K) + product(K, K, columns)
+        if problem.optimizer.mixes_units:
+            step += mixing(problem, h, K, n_threads, machine) + product(K, h, K)
+            ends += product(h, columns, h) * 2
+        else:
+            held = columns * h * problem.itemsize
+            ends += machine.passes(8 * held, 2 * held)
+        return problem.n_steps * step + -(-problem.n_samples // K) * ends
 
 
 class OpenWindow:

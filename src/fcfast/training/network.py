@@ -17,6 +17,7 @@ from fcfast.optimizers import Optimizer
 from fcfast.rules import Backprop, Rule
 from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import stepwise
+from fcfast.training.compiled import is_compiled
 from fcfast.training.kernel import EpochKernel
 from fcfast.training.loop import Snapshot, copied
 from fcfast.training.pace import Pace
@@ -119,8 +120,7 @@ class FrontNetwork:
     @property
     def is_compiled(self) -> bool:
         """Whether there is a kernel for whole epochs."""
-        knows_loss = self.loss.kernel is not None
-        return self.rule.compiled and self.optimizer.compiled and knows_loss and max(self.groups) == 1
+        return is_compiled(self.rule, self.optimizer, self.groups, self.loss)
 
     def _train_compiled_epoch(
         self,

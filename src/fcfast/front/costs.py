@@ -1,0 +1,203 @@
+"""What a form takes, time and memory, and what rules it out. Counts follow what the kernels do (``_core/front.pyx``).
+
+A form inherits the figures of weights that every step changes, and overrides what is otherwise with it.
+"""
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from fcfast import backend
+from fcfast.threads import SMALL_PRODUCT
+
+if TYPE_CHECKING:
+    from fcfast.planning.figures import Machine
+    from fcfast.planning.problem import Problem
+
+SNAPSHOTS = 2  # the best network and the last one, for a training that diverges
+DRIVEN_STEP = 7  # times `Machine.python_step`: NumPy's calls of a step that Python drives (`fcfast.training.stepwise`)
+RULE_STEP = 5  # the same for each hidden layer, where the kernels do not know the rule
+NOISE = 2.5e-9  # seconds of a random number (``_core/noise.pyx``)
+NEWTON_SCHULZ = 5 * 4  # products of Gram matrices in a step that mixes units
+
+
+class FormCosts:
+    """What plans ask a form. All are class methods, for a plan is made before there is a network.
+
+    Attributes
+    ----------
+    holds_gram : bool
+        Whether the source is the Gram matrix of the training inputs, and the base has a row for each of them.
+    saving : str
+        What to do about too much memory.
+    """
+
+    name: ClassVar[str]
+    updates_each_weight: ClassVar[bool]
+    takes_sparse: ClassVar[bool]
+    holds_gram: ClassVar[bool] = False
+    saving: ClassVar[str] = "use fewer hidden units"
+    _without_weights: ClassVar[str] = "does not hold the weights"
+
+    @classmethod
+    def columns(cls, problem: "Problem") -> int:
+        """Give the length of a row of the source, with which the base is multiplied."""
+        return problem.n_samples if cls.holds_gram else problem.n_features
+
+    @classmethod
+    def obstacle(cls, problem: "Problem") -> str:
+        """Say what rules the form out, as in "form 'windowed' needs a dense X"; nothing if it can be trained."""
+        if problem.density is not None and not cls.takes_sparse:
+            return "needs a dense X"
+        if not cls.updates_each_weight and not problem.optimizer.commutes:
+            return f"{cls._without_weights}, and {problem.optimizer.name} scales every weight by itself"
+        if not cls.updates_each_weight and not problem.rule.stays_in_span:
+            return f"{cls._without_weights}, which the rule moves in random directions"
+        return ""
+
+    @classmethod
+    def largest_part(cls, problem: "Problem") -> str:
+        """Name what takes most of the memory, for an error, as in "a Gram matrix of ..."; nothing if that is no news."""
+        return ""
+
+    @classmethod
+    def choose_window(cls, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:
+        """Resolve a window, a number of rows or "auto", into rows, a multiple of the batch size."""
+        return batch_size
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # memory
+
+    @classmethod
+    def n_bytes(cls, problem: "Problem", window: int) -> int:
+        """Give what training holds beside the data: the form's arrays, parameters above it, snapshots, and scratch."""
+        n_held = problem.n_hidden * cls.columns(problem)
+        numbers = (problem.n_blocks * n_held + problem.n_params) * (problem.copies + SNAPSHOTS) + cls._n_own(problem)
+        if problem.compiled:
+            widths = np.array([*problem.hidden, problem.n_outputs], dtype=np.intp)
+            numbers += backend.front.work_size(
+                problem.n_samples, problem.batch_size, window, cls.columns(problem), widths, problem.n_params
+            )
+        else:
+            kept = problem.rule.kept_activations(len(problem.layers)) * problem.batch_size * max(problem.hidden)
+            numbers += problem.n_params + kept + problem.drawn_numbers + cls._n_driven(problem, window)
+        return int(numbers * problem.itemsize)
+
+    @classmethod
+    def _n_own(cls, problem: "Problem") -> int:
+        """Count the numbers that the form holds beside its base: here, a copy of the samples."""
+        return problem.n_samples * problem.n_features if problem.copies_X else 0
+
+    @classmethod
+    def _n_driven(cls, problem: "Problem", window: int) -> int:
+        """Count those of a step that Python drives: here, the gradient of a front layer, and what is remembered of each weight."""
+        shape = problem.n_hidden, cls.columns(problem)
+        remembered = [of for of in problem.optimizer.memory_shapes(*shape).values() if of == shape]
+        return math.prod(shape) * (1 + problem.n_blocks * len(remembered))
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # time
+
+    @classmethod
+    def seconds_once(cls, problem: "Problem", machine: "Machine") -> float:
+        """Predict what comes before the first step: initial weights; conversion of X, and a look for what is not finite."""
+        X_bytes = problem.n_samples * problem.n_features * problem.itemsize
+        passes = 6 if problem.copies_X else 3  # three to look for what is not finite: that is slower than memory
+        weights = machine.fill * problem.n_features * problem.n_hidden * problem.n_blocks
+        return weights + machine.passes(passes * X_bytes, X_bytes)
+
+    @classmethod
+    def seconds_per_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
+        """Predict an epoch: of a kernel, or step by step."""
+        if problem.compiled:
+            return cls._compiled_epoch(problem, window, machine)
+        return problem.n_blocks * cls._driven_epoch(problem, window, machine)
+
+    @classmethod
+    def _compiled_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
+        """Predict an epoch of the kernel: windows of as many rows, and a shorter one."""
+        rows = min(window, problem.n_samples) if machine.windows else problem.batch_size
+        n_threads = blas_threads(problem, rows, cls.columns(problem), machine)
+        n_windows, rest = divmod(problem.n_samples, rows)
+        seconds = machine.python_step + n_windows * cls._window(problem, rows, n_threads, machine)
+        return seconds + (cls._window(problem, rest, n_threads, machine) if rest else 0.0)
+
+    @classmethod
+    def _window(cls, problem: "Problem", K: int, n_threads: int, machine: "Machine") -> float:
+        """Predict a window of K rows, some steps long, in the kernel."""
+        columns, h, size, copies = cls.columns(problem), problem.n_hidden, problem.itemsize, problem.copies
+        batch = min(problem.batch_size, K)
+        n_steps = -(-K // batch)
+        base = columns * h * size
+
+        def product(m: float, n: float, k: float) -> float:
+            return machine.product(m, n, k, problem.dtype, n_threads)
+
+        seconds = n_steps * upper_step(problem, batch, n_threads, machine)
+        seconds += product(K, h, columns) * (copies if n_steps > 1 else 1)
+        seconds += machine.passes(2 * K * columns * size, problem.n_samples * columns * size)  # rows gathered
+        if problem.optimizer.has_velocity:
+            seconds += max(machine.decay[problem.dtype] * columns * h, machine.passes(4 * base, 2 * base))
+        elif problem.optimizer.weight_decay or not machine.windows:
+            seconds += machine.passes(2 * base, base)
+        if cls.holds_gram:
+            seconds += copies * machine.passes(3 * K * h * size, copies * base)
+        else:
+            seconds += copies * product(h, columns, K)
+        if n_steps > 1:
+            gram = 0.0 if cls.holds_gram else product(K, K, columns)
+            seconds += gram + (n_steps - 1) * product(batch, h, K / 2)
+        return seconds
+
+    @classmethod
+    def _driven_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
+        """Predict an epoch of a block that Python drives: here, a gradient of all weights, and passes over them."""
+        columns, h, batch = cls.columns(problem), problem.n_hidden, problem.batch_size
+        n_threads = blas_threads(problem, batch, columns, machine)
+        step = driven_step(problem, columns, n_threads, machine)
+        step += machine.product(h, columns, batch, problem.dtype, n_threads)
+        if problem.optimizer.mixes_units:
+            step += mixing(problem, min(h, columns), columns, n_threads, machine)
+        return problem.n_steps * step
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# arithmetic that forms share
+
+
+def blas_threads(problem: "Problem", rows: int, columns: int, machine: "Machine") -> int:
+    """Give the threads of BLAS: one where the largest product is small (`fcfast.threads.blas_threads_for`)."""
+    above = (2.0 * problem.batch_size * n_in * n_out for n_out, n_in in problem.layers)
+    return machine.n_threads if max(2.0 * rows * columns * problem.n_hidden, *above) >= SMALL_PRODUCT else 1
+
+
+def upper_step(problem: "Problem", batch: int, n_threads: int, machine: "Machine") -> float:
+    """Predict a step above a front layer: three products a layer, activations and deltas, the update of the parameters."""
+    seconds = machine.step + batch * machine.row + batch * sum(problem.hidden) * machine.element
+    for n_out, n_in in problem.layers:
+        seconds += 3 * machine.product(batch, n_out, n_in, problem.dtype, n_threads)
+    held = 3 * problem.n_params / problem.n_blocks * problem.itemsize
+    return seconds + machine.passes(held * 5 / 3, held)
+
+
+def driven_step(problem: "Problem", n_coordinates: int, n_threads: int, machine: "Machine") -> float:
+    """Predict a step that Python drives: above the front layer, pre-activations, and passes over a unit's coordinates."""
+    rule, n_layers, h = problem.rule, len(problem.layers), problem.n_hidden
+    share = rule.matrix_products(n_layers) / (3 * n_layers - 1)  # of what backpropagation takes
+    seconds = share * upper_step(problem, problem.batch_size, n_threads, machine) + NOISE * problem.drawn_numbers
+    seconds += (DRIVEN_STEP + (0 if rule.compiled else RULE_STEP * n_layers)) * machine.python_step
+    touched = n_coordinates * h * problem.itemsize
+    seconds += machine.product(problem.batch_size, h, n_coordinates, problem.dtype, n_threads)
+    return seconds + machine.passes(problem.optimizer.passes * touched, 3 * touched)
+
+
+def mixing(problem: "Problem", side: int, n_coordinates: int, n_threads: int, machine: "Machine") -> float:
+    """Predict a step's products over the units, for an optimiser that mixes them: Newton-Schulz on matrices of that side."""
+    h = problem.n_hidden
+
+    def product(m: float, n: float, k: float) -> float:
+        return machine.product(m, n, k, problem.dtype, n_threads)
+
+    seconds = DRIVEN_STEP * machine.python_step + product(side, side, max(h, n_coordinates)) + product(h, n_coordinates, side)
+    return seconds + NEWTON_SCHULZ * product(side, side, side)

@@ -1,0 +1,136 @@
+"""The training that a plan is made for, whichever estimator does it."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from fcfast import validation
+from fcfast.front.base import is_converted
+from fcfast.gram.occurring import entry_pairs
+from fcfast.optimizers import Optimizer
+from fcfast.rules import Rule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """The training that a plan is made for.
+
+    Attributes
+    ----------
+    n_samples, n_features : int
+        Shape of the training inputs.
+    hidden : tuple of int
+        Widths of the hidden layers, the front layer first.
+    n_outputs : int
+    batch_size : int
+        At most `n_samples`; a larger one is taken as that.
+    n_epochs : int
+    dtype : {"float32", "float64"}
+    optimizer : Optimizer
+    rule : Rule
+    compiled : bool
+        Whether a kernel trains whole epochs (`fcfast.training.compiled.is_compiled`).
+    density : float or None
+        Share of the entries of a sparse X that are not zero; None for dense inputs.
+    n_products : float or None
+        Multiplications of the Gram matrix of a sparse X; None takes its entries as spread evenly.
+    copies_X : bool
+        Whether the forms that multiply with weights need a copy of X.
+    n_blocks : int
+        Networks that read the same inputs, each with a front layer of its own: those of NoProp.
+    layers : tuple of (int, int)
+        Units after and before each layer above a front layer; by default those of `hidden` and `n_outputs` in a chain.
+    n_params : int or None
+        Parameters above all front layers, and their biases; None counts those of the chain.
+    """
+
+    n_samples: int
+    n_features: int
+    hidden: tuple[int, ...]
+    n_outputs: int
+    batch_size: int
+    n_epochs: int
+    dtype: str
+    optimizer: Optimizer
+    rule: Rule
+    compiled: bool
+    density: float | None = None
+    n_products: float | None = None
+    copies_X: bool = False
+    n_blocks: int = 1
+    layers: tuple[tuple[int, int], ...] = ()
+    n_params: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("n_samples", "n_features", "n_outputs", "batch_size", "n_epochs"):
+            self._set(name, validation.size(getattr(self, name), name))
+        given: Any = self.hidden
+        hidden = tuple(given) if validation.has_items(given) else (given,)
+        if not hidden:
+            raise ValueError("hidden is empty; give the width of at least one hidden layer, the front layer")
+        self._set("hidden", tuple(validation.size(width, "hidden") for width in hidden))
+        self._set("batch_size", min(self.batch_size, self.n_samples))
+        validation.choice(self.dtype, "dtype", ("float32", "float64"))
+        validation.boolean(self.copies_X, "copies_X")
+        if self.density is not None and validation.positive(self.density, "density") > 1:
+            raise ValueError(f"density must be a share, at most 1, got {self.density!r}")
+        if self.n_products is not None:
+            validation.in_range(self.n_products, "n_products", 0, math.inf)
+            if self.density is None:
+                raise ValueError("n_products belongs to sparse inputs: give density too")
+        chain = tuple((n_out, n_in) for n_in, n_out in pairwise((*self.hidden, self.n_outputs)))
+        self._set("layers", self.layers or chain)
+        self._set("n_params", self.n_params or self.n_hidden + sum(n_out * (n_in + 1) for n_out, n_in in chain))
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    @property
+    def n_hidden(self) -> int:
+        """Units of a front layer."""
+        return self.hidden[0]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return np.dtype(self.dtype).itemsize
+
+    @property
+    def copies(self) -> int:
+        """Arrays of what is trained that steps change: the parameters, and their velocity if there is one."""
+        return 2 if self.optimizer.has_velocity else 1
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of an epoch of a block."""
+        return -(-self.n_samples // self.batch_size)
+
+    @property
+    def gram_products(self) -> float:
+        """Multiplications of the Gram matrix of sparse inputs."""
+        if self.n_products is not None:
+            return self.n_products
+        return (self.density or 1.0) ** 2 * self.n_samples**2 * self.n_features
+
+    @property
+    def drawn_numbers(self) -> int:
+        """How much noise a step draws."""
+        n_weights = self.n_features * self.n_hidden + self.n_params
+        return self.rule.drawn_numbers(n_weights, self.batch_size * sum(self.hidden))
+
+
+def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
+    """Give what a problem has to know of validated training inputs."""
+    n_samples, n_features = X.shape
+    is_sparse = sparse.issparse(X)
+    return {
+        "n_samples": n_samples,
+        "n_features": n_features,
+        "density": min(max(X.nnz, 1) / (n_samples * n_features), 1.0) if is_sparse else None,
+        "n_products": entry_pairs(X) if is_sparse else None,
+        "copies_X": is_converted(X, np.dtype(dtype)),
+    }
