@@ -15,16 +15,17 @@ from fcfast import validation
 from fcfast.estimators.base import TrainedEstimator, all_or_nothing
 from fcfast.explain import Explanation
 from fcfast.front import FORMS
-from fcfast.front.base import is_converted
-from fcfast.gram.occurring import entry_pairs
 from fcfast.gram.products import is_mapped
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights
+from fcfast.losses import make_loss
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
-from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, choose_window, plan
+from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
+from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
 from fcfast.scaling import Scaling, scaled
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training import Callback
+from fcfast.training.compiled import is_compiled
 from fcfast.training.network import FrontNetwork
 from fcfast.training.upper import block_diagonal
 
@@ -300,15 +301,13 @@ class FrontEstimator(TrainedEstimator):
         return X.shape[1], *self._hidden(), n_outputs
 
     def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer) -> Plan:
-        is_sparse = sparse.issparse(X)
-        return plan(
-            X.shape[0], X.shape[1], widths[1:-1], self._batch_size(X.shape[0]), n_epochs, self.dtype,
-            min(max(X.nnz, 1) / (X.shape[0] * X.shape[1]), 1.0) if is_sparse else None, self.memory_limit,
-            n_outputs=widths[-1], optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0),
-            weight_decay=optimizer.weight_decay, window=self.window, form=form, rule=self.rule,
-            copies_X=is_converted(X, np.dtype(self.dtype)),
-            n_products=entry_pairs(X) if is_sparse else None,
+        rule = make_rule(self.rule)
+        problem = Problem(
+            **of_inputs(X, self.dtype), hidden=tuple(widths[1:-1]), n_outputs=widths[-1],
+            batch_size=self._batch_size(X.shape[0]), n_epochs=n_epochs, dtype=self.dtype, optimizer=optimizer, rule=rule,
+            compiled=is_compiled(rule, optimizer, self._groups(), make_loss(self._loss)),
         )  # fmt: skip
+        return plan_for(problem, form, self.window, self.memory_limit)
 
     def _streaming_form(self, X: Any) -> str:
         """Give the form for samples whose number is not known yet: one that forgets them, if it can be."""
@@ -324,7 +323,8 @@ class FrontEstimator(TrainedEstimator):
 
     def _batch_and_window(self, n_samples: int) -> tuple[int, int]:
         batch_size = self._batch_size(n_samples)
-        return batch_size, choose_window(self.form_, self.window, batch_size, n_samples, self._optimizer().has_velocity)
+        has_velocity = self._optimizer().has_velocity
+        return batch_size, FORMS[self.form_].choose_window(self.window, batch_size, n_samples, has_velocity)
 
     def _bound(self, n_in: int, n_out: int) -> float:
         """Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""

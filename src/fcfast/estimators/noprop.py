@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
@@ -16,8 +15,6 @@ from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.front import FORMS
-from fcfast.front.base import is_converted
-from fcfast.gram.occurring import entry_pairs
 from fcfast.gram.start import RandomWeights
 from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import Block, Shape
@@ -35,10 +32,11 @@ from fcfast.noprop.variants import (
 )
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.optimizers.base import DEFAULT_SETTINGS
-from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, choose_window, plan
+from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
+from fcfast.planning.problem import Problem, of_inputs
+from fcfast.rules import Backprop
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training import Callback
-from fcfast.units import bytes_text
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -149,6 +147,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     ----------
     classes_ : ndarray of shape (c,)
     form_ : {"contributions", "windowed", "weights"}
+    plan_ : fcfast.planning.plan.Plan
+        What each form would take, for all blocks.
     embedding_ : ndarray of shape (c, d)
         Embeddings of the classes.
     loss_curve_ : list of float
@@ -411,7 +411,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             raise ValueError(
                 "batch_norm=True needs batches of at least 2 samples, got 1 sample; raise batch_size, or use batch_norm=False"
             )
-        self.form_ = self._form(X, n_blocks, optimizer, shape, len(labels.params))
+        self.plan_ = self._plan(X, n_blocks, optimizer, shape, len(labels.params))
+        self.form_ = self.plan_.form
         n_threads = resolve_n_jobs(self.n_jobs)
         # the bound of He's uniform weights, as a factor of Glorot's, which those of all blocks as one layer would have
         scale = self.init_scale * ((X.shape[1] + n_blocks * h) / X.shape[1]) ** 0.5
@@ -421,8 +422,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         fronts = FORMS[self.form_].stack(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
-            variant, shape, fronts, blocks, labels, optimizer, batch_size,
-            choose_window(self.form_, self.window, batch_size, X.shape[0], optimizer.has_velocity), n_threads, self.order, seed,
+            variant, shape, fronts, blocks, labels, optimizer, batch_size, self.plan_.window, n_threads, self.order, seed,
         )  # fmt: skip
         for block in blocks:
             block.n_threads = self.network_.kernel_threads
@@ -450,34 +450,15 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             )
         return label_space.prototypes(X[counted], targets[counted], n_classes)
 
-    def _form(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int) -> str:
-        """Choose the form that `plan` would for one block after the other; refuse what does not fit."""
-        is_sparse, n, d, dtype = sparse.issparse(X), X.shape[0], X.shape[1], np.dtype(self.dtype)
-        chosen = plan(
-            n, d, self._branch_and_trunk(), self._batch_size(n), self.max_epochs * n_blocks, self.dtype,
-            min(max(X.nnz, 1) / (n * d), 1.0) if is_sparse else None, self.memory_limit, n_outputs=len(self.classes_),
-            optimizer=optimizer.name, momentum=getattr(optimizer, "momentum", 0.0), weight_decay=optimizer.weight_decay,
-            window=self.window, form=self.form, copies_X=is_converted(X, dtype),
-            n_products=entry_pairs(X) if is_sparse else None,
-        ).form  # fmt: skip
-        # above the front layers: parameters, gradient, velocity and moment, and the network before and after an epoch
-        above = (n_blocks * shape.n_params + n_label_params) * dtype.itemsize * 6
-        samples = n * d * dtype.itemsize if chosen != "contributions" and is_converted(X, dtype) else 0
-        needed = self._front_bytes(chosen, n, d, n_blocks, optimizer) + above + samples
-        if needed > self.memory_limit:
-            raise MemoryError(
-                f"form {chosen!r} would hold {bytes_text(needed)} for {n_blocks} block(s), over memory_limit="
-                f"{bytes_text(self.memory_limit)}; raise the limit, or use fewer blocks or hidden units"
-            )
-        return chosen
-
-    def _front_bytes(self, form: str, n: int, d: int, n_blocks: int, optimizer: Optimizer) -> int:
-        """Give what the front layers of all blocks hold: with velocity, and the network before and after an epoch."""
-        h = self._branch_and_trunk()[0]
-        itemsize, copies = np.dtype(self.dtype).itemsize, 3 + optimizer.has_velocity
-        if form == "contributions":
-            return itemsize * (n * n + n_blocks * n * h * (copies + 1))
-        return itemsize * n_blocks * h * d * (copies + (optimizer.name in ("adam", "adamw")))
+    def _plan(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int) -> Plan:
+        """Choose the form for all blocks; refuse what does not fit."""
+        problem = Problem(
+            **of_inputs(X, self.dtype), hidden=self._branch_and_trunk(), n_outputs=len(self.classes_),
+            batch_size=self._batch_size(X.shape[0]), n_epochs=self.max_epochs, dtype=self.dtype, optimizer=optimizer,
+            rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
+            n_params=n_blocks * shape.n_params + n_label_params,
+        )  # fmt: skip
+        return plan_for(problem, self.form, self.window, self.memory_limit)
 
     # ------------------------------------------------------------------------------------------------------------------
     # what is fitted

@@ -91,7 +91,7 @@ class FormCosts:
 
     @classmethod
     def _n_driven(cls, problem: "Problem", window: int) -> int:
-        """Count those of a step that Python drives: here, the gradient of a front layer, and what is remembered of each weight."""
+        """Count those of steps that Python drives: here, a front layer's gradient, and what is remembered of each weight."""
         shape = problem.n_hidden, cls.columns(problem)
         remembered = [of for of in problem.optimizer.memory_shapes(*shape).values() if of == shape]
         return math.prod(shape) * (1 + problem.n_blocks * len(remembered))

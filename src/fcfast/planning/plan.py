@@ -7,6 +7,7 @@ bench/bench_plan.py compares predictions with measurements.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fcfast import validation
 from fcfast.front import FORMS, FrontForm
@@ -167,11 +168,12 @@ def plan(
         raise TypeError(f"optimizer must be one of {list(OPTIMIZERS)} or an object of fcfast.optimizers, got {optimizer!r}")
     elif (momentum, weight_decay) != (0.9, 0.0):
         raise ValueError(f"optimizer={optimizer!r} has settings of its own; set momentum and weight_decay there")
+    widths: Any = hidden if validation.has_items(hidden) else (hidden,)
     rule = make_rule(rule)
     problem = Problem(
-        n_samples=n_samples, n_features=n_features, hidden=hidden, n_outputs=n_outputs, batch_size=batch_size, n_epochs=n_epochs,
-        dtype=dtype, optimizer=optimizer, rule=rule, compiled=is_compiled(rule, optimizer), density=density,
-        n_products=n_products, copies_X=copies_X,
+        n_samples=n_samples, n_features=n_features, hidden=tuple(widths), n_outputs=n_outputs, batch_size=batch_size,
+        n_epochs=n_epochs, dtype=dtype, optimizer=optimizer, rule=rule, compiled=is_compiled(rule, optimizer),
+        density=density, n_products=n_products, copies_X=copies_X,
     )  # fmt: skip
     return plan_for(problem, form, window, memory_limit, remeasure)
 

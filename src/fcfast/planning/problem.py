@@ -68,11 +68,9 @@ class Problem:
     def __post_init__(self) -> None:
         for name in ("n_samples", "n_features", "n_outputs", "batch_size", "n_epochs"):
             self._set(name, validation.size(getattr(self, name), name))
-        given: Any = self.hidden
-        hidden = tuple(given) if validation.has_items(given) else (given,)
-        if not hidden:
+        if not self.hidden:
             raise ValueError("hidden is empty; give the width of at least one hidden layer, the front layer")
-        self._set("hidden", tuple(validation.size(width, "hidden") for width in hidden))
+        self._set("hidden", tuple(validation.size(width, "hidden") for width in self.hidden))
         self._set("batch_size", min(self.batch_size, self.n_samples))
         validation.choice(self.dtype, "dtype", ("float32", "float64"))
         validation.boolean(self.copies_X, "copies_X")

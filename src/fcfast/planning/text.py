@@ -95,8 +95,8 @@ def refusal(problem: Problem, asked: str, costs: "Mapping[str, FormCost]", alter
         )
     reasons = "; ".join(f"{name!r} {cost.reason}" for name, cost in costs.items())
     return MemoryError(
-        f"no form of the front layer for {problem.n_samples} x {problem.n_features} inputs and {problem.n_hidden} hidden units: "
-        f"{reasons}. Raise memory_limit, or use fewer samples or hidden units{_fewer_blocks(problem)}"
+        f"no form of the front layer for {problem.n_samples} x {problem.n_features} inputs and {problem.n_hidden} hidden "
+        f"units: {reasons}. Raise memory_limit, or use fewer samples or hidden units{_fewer_blocks(problem)}"
     )
 
 
@@ -116,9 +116,7 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
     if form is not None and is_sparse and not form.takes_sparse:
         return TypeError(f"form={asked!r} needs a dense X, got a sparse matrix; {use_form}X.toarray()")
     if form is not None and not form.updates_each_weight and not stays:
-        return ValueError(
-            f"{_MOVES_RANDOMLY}, which form={asked!r} cannot hold; {use_form}a rule that moves activations"
-        )
+        return ValueError(f"{_MOVES_RANDOMLY}, which form={asked!r} cannot hold; {use_form}a rule that moves activations")
     if form is not None and not form.updates_each_weight and not problem.optimizer.commutes:
         return ValueError(
             f"optimizer={problem.optimizer.name!r} scales every weight by itself, which does not commute with rotations of the "
