@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
-from fcfast.estimators import FrontClassifier, FrontRegressor
-
 if TYPE_CHECKING:
     from torch.nn import Module, Sequential
+
+    from fcfast.estimators import FrontClassifier, FrontRegressor
 
 Array = NDArray[Any]
 Layers = tuple[list[Array], list[Array]]
@@ -21,7 +22,7 @@ SKLEARN_ACTIVATIONS = ("identity", "relu", "tanh", "logistic")
 LEAKY_SLOPE = 0.01
 
 
-def to_sklearn(estimator: FrontClassifier | FrontRegressor) -> MLPClassifier | MLPRegressor:
+def to_sklearn(estimator: "FrontClassifier | FrontRegressor") -> MLPClassifier | MLPRegressor:
     """Convert a fitted estimator to scikit-learn's own network, fitted and with the same predictions up to rounding.
 
     The two outputs of a binary classifier become their difference, as scikit-learn has a single logistic output there; it is
@@ -54,7 +55,7 @@ def to_sklearn(estimator: FrontClassifier | FrontRegressor) -> MLPClassifier | M
     activation = estimator.network_.activation
     if activation not in SKLEARN_ACTIVATIONS:
         raise ValueError(f"scikit-learn's networks have no activation {activation!r}, only {', '.join(SKLEARN_ACTIVATIONS)}")
-    mlp = _mlp_classifier(estimator) if isinstance(estimator, FrontClassifier) else _mlp_regressor(estimator)
+    mlp = _mlp_classifier(estimator) if is_classifier(estimator) else _mlp_regressor(estimator)
     mlp.n_layers_ = len(mlp.coefs_) + 1
     mlp.n_outputs_ = len(mlp.intercepts_[-1])
     mlp.n_features_in_ = estimator.n_features_in_
@@ -68,7 +69,7 @@ def to_sklearn(estimator: FrontClassifier | FrontRegressor) -> MLPClassifier | M
     return mlp
 
 
-def _settings(estimator: FrontClassifier | FrontRegressor) -> dict[str, Any]:
+def _settings(estimator: "FrontClassifier | FrontRegressor") -> dict[str, Any]:
     """Parameters that both sides have, under scikit-learn's names."""
     return {
         "hidden_layer_sizes": tuple(map(int, estimator.network_.widths[:-1])),
@@ -87,12 +88,12 @@ def _settings(estimator: FrontClassifier | FrontRegressor) -> dict[str, Any]:
     }
 
 
-def _copied_layers(estimator: FrontClassifier | FrontRegressor) -> Layers:
+def _copied_layers(estimator: "FrontClassifier | FrontRegressor") -> Layers:
     """Copies, so that training one network leaves the other alone."""
     return [coef.copy() for coef in estimator.coefs_], [intercept.copy() for intercept in estimator.intercepts_]
 
 
-def _mlp_classifier(estimator: FrontClassifier) -> MLPClassifier:
+def _mlp_classifier(estimator: "FrontClassifier") -> MLPClassifier:
     if len(estimator.classes_) == 1:
         raise ValueError(f"the only class is {estimator.classes_[0]!r}; scikit-learn's networks need two")
     mlp = MLPClassifier(**_settings(estimator))
@@ -107,7 +108,7 @@ def _mlp_classifier(estimator: FrontClassifier) -> MLPClassifier:
     return mlp
 
 
-def _mlp_regressor(estimator: FrontRegressor) -> MLPRegressor:
+def _mlp_regressor(estimator: "FrontRegressor") -> MLPRegressor:
     mlp = MLPRegressor(**_settings(estimator))
     mlp.coefs_, mlp.intercepts_ = _copied_layers(estimator)
     mlp.out_activation_ = "identity"
@@ -154,7 +155,7 @@ def from_sklearn(mlp: MLPClassifier | MLPRegressor) -> Layers:
     return coefs, intercepts
 
 
-def to_torch(estimator: FrontClassifier | FrontRegressor) -> "Sequential":
+def to_torch(estimator: "FrontClassifier | FrontRegressor") -> "Sequential":
     """Convert a fitted estimator to a PyTorch module with the same outputs up to rounding.
 
     Parameters

@@ -16,34 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from fcfast._pure.mathfn import activate, derivative
 from fcfast.activations import ACTIVATIONS, HOMOGENEOUS
+from fcfast.front.explanation import Explanation
 
 if TYPE_CHECKING:
     from fcfast.estimators import FrontClassifier, FrontRegressor
 
+__all__ = ["Explanation", "OutputExplanation", "explain_output"]
+
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Pre-activations of the front layer, split without remainder (docs/mathematics.md, 6).
-
-    Attributes
-    ----------
-    initial : ndarray of shape (M, h)
-        What the initial weights give.
-    bias : ndarray of shape (h,)
-    terms : ndarray of shape (M, N, h)
-        What each training sample contributes.
-    """
-
-    initial: NDArray[Any]
-    bias: NDArray[Any]
-    terms: NDArray[Any]
-
-    @property
-    def preactivations(self) -> NDArray[Any]:
-        """The sum of all parts, shape (M, h)."""
-        return self.initial + self.terms.sum(axis=1) + self.bias
 
 
 @dataclass(frozen=True)

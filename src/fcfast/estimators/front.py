@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcfast import validation
 from fcfast.estimators.base import TrainedEstimator, all_or_nothing
-from fcfast.explain import Explanation
 from fcfast.front import FORMS
+from fcfast.front.explanation import Explanation
 from fcfast.gram.products import is_mapped
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights
 from fcfast.losses import make_loss
