@@ -69,7 +69,7 @@ def test_contributions_are_stored_as_weights(samples, tmp_path):
     """There is no file of contributions, and the error says so."""
     classifier = fitted(samples)
     with pytest.raises(ValueError, match="weights=True"):
-        modelfile.save(classifier, tmp_path / "model", weights=False)
+        fcfast.modelfile.save(classifier, tmp_path / "model", weights=False)
     assert list(tmp_path.iterdir()) == []
 
 

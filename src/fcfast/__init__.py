@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fcfast.config import show_config
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.estimators.noprop import NoPropClassifier
-    from fcfast.modelfile import load
+    from fcfast.estimators.store import load
     from fcfast.planning.plan import plan
 
 __all__ = [
@@ -32,7 +32,7 @@ __all__ = [
 _MODULES = ("convert", "datafiles", "explain", "machine", "noprop", "optimizers", "paper", "plots", "rules")
 _LAZY = {
     "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "estimators.noprop",
-    "load": "modelfile", "plan": "planning.plan", "show_config": "config",
+    "load": "estimators.store", "plan": "planning.plan", "show_config": "config",
 }  # fmt: skip
 
 

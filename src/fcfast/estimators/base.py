@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +17,16 @@ from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FORMS
 from fcfast.losses import Loss, make_loss
+from fcfast.modelfile.headers import Header, Tensors, label_dtype
+from fcfast.modelfile.values import encoded
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule, make_optimizer
 from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
 from fcfast.training.progress import progress
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
 
 Array = NDArray[Any]
 Fitted = TypeVar("Fitted", bound="TrainedEstimator")
@@ -52,10 +57,12 @@ class TrainedEstimator(BaseEstimator):
     """An estimator with a network that `fcfast.training.Training` trains. Subclasses say what it is, and what targets are."""
 
     network_: Any  # fcfast.training.Trainable
+    form_: str
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
+    _header: ClassVar[type[Header]]  # of model files
 
     # ------------------------------------------------------------------------------------------------------------------
     # what subclasses say
@@ -234,6 +241,42 @@ class TrainedEstimator(BaseEstimator):
             optimizer = OPTIMIZERS.get(optimizer, Optimizer)
         forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []
         return any(kind.takes_sparse and (kind.updates_each_weight or optimizer.commutes) for kind in forms)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # model files: what `fcfast.estimators.store` asks for
+
+    def _to_file(self, weights: bool) -> tuple[Header, Tensors]:
+        """Give the header and the tensors of a file; `weights` is the parameter of `save`."""
+        raise NotImplementedError
+
+    @classmethod
+    def _from_file(cls, header: Any, tensors: Tensors, X: Any) -> "Self":
+        """Make the fitted estimator again; subclasses add the network."""
+        estimator = cls(**header.parameters(cls._get_param_names()))
+        estimator._check_parameters()
+        estimator.form_, estimator.n_features_in_ = header.form, header.n_features
+        if header.feature_names is not None:
+            estimator.feature_names_in_ = np.array(header.feature_names, dtype=object)
+        if header.labels is not None:
+            estimator.classes_ = header.classes()
+        estimator.loss_curve_, estimator.validation_scores_ = header.loss_curve, header.validation_scores
+        estimator.n_epochs_ = estimator.n_iter_ = header.n_epochs
+        return estimator
+
+    def _header_entries(self) -> dict[str, Any]:
+        """Collect the entries that all headers have, but for those that the network knows."""
+        classes = getattr(self, "classes_", None)
+        names = getattr(self, "feature_names_in_", None)
+        return {
+            "estimator": type(self).__name__,
+            "params": {name: encoded(value, name) for name, value in self.get_params(deep=False).items()},
+            "label_dtype": None if classes is None else label_dtype(classes),
+            "labels": None if classes is None else [encoded(label, "classes_") for label in classes.tolist()],
+            "feature_names": None if names is None else list(map(str, names)),
+            "loss_curve": self.loss_curve_,
+            "validation_scores": self.validation_scores_,
+            "n_epochs": self.n_epochs_,
+        }
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

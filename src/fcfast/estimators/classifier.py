@@ -10,7 +10,9 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from fcfast.estimators.base import ClassTargets
 from fcfast.estimators.front import FrontEstimator
+from fcfast.estimators.store import stored
 from fcfast.losses import log_softmax, softmax
+from fcfast.modelfile.front import ClassifierHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+@stored
 class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     """A classifier: a dense network trained by SGD on the cross-entropy, its first layer in any form.
 
@@ -136,6 +139,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     >>> classifier.form_, classifier.score(X[40:], y[40:]) > 0.9
     ('contributions', True)
     """
+
+    _header = ClassifierHeader
 
     def __init__(
         self,

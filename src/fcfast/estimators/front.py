@@ -1,20 +1,18 @@
-"""What `FrontClassifier` and `FrontRegressor` share: a network with a front layer in any form, and what is fitted of it."""
+"""What `FrontClassifier` and `FrontRegressor` share: parameters, and the training of a network with a front layer."""
 
-import os
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from fcfast import validation
-from fcfast.estimators.base import TrainedEstimator, all_or_nothing
+from fcfast.estimators.base import all_or_nothing
+from fcfast.estimators.fitted import FittedFront
 from fcfast.front import FORMS
-from fcfast.front.explanation import Explanation
 from fcfast.gram.products import is_mapped
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights
 from fcfast.losses import make_loss
@@ -22,8 +20,7 @@ from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
-from fcfast.scaling import Scaling, scaled
-from fcfast.threads import one_blas_thread, resolve_n_jobs
+from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 from fcfast.training.compiled import is_compiled
 from fcfast.training.network import FrontNetwork
@@ -32,24 +29,11 @@ from fcfast.training.upper import block_diagonal
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
 
-    from sklearn.neural_network import MLPClassifier, MLPRegressor
-    from torch.nn import Sequential
-
 Array = NDArray[Any]
 
 
-def _read_only(*arrays: Array) -> list[Array]:
-    """Have NumPy refuse to write to them, which would change nothing in the network."""
-    for array in arrays:
-        array.flags.writeable = False
-    return list(arrays)
-
-
-class FrontEstimator(TrainedEstimator):
+class FrontEstimator(FittedFront):
     """What classifier and regressor share: everything but targets and the meaning of outputs."""
-
-    network_: FrontNetwork
-    _scaling: Scaling | None = None  # of a network that was trained on scaled data and predicts on raw ones
 
     def __init__(
         self,
@@ -380,154 +364,3 @@ class FrontEstimator(TrainedEstimator):
         for l, array in enumerate(arrays):
             if not np.can_cast(array.dtype, self.dtype) and max(array.max(), -array.min()) > np.finfo(self.dtype).max:
                 raise ValueError(f"{name}[{l}] has values too large for dtype={self.dtype!r}")
-
-    # ------------------------------------------------------------------------------------------------------------------
-    # what is fitted
-
-    @property
-    def coefs_(self) -> list[Array]:
-        """Conventional weights (n_in, n_out) of all layers, read-only; those of contributions are made once, and kept."""
-        coefs = self._coefs()
-        return coefs if self._scaling is None else _read_only(*self._scaling.coefs(coefs))
-
-    @property
-    def intercepts_(self) -> list[Array]:
-        """Biases of all layers, read-only."""
-        intercepts = self._intercepts()
-        return intercepts if self._scaling is None else _read_only(*self._scaling.intercepts(self._coefs(), intercepts))
-
-    def _coefs(self) -> list[Array]:
-        """Give weights as the network has them: of scaled data, if it was trained on such."""
-        check_is_fitted(self, "network_")
-        front = self.network_.front
-        first = front.expand()  # not copied: it may be as large as all other memory,
-        if first is front.base:
-            first = first.copy()  # unless training may go on in it
-        return _read_only(first.T, *(weights.T.copy() for weights in self.network_.weights))
-
-    def _intercepts(self) -> list[Array]:
-        check_is_fitted(self, "network_")
-        return _read_only(*(bias.copy() for bias in self.network_.biases))
-
-    @property
-    def contributions_(self) -> Array:
-        """Contributions (N, h) of the training samples, read-only; form "contributions" only."""
-        check_is_fitted(self, "network_")
-        contributions = self.network_.front.contributions
-        if contributions is None:
-            raise AttributeError(
-                "contributions_ and explanations exist in form 'contributions' only, this one holds weights (form "
-                f"{self.form_!r}). If it was loaded: save it with weights=False and load(path, X=<training inputs>)"
-            )
-        return _read_only(contributions[:])[0]
-
-    def explain(self, X: Any) -> Explanation:
-        """Split the front layer's pre-activations into one term per training sample, without remainder.
-
-        Parameters
-        ----------
-        X : ndarray or sparse matrix of shape (M, d)
-
-        Returns
-        -------
-        Explanation
-
-        Raises
-        ------
-        AttributeError
-            If fitted in another form than "contributions".
-        ValueError
-            For bad data, and values so large that the network's precision overflows.
-        """
-        _ = self.contributions_  # raises in the other forms
-        front: Any = self.network_.front
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            initial, terms = front.explain(self._scaled(self._validate_new(X), self.network_.dtype))
-        self._refuse_overflow(initial, terms)
-        return Explanation(initial, self.network_.biases[0], terms)
-
-    def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
-        """Save to a safetensors file, for `fcfast.load`.
-
-        The file is written whole or not at all: until it is complete, an older one stays.
-
-        Parameters
-        ----------
-        path : path-like
-        weights : bool
-            True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
-            "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
-            only be loaded beside the training inputs.
-
-        Raises
-        ------
-        TypeError
-            If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
-        ValueError
-            If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
-        OSError
-            If the file cannot be written.
-        """
-        from fcfast.modelfile import save  # it imports this module
-
-        save(self, path, weights)
-
-    def to_sklearn(self) -> "MLPClassifier | MLPRegressor":
-        """Convert to scikit-learn's own network, fitted and with the same predictions up to rounding.
-
-        Returns
-        -------
-        sklearn.neural_network.MLPClassifier or MLPRegressor
-
-        Raises
-        ------
-        ValueError
-            If scikit-learn has no such network: activation "leaky_relu", or a single class.
-        """
-        from fcfast.convert import to_sklearn
-
-        return to_sklearn(self)
-
-    def to_torch(self) -> "Sequential":
-        """Convert to a PyTorch module with the same outputs up to rounding.
-
-        Returns
-        -------
-        torch.nn.Sequential
-            Linear layers and activations, in the estimator's dtype. A classifier's outputs are logits, one for each of
-            `classes_`; a regressor's have shape (M, c).
-
-        Raises
-        ------
-        ImportError
-            If PyTorch is not installed.
-        """
-        from fcfast.convert import to_torch
-
-        return to_torch(self)
-
-    @property
-    def _dtypes(self) -> tuple[str, ...]:
-        # Means are taken in double precision: integers may be large beside what tells them apart.
-        return super()._dtypes if self._scaling is None else ("float64", "float32")
-
-    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        X, y = super()._validate(X, y, reset)
-        return self._scaled(X, self.dtype), y if self._scaling is None else self._scaling.scaled_targets(y)
-
-    def _scaled(self, X: Any, dtype: DTypeLike) -> Any:
-        """Give inputs as the network knows them."""
-        return X if self._scaling is None else scaled(X, np.arange(X.shape[0]), self._scaling.inputs, dtype)
-
-    def _outputs(self, X: Any) -> Array:
-        if self._scaling is None:
-            return self._network_outputs(X)
-        return self._scaling.outputs(self._network_outputs, X, self.network_.dtype)
-
-    def _network_outputs(self, X: Any) -> Array:
-        # BLAS may round otherwise with more threads, and workers of joblib give it one: so do predictions everywhere
-        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
-            S = self.network_.front.preactivations(X)
-            outputs = self.network_.outputs_from_preactivations(S)
-        self._refuse_overflow(S, outputs)
-        return outputs

@@ -14,10 +14,13 @@ from sklearn.utils.validation import check_is_fitted
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.base import ClassTargets, all_or_nothing
+from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS
 from fcfast.gram.start import RandomWeights
+from fcfast.modelfile.headers import Tensors
+from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
 from fcfast.noprop import labels as label_space
-from fcfast.noprop.blocks import Block, Shape
+from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, check_continuous, is_continuous, steps_of
@@ -47,9 +50,9 @@ ORDERS = ("sequential", "random")
 UPDATES = ("posterior", "deterministic")
 STEPS = {"ct": 50, "fm": 20}  # of inference; more were no better (docs/noprop.md)
 MAX_STEPS = MAX_DIMENSIONS = 1_000_000
-MAX_BLOCKS = 10_000  # schedules and blocks are made before memory is looked at
 
 
+@stored
 class NoPropClassifier(ClassifierMixin, ClassTargets):
     """A classifier of blocks that learn to remove noise from a label, each by itself (NoProp, arXiv 2503.24322).
 
@@ -178,6 +181,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     ('contributions', True)
     """
 
+    _header = NoPropHeader
     _largest_batch = 128
     _stops_by_loss = False  # it goes up and down with the noise
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS | {"weight_decay": 0.001}
@@ -547,8 +551,20 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         OSError
             If the file cannot be written.
         """
-        from fcfast.modelfile import save  # it imports this module
-
         check_is_fitted(self, "network_")
         self._refuse_other_variant()
         save(self, path)
+
+    def _to_file(self, weights: bool) -> tuple[NoPropHeader, Tensors]:
+        if not weights:
+            raise ValueError("weights=False: files of blocks hold their weights; use weights=True")
+        form = "windowed" if self.form_ == "windowed" else "weights"
+        header = NoPropHeader(**self._header_entries(), **network_entries(self.network_), form=form)
+        return header, network_tensors(self.network_, header)
+
+    @classmethod
+    def _from_file(cls, header: NoPropHeader, tensors: Tensors, X: Any) -> "Self":
+        estimator = super()._from_file(header, tensors, X)
+        n_threads = resolve_n_jobs(estimator.n_jobs)
+        estimator.network_ = network_of(header, tensors, estimator.eta, estimator.loss_weighting, n_threads)
+        return estimator

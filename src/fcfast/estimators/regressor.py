@@ -9,7 +9,9 @@ from sklearn.metrics import r2_score
 
 from fcfast import validation
 from fcfast.estimators.front import FrontEstimator
+from fcfast.estimators.store import stored
 from fcfast.losses import Loss, make_loss
+from fcfast.modelfile.front import RegressorHeader
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
+@stored
 class FrontRegressor(RegressorMixin, FrontEstimator):
     """A regressor: a dense network trained by SGD on half the squared error, its first layer in any form.
 
@@ -128,6 +131,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     @property
     def _loss(self) -> Loss:
         return make_loss("squared_error")
+
+    _header = RegressorHeader
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim

@@ -1,5 +1,16 @@
-"""Fitted estimators in files."""
+"""Model files: their format, and what they hold of each kind of network. `load` and `save` are those of the estimators."""
 
-from fcfast.modelfile.format import load, save
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fcfast.estimators.store import load, save
 
 __all__ = ["load", "save"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:  # not imported before: estimators import this package
+        from fcfast.estimators import store
+
+        return getattr(store, name)
+    raise AttributeError(f"module 'fcfast.modelfile' has no attribute {name!r}")

@@ -1,8 +1,8 @@
-"""Fitted estimators in files: safetensors for the arrays, a versioned JSON header for the rest. Never pickle.
+"""The format of model files: safetensors for the arrays, a versioned JSON header for the rest. Never pickle.
 
 Metadata of the safetensors file: ``format`` and ``version`` of this layout, ``model`` (the JSON of a
 `fcfast.modelfile.headers.Header`) and ``checksum`` (SHA-256 of that text and of all tensors). `fcfast.modelfile` has a module
-for each kind of network, which says what its tensors are.
+for each kind of network, which says what its tensors are. Estimators say which header is theirs, and what they store.
 
 A file is trusted in nothing: whatever does not fit is a `ModelFileError`, before it reaches a kernel.
 """
@@ -10,19 +10,18 @@ A file is trusted in nothing: whatever does not fit is a `ModelFileError`, befor
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from fcfast.errors import ModelFileError
-from fcfast.estimators import FrontClassifier, FrontRegressor
-from fcfast.estimators.noprop import NoPropClassifier
 from fcfast.files import check_file, replacing
-from fcfast.modelfile import front, noprop
-from fcfast.modelfile.headers import Header, parse, require, same_names
+from fcfast.modelfile.checks import require, same_names
+from fcfast.modelfile.headers import Header, Tensors, parse
 
 FORMAT, VERSIONS = "fcfast-model", ("1", "2")  # 2: networks of scaled data
 METADATA = ("checksum", "format", "model", "version")
@@ -30,54 +29,21 @@ MAX_HEADER_BYTES = 99_000_000  # safetensors reads no header over 100 MB
 SAFETENSORS_DTYPES = {"float32": "F32", "float64": "F64", "uint8": "U8"}
 
 Array = NDArray[Any]
-Estimator = FrontClassifier | FrontRegressor | NoPropClassifier
-KINDS: dict[str, Any] = {name: module for module in (front, noprop) for name in module.HEADER.estimators}
 
 
-def save(estimator: Estimator, path: str | os.PathLike[str], weights: bool = True) -> None:
-    """Save a fitted estimator. The file is written whole or not at all: until it is complete, an older one stays.
-
-    Parameters
-    ----------
-    estimator : FrontClassifier, FrontRegressor or NoPropClassifier
-    path : path-like
-    weights : bool
-        True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
-        "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
-        only be loaded beside the training inputs.
+def write(path: str | os.PathLike[str], header: Header, tensors: Tensors) -> None:
+    """Write a file whole or not at all: until it is complete, an older one stays.
 
     Raises
     ------
-    TypeError
-        If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
     ValueError
-        If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
+        If a tensor holds NaN or infinity, or the header is too large.
     OSError
         If the file cannot be written.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import numpy as np
-    >>> import fcfast
-    >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
-    >>> classifier = fcfast.FrontClassifier((8,), max_epochs=5, tol=0, random_state=0).fit(X, y)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     classifier.save(os.path.join(folder, "model.safetensors"))
-    ...     loaded = fcfast.load(os.path.join(folder, "model.safetensors"))
-    >>> np.array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
-    True
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    name = type(estimator).__name__
-    if name not in KINDS or KINDS[name].HEADER.estimators[name] is not type(estimator):
-        raise TypeError(f"a model file holds a {' or a '.join(KINDS)}, got a {name}")
-    check_is_fitted(estimator, "network_")
-    estimator._check_parameters()
-    header = KINDS[name].describe(estimator, weights)
-    tensors = KINDS[name].tensors_of(estimator, header)
     _refuse_not_finite(tensors)
     model = json.dumps(header.content())
     metadata = {"format": FORMAT, "version": header.version, "model": model, "checksum": _checksum(model, tensors)}
@@ -90,30 +56,20 @@ def save(estimator: Estimator, path: str | os.PathLike[str], weights: bool = Tru
             raise OSError(f"{os.fspath(path)} could not be written: {error}") from error
 
 
-def load(path: str | os.PathLike[str], X: Any = None) -> Estimator:
-    """Load an estimator that was saved with `save`. It can predict, be saved again and fitted anew.
-
-    It predicts the same bits, but for the weights of contributions over 128 MiB (`fcfast.front.contributions.KEPT_BYTES`): the
-    estimator that was saved never stores them to predict, and agrees with the file up to rounding.
-
-    `partial_fit`, and `fit` with ``warm_start=True``, go on from its weights; the optimiser, which no file holds, starts anew.
+@contextmanager
+def reading(path: str | os.PathLike[str], kinds: Mapping[str, type[Header]]) -> Iterator[tuple[Header, Tensors]]:
+    """Read a file and check it. A file that the caller can make no estimator of raises a `ModelFileError`, too.
 
     Parameters
     ----------
     path : path-like
-    X : ndarray, sparse matrix or numpy.memmap, or None
-        The training inputs, needed if the estimator was saved with ``weights=False`` and not used otherwise. They may have more
-        rows than those trained on (as with early stopping), in any order. A reference to them is kept.
-
-    Returns
-    -------
-    FrontClassifier, FrontRegressor or NoPropClassifier
-        Its `form_` says how the front layer is held now: "weights" if that of form "contributions" was saved as weights.
+    kinds : mapping
+        The class of each estimator's header, by the estimator's name.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, is no model file, or `X` is not what the estimator was trained on.
+        If the file is damaged or is no model file.
     OSError
         If there is no such file, or it cannot be opened.
     """
@@ -124,19 +80,16 @@ def load(path: str | os.PathLike[str], X: Any = None) -> Estimator:
     with open(path, "rb"):
         pass  # none that may be read: the system says so better than safetensors
     try:
-        header, tensors = _read(path)
-        estimator: Estimator = header.unfitted()
-        header.restore(estimator, tensors, X)
+        yield _read(path, kinds)
     except SafetensorError as error:
         raise ModelFileError(
             f"{path} cannot be loaded: it is not a fcfast model file, or damaged ({error}); were model and data exchanged?"
         ) from error
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise ModelFileError(f"{path} cannot be loaded: {error}") from error
-    return estimator
 
 
-def _read(path: str) -> tuple[Header, dict[str, Array]]:
+def _read(path: str, kinds: Mapping[str, type[Header]]) -> tuple[Header, Tensors]:
     """Read a file, checking sizes before reading tensors, and tensors before giving them."""
     from safetensors import safe_open
 
@@ -146,7 +99,7 @@ def _read(path: str) -> tuple[Header, dict[str, Array]]:
         version = metadata.get("version")
         require(version in VERSIONS, f"it has version {version!r}, this fcfast reads up to {VERSIONS[-1]!r}; update fcfast")
         same_names(metadata, METADATA, "metadata")
-        header = parse(metadata["model"], {name: kind.HEADER for name, kind in KINDS.items()})
+        header = parse(metadata["model"], kinds)
         expected = header.tensors()
         same_names(file.keys(), expected, "tensors")
         for name, (dtype, shape) in expected.items():
@@ -159,7 +112,7 @@ def _read(path: str) -> tuple[Header, dict[str, Array]]:
     return header, tensors
 
 
-def _checksum(model: str, tensors: dict[str, Array]) -> str:
+def _checksum(model: str, tensors: Tensors) -> str:
     digest = hashlib.sha256(model.encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype.name} {tensors[name].shape}".encode())
@@ -167,6 +120,6 @@ def _checksum(model: str, tensors: dict[str, Array]) -> str:
     return digest.hexdigest()
 
 
-def _refuse_not_finite(tensors: dict[str, Array]) -> None:
+def _refuse_not_finite(tensors: Tensors) -> None:
     for name, tensor in tensors.items():
         require(bool(np.isfinite(tensor).all()), f"tensor {name!r} holds NaN or infinity")

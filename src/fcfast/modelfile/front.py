@@ -1,4 +1,4 @@
-"""Model files of `FrontClassifier` and `FrontRegressor`. Tensors, where layer 0 is the front layer:
+"""Model files of networks with a front layer in any form. Tensors, where layer 0 is the front layer:
 
 =========================  ===============  =============================================================================
 layers.0.weights           (h, d)           unless the front layer is stored as contributions
@@ -20,19 +20,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.utils.validation import validate_data
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.estimators import FrontClassifier, FrontRegressor
 from fcfast.front.base import FrontForm
 from fcfast.front.contributions import ContributionsForm
 from fcfast.front.weights import WeightsForm
 from fcfast.gram.start import GivenWeights, RandomWeights
-from fcfast.modelfile.headers import Expected, Header, common, numbers, require
+from fcfast.losses import Loss
+from fcfast.modelfile.checks import numbers, require
+from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.optimizers import SGD
-from fcfast.scaling import Scale, Scaling
-from fcfast.threads import resolve_n_jobs
 from fcfast.training.network import FrontNetwork
 
 SCALED = ("inputs", "targets")
@@ -40,7 +38,6 @@ DIGEST_BYTES = 16
 BLOCK_BYTES = 64 << 20  # of inputs in double precision, digested at a time
 
 Array = NDArray[Any]
-Estimator = FrontClassifier | FrontRegressor
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,8 @@ class FrontHeader(Header):
     the network knows scaled only: "inputs", "targets", both in that order, or nothing.
     """
 
-    estimators: ClassVar[dict[str, type[Any]]] = {"FrontClassifier": FrontClassifier, "FrontRegressor": FrontRegressor}
     later: ClassVar[tuple[str, ...]] = ("scaled",)
+    may_be_scaled: ClassVar[tuple[list[str], ...]]
 
     activation: str
     widths: list[int]
@@ -84,7 +81,7 @@ class FrontHeader(Header):
         self.check_feature_names()
         self._check_contributions()
         self._check_targets()
-        known = ([], ["inputs"]) if self.y_ndim is None else ([], ["inputs"], ["targets"], ["inputs", "targets"])
+        known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
 
     def _check_contributions(self) -> None:
@@ -103,13 +100,7 @@ class FrontHeader(Header):
             require(self.initial_scale is None, "it has a scale of random weights, but a tensor of initial ones")
 
     def _check_targets(self) -> None:
-        if self.estimator == "FrontRegressor":
-            require(self.label_dtype is None and self.labels is None, "a regressor has no labels")
-            require(type(self.y_ndim) is int and self.y_ndim in (1, 2), f"y_ndim is {self.y_ndim!r}; it must be 1 or 2")
-            require(self.y_ndim == 2 or self.widths[-1] == 1, f"y_ndim is 1, but there are {self.widths[-1]} outputs")
-            return
-        require(self.y_ndim is None, "a classifier has no y_ndim")
-        self.classes()
+        raise NotImplementedError
 
     def tensors(self) -> Expected:
         """Give dtype and shape of every tensor that the file must hold."""
@@ -131,71 +122,72 @@ class FrontHeader(Header):
             expected |= {f"{what}.mean": ("float64", shape), f"{what}.scale": ("float64", shape)}
         return expected
 
-    def restore(self, estimator: Any, tensors: dict[str, Array], X: Any) -> None:
-        """Set what fitting found out, and the network."""
-        super().restore(estimator, tensors, X)
-        if isinstance(estimator, FrontRegressor):
-            estimator._y_ndim = int(self.y_ndim or 1)
-        if self.scaled:
-            estimator._scaling = Scaling(**{what: _scale(what, tensors) if what in self.scaled else None for what in SCALED})
-        if self.form == "contributions":
-            X = _training_inputs(estimator, X, tensors["front.row_digests"], np.dtype(self.dtype))
-        estimator.network_ = _network(self, tensors, X, resolve_n_jobs(estimator.n_jobs))
+
+@dataclass(frozen=True)
+class ClassifierHeader(FrontHeader):
+    """The header of a file whose outputs are those of classes."""
+
+    may_be_scaled: ClassVar[tuple[list[str], ...]] = ([], ["inputs"])
+
+    def _check_targets(self) -> None:
+        require(self.y_ndim is None, "a classifier has no y_ndim")
+        self.classes()
 
 
-HEADER = FrontHeader
+@dataclass(frozen=True)
+class RegressorHeader(FrontHeader):
+    """The header of a file whose outputs are numbers."""
+
+    may_be_scaled: ClassVar[tuple[list[str], ...]] = ([], ["inputs"], ["targets"], ["inputs", "targets"])
+
+    def _check_targets(self) -> None:
+        require(self.label_dtype is None and self.labels is None, "a regressor has no labels")
+        require(type(self.y_ndim) is int and self.y_ndim in (1, 2), f"y_ndim is {self.y_ndim!r}; it must be 1 or 2")
+        require(self.y_ndim == 2 or self.widths[-1] == 1, f"y_ndim is 1, but there are {self.widths[-1]} outputs")
 
 
-def describe(estimator: Estimator, weights: bool) -> FrontHeader:
-    """Collect what there is to say about a fitted estimator."""
-    network = estimator.network_
+def network_entries(network: FrontNetwork, as_contributions: bool) -> dict[str, Any]:
+    """Collect the entries of `FrontHeader` that a network knows; its front layer is stored as contributions or as weights."""
     front: Any = network.front
-    contributed = estimator.form_ == "contributions"
-    if not (weights or contributed):
-        raise ValueError(f"weights=False needs form 'contributions', but this is {estimator.form_!r}; use weights=True")
-    as_contributions = contributed and not weights
-    return FrontHeader(
-        **common(estimator),
-        form=estimator.form_ if as_contributions or not contributed else "weights",
-        dtype=network.params.dtype.name,
-        activation=network.activation,
-        widths=[int(estimator.n_features_in_), *map(int, network.widths)],
-        n_samples=len(front.base) if as_contributions else None,
-        scale=front.initial_share if as_contributions else None,
-        initial_seed=getattr(front.initial, "seed", None) if as_contributions else None,
-        initial_scale=getattr(front.initial, "scale", None) if as_contributions else None,
-        y_ndim=None if isinstance(estimator, FrontClassifier) else estimator._y_ndim,
-        scaled=[what for what in SCALED if getattr(estimator._scaling, what, None) is not None],
-    )
+    return {
+        "dtype": network.params.dtype.name,
+        "activation": network.activation,
+        "widths": [int(front.n_features), *map(int, network.widths)],
+        "n_samples": len(front.base) if as_contributions else None,
+        "scale": front.initial_share if as_contributions else None,
+        "initial_seed": getattr(front.initial, "seed", None) if as_contributions else None,
+        "initial_scale": getattr(front.initial, "scale", None) if as_contributions else None,
+    }
 
 
-def tensors_of(estimator: Estimator, header: FrontHeader) -> dict[str, Array]:
-    network = estimator.network_
+def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
+    """Collect the tensors of a network."""
     tensors = {f"layers.{l}.biases": bias for l, bias in enumerate(network.biases)}
     tensors |= {f"layers.{l}.weights": weights for l, weights in enumerate(network.weights, start=1)}
     if header.form == "contributions":
         front: Any = network.front
         tensors["front.contributions"] = front.base
-        tensors["front.row_digests"] = _row_digests(front.X, network.params.dtype)
+        tensors["front.row_digests"] = row_digests(front.X, network.params.dtype)
         if header.initial_seed is None:
             # as coefs_init has it, so that products round alike
             tensors["front.initial"] = front.initial.array.T.astype(np.float64)
     else:
         tensors["layers.0.weights"] = network.front.expand()
-    for what in header.scaled:
-        by: Scale = getattr(estimator._scaling, what)
-        tensors |= {f"{what}.mean": by.mean, f"{what}.scale": by.scale}
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
 
 
-def _scale(what: str, tensors: dict[str, Array]) -> Scale:
-    mean, scale = tensors[f"{what}.mean"], tensors[f"{what}.scale"]
-    require(bool((scale > 0).all()), f"{what}.scale holds numbers that are not positive")
-    return Scale(mean, scale)
+def network_of(header: FrontHeader, tensors: Tensors, X: Any, loss: Loss, n_threads: int) -> FrontNetwork:
+    """Make the network again. It is only to predict, later training makes its own: it has no optimiser, batches or windows.
 
-
-def _network(header: FrontHeader, tensors: dict[str, Array], X: Any, n_threads: int) -> FrontNetwork:
-    """Make the network again. It is only to predict, later training makes its own: it has no optimiser, batches or windows."""
+    Parameters
+    ----------
+    header, tensors
+        Of the file.
+    X : ndarray, sparse matrix or None
+        The training inputs, for contributions.
+    loss : Loss
+    n_threads : int
+    """
     n_features, n_hidden = header.widths[:2]
     n_layers, dtype = len(header.widths) - 1, np.dtype(header.dtype)
     front: FrontForm
@@ -211,11 +203,10 @@ def _network(header: FrontHeader, tensors: dict[str, Array], X: Any, n_threads: 
         front = WeightsForm.of(tensors["layers.0.weights"], n_threads)
     biases = [tensors[f"layers.{l}.biases"] for l in range(n_layers)]
     weights = [tensors[f"layers.{l}.weights"] for l in range(1, n_layers)]
-    loss = "squared_error" if header.labels is None else "cross_entropy"
     return FrontNetwork(front, biases, weights, header.activation, loss, SGD(), 1, 1, n_threads)
 
 
-def _row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
     """Digest the non-zero values of each row, in the precision of training: dense and sparse inputs agree."""
     n_samples, n_features = X.shape
     digests = np.empty((n_samples, DIGEST_BYTES), np.uint8)
@@ -232,14 +223,9 @@ def _row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
     return digests
 
 
-def _training_inputs(estimator: Estimator, X: Any, digests: NDArray[np.uint8], dtype: np.dtype[Any]) -> Any:
-    """Find the rows that the estimator was trained on, in that order."""
-    if X is None:
-        raise ValueError("it holds contributions, no weights: give the training inputs, load(path, X=...)")
-    with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
-        X = validate_data(estimator, X, **estimator._taken(X), reset=False)
-    X = estimator._scaled(X, dtype)
-    given = _row_digests(X, dtype)
+def trained_rows(X: Any, tensors: Tensors, dtype: np.dtype[Any]) -> Any:
+    """Find the rows of X that a network was trained on, in that order."""
+    digests, given = tensors["front.row_digests"], row_digests(X, dtype)
     if np.array_equal(given, digests):
         return X
     places = {digest.tobytes(): row for row, digest in enumerate(given)}

@@ -1,4 +1,4 @@
-"""Model files of `NoPropClassifier`. Tensors, for block t = 0, 1 ...:
+"""Model files of stacks of NoProp blocks. Tensors, for block t = 0, 1 ...:
 
 =======================  ===================  ==========================================================================
 blocks.t.front           (h, d)               weights of its front layer
@@ -11,24 +11,24 @@ variant.own              (n,), float64        gates of variant "backprop", ends 
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.estimators.noprop import MAX_BLOCKS, NoPropClassifier
 from fcfast.front import WeightsForm
 from fcfast.front.base import FrontStack
-from fcfast.modelfile.headers import Expected, Header, common, decoded, encoded, require
-from fcfast.noprop.blocks import Block, Shape
+from fcfast.modelfile.checks import require
+from fcfast.modelfile.headers import Expected, Header, Tensors
+from fcfast.modelfile.values import decoded, encoded
+from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, check_continuous, is_continuous
 from fcfast.noprop.variants import VARIANTS, ContinuousTime, DiscreteTime, EndToEnd, FlowMatching
 from fcfast.optimizers import SGD
-from fcfast.threads import resolve_n_jobs
 
 Array = NDArray[Any]
 
@@ -40,8 +40,6 @@ class NoPropHeader(Header):
     `widths` are features, units of a branch and behind them, and dimensions of the embeddings. `schedule` is that of variant
     "ct", None if its ends were learned.
     """
-
-    estimators: ClassVar[dict[str, type[Any]]] = {"NoPropClassifier": NoPropClassifier}
 
     variant: str
     n_blocks: int
@@ -132,70 +130,27 @@ class NoPropHeader(Header):
             expected["variant.own"] = "float64", (self.n_own,)
         return expected
 
-    def restore(self, estimator: Any, tensors: dict[str, Array], X: Any) -> None:
-        """Set what fitting found out, and the network. It is only to predict: it has no optimiser, batches or windows."""
-        super().restore(estimator, tensors, X)
-        dtype, shape = np.dtype(self.dtype), self.shape
-        n_threads = resolve_n_jobs(estimator.n_jobs)
-        weights = [tensors[f"blocks.{t}.front"] for t in range(self.n_blocks)]
-        fronts = FrontStack([WeightsForm.of(part.copy(), n_threads) for part in weights])
-        blocks = [Block(shape, tensors[f"blocks.{t}.params"].copy(), n_threads) for t in range(self.n_blocks)]
-        for t, block in enumerate(blocks):
-            for name, seen in block.running.items():
-                seen[:] = tensors[f"blocks.{t}.running.{name}"]
-                require(bool((seen[1] >= 0).all()), f"blocks.{t}.running.{name} has negative variances")
-        m, d = self.n_outputs, self.widths[3]
-        generator = np.random.default_rng(self.seed)
-        embedding = tensors["labels.params"][: m * d].reshape(m, d)
-        labels = LabelSpace(embedding, self.is_learned, self.has_head, self.variant == "fm", dtype, generator)
-        labels.params[:] = tensors["labels.params"]  # the head too
-        estimator.network_ = NoPropNetwork(
-            self._variant(estimator, tensors), shape, fronts, blocks, labels, SGD(), 1, 1, n_threads, "sequential", self.seed
-        )
 
-    def _variant(self, estimator: Any, tensors: dict[str, Array]) -> Any:
-        if self.variant == "dt":
-            return DiscreteTime(Steps(tensors["variant.alpha_bar"]), estimator.eta, estimator.loss_weighting)
-        if self.variant == "fm":
-            return FlowMatching(estimator.eta)
-        if self.variant == "backprop":
-            made = EndToEnd(self.n_blocks, np.dtype(self.dtype))
-            made.gates[:] = tensors["variant.own"]
-            return made
-        ends = tensors["variant.own"] if self.schedule is None else np.zeros(2)
-        schedule = self.continuous_schedule() or LinearNoise(*map(float, ends))
-        return ContinuousTime(schedule, estimator.eta, estimator.loss_weighting, self.schedule is None)
-
-
-HEADER = NoPropHeader
-
-
-def describe(estimator: NoPropClassifier, weights: bool) -> NoPropHeader:
-    """Collect what there is to say about a fitted estimator."""
-    if not weights:
-        raise ValueError("weights=False: files of blocks hold their weights; use weights=True")
-    network = estimator.network_
+def network_entries(network: NoPropNetwork) -> dict[str, Any]:
+    """Collect the entries of `NoPropHeader` that a network knows."""
     shape, variant = network.shape, network.variant
     fixed = variant.name == "ct" and not variant.learns_ends
-    return NoPropHeader(
-        **common(estimator),
-        form="windowed" if estimator.form_ == "windowed" else "weights",
-        dtype=network.dtype.name,
-        variant=variant.name,
-        n_blocks=len(network.blocks),
-        widths=[int(estimator.n_features_in_), shape.n_hidden, shape.n_fused, shape.n_embedding],
-        activation=next(name for name, code in ACTIVATIONS.items() if code == shape.activation),
-        batch_norm=shape.batch_norm,
-        schedule=encoded(variant.schedule, "noise_schedule") if fixed else None,
-        is_learned=network.labels.learned,
-        has_head=network.labels.has_head,
-        seed=network.seed,
-    )
+    return {
+        "dtype": network.dtype.name,
+        "variant": variant.name,
+        "n_blocks": len(network.blocks),
+        "widths": [int(network.fronts.forms[0].n_features), shape.n_hidden, shape.n_fused, shape.n_embedding],
+        "activation": next(name for name, code in ACTIVATIONS.items() if code == shape.activation),
+        "batch_norm": shape.batch_norm,
+        "schedule": encoded(variant.schedule, "noise_schedule") if fixed else None,
+        "is_learned": network.labels.learned,
+        "has_head": network.labels.has_head,
+        "seed": network.seed,
+    }
 
 
-def tensors_of(estimator: NoPropClassifier, header: NoPropHeader) -> dict[str, Array]:
-    """Collect all tensors of a fitted estimator."""
-    network = estimator.network_
+def network_tensors(network: NoPropNetwork, header: NoPropHeader) -> Tensors:
+    """Collect the tensors of a network."""
     tensors = {"labels.params": network.labels.params}
     for t, (block, front) in enumerate(zip(network.blocks, network.fronts.expand(), strict=True)):
         tensors |= {f"blocks.{t}.front": front, f"blocks.{t}.params": block.params}
@@ -205,3 +160,46 @@ def tensors_of(estimator: NoPropClassifier, header: NoPropHeader) -> dict[str, A
     if header.n_own:
         tensors["variant.own"] = network.own.astype(np.float64)
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+
+
+def network_of(header: NoPropHeader, tensors: Tensors, eta: float, weighting: str, n_threads: int) -> NoPropNetwork:
+    """Make the network again. It is only to predict: it has no optimiser, batches or windows.
+
+    Parameters
+    ----------
+    header, tensors
+        Of the file.
+    eta : float
+    weighting : str
+        Of the loss.
+    n_threads : int
+    """
+    dtype, shape = np.dtype(header.dtype), header.shape
+    weights = [tensors[f"blocks.{t}.front"] for t in range(header.n_blocks)]
+    fronts = FrontStack([WeightsForm.of(part.copy(), n_threads) for part in weights])
+    blocks = [Block(shape, tensors[f"blocks.{t}.params"].copy(), n_threads) for t in range(header.n_blocks)]
+    for t, block in enumerate(blocks):
+        for name, seen in block.running.items():
+            seen[:] = tensors[f"blocks.{t}.running.{name}"]
+            require(bool((seen[1] >= 0).all()), f"blocks.{t}.running.{name} has negative variances")
+    m, d = header.n_outputs, header.widths[3]
+    generator = np.random.default_rng(header.seed)
+    embedding = tensors["labels.params"][: m * d].reshape(m, d)
+    labels = LabelSpace(embedding, header.is_learned, header.has_head, header.variant == "fm", dtype, generator)
+    labels.params[:] = tensors["labels.params"]  # the head too
+    variant = _variant(header, tensors, eta, weighting)
+    return NoPropNetwork(variant, shape, fronts, blocks, labels, SGD(), 1, 1, n_threads, "sequential", header.seed)
+
+
+def _variant(header: NoPropHeader, tensors: Tensors, eta: float, weighting: str) -> Any:
+    if header.variant == "dt":
+        return DiscreteTime(Steps(tensors["variant.alpha_bar"]), eta, weighting)
+    if header.variant == "fm":
+        return FlowMatching(eta)
+    if header.variant == "backprop":
+        made = EndToEnd(header.n_blocks, np.dtype(header.dtype))
+        made.gates[:] = tensors["variant.own"]
+        return made
+    ends = tensors["variant.own"] if header.schedule is None else np.zeros(2)
+    schedule = header.continuous_schedule() or LinearNoise(*map(float, ends))
+    return ContinuousTime(schedule, eta, weighting, header.schedule is None)

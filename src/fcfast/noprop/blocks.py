@@ -22,6 +22,7 @@ from fcfast.noprop.schedule import EMBEDDED_TIMES
 
 Array = NDArray[Any]
 
+MAX_BLOCKS = 10_000  # schedules and blocks are made before memory is looked at
 NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1  # as torch.nn.BatchNorm1d has them
 SMALL_START = 0.1  # factor of the initial weights of the last layer and of the end of the skip
 

@@ -1,0 +1,236 @@
+"""What is fitted of `FrontClassifier` and `FrontRegressor`: weights, contributions, outputs, files."""
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fcfast.estimators.base import TrainedEstimator
+from fcfast.estimators.store import save
+from fcfast.front.explanation import Explanation
+from fcfast.modelfile.checks import require
+from fcfast.modelfile.front import SCALED, FrontHeader, network_entries, network_of, network_tensors, trained_rows
+from fcfast.modelfile.headers import Tensors
+from fcfast.scaling import Scale, Scaling, scaled
+from fcfast.threads import one_blas_thread, resolve_n_jobs
+from fcfast.training.network import FrontNetwork
+
+if TYPE_CHECKING:
+    from typing import Self  # Python 3.11
+
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from torch.nn import Sequential
+
+Array = NDArray[Any]
+
+
+def _read_only(*arrays: Array) -> list[Array]:
+    """Have NumPy refuse to write to them, which would change nothing in the network."""
+    for array in arrays:
+        array.flags.writeable = False
+    return list(arrays)
+
+
+class FittedFront(TrainedEstimator):
+    """What a fitted estimator says of its network, which may be trained, loaded, or folded of one of scaled data."""
+
+    network_: FrontNetwork
+    n_jobs: int | None
+    _header: ClassVar[type[FrontHeader]]
+    _scaling: Scaling | None = None  # of a network that was trained on scaled data and predicts on raw ones
+
+    @property
+    def coefs_(self) -> list[Array]:
+        """Conventional weights (n_in, n_out) of all layers, read-only; those of contributions are made once, and kept."""
+        coefs = self._coefs()
+        return coefs if self._scaling is None else _read_only(*self._scaling.coefs(coefs))
+
+    @property
+    def intercepts_(self) -> list[Array]:
+        """Biases of all layers, read-only."""
+        intercepts = self._intercepts()
+        return intercepts if self._scaling is None else _read_only(*self._scaling.intercepts(self._coefs(), intercepts))
+
+    def _coefs(self) -> list[Array]:
+        """Give weights as the network has them: of scaled data, if it was trained on such."""
+        check_is_fitted(self, "network_")
+        front = self.network_.front
+        first = front.expand()  # not copied: it may be as large as all other memory,
+        if first is front.base:
+            first = first.copy()  # unless training may go on in it
+        return _read_only(first.T, *(weights.T.copy() for weights in self.network_.weights))
+
+    def _intercepts(self) -> list[Array]:
+        check_is_fitted(self, "network_")
+        return _read_only(*(bias.copy() for bias in self.network_.biases))
+
+    @property
+    def contributions_(self) -> Array:
+        """Contributions (N, h) of the training samples, read-only; form "contributions" only."""
+        check_is_fitted(self, "network_")
+        contributions = self.network_.front.contributions
+        if contributions is None:
+            raise AttributeError(
+                "contributions_ and explanations exist in form 'contributions' only, this one holds weights (form "
+                f"{self.form_!r}). If it was loaded: save it with weights=False and load(path, X=<training inputs>)"
+            )
+        return _read_only(contributions[:])[0]
+
+    def explain(self, X: Any) -> Explanation:
+        """Split the front layer's pre-activations into one term per training sample, without remainder.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (M, d)
+
+        Returns
+        -------
+        Explanation
+
+        Raises
+        ------
+        AttributeError
+            If fitted in another form than "contributions".
+        ValueError
+            For bad data, and values so large that the network's precision overflows.
+        """
+        _ = self.contributions_  # raises in the other forms
+        front: Any = self.network_.front
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            initial, terms = front.explain(self._scaled(self._validate_new(X), self.network_.dtype))
+        self._refuse_overflow(initial, terms)
+        return Explanation(initial, self.network_.biases[0], terms)
+
+    def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
+        """Save to a safetensors file, for `fcfast.load`.
+
+        The file is written whole or not at all: until it is complete, an older one stays.
+
+        Parameters
+        ----------
+        path : path-like
+        weights : bool
+            True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
+            "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
+            only be loaded beside the training inputs.
+
+        Raises
+        ------
+        TypeError
+            If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
+        ValueError
+            If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
+        OSError
+            If the file cannot be written.
+        """
+        save(self, path, weights)
+
+    def to_sklearn(self) -> "MLPClassifier | MLPRegressor":
+        """Convert to scikit-learn's own network, fitted and with the same predictions up to rounding.
+
+        Returns
+        -------
+        sklearn.neural_network.MLPClassifier or MLPRegressor
+
+        Raises
+        ------
+        ValueError
+            If scikit-learn has no such network: activation "leaky_relu", or a single class.
+        """
+        from fcfast.convert import to_sklearn
+
+        return to_sklearn(self)
+
+    def to_torch(self) -> "Sequential":
+        """Convert to a PyTorch module with the same outputs up to rounding.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Linear layers and activations, in the estimator's dtype. A classifier's outputs are logits, one for each of
+            `classes_`; a regressor's have shape (M, c).
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        """
+        from fcfast.convert import to_torch
+
+        return to_torch(self)
+
+    @property
+    def _dtypes(self) -> tuple[str, ...]:
+        # Means are taken in double precision: integers may be large beside what tells them apart.
+        return super()._dtypes if self._scaling is None else ("float64", "float32")
+
+    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, y = super()._validate(X, y, reset)
+        return self._scaled(X, self.dtype), y if self._scaling is None else self._scaling.scaled_targets(y)
+
+    def _scaled(self, X: Any, dtype: DTypeLike) -> Any:
+        """Give inputs as the network knows them."""
+        return X if self._scaling is None else scaled(X, np.arange(X.shape[0]), self._scaling.inputs, dtype)
+
+    def _outputs(self, X: Any) -> Array:
+        if self._scaling is None:
+            return self._network_outputs(X)
+        return self._scaling.outputs(self._network_outputs, X, self.network_.dtype)
+
+    def _network_outputs(self, X: Any) -> Array:
+        # BLAS may round otherwise with more threads, and workers of joblib give it one: so do predictions everywhere
+        with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
+            S = self.network_.front.preactivations(X)
+            outputs = self.network_.outputs_from_preactivations(S)
+        self._refuse_overflow(S, outputs)
+        return outputs
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # model files
+
+    def _to_file(self, weights: bool) -> tuple[FrontHeader, Tensors]:
+        contributed = self.form_ == "contributions"
+        if not (weights or contributed):
+            raise ValueError(f"weights=False needs form 'contributions', but this is {self.form_!r}; use weights=True")
+        as_contributions = contributed and not weights
+        header = self._header(
+            **self._header_entries(),
+            **network_entries(self.network_, as_contributions),
+            form=self.form_ if as_contributions or not contributed else "weights",
+            y_ndim=getattr(self, "_y_ndim", None),
+            scaled=[what for what in SCALED if getattr(self._scaling, what, None) is not None],
+        )
+        tensors = network_tensors(self.network_, header)
+        for what in header.scaled:
+            by: Scale = getattr(self._scaling, what)
+            tensors |= {f"{what}.mean": by.mean, f"{what}.scale": by.scale}
+        return header, tensors
+
+    @classmethod
+    def _from_file(cls, header: FrontHeader, tensors: Tensors, X: Any) -> "Self":
+        estimator = super()._from_file(header, tensors, X)
+        if header.y_ndim is not None:
+            estimator._y_ndim = int(header.y_ndim)
+        if header.scaled:
+            parts = {what: _scale_in(tensors, what) if what in header.scaled else None for what in SCALED}
+            estimator._scaling = Scaling(**parts)
+        if header.form == "contributions":
+            X = estimator._trained_inputs(X, tensors, np.dtype(header.dtype))
+        estimator.network_ = network_of(header, tensors, X, estimator._loss, resolve_n_jobs(estimator.n_jobs))
+        return estimator
+
+    def _trained_inputs(self, X: Any, tensors: Tensors, dtype: np.dtype[Any]) -> Any:
+        """Find the rows that the estimator was trained on."""
+        if X is None:
+            raise ValueError("it holds contributions, no weights: give the training inputs, load(path, X=...)")
+        with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+            X = validate_data(self, X, **self._taken(X), reset=False)
+        return trained_rows(self._scaled(X, dtype), tensors, dtype)
+
+
+def _scale_in(tensors: Tensors, what: str) -> Scale:
+    mean, scale = tensors[f"{what}.mean"], tensors[f"{what}.scale"]
+    require(bool((scale > 0).all()), f"{what}.scale holds numbers that are not positive")
+    return Scale(mean, scale)

@@ -1,0 +1,25 @@
+"""Small checks of what a model file says. Each raises a ValueError."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+def same_names(got: Iterable[str], wanted: Iterable[str], what: str) -> None:
+    missing, extra = sorted(set(wanted) - set(got)), sorted(set(got) - set(wanted))
+    require(not missing, f"{what} are missing: {', '.join(missing)}")
+    require(not extra, f"{what} are unknown: {', '.join(extra)}")
+
+
+def list_of(value: Any, types: tuple[type, ...], name: str, length: int) -> list[Any]:
+    require(isinstance(value, list) and all(type(item) in types for item in value), f"{name} is not a list of the right type")
+    require(len(value) == length, f"{name} has length {len(value)}, but the layers need {length}")
+    return list(value)
+
+
+def numbers(value: Any, name: str) -> None:
+    require(isinstance(value, list) and all(type(item) in (int, float) for item in value), f"{name} does not hold numbers")

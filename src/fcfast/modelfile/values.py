@@ -1,0 +1,64 @@
+"""Parameters of estimators as JSON values, and back."""
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from fcfast.modelfile.checks import require
+from fcfast.noprop.schedule import CosineNoise, LinearNoise
+from fcfast.optimizers import SGD, Adam, AdamW, Constant, Cosine, Muon, NeuronAdam, StepDecay, WarmUp
+from fcfast.rules import Backprop, DirectFeedbackAlignment, FeedbackAlignment, ForwardGradient, FrozenHidden, LocalLoss
+
+# Objects that are stored by the values of their fields. A file names the class, and no other is ever made from it.
+SETTINGS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        SGD, Muon, NeuronAdam, Adam, AdamW, Constant, Cosine, StepDecay, WarmUp, Backprop, LocalLoss, FeedbackAlignment,
+        DirectFeedbackAlignment, FrozenHidden, ForwardGradient, CosineNoise, LinearNoise,
+    )
+}  # fmt: skip
+
+
+def encoded(value: Any, name: str) -> Any:
+    """Write a parameter so that JSON gives it back: it knows no tuples, and no keys but strings."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        value = value.tolist()
+    if type(value) is list:
+        return [encoded(item, name) for item in value]
+    if type(value) is tuple:
+        return {"tuple": [encoded(item, name) for item in value]}
+    if type(value) is dict:
+        return {"dict": [[encoded(key, name), encoded(item, name)] for key, item in value.items()]}
+    if SETTINGS.get(type(value).__name__) is type(value):
+        settings = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {"settings": [type(value).__name__, encoded(settings, name)]}
+    raise TypeError(f"{name}={value!r} cannot be stored; use numbers, strings, None, or lists and dicts of them")
+
+
+def decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [decoded(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, items),) = value.items() if len(value) == 1 else (("?", None),)
+    known = kind in ("tuple", "dict", "settings") and isinstance(items, list)
+    require(known, "a parameter is an object that is no tuple, no dict and no settings of an optimiser, schedule or rule")
+    content = decoded(items)
+    if kind == "settings":
+        return settings(content)
+    return tuple(content) if kind == "tuple" else dict(content)
+
+
+def settings(content: list[Any]) -> Any:
+    """Make the settings of an optimiser, a schedule or a rule again; they check their values themselves."""
+    require(len(content) == 2 and content[0] in SETTINGS and isinstance(content[1], dict), "a parameter has unknown settings")
+    name, fields = content
+    try:
+        return SETTINGS[name](**fields)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a parameter is {name} with bad settings: {error}") from error
