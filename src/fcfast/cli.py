@@ -8,10 +8,10 @@ from importlib.abc import MetaPathFinder
 from types import FrameType
 from typing import Any
 
+from fcfast.errors import INTERRUPTED
+
 # What else ends a process, where the system has it: kill, a closed terminal, Ctrl-Break or a closed window.
 ENDINGS = ("SIGTERM", "SIGHUP", "SIGBREAK")
-
-INTERRUPTED = "fcfast: interrupted; files that were not finished were not written"
 
 
 class Ended(SystemExit):

@@ -1,9 +1,11 @@
-"""The exceptions that are fcfast's own, and when they are raised."""
+"""The exceptions that are fcfast's own, when they are raised, and what the command says when it is interrupted."""
 
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+
+INTERRUPTED = "fcfast: interrupted; files that were not finished were not written"
 
 
 class DivergenceError(ArithmeticError):

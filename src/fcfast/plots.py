@@ -91,7 +91,7 @@ def figure3(out: str | os.PathLike[str], n_seeds: int = 500, seed: int = 0) -> P
     ...     paper.figure3(pathlib.Path(folder, "figure3.png"), n_seeds=5).name
     'figure3.png'
     """
-    from fcfast.paper.experiments import error_traces  # its package imports this module
+    from fcfast.paper.experiments import error_traces
 
     validation.integer(n_seeds, "n_seeds", 1)
     figure = new_figure(7.5, 8)

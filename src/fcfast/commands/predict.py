@@ -72,10 +72,11 @@ def run(
     """Give the columns of the table of predictions, scores if the targets are known, and what the user should hear."""
     import numpy as np
 
-    from fcfast import FrontRegressor, load
     from fcfast.commands.data import in_order, targets_like, type_of_targets
     from fcfast.commands.scores import scores
     from fcfast.datafiles import read_table
+    from fcfast.estimators import FrontRegressor
+    from fcfast.estimators.store import load
     from fcfast.scaling import by_blocks
 
     estimator = load(model)

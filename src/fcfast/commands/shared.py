@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from fcfast.cli import INTERRUPTED
+from fcfast.errors import INTERRUPTED
 
 messages = Console(stderr=True)
 # A pipe has no width of its own; tables want more than the 80 columns that would be assumed.

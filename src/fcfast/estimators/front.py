@@ -20,6 +20,7 @@ from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
+from fcfast.sources.mapped import is_mapped
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 from fcfast.training.compiled import is_compiled

@@ -10,7 +10,6 @@ tiles depend on shapes alone, and each of our threads gives BLAS one of its own:
 order of the inputs, nor whether two arguments are one array changes a single bit of the result.
 """
 
-import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from scipy import sparse
 
 from fcfast.gram.occurring import ChosenWeights, entry_pairs, occurring, within
 from fcfast.gram.start import InitialWeights
+from fcfast.sources.mapped import is_mapped
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 
 BLOCK_BYTES = 64 << 20  # of inputs read or converted, or of a product before it is added to the others
@@ -374,13 +374,6 @@ def _suits_blas(array: Array, dtype: np.dtype[Any]) -> bool:
     size = array.itemsize
     is_in_order = of_number == size and of_row % size == 0 and of_row >= array.shape[1] * size
     return array.dtype == dtype and array.flags.aligned and is_in_order
-
-
-def is_mapped(array: Any) -> bool:
-    """Tell whether an array is a view of a file, through however many views."""
-    while array is not None and not isinstance(array, mmap.mmap):
-        array = getattr(array, "base", None)
-    return array is not None
 
 
 def _row_readers(X: Inputs, n_results: int, dtype: np.dtype[Any]) -> Iterator[tuple[slice, _Reader]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fcfast.gram.products import is_mapped
+from fcfast.sources.mapped import is_mapped
 
 Array = NDArray[Any]
 
