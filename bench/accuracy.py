@@ -30,7 +30,7 @@ from scipy import stats
 from bench.accuracy_models import CLASSIFICATION, INNER_FOLDS, N_TRIES, REGRESSION, SEED, arrays, candidates, evaluate
 from bench.data import path_of
 from bench.measure import markdown
-from fcfast.commands.shared import json_text, progress_bar
+from fcfast.commands.shared import json_text, progress_on_terminal
 from fcfast.config import config
 from fcfast.files import write_text
 
@@ -100,7 +100,7 @@ def run(cells: Cells, tasks: list[tuple[str, int]], n_jobs: int, keep: Callable[
     """Do the tasks and note each result; the errors."""
     errors = []
     command = shlex.join(["python", "-m", "bench.accuracy", *sys.argv[1:]])
-    with parallel_config("loky", n_jobs=n_jobs, inner_max_num_threads=1), progress_bar(len(tasks)) as tell:
+    with parallel_config("loky", n_jobs=n_jobs, inner_max_num_threads=1), progress_on_terminal(len(tasks)) as tell:
         (facts,) = Parallel()([delayed(machine)(n_jobs)])
         made_with = {"command": command, "machine": facts}
         work = (

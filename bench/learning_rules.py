@@ -25,7 +25,7 @@ import numpy as np
 from bench import data as real_data
 from fcfast import comparison
 from fcfast.commands.compare import CURVES, REPORT, RESULTS, read_earlier, report
-from fcfast.commands.shared import json_text, progress_bar
+from fcfast.commands.shared import json_text, progress_on_terminal
 from fcfast.files import write_text
 from fcfast.plots import comparison_figure
 
@@ -82,7 +82,7 @@ def main():
         write_text(folder / RESULTS, json_text(finished.to_dict() | {"about": about}))
 
     budget = {"epochs": run.epochs, "n_seeds": options.seeds, "n_rates": run.n_rates, "tune_epochs": run.tune_epochs}
-    with progress_bar(comparison.n_epochs(len(run.rules) + 2, **budget)) as tell:
+    with progress_on_terminal(comparison.n_epochs(len(run.rules) + 2, **budget)) as tell:
         result = comparison.compare(
             X[:N_TRAIN], y[:N_TRAIN], run.rules, test=(X[N_TRAIN:], y[N_TRAIN:]), earlier=read_earlier(folder / RESULTS),
             after_rule=keep, tell=tell, **budget, **run.network, **SETTINGS,

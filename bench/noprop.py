@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from bench import data as real_data
 from bench.measure import markdown
 from fcfast import FrontClassifier, NoPropClassifier
-from fcfast.commands.shared import json_text, progress_bar
+from fcfast.commands.shared import json_text, progress_on_terminal
 from fcfast.config import config
 from fcfast.estimators.noprop import STEPS
 from fcfast.files import write_text
@@ -234,7 +234,7 @@ def report(run, tables, results):
 def finish(runs, earlier, train, keep):
     """Train what is not there yet with the same settings; all results by name."""
     results, facts = {}, {"command": shlex.join(["python", "-m", "bench.noprop", *sys.argv[1:]]), "machine": config()}
-    with progress_bar(len(runs)) as tell:
+    with progress_on_terminal(len(runs)) as tell:
         for k, (name, settings) in enumerate(runs.items()):
             known = earlier.get(name)
             if known is None or known["settings"] != settings:

@@ -27,7 +27,7 @@ from bench.sweep import pictures, tables
 from bench.sweep.cells import Cell, all_cells
 from bench.sweep.findings import results_of
 from bench.sweep.run import Results, read, sweep
-from fcfast.commands.shared import progress_bar
+from fcfast.commands.shared import progress_on_terminal
 from fcfast.config import config
 from fcfast.files import write_text
 from fcfast.planning.machine import Machine, machine
@@ -82,7 +82,7 @@ def kept_results(path: Path, about: dict[str, Any], asked: Sequence[str], option
 def run_benchmarks(kept: Results, paths: Sequence[Path]) -> list[str]:
     """Run each file of benchmarks that has no results yet; give the names of those that failed."""
     failed = []
-    with progress_bar(len(paths)) as tell:
+    with progress_on_terminal(len(paths)) as tell:
         for number, path in enumerate(paths):
             tell(path.name, number)
             if path.name in kept.cells:
@@ -111,7 +111,7 @@ def run_sweep(kept: Results, cells: Sequence[Cell]) -> None:
     """Measure the cells that have no results yet, and what this machine can do."""
     if "limits" not in kept.all:
         kept.all["limits"] = vars(machine(remeasure=True))
-    with progress_bar(len(cells)) as tell:
+    with progress_on_terminal(len(cells)) as tell:
         sweep(kept, cells, tell)
 
 

@@ -347,7 +347,7 @@ def test_every_class_is_tested(tmp_path):
 )
 def test_quotas(counts, n_test, quotas):
     """In proportion, within what each class can give; None where that is impossible."""
-    from fcfast.commands.data import quotas_of_classes
+    from fcfast.splitting import quotas_of_classes
 
     found = quotas_of_classes(np.array(counts), n_test)
     assert (None if found is None else found.tolist()) == quotas

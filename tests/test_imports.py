@@ -16,7 +16,7 @@ SOURCE = Path(fcfast.__file__).parent
 ORDER = [
     {"_version", "errors", "registry", "_core", "_pure"},
     {"backend", "activations"},
-    {"threads", "validation", "files", "config"},
+    {"threads", "validation", "files", "config", "progress", "splitting"},
     {"layers", "losses", "sources"},
     {"optimizers"},
     {"gram"},

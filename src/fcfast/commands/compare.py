@@ -51,7 +51,7 @@ from fcfast.commands.shared import (
     collected_warnings,
     json_text,
     limit_in_bytes,
-    progress_bar,
+    progress_on_terminal,
     screen,
     tell_user,
 )
@@ -239,7 +239,7 @@ def run(
         earlier = read_earlier(out / RESULTS)
         about["commands"] += earlier_commands(out / RESULTS)
     n_epochs = comparison.n_epochs(len(settings["rules"]), **budget)
-    with collected_warnings() as sentences, progress_bar(n_epochs) as tell:
+    with collected_warnings() as sentences, progress_on_terminal(n_epochs) as tell:
         result = comparison.compare(
             X, y, test=(X_test, y_test), task=source.task, earlier=earlier, after_rule=keep, tell=tell, **settings, **network
         )

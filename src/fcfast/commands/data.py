@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 
 from fcfast.commands.shared import listed, tell_user
 from fcfast.datafiles import Table, from_array, refuse_missing
+from fcfast.splitting import split_at_random, split_each_class
 
 MAX_GUESSED_CLASSES = 30  # whole numbers with more values than this are taken for a quantity
 DEFAULT_TEST_SHARE = 0.2
@@ -123,33 +123,11 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
         return rows, rows[:0], "no test set"
     if n_test >= len(y):
         raise ValueError(f"--test {share:g} of {len(y)} sample(s) leaves none to train on; use less, or --test 0")
-    if stratify:
-        classes, counts = np.unique(y, return_counts=True)
-        quotas = quotas_of_classes(counts, n_test)
-        if quotas is not None:
-            rng = np.random.default_rng(seed)
-            drawn = [rng.permutation(rows[y == label])[:quota] for label, quota in zip(classes, quotas, strict=True)]
-            test = np.sort(np.concatenate(drawn))
-            return np.setdiff1d(rows, test), test, "drawn at random, each class in proportion"
-    train, test = train_test_split(rows, test_size=n_test, random_state=seed)
+    parts = split_each_class(y, n_test, seed) if stratify else None
+    if parts is not None:
+        return *parts, "drawn at random, each class in proportion"
+    train, test = split_at_random(y, n_test, seed)
     return np.sort(train), np.sort(test), "drawn at random"
-
-
-def quotas_of_classes(counts: NDArray[np.intp], n_test: int) -> NDArray[np.intp] | None:
-    """Give the test samples of each class: in proportion, but one at least, unless it has a single sample, and never all.
-
-    None if that cannot be.
-    """
-    least, most = np.minimum(counts - 1, 1), counts - 1
-    if not least.sum() <= n_test <= most.sum():
-        return None
-    exact = counts * n_test / counts.sum()
-    quotas = np.clip(np.floor(exact).astype(np.intp), least, most)
-    while quotas.sum() < n_test:
-        quotas[np.argmax(np.where(quotas < most, exact - quotas, -np.inf))] += 1
-    while quotas.sum() > n_test:
-        quotas[np.argmax(np.where(quotas > least, quotas - exact, -np.inf))] -= 1
-    return quotas
 
 
 def refuse_untrained(y: Array, rows: Rows, path: Path) -> None:

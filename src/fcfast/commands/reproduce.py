@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from fcfast.commands.shared import check_folder, clear_errors, json_text, number, percent, progress_bar, screen
+from fcfast.commands.shared import check_folder, clear_errors, json_text, number, percent, progress_on_terminal, screen
 from fcfast.files import write_text
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def reproduce(
         from fcfast import plots
         from fcfast.paper import report
 
-        with progress_bar(report.STEPS + 2) as tell:
+        with progress_on_terminal(report.STEPS + 2) as tell:
             check_folder(out, "--out")
             result = report.reproduce(seeds, seed, jobs, tell)
             out.mkdir(exist_ok=True)

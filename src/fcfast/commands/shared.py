@@ -7,7 +7,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,10 +15,10 @@ from typing import Any
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from fcfast.errors import INTERRUPTED
+from fcfast.progress import Tell, progress_bar
 
 messages = Console(stderr=True)
 # A pipe has no width of its own; tables want more than the 80 columns that would be assumed.
@@ -76,20 +76,9 @@ def collected_warnings() -> Iterator[list[str]]:
     sentences += dict.fromkeys(str(warning.message) for warning in caught)
 
 
-@contextmanager
-def progress_bar(n_steps: int) -> Iterator[Any]:
-    """Show progress on a terminal, nothing in a pipe; yields ``tell(description, completed=None)``.
-
-    To be called before each step, or with the number of steps that are completed.
-    """
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as bar:
-        task = bar.add_task("starting", total=n_steps)
-
-        def tell(description: str, completed: int | None = None) -> None:
-            bar.update(task, description=description, completed=completed, advance=1 if completed is None else None)
-
-        yield tell
+def progress_on_terminal(n_steps: int) -> AbstractContextManager[Tell]:
+    """Show progress where messages go, if that is a terminal."""
+    return progress_bar(n_steps, messages)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

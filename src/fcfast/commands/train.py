@@ -51,7 +51,7 @@ from fcfast.commands.shared import (
     limit_in_bytes,
     listed,
     number,
-    progress_bar,
+    progress_on_terminal,
     screen,
     tell_user,
 )
@@ -288,7 +288,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
 
 def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array") -> list[str]:
     """Fit with progress on a terminal; give the warnings."""
-    with ending_on_interrupt(), collected_warnings() as sentences, progress_bar(estimator.max_epochs) as tell:
+    with ending_on_interrupt(), collected_warnings() as sentences, progress_on_terminal(estimator.max_epochs) as tell:
         tell("reading the data", 0)
 
         def after_epoch(state: Any) -> None:

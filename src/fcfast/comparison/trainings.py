@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array
 
 from fcfast import validation
@@ -23,6 +22,7 @@ from fcfast.comparison.noprop import NoProp
 from fcfast.comparison.results import RuleResult, Run, Trial
 from fcfast.estimators import FrontClassifier, FrontRegressor
 from fcfast.estimators.noprop import NoPropClassifier
+from fcfast.splitting import split_at_random
 from fcfast.training import Callback, Epoch
 
 SCORED_EPOCHS = 25  # of a training, at most: scoring wide data takes long
@@ -96,12 +96,7 @@ def _part(y: Array, share: float, name: str, stratify: bool, seed: int) -> tuple
         raise ValueError(
             f"{name}={share:g} of {len(y)} samples holds out {n_held_out} of them; at least 2 must be on each side"
         )
-    if stratify:
-        counts = np.unique(y, return_counts=True)[1]
-        stratify = counts.min() > 1 and min(n_held_out, len(y) - n_held_out) >= len(counts)
-    train, held_out = train_test_split(
-        np.arange(len(y)), test_size=n_held_out, random_state=seed, stratify=y if stratify else None
-    )
+    train, held_out = split_at_random(y, n_held_out, seed, stratify)
     return np.sort(train), np.sort(held_out)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
@@ -21,6 +20,7 @@ from fcfast.modelfile.headers import Header, Tensors, label_dtype
 from fcfast.modelfile.values import encoded
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule, make_optimizer
 from fcfast.optimizers.base import DEFAULT_SETTINGS
+from fcfast.splitting import split_at_random
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
 from fcfast.training.progress import progress
@@ -168,11 +168,7 @@ class TrainedEstimator(BaseEstimator):
                 f"too few to score {n_classes} class(es) or a regression; use more samples, another fraction, or "
                 "early_stopping=False"
             )
-        stratify = y if self._loss.has_classes and np.unique(y, return_counts=True)[1].min() > 1 else None
-        train, held_out = train_test_split(
-            np.arange(len(y)), test_size=n_held_out, random_state=random_state, stratify=stratify
-        )
-        return train, held_out
+        return split_at_random(y, n_held_out, random_state, stratify=self._loss.has_classes)
 
     def _split_off(
         self, X: Any, y: Array, targets: Array, weights: Array | None, random_state: np.random.RandomState

@@ -13,7 +13,6 @@ from fcfast import validation
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
 from fcfast.front import FORMS
-from fcfast.gram.products import is_mapped
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights
 from fcfast.losses import make_loss
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fcfast.progress import progress_bar
 from fcfast.training import Callback, Epoch
 
 
@@ -14,7 +15,6 @@ def progress(verbose: int, max_epochs: int) -> Iterator[list[Callback]]:
         return
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     except ImportError:  # the extra "cli" brings it; lines need nothing
         yield [_print]
         return
@@ -22,14 +22,8 @@ def progress(verbose: int, max_epochs: int) -> Iterator[list[Callback]]:
     if verbose > 1 or not console.is_terminal:
         yield [_print]
         return
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("training", total=max_epochs)
-
-        def show(epoch: Epoch) -> None:
-            bar.update(task, completed=epoch.epoch, description=_summary(epoch))
-
-        yield [show]
+    with progress_bar(max_epochs, console, "training", is_kept=True) as tell:
+        yield [lambda epoch: tell(_summary(epoch), epoch.epoch)]
 
 
 def _print(epoch: Epoch) -> None:
