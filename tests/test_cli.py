@@ -105,7 +105,7 @@ def test_plan_of_numbers_with_an_exponent():
     for text in ("1.5", "0", "nan", "inf", "x", "1e999999999"):
         result = run("plan", 10, text)
         assert result.exit_code == 2
-        assert "no whole number above 0" in " ".join(result.stderr.split())
+        assert "not a whole number above 0" in " ".join(result.stderr.split())
 
 
 def test_plan_has_the_defaults_of_train():

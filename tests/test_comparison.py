@@ -623,7 +623,7 @@ def test_all_commands_are_kept(data, tmp_path, monkeypatch):
     kept, report = call(["fourth"], "local-loss")
     assert kept["about"]["commands"] == ["fcfast compare first", "fcfast compare fourth"]
     assert report.count("measured on another machine or setup (other numpy)") == 3
-    assert "fa was measured with other ones:\n\n- numpy: 0.1\n" in report
+    assert "fa was measured with different ones:\n\n- numpy: 0.1\n" in report
 
 
 def test_report_of_another_program():

@@ -1,4 +1,4 @@
-"""The command line. Needs the extra ``fcfast[cli]`` (typer, rich)."""
+"""The entry point of the command line. It needs the extra ``fcfast[cli]`` (typer, rich)."""
 
 import codecs
 import signal
@@ -10,33 +10,33 @@ from typing import Any
 
 from fcfast.errors import INTERRUPTED
 
-# What else ends a process, where the system has it: kill, a closed terminal, Ctrl-Break or a closed window.
+# Signals other than Ctrl-C that end a process: kill, a closed terminal, Ctrl-Break or a closed window. No system has all.
 ENDINGS = ("SIGTERM", "SIGHUP", "SIGBREAK")
 
 
 class Ended(SystemExit):
-    """The process was told to end. Unlike Ctrl-C, nobody catches this to go on with what was fitted."""
+    """A signal asked the process to end. Unlike Ctrl-C, no code catches this to keep a partly fitted network."""
 
 
 def end(number: int, frame: FrameType | None) -> None:
-    """Answer a signal: leave through whatever cleans up on the way, with the exit code that shells give it."""
+    """Handle a signal: run all cleanup code, then exit with the code that shells use for the signal."""
     raise Ended(128 + number)
 
 
 class WithoutPandas(MetaPathFinder):
-    """Have imports find no pandas: scikit-learn imports it only to know its tables, which takes as long as reading a file."""
+    """Hide pandas from imports: scikit-learn imports it only to recognise its tables, which takes as long as reading a file."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
-        """Refuse pandas, and leave all else to the other finders."""
+        """Refuse pandas, and leave all other modules to the other finders."""
         if fullname == "pandas":
             raise ModuleNotFoundError("the command imports no pandas", name=fullname)
 
 
 def write_anything() -> None:
-    """Let no terminal or pipe end the command for a character that its encoding lacks: R² becomes R2, α becomes \\u03b1."""
+    """Replace characters that the encoding of a terminal or pipe lacks instead of failing: R² becomes R2, α becomes \\u03b1."""
     codecs.register_error("fcfast.plainer", _plainer)
     for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)  # a notebook or a test has put something else there
+        reconfigure = getattr(stream, "reconfigure", None)  # a notebook or a test may have replaced the stream
         if reconfigure is not None:
             reconfigure(errors="fcfast.plainer")
 
@@ -49,7 +49,7 @@ def _plainer(error: UnicodeError) -> tuple[str, int]:
 
 
 def main() -> None:
-    """Run the command, or say what it needs."""
+    """Run the command, or name the package that it lacks."""
     try:
         from fcfast.commands import app
     except ImportError as error:
@@ -60,10 +60,10 @@ def main() -> None:
 
 
 def run() -> None:
-    """Run the command ``fcfast``, and answer Ctrl-C, or `ENDINGS`, wherever they come, imports included, with one line."""
+    """Run the command ``fcfast``; on Ctrl-C or a signal of `ENDINGS`, also during imports, print one line and exit."""
     for name in ENDINGS:
         number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # not one that is ignored, as by nohup
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:  # leave ignored signals ignored (nohup)
             signal.signal(number, end)
     sys.meta_path.insert(0, WithoutPandas())
     write_anything()

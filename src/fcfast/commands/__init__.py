@@ -1,6 +1,6 @@
-"""The commands: they parse, show progress and print; the work is done elsewhere.
+"""The commands parse arguments, show progress and print; other modules do the work.
 
-A module per command. What takes long to import (scikit-learn) they import when they run, so that ``--help`` does not.
+There is one module per command. Commands import slow packages (scikit-learn) only when they run, so that ``--help`` is fast.
 """
 
 from typing import Annotated
@@ -20,7 +20,7 @@ app = typer.Typer(
 
 
 def print_version(wanted: bool) -> None:
-    """Print the version and leave."""
+    """Print the version and exit."""
     if wanted:
         screen.print(__version__)
         raise typer.Exit

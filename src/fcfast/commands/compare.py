@@ -61,7 +61,7 @@ from fcfast.files import write_text
 if TYPE_CHECKING:
     from fcfast.comparison import Comparison
 
-LARGEST_BATCH = 100  # unless asked for: few samples are then still more than a few steps
+LARGEST_BATCH = 100  # by default, so that an epoch of few samples still has several steps
 RESULTS, REPORT, CURVES = "comparison.json", "comparison.md", "curves.png"
 
 
@@ -71,24 +71,24 @@ def compare(
         str,
         typer.Option(
             help="Rules, separated by commas, with settings after colons: lg-fg-a:groups=16,forward-gradient:guess=ntk. "
-            "Any takes a learning rate, fg-w:rate=0.003; nothing is tried for it then. An unknown rule gets the list.",
+            "A rule with its own learning rate, fg-w:rate=0.003, is not tuned. An unknown name prints the list of rules.",
         ),
     ],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data, of every training.")] = 30,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each rule at its learning rate.")] = 3,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data in every training.")] = 30,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of trainings of each rule with its learning rate.")] = 3,
     tune: Annotated[
         int,
         typer.Option(
             min=1,
-            help="Learning rates tried for each rule, scored on samples held out of the training part; 1: the rule's default.",
+            help="Learning rates tried for each rule, scored on held-out training samples; 1: use the rule's default.",
         ),
     ] = 5,
     tune_epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes of those trainings; as many as of the others by default.")
+        int | None, typer.Option(min=1, help="Passes over the data when tuning; the same as --epochs by default.")
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="One for all rules, instead of trying any.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate for all rules, instead of tuning.")] = None,
     only: Annotated[bool, typer.Option("--only", help="Do not add backprop and frozen, the two baselines.")] = False,
-    seed: Annotated[int, typer.Option(min=0, max=2**31, help="The first random seed; also that of the splits.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="First random seed, also used for the splits.")] = 0,
     jobs: Jobs = None,
     target: Target = None,
     task: Task = "auto",
@@ -96,7 +96,12 @@ def compare(
     ids: Ids = None,
     test: Annotated[
         float | None,
-        in_data(min=0, max=0.99, help="Share to hold out.", show_default="the file's own test part, else 0.2"),
+        in_data(
+            min=0,
+            max=0.99,
+            help="Share of the samples to hold out for testing.",
+            show_default="the file's own test part, else 0.2",
+        ),
     ] = None,
     test_file: TestFile = None,
     test_target: TestTarget = None,
@@ -117,12 +122,13 @@ def compare(
     ] = None,
     hidden: Hidden = "256,256",
     groups: Annotated[
-        int, in_network(min=1, help="Groups of units in the hidden layers above the first, each connected to itself only.")
+        int,
+        in_network(min=1, help="Groups of units in the hidden layers above the first; a group is connected only to itself."),
     ] = 1,
     activation: Activation = "relu",
     init_scale: InitScale = None,
     form: Annotated[
-        str, choice(FORMS, "How the first layer is held; noise on weights needs weights.", rich_help_panel=NETWORK)
+        str, choice(FORMS, "Form of the first layer; noise on weights needs weights.", rich_help_panel=NETWORK)
     ] = "auto",
     memory_limit: MemoryLimit = 4.0,
     optimizer: OptimizerName = "sgd",
@@ -135,20 +141,20 @@ def compare(
     weight_decay: WeightDecay = 0.0,
     max_grad_norm: MaxGradNorm = None,
     memory: Annotated[
-        bool, in_output("--memory", help="Measure the peak memory of a training, in a process of its own (Linux).")
+        bool, in_output("--memory", help="Measure the peak memory of a training in a separate process (Linux).")
     ] = False,
     out: Annotated[
         Path | None,
         in_output(
-            help=f"Folder for {RESULTS}, {REPORT} and {CURVES}; made if missing. Results in it are not computed again, so that "
-            "an interrupted comparison goes on, and rules can be added."
+            help=f"Folder for {RESULTS}, {REPORT} and {CURVES}, created if missing. Results in it are not computed again, so "
+            "that an interrupted comparison continues, and rules can be added."
         ),
     ] = None,
     as_json: Annotated[bool, in_output("--json", help="Print JSON, with nothing else on stdout.")] = False,
 ) -> None:
-    """Compare learning rules: the same weights, batches and number of tried learning rates for each.
+    """Compare learning rules with the same initial weights, batches and number of tried learning rates.
 
-    Learning rates are never chosen by the test set. Ctrl-C ends the command with exit code 130, kill with 143; results of
+    Learning rates are never chosen on the test set. Ctrl-C ends the command with exit code 130, kill with 143; results of
     finished rules are in --out.
     """
     with clear_errors():
@@ -192,15 +198,15 @@ def compare(
 
 
 def split_names(rules: str) -> list[str]:
-    """Read --rules."""
+    """Split the value of --rules."""
     names = rules.split(",") if rules.strip() else []
     if not all(name.strip() for name in names):
-        raise ValueError(f"--rules {rules!r} has a stray comma: there is no rule before or after it; take it out")
+        raise ValueError(f"--rules {rules!r} has a stray comma: there is no rule before or after it; remove it")
     return names
 
 
 def check_out(out: Path) -> None:
-    """Find out before the work whether the folder can be written, and pictures made."""
+    """Check before the computation that the folder can be written and that matplotlib is installed."""
     from fcfast.plots import new_figure
 
     check_folder(out, "--out")
@@ -210,14 +216,14 @@ def check_out(out: Path) -> None:
 def run(
     source: Source, standardize: bool | None, network: dict[str, Any], out: Path | None, about: dict[str, Any], **settings: Any
 ) -> tuple["Comparison", list[str]]:
-    """Compare with progress on a terminal, keeping what is finished in a folder; give the warnings too.
+    """Compare with progress on a terminal and store finished results in a folder; return the warnings too.
 
-    The commands that trained a rule are noted in `about`: those of earlier calls, and this one if it does.
+    `about` records the commands that trained a rule: earlier ones, and this one if it trains any.
     """
     from fcfast import comparison
 
     if source.test is None:
-        raise ValueError("--test 0 leaves nothing to compare the rules by; hold out some samples")
+        raise ValueError("--test 0 leaves no samples to compare the rules on; hold out some samples")
     X, y, X_test, y_test = scaled_samples(source, standardize)
     if network["init_scale"] is None:
         network["init_scale"] = 0.1 if X.shape[1] > X.shape[0] else 1.0
@@ -247,7 +253,7 @@ def run(
 
 
 def scaled_samples(source: Source, standardize: bool | None) -> tuple[Any, Any, Any, Any]:
-    """Give training and test samples, by default of mean 0 and variance 1 over the training part."""
+    """Return training and test samples, by default scaled to mean 0 and variance 1 over the training part."""
     import numpy as np
     from scipy import sparse
 
@@ -266,33 +272,33 @@ def scaled_samples(source: Source, standardize: bool | None) -> tuple[Any, Any, 
 
 
 def read_earlier(file: Path) -> "Comparison | None":
-    """Read what an earlier call has finished."""
+    """Read the finished results of an earlier call."""
     from fcfast.comparison import Comparison
 
     if not file.exists():
         return None
     try:
         return Comparison.from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:  # JSON errors and bytes that are no text among them
+    except ValueError as error:  # includes JSON errors and bytes that are not text
         raise ValueError(f"{file} cannot be read: {error}; choose another folder, or delete it") from error
 
 
 def earlier_commands(file: Path) -> list[str]:
-    """Read which commands have made the results in a file."""
+    """Read the commands that made the results in a file."""
     return commands_in(json.loads(file.read_text(encoding="utf-8")).get("about", {})) if file.exists() else []
 
 
 def commands_in(about: dict[str, Any]) -> list[str]:
-    """Give all that are noted; some notes have a single one."""
+    """Return all recorded commands; some records have a single one."""
     return list(about["commands"]) if "commands" in about else [about["command"]] if "command" in about else []
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# what is told
+# what is printed
 
 
 def facts(comparison: "Comparison", about: dict[str, Any]) -> str:
-    """Say what was compared on what."""
+    """Describe the data and the settings of a comparison."""
     said = comparison.settings
     network = said["network"]
     rates = (
@@ -300,10 +306,10 @@ def facts(comparison: "Comparison", about: dict[str, Any]) -> str:
         if said["learning_rate"] is not None
         else f"{said['n_rates']} learning rates tried for each rule on {said['validation_share']:.0%} of the training samples"
         if said["n_rates"] > 1
-        else "each rule's default learning rate, nothing tried"
+        else "each rule's default learning rate, not tuned"
     )
     if any(result.rate_is_given for result in comparison.results):
-        rates += "; a rate in a rule's name is that rule's"
+        rates += "; a rule with a rate in its name uses that rate"
     seeds = f"{said['n_seeds']} seeds (mean ± standard error)" if said["n_seeds"] > 1 else "1 seed"
     return (
         f"{about['task']} ({about['task_reason']}): {about['n_train']} training and {about['n_test']} test samples "
@@ -314,7 +320,7 @@ def facts(comparison: "Comparison", about: dict[str, Any]) -> str:
 
 
 def table(headings: list[str], rows: list[list[str]]) -> Table:
-    """Lines of text and numbers; words wrap, numbers do not."""
+    """Make a table of text and numbers; text wraps, numbers do not."""
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     words = ("rule", "remark", "backward passes", "transposes")
     for heading in headings:
@@ -325,12 +331,12 @@ def table(headings: list[str], rows: list[list[str]]) -> Table:
 
 
 def report(comparison: "Comparison", about: dict[str, Any]) -> str:
-    """Write it all as Markdown, with the commands that made it and what they ran on."""
+    """Format the comparison as Markdown, with the commands that made it and the machine they ran on."""
     commands = "\n".join(commands_in(about))
     machine = listed_values(comparison.machine)
     for result in comparison.results:
         if different := comparison.differences(result):
-            machine += f"\n\n{result.rule} was measured with other ones:\n\n{listed_values(different)}"
+            machine += f"\n\n{result.rule} was measured with different ones:\n\n{listed_values(different)}"
     return (
         f"# Learning rules on {Path(about['data']).name}\n\n```\n{commands}\n```\n\n{facts(comparison, about)}\n\n"
         f"{comparison.table()}\n\n![training loss and test error]({CURVES})\n\n## Made with\n\n{machine}\n"
@@ -338,5 +344,5 @@ def report(comparison: "Comparison", about: dict[str, Any]) -> str:
 
 
 def listed_values(values: dict[str, Any]) -> str:
-    """Write a Markdown list."""
+    """Format a Markdown list."""
     return "\n".join(f"- {name}: {value}" for name, value in values.items())

@@ -1,4 +1,4 @@
-"""From a file to training and test samples: which task it is, which rows are held out, which columns a model needs."""
+"""Training and test samples from a table: the kind of task, the rows to hold out, the columns that a model needs."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -14,7 +14,7 @@ from fcfast.commands.shared import listed, tell_user
 from fcfast.datafiles import Table, from_array, refuse_missing
 from fcfast.splitting import split_at_random, split_each_class
 
-MAX_GUESSED_CLASSES = 30  # whole numbers with more values than this are taken for a quantity
+MAX_GUESSED_CLASSES = 30  # integers with more distinct values than this are treated as a quantity
 DEFAULT_TEST_SHARE = 0.2
 
 Array = NDArray[Any]
@@ -23,24 +23,24 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Samples:
-    """Some rows of a table that is not copied for it."""
+    """A subset of the rows of a table, without a copy."""
 
     X: Any
     y: Array
     rows: Rows
 
     def targets(self) -> Array:
-        """Give the targets of these rows."""
+        """Return the targets of these rows."""
         return self.y[self.rows]
 
 
 def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
-    """Give the targets, whether they are classes or quantities, and how that was found out."""
+    """Return the targets, the task (classification or regression), and the reason for this choice."""
     if table.y is None:
         raise ValueError(f"{path}: no target; name it with --target (.npy: the .npy file that holds it)")
     y = table.y[:, 0] if table.y.ndim == 2 and table.y.shape[1] == 1 else table.y
     if y.dtype.kind == "f" and (y == np.floor(y)).all() and (np.abs(y) < 2**53).all():
-        y = y.astype(np.int64)  # class 1 is to be predicted as 1, not as 1.0
+        y = y.astype(np.int64)  # predict class 1 as 1, not as 1.0
     task, reason = (asked, "as asked") if asked != "auto" else _guess(y, table.target_names is not None)
     if task == "regression":
         if y.dtype.kind == "U":
@@ -73,14 +73,14 @@ def _guess(y: Array, has_names: bool) -> tuple[str, str]:
 
 
 def type_of_targets(known: Array) -> str:
-    """Tell `read_table` how to read targets that are compared with these: 1 and "1" are one class where classes are text."""
+    """Choose how `read_table` reads targets to compare with these: if classes are text, 1 and "1" are the same class."""
     return "numbers" if known.dtype.kind in "iuf" else "labels"
 
 
 def targets_like(known: Array, table: Table, path: Path, task: str) -> Array:
-    """Give the targets of another table, which must be comparable: as many outputs, text where there was text.
+    """Return the targets of another table, which must be comparable: the same number of outputs, and text if `known` is text.
 
-    `known` holds targets of that kind, and all classes if they are text.
+    `known` holds known targets, and all classes if they are text.
     """
     if table.y is not None and table.target_names is None:
         as_known = type_of_targets(known) if known.dtype.kind == "U" else "auto"
@@ -101,7 +101,7 @@ def targets_like(known: Array, table: Table, path: Path, task: str) -> Array:
 
 
 def _spelt_like(known: Array, y: Array) -> Array:
-    """Write truth values as the known ones are: R has TRUE, pandas True."""
+    """Spell truth values like the known targets: R writes TRUE, pandas True."""
     spelt = {label.lower(): label for label in map(str, np.unique(known))}
     if set(spelt) != {"false", "true"}:
         return y
@@ -113,7 +113,7 @@ def _kind(y: Array) -> str:
 
 
 def split(y: Array, n_train: int | None, share: float | None, stratify: bool, seed: int) -> tuple[Rows, Rows, str]:
-    """Part the rows into training and test, as the file says unless a share is asked for; tell how."""
+    """Split the rows into training and test rows, as the file says unless a share is given; return the method too."""
     rows = np.arange(len(y))
     if share is None and n_train is not None:
         return rows[:n_train], rows[n_train:], "the file's own test part"
@@ -131,7 +131,7 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
 
 
 def refuse_untrained(y: Array, rows: Rows, path: Path) -> None:
-    """Refuse to train on a single class where there are more; warn of classes that only the test part has."""
+    """Raise an error if the training part has a single class of several; warn of classes that only the test part has."""
     trained = np.unique(y[rows])
     lacking = np.setdiff1d(y, trained)
     if len(trained) < 2:
@@ -144,7 +144,7 @@ def refuse_untrained(y: Array, rows: Rows, path: Path) -> None:
 
 
 def refuse_repeated(names: Sequence[str], path: Path, wanted: Collection[str] | None = None) -> None:
-    """Raise a ValueError if columns have the same name, and one that is wanted (by default, all are)."""
+    """Raise a ValueError if several columns have the same wanted name (by default any name)."""
     repeated = [name for name, count in Counter(names).items() if count > 1 and (wanted is None or name in wanted)]
     if repeated:
         raise ValueError(
@@ -153,12 +153,12 @@ def refuse_repeated(names: Sequence[str], path: Path, wanted: Collection[str] | 
 
 
 def in_order(table: Table, names: Sequence[str] | None, n_features: int, path: Path) -> tuple[Any, list[str]]:
-    """Give the features in the model's order, by name if both have names, and the names of columns that are left out.
+    """Return the features in the model's order, by name if both have names, and the names of columns that are left out.
 
     Raises
     ------
     ValueError
-        If features are missing or their names occur twice, or are not as many as the model needs.
+        If features are missing, if a name occurs twice, or if the number of features differs from the model's.
     """
     if names is not None and table.feature_names is not None:
         refuse_repeated(table.feature_names, path, set(names))

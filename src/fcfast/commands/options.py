@@ -1,4 +1,4 @@
-"""Options that several commands have, by the panels of their help."""
+"""Options that several commands share, grouped by the panels of their help."""
 
 from functools import partial
 from pathlib import Path
@@ -26,63 +26,71 @@ Target = Annotated[
         ".npy another .npy file."
     ),
 ]
-Task = Annotated[str, choice(TASKS, "What the target is; auto looks at it and says what it took.", rich_help_panel=DATA)]
+Task = Annotated[str, choice(TASKS, "Kind of target; auto decides from the data and prints the reason.", rich_help_panel=DATA)]
 Ids = Annotated[
     str | None,
-    in_data("--id", help="Column (array of an .npz) that names the samples, and is no feature; '': the one without a name."),
+    in_data(
+        "--id", help="Column (array of an .npz) that names the samples and is not a feature; '': the column without a name."
+    ),
 ]
 TestFile = Annotated[Path | None, in_data(help="Test on this file instead.")]
-TestTarget = Annotated[str | None, in_data(help="Target of the test file, if not --target.")]
-Header = Annotated[bool | None, in_data(help="Whether text begins with the names of its columns.", show_default="looked for")]
+TestTarget = Annotated[str | None, in_data(help="Target in the test file, if it differs from --target.")]
+Header = Annotated[bool | None, in_data(help="Whether a text file begins with column names.", show_default="detected")]
 Delimiter = Annotated[
-    str | None, in_data(help="Cell separator of text: a character, tab, or space (any white space).", show_default="looked for")
+    str | None, in_data(help="Cell separator of text: a character, tab, or space (any white space).", show_default="detected")
 ]
 Comment = Annotated[
     str | None,
-    in_data(help="Lines of text that begin with it are left out; '': none.", show_default="# and ! where they cannot be rows"),
+    in_data(help="Skip lines of text that begin with this; '': skip none.", show_default="# and ! where they cannot be rows"),
 ]
 Missing = Annotated[
     str | None,
     in_data(
-        help="Words for a missing value, separated by commas; '': only an empty cell, so that NA can be a class.",
+        help="Words for a missing value, separated by commas; '': only an empty cell is missing, so that NA can be a class.",
         show_default="NA, N/A, NaN, null, ?, Excel's errors",
     ),
 ]
 Decimal = Annotated[str, in_data(help="Decimal mark of text, a point or a comma.")]
-Thousands = Annotated[str | None, in_data(help="What stands between groups of three digits in text.", show_default="nothing")]
+Thousands = Annotated[str | None, in_data(help="Separator of groups of three digits in text.", show_default="none")]
 Transpose = Annotated[
     bool | None,
-    in_data(help="Lines are features, columns samples; the target is a line.", show_default="only GEO series matrices"),
+    in_data(help="Lines are features and columns are samples; the target is a line.", show_default="only GEO series matrices"),
 ]
 TargetType = Annotated[
     str,
     choice(
         ("auto", "labels", "numbers"),
-        "Whether the target is names of classes, as written, or numbers; auto takes numbers if nothing is lost by it (01 is a "
-        "name).",
+        "Read the target as class names, exactly as written, or as numbers; auto reads numbers if no information is lost (01 "
+        "is a name).",
         rich_help_panel=DATA,
     ),
 ]
 FileWidth = Annotated[
     int | None,
-    in_data(min=1, help="Width of an svmlight file; features beyond it are left out.", show_default="the largest seen"),
+    in_data(
+        min=1,
+        help="Number of features of an svmlight file; further features are ignored.",
+        show_default="the largest index in the file",
+    ),
 ]
 
 Hidden = Annotated[str, in_network(help="Widths of the hidden layers, such as 256,128.")]
-Activation = Annotated[str, choice(ACTIVATIONS, "Of all hidden layers.", rich_help_panel=NETWORK)]
+Activation = Annotated[str, choice(ACTIVATIONS, "Activation of all hidden layers.", rich_help_panel=NETWORK)]
 InitScale = Annotated[
     float | None,
-    in_network(help="Factor of the random initial weights.", show_default="0.1 for more features than samples, else 1"),
+    in_network(
+        help="Factor of the random initial weights.", show_default="0.1 if there are more features than samples, else 1"
+    ),
 ]
-MemoryLimit = Annotated[float, in_network(min=0, help="GiB that training may hold beside the data.")]
+MemoryLimit = Annotated[float, in_network(min=0, help="Memory in GiB that training may use beside the data.")]
 
-OptimizerName = Annotated[str, choice(tuple(OPTIMIZERS), "The update rule.", rich_help_panel=TRAINING)]
+OptimizerName = Annotated[str, choice(tuple(OPTIMIZERS), "Optimiser.", rich_help_panel=TRAINING)]
 ScheduleName = Annotated[
-    str, choice(tuple(SCHEDULES), "How the learning rate changes over the epochs.", rich_help_panel=TRAINING)
+    str, choice(tuple(SCHEDULES), "Schedule of the learning rate over the epochs.", rich_help_panel=TRAINING)
 ]
-Momentum = Annotated[float, in_training(min=0, help="Below 1.")]
+Momentum = Annotated[float, in_training(min=0, help="Momentum of SGD and Muon, below 1.")]
 WeightDecay = Annotated[float, in_training(min=0, help="L2 penalty on all weights.")]
-MaxGradNorm = Annotated[float | None, in_training(help="Clip longer gradients to this.")]
+MaxGradNorm = Annotated[float | None, in_training(help="Largest norm of the gradient; longer gradients are clipped.")]
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -93,6 +101,6 @@ def widths(text: str) -> tuple[int, ...]:
         sizes = (0,)
     if min(sizes) < 1:
         raise typer.BadParameter(
-            f"{text!r} is no list of widths; write 256, or 256,128 for two hidden layers", param_hint="--hidden"
+            f"{text!r} is not a list of widths; write 256, or 256,128 for two hidden layers", param_hint="--hidden"
         )
     return sizes

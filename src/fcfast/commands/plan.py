@@ -1,4 +1,4 @@
-"""``fcfast plan``: what each form of the front layer would take, without any data."""
+"""``fcfast plan``: predict the time and memory of each form of the first layer, without any data."""
 
 from dataclasses import asdict
 from decimal import Decimal
@@ -21,14 +21,14 @@ LARGEST = 10**100  # 1e999999999 would fill the memory
 
 
 def count(text: str | int) -> int:
-    """Read a number of things, as 100000 or 1e5."""
+    """Read a count, such as 100000 or 1e5."""
     try:
         value = Decimal(text)
         if 1 <= value < LARGEST and value == value.to_integral_value():
             return int(value)
     except ArithmeticError:
         pass
-    raise typer.BadParameter(f"{text!r} is no whole number above 0; write 100000, or 1e5")
+    raise typer.BadParameter(f"{text!r} is not a whole number above 0; write 100000, or 1e5")
 
 
 def plan(
@@ -38,20 +38,20 @@ def plan(
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per step, or all if there are fewer.")] = 200,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 200,
     outputs: Annotated[int, typer.Option(min=1, help="Classes or targets.")] = 10,
-    dtype: Annotated[str, choice(("float32", "float64"), "Of computation.")] = "float32",
+    dtype: Annotated[str, choice(("float32", "float64"), "Precision of the computation.")] = "float32",
     density: Annotated[
         float | None,
         typer.Option(
-            help="Share of non-zero entries of sparse data, taken as spread evenly over the features. Text is not: before the "
-            "first step it can take forty times as long.",
+            help="Share of nonzero entries in sparse data, assumed to be spread evenly over the features. In text they are not; "
+            "the work before the first step can then take forty times as long.",
             show_default="dense",
         ),
     ] = None,
-    optimizer: Annotated[str, choice(OPTIMIZERS, "The update rule.")] = "sgd",
-    momentum: Annotated[float, typer.Option(min=0, help="Below 1.")] = 0.9,
-    rule: Annotated[str, choice(tuple(RULES), "The learning rule.")] = "backprop",
-    memory_limit: Annotated[float, typer.Option(min=0, help="GiB that training may hold beside the data.")] = 4.0,
-    remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure this machine anew (a third of a second).")] = False,
+    optimizer: Annotated[str, choice(OPTIMIZERS, "Optimiser.")] = "sgd",
+    momentum: Annotated[float, typer.Option(min=0, help="Momentum of SGD and Muon, below 1.")] = 0.9,
+    rule: Annotated[str, choice(tuple(RULES), "Learning rule.")] = "backprop",
+    memory_limit: Annotated[float, typer.Option(min=0, help="Memory in GiB that training may use beside the data.")] = 4.0,
+    remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure this machine again (a third of a second).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Predict the time and memory of training in each form of the first layer, and choose one."""
@@ -71,7 +71,7 @@ def plan(
 
 
 def table(result: "Plan") -> Table:
-    """One row per form."""
+    """Make a table with one row per form."""
     from fcfast.units import bytes_text, duration
 
     rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -1,4 +1,4 @@
-"""``fcfast predict``: what a model file says about the samples of a data file."""
+"""``fcfast predict``: predictions of a model file for the samples of a data file."""
 
 import csv
 import io
@@ -16,10 +16,12 @@ def predict(
     model: Annotated[Path, typer.Argument(help="Model file, from fcfast train or an estimator's save().")],
     data: DataFile,
     out: Annotated[Path | None, typer.Option(help="CSV file to write, or TSV (.tsv).", show_default="printed")] = None,
-    proba: Annotated[bool, typer.Option("--proba", help="Give the probability of each class too.")] = False,
+    proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
     target: Annotated[
         str | None,
-        typer.Option(help="Target to compare with, as for train; NPZ (y) and svmlight files need not name it, tables must."),
+        typer.Option(
+            help="Target to score the predictions with, as for train; required for tables, found in NPZ (y) and svmlight files."
+        ),
     ] = None,
     ids: Annotated[
         str | None,
@@ -34,11 +36,11 @@ def predict(
     transpose: Transpose = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with nothing else on stdout.")] = False,
 ) -> None:
-    """Predict with a model file: a line of CSV per sample, and a score where the target is known.
+    """Predict with a model file: one line of CSV per sample, and a score if the target is known.
 
     Columns that the model does not know are left out, whatever they hold.
 
-    Scores on samples that the model was trained on are no test scores.
+    Scores on samples that the model was trained on are not test scores.
     """
     with clear_errors():
         check_file(out, "--out", inputs=(model, data))
@@ -69,7 +71,7 @@ def predict(
 def run(
     model: Path, data: Path, proba: bool, target: str | None, ids: str | None, written: dict[str, Any]
 ) -> tuple[dict[str, list[Any]], dict[str, Any] | None, list[str]]:
-    """Give the columns of the table of predictions, scores if the targets are known, and what the user should hear."""
+    """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
     from fcfast.commands.data import in_order, targets_like, type_of_targets
@@ -84,7 +86,7 @@ def run(
     task = "regression" if classifier is None else "classification"
     if proba and classifier is None:
         raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
-    # Names are compared here, and better: scikit-learn would only warn that an array has none.
+    # Names are compared here; scikit-learn would only warn that an array has no names.
     feature_names = getattr(estimator, "feature_names_in_", None)
     if feature_names is not None:
         del estimator.feature_names_in_
@@ -124,7 +126,7 @@ def run(
 
 
 def csv_text(columns: dict[str, list[Any]], delimiter: str = ",") -> str:
-    """Write a table as CSV."""
+    """Format a table as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerow(columns)

@@ -21,9 +21,9 @@ VERDICT_STYLE = {"holds": "green", "holds with a correction": "yellow", "fails":
 
 def reproduce(
     seeds: Annotated[
-        int, typer.Option(min=10, help="Random networks in each study; from 1000 on Figure 3 is judged.")
+        int, typer.Option(min=10, help="Random networks in each study; judging Figure 3 takes at least 1000.")
     ] = 10_000,
-    out: Annotated[Path, typer.Option(help="Folder for the pictures and the JSON file; made if missing.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for the pictures and the JSON file, created if missing.")] = Path(
         "fcfast-reproduction"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
@@ -57,13 +57,13 @@ def reproduce(
 
 
 def study_table(result: "Report") -> Table:
-    """One row per technique and order."""
+    """Make a table with one row per technique and order."""
     from fcfast.paper import report
 
     table = Table(
         title=f"Seed study: max |y_BP - y_front| over 1000 iterations, {result.n_seeds} seeds, eta 0.1",
-        caption="sim. and seq.: both layers updated at once, or the first with the new final weights. Shares and\n"
-        "quantiles are over the seeds that did not diverge; 'equals BP': the largest of them is below 1e-9",
+        caption="sim.: both layers are updated at once; seq.: the first uses the new final weights. Shares and quantiles\n"
+        "are over the seeds that did not diverge; 'equals BP': the largest error of these is below 1e-9",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
         pad_edge=False,
@@ -86,13 +86,13 @@ def study_table(result: "Report") -> Table:
 
 
 def claims_table(result: "Report") -> Table:
-    """One row per claim: verdict, statement, correction and the numbers behind it."""
+    """Make a table with one row per claim: verdict, statement, correction and evidence."""
     table = Table(
         title="The paper's claims, judged from the evidence of this run", box=box.HORIZONTALS, show_lines=True, pad_edge=False
     )
     table.add_column("claim", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("what it says, what has to be corrected, and the evidence", ratio=1)
+    table.add_column("statement, correction and evidence", ratio=1)
     for claim in result.claims:
         verdict = Text(claim.verdict.replace(" with a ", "\nwith a "), style=VERDICT_STYLE[claim.verdict])
         parts = [Text.assemble((claim.statement, "bold"), ("  " + claim.where, "dim"))]
@@ -107,7 +107,7 @@ def claims_table(result: "Report") -> Table:
 
 
 def summary(result: "Report") -> list[str]:
-    """Say which claims got which verdict."""
+    """List the claims by verdict."""
     lines = [f"{len(result.claims)} claims:"]
     for verdict, style in VERDICT_STYLE.items():
         names = [claim.id for claim in result.claims if claim.verdict == verdict]

@@ -1,4 +1,4 @@
-"""How good predictions are: numbers for JSON, and tables of them."""
+"""Scores of predictions, as numbers for JSON and as tables."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +10,14 @@ from sklearn.metrics import precision_recall_fscore_support, r2_score
 
 from fcfast.commands.shared import number, plain_table
 
-MAX_ROWS = 20  # of the table of classes or outputs
+MAX_ROWS = 20  # in the table of classes or outputs
 HEADINGS = {"r2": "R²", "rmse": "RMSE", "mae": "MAE"}
 
 Array = NDArray[Any]
 
 
 def scores(truth: Array, predicted: Array, classification: bool) -> dict[str, Any]:
-    """Score predictions; None stands for what is not defined, such as the precision of a class that is never predicted."""
+    """Score predictions; undefined scores, such as the precision of a class that is never predicted, are None."""
     return _of_classes(truth, predicted) if classification else _of_outputs(truth, predicted)
 
 
@@ -36,7 +36,7 @@ def _of_classes(truth: Array, predicted: Array) -> dict[str, Any]:
 
 def _of_outputs(truth: Array, predicted: Array) -> dict[str, Any]:
     truth, errors = truth.reshape(len(truth), -1), (predicted - truth).reshape(len(truth), -1)
-    enough = len(truth) > 1  # for a variance
+    enough = len(truth) > 1  # enough samples for a variance
     r2 = r2_score(truth, truth + errors, multioutput="raw_values") if enough else np.full(truth.shape[1], np.nan)
     rows = [
         {"output": j, "r2": _defined(r2[j]), "rmse": float(np.sqrt(np.mean(error**2))), "mae": float(np.mean(np.abs(error)))}
@@ -50,7 +50,7 @@ def _defined(value: float) -> float | None:
 
 
 def lines(result: dict[str, Any]) -> Iterator[RenderableType]:
-    """Say it: the overall scores, then a table of the classes or outputs, the worst ones if they are many."""
+    """Yield the overall scores, then a table of the classes or outputs (of the worst ones if there are many)."""
     if "classes" in result:
         yield f"accuracy {result['accuracy']:.3f}, balanced accuracy {result['balanced_accuracy']:.3f}"
         yield from _table(result["classes"], ("class", "precision", "recall", "support"), "recall")

@@ -1,4 +1,4 @@
-"""What the commands share: consoles, errors as one line, progress, files written whole or not at all, numbers for tables."""
+"""Helpers of all commands: consoles, one-line errors, progress, checks of output files, numbers for tables."""
 
 import json
 import math
@@ -21,16 +21,16 @@ from fcfast.errors import INTERRUPTED
 from fcfast.progress import Tell, progress_bar
 
 messages = Console(stderr=True)
-# A pipe has no width of its own; tables want more than the 80 columns that would be assumed.
+# A pipe has no width, and tables need more than the 80 columns that rich would assume.
 screen = Console() if Console().is_terminal else Console(width=110)
 
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn what the user can mend into one line and an exit code; leave programming errors their traceback."""
+    """Print errors that the user can correct as one line and exit; let programming errors keep their traceback."""
     try:
         yield
-    except KeyboardInterrupt:  # before typer makes it "Aborted!"
+    except KeyboardInterrupt:  # before typer turns it into "Aborted!"
         messages.print(INTERRUPTED, markup=False)
         raise typer.Exit(130) from None
     except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:  # a ModelFileError is a ValueError
@@ -39,13 +39,13 @@ def clear_errors() -> Iterator[None]:
 
 
 def tell_user(message: str) -> None:
-    """Print to stderr as it is: file names may look like markup."""
+    """Print to stderr without markup, because file names may look like markup."""
     messages.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def ending_on_interrupt() -> Iterator[None]:
-    """Let Ctrl-C end the command although `fit` catches it, to keep what is fitted in a notebook."""
+    """Let Ctrl-C end the command, although `fit` catches it (to keep a partly fitted network in a notebook)."""
     answer = signal.getsignal(signal.SIGINT)
     came = False
 
@@ -68,7 +68,7 @@ def ending_on_interrupt() -> Iterator[None]:
 
 @contextmanager
 def collected_warnings() -> Iterator[list[str]]:
-    """Collect warnings as plain sentences, each once, for the report instead of Python's source lines."""
+    """Collect warnings as plain sentences for the report, each once, without Python's source lines."""
     sentences: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
@@ -86,7 +86,7 @@ def progress_on_terminal(n_steps: int) -> AbstractContextManager[Tell]:
 
 
 def choice(choices: Collection[str], help: str, **settings: Any) -> Any:
-    """Make an option that takes one of some words."""
+    """Make an option that takes one of the given words."""
 
     def check(value: str) -> str:
         if value not in choices:
@@ -109,14 +109,14 @@ def limit_in_bytes(gib: float) -> int:
 
 
 def check_folder(folder: Path, option: str) -> None:
-    """Find out before the work, not after it, whether the folder, or a new one of that name, can be written."""
+    """Check before the computation that the folder, or a new one of that name, can be written."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{option} {folder}: there is a file of that name; choose another folder")
     _check_writable(folder if folder.exists() else folder.parent, f"{option} {folder}")
 
 
 def check_file(path: Path | None, option: str, ending: str | None = None, inputs: Collection[Path | None] = ()) -> None:
-    """Find out before the work whether a file can be written, without overwriting what is read."""
+    """Check before the computation that a file can be written and is not one of the inputs."""
     if path is None:
         return
     if ending and path.suffix.lower() != ending:
@@ -140,7 +140,7 @@ def _check_writable(folder: Path, what: str) -> None:
 
 
 def print_data(text: str) -> None:
-    """Print data for programs: UTF-8, as in files, whatever the encoding of messages is; a terminal gets what it can show."""
+    """Print data for programs in UTF-8, as in files, whatever the encoding of messages; a terminal gets what it can show."""
     stream = getattr(sys.stdout, "buffer", None)  # a notebook has none
     if stream is None or sys.stdout.isatty():
         sys.stdout.write(text)
@@ -151,7 +151,7 @@ def print_data(text: str) -> None:
 
 
 def json_text(content: dict[str, Any]) -> str:
-    """Give JSON that every reader takes: no NaN."""
+    """Convert to JSON without NaN, which some readers refuse."""
     return json.dumps(content, indent=1, allow_nan=False)
 
 
@@ -160,7 +160,7 @@ def json_text(content: dict[str, Any]) -> str:
 
 
 def plain_table(title: str | None, *headings: str, n_text: int = 1) -> Table:
-    """Make a table without lines: `n_text` columns of text, then numbers."""
+    """Make a table without lines, with `n_text` columns of text followed by columns of numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for j, heading in enumerate(headings):
         table.add_column(heading, justify="left" if j < n_text else "right", no_wrap=j >= n_text)
@@ -168,17 +168,17 @@ def plain_table(title: str | None, *headings: str, n_text: int = 1) -> Table:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Write the first few names."""
+    """List the first few names."""
     return ", ".join(map(repr, names[:5])) + (" ..." if len(names) > 5 else "")
 
 
 def number(value: float | None) -> str:
-    """Short, and the same width for most."""
+    """Format a number briefly, most numbers with the same width."""
     if value is None:
         return "-"
     return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 or value == 0 else f"{value:.1e}"
 
 
 def percent(value: float | None) -> str:
-    """One decimal."""
+    """Format a share as a percentage with one decimal."""
     return "-" if value is None else f"{value:.1%}"

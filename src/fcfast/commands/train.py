@@ -1,4 +1,4 @@
-"""``fcfast train``: from a data file to a model file, with a report on samples that were held out."""
+"""``fcfast train``: train on a data file, report scores on held-out samples, and write a model file."""
 
 import time
 from dataclasses import dataclass
@@ -60,8 +60,8 @@ if TYPE_CHECKING:
     from fcfast.commands.data import Array, Samples
     from fcfast.estimators import FrontClassifier, FrontRegressor
 
-LARGEST_RATE = 0.01  # of SGD
-RATES = {"muon": 0.01, "neuron-adam": 0.001, "adam": 0.001, "adamw": 0.001}  # their steps do not grow with the inputs
+LARGEST_RATE = 0.01  # largest default learning rate of SGD
+RATES = {"muon": 0.01, "neuron-adam": 0.001, "adam": 0.001, "adamw": 0.001}  # the steps of these do not grow with the inputs
 
 
 def train(
@@ -73,7 +73,12 @@ def train(
     ids: Ids = None,
     test: Annotated[
         float | None,
-        in_data(min=0, max=0.99, help="Share to hold out; 0: no test.", show_default="the file's own test part, else 0.2"),
+        in_data(
+            min=0,
+            max=0.99,
+            help="Share of the samples to hold out for testing; 0: no test.",
+            show_default="the file's own test part, else 0.2",
+        ),
     ] = None,
     test_file: TestFile = None,
     test_target: TestTarget = None,
@@ -88,8 +93,8 @@ def train(
     standardize: Annotated[
         bool | None,
         in_data(
-            help="Train on features (and targets of a regression) of variance 1 and, unless sparse, mean 0. "
-            "The model file takes raw features all the same.",
+            help="Scale features (and targets of a regression) to variance 1 and, unless sparse, mean 0. "
+            "The model file takes raw features in either case.",
             show_default="dense data yes, sparse data no",
         ),
     ] = None,
@@ -97,36 +102,41 @@ def train(
     activation: Activation = "relu",
     init_scale: InitScale = None,
     form: Annotated[
-        str, choice(FORMS, "How the first layer is held; all train the same network.", rich_help_panel=NETWORK)
+        str, choice(FORMS, "Form of the first layer; all forms train the same network.", rich_help_panel=NETWORK)
     ] = "auto",
     memory_limit: MemoryLimit = 4.0,
     optimizer: OptimizerName = "sgd",
     learning_rate: Annotated[
         float | None,
         in_training(
-            help="Step size.",
-            show_default="sgd: 0.01, or 10 / (squared norm of the median sample) if less; muon 0.01, adam 0.001",
+            help="Learning rate.",
+            show_default="sgd: 0.01, or 10 / (squared norm of the median sample) if smaller; muon 0.01, adam 0.001",
         ),
     ] = None,
     schedule: ScheduleName = "constant",
     batch_size: Annotated[int | None, in_training(min=1, help="Samples per step.", show_default="200, or all if fewer")] = None,
-    epochs: Annotated[int, in_training(min=1, help="Passes over the data, at most; fewer if nothing improves.")] = 200,
+    epochs: Annotated[
+        int, in_training(min=1, help="Largest number of passes over the data; training stops earlier if nothing improves.")
+    ] = 200,
     momentum: Momentum = 0.9,
     weight_decay: WeightDecay = 0.0,
     max_grad_norm: MaxGradNorm = None,
     early_stopping: Annotated[
-        bool, in_training("--early-stopping", help="Hold out a tenth of the training samples; keep the network best there.")
+        bool,
+        in_training(
+            "--early-stopping", help="Hold out a tenth of the training samples and keep the network that scores best on them."
+        ),
     ] = False,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Random seed for the split, the initial weights and the order of samples.")
     ] = 0,
     jobs: Jobs = None,
-    plot: Annotated[Path | None, in_output(help="Picture of the loss curve, .png.")] = None,
+    plot: Annotated[Path | None, in_output(help="Picture of the loss curve to write, .png.")] = None,
     as_json: Annotated[bool, in_output("--json", help="Print the report as JSON, with nothing else on stdout.")] = False,
 ) -> None:
-    """Train a network on a data file, test it on samples that were held out, and save it.
+    """Train a network on a data file, test it on held-out samples, and save it.
 
-    Ctrl-C ends the command with exit code 130, kill with 143, and nothing is written.
+    Ctrl-C ends the command with exit code 130, kill with 143; in both cases nothing is written.
     """
     sizes = widths(hidden)
     with clear_errors():
@@ -135,7 +145,7 @@ def train(
         if plot is not None:
             from fcfast.plots import new_figure
 
-            new_figure(1, 1)  # is matplotlib there?
+            new_figure(1, 1)  # raises an error if matplotlib is missing
         written = {
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
             "thousands": thousands, "transpose": transpose,
@@ -166,7 +176,7 @@ def train(
 
 @dataclass(frozen=True)
 class Source:
-    """What is trained and tested on, and how it came about."""
+    """The training and test samples, and how they were chosen."""
 
     task: str
     train: "Samples"
@@ -188,7 +198,7 @@ def read_source(
     seed: int,
     written: dict[str, Any],
 ) -> Source:
-    """Read the data and hold out a test set; `written` tells `read_table` how text is written."""
+    """Read the data and hold out a test set; `written` holds the options of `read_table` for text files."""
     import numpy as np
 
     from fcfast.commands.data import (
@@ -220,7 +230,7 @@ def read_source(
         test = Samples(table.X, y, test_rows) if len(test_rows) else None
     else:
         rows, how = np.arange(len(y)), str(test_file)
-        names = table.feature_names  # columns without names are told apart by their places: as in the training file
+        names = table.feature_names  # columns without names are identified by position, as in the training file
         other = read_table(
             test_file, test_target or target, n_features=table.X.shape[1], ids=ids if names is None else None, features=names,
             target_type=type_of_targets(y), **written,
@@ -239,7 +249,7 @@ def read_source(
 
 
 def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> tuple[Any, dict[str, Any]]:
-    """Train and test; give the estimator of raw data and the report."""
+    """Train and test; return the estimator of raw data and the report."""
     import numpy as np
     from scipy import sparse
 
@@ -287,7 +297,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
 
 
 def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array") -> list[str]:
-    """Fit with progress on a terminal; give the warnings."""
+    """Fit with progress on a terminal; return the warnings."""
     with ending_on_interrupt(), collected_warnings() as sentences, progress_on_terminal(estimator.max_epochs) as tell:
         tell("reading the data", 0)
 
@@ -302,9 +312,10 @@ def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array") -> li
 
 
 def default_rate(X: Any) -> float:
-    """Choose a learning rate at which the front layer does not overshoot: a step changes it by the squared norm of a sample.
+    """Choose a learning rate at which the front layer does not overshoot.
 
-    That of the median sample: a few huge ones, as in counts of words, would stop all the others from learning.
+    A step on a sample changes the sample's pre-activations in proportion to its squared norm. The median of these norms is used,
+    because a few huge samples, as in word counts, would otherwise stop all the others from learning.
     """
     import numpy as np
     from scipy import sparse
@@ -323,7 +334,7 @@ def default_rate(X: Any) -> float:
 
 
 def summary(report: dict[str, Any]) -> list[RenderableType]:
-    """Say what was done, and how well it went."""
+    """Describe the training and its results."""
     from fcfast.commands.scores import lines
 
     said: list[RenderableType] = [
