@@ -415,7 +415,7 @@ def test_headless_text(tmp_path):
         ((), "'ape' is not a number; encode the column as numbers, leave it out, make it the target (--target kind)"),
         (("--target", "gene 0", "--task", "classification"), "'ape' is not a number"),
         (("--target", "kind", "--task", "regression"), "is text ('ape')"),
-        (("--target", "kind", "--hidden", "8,x"), "no list of widths"),
+        (("--target", "kind", "--hidden", "8,x"), "not a list of widths"),
         (("--target", "kind", "--hidden", "0"), "--hidden"),
         (("--target", "kind", "--activation", "rely"), "--activation"),
         (("--target", "kind", "--optimizer", "sdg"), "--optimizer"),
