@@ -614,7 +614,7 @@ def test_all_commands_are_kept(data, tmp_path, monkeypatch):
     assert kept["about"]["commands"] == ["fcfast compare first", "fcfast compare second"]
     assert "```\nfcfast compare first\nfcfast compare second\n```" in report
     assert "third" not in report
-    assert "a rate in a rule's name is that rule's" in report
+    assert "a rule with a rate in its name uses that rate" in report
     kept["about"]["command"] = kept["about"].pop("commands")[0]
     kept["machine"]["numpy"] = "0.1"
     for rule in kept["results"]:
