@@ -1,6 +1,7 @@
-"""Learning rules side by side: same split, initial weights and batches, and as many learning rates tried for each.
+"""Comparison of learning rules with the same split, initial weights, batches and number of tried learning rates.
 
-A rate is chosen on a validation part of the training samples; test samples are scored with the network that it then trains.
+The learning rate is chosen on a validation part of the training samples. A network is then trained with it and scored on the
+test samples.
 """
 
 import json
@@ -34,7 +35,7 @@ __all__ = [
 ]  # fmt: skip
 
 TASKS = ("classification", "regression")
-# Parameters of the estimators that are equal by plan, or that `compare` has a name of its own for.
+# Parameters of the estimators that are equal for all rules, or that `compare` has its own name for.
 OWN = {
     "rule": "rules", "max_epochs": "epochs", "random_state": "seed", "tol": None, "n_iter_no_change": None,
     "early_stopping": None, "validation_fraction": "validation_share", "warm_start": None, "verbose": None,
@@ -63,64 +64,66 @@ def compare(
     tell: Tell | None = None,
     **settings: Any,
 ) -> Comparison:
-    """Train the same network with several learning rules, each at the best of as many learning rates.
+    """Train the same network with several learning rules, each at the best of the same number of learning rates.
 
-    For each rule, learning rates on a logarithmic grid, of the same width for all, are tried with one seed on a part of the
-    training samples, and scored on the rest of them. With the best one the rule trains on all training samples, with several
-    seeds; then the test samples are scored. Rules start with the same weights and see the same batches.
+    For each rule, learning rates on a logarithmic grid are tried with one seed on a part of the training samples, and scored on
+    the rest of them. The grid has the same width for all rules. With the best rate the rule trains on all training samples, with
+    several seeds; then the test samples are scored. Rules start with the same weights and see the same batches.
 
     Parameters
     ----------
     X : ndarray or sparse matrix of shape (N, d)
-        Scaled, as for any network.
+        Samples, scaled as for any network.
     y : array-like of shape (N,), or (N, c) for regression
     rules : iterable of str, object of `fcfast.rules` or NoProp
-        Names may have settings, as in "lg-fg-a:groups=16" (`parse_rule`), and a learning rate, as in "fg-w:rate=0.003": for
-        that rule nothing is tried, and `learning_rate` does not count.
+        Rules to compare. Names may have settings, as in "lg-fg-a:groups=16" (`parse_rule`), and a learning rate, as in
+        "fg-w:rate=0.003". Such a rule is not tuned, and ignores `learning_rate`.
     test : (X, y) or None
         Test samples; None holds out some of the given ones.
     test_share : float
-        Share of the samples that is then held out, each class in proportion.
+        Share of the samples to hold out if `test` is None, stratified by class.
     task : {"classification", "regression"}
     epochs : int
-        Of every training.
+        Number of epochs of every training.
     n_seeds : int
-        Trainings at the chosen rate, with `seed`, ``seed + 1`` ...
+        Number of trainings at the chosen rate, with `seed`, ``seed + 1`` ...
     n_rates : int
-        Learning rates tried for each rule, from a tenth of its `default_rate` to ten times it; 1 takes that one untried.
+        Number of learning rates to try for each rule, from a tenth of its `default_rate` to ten times it; 1 uses the default
+        rate.
     tune_epochs : int or None
-        Of the tried trainings; None makes them as long as the others.
+        Number of epochs of the trainings that try a rate; None uses `epochs`.
     learning_rate : float or None
-        A rate for all rules instead.
+        Learning rate for all rules, instead of tuning.
     validation_share : float
-        Share of the training samples that the rates are chosen by.
+        Share of the training samples on which the rates are scored.
     seed : int
-        Of the splits and the tried trainings.
+        Seed of the splits and of the trainings that try a rate.
     only : bool
-        False adds "backprop" and "frozen", the hidden layers left as they were drawn: a rule that is no better learns no
-        features.
+        False adds the rules "backprop" and "frozen". The latter keeps the initial weights of the hidden layers: a rule that is
+        not better than it learns no features.
     memory : bool
-        Measure the peak memory of a training, in a child process (Linux only).
+        Measure the peak memory of a training in a child process (Linux only).
     earlier : Comparison or None
-        Results of the same data and settings; its rules are not trained again, and stay. They keep the `machine` that they
-        were measured on.
+        Results for the same data and settings. They are kept, with the `machine` that they were measured on, and their rules
+        are not trained again.
     after_rule : callable or None
-        Called with what there is after each rule.
+        Called after each rule with the `Comparison` so far.
     tell : callable or None
-        Called with a few words and the number of epochs done, of ``n_epochs(...)``.
+        Called with a short text and the number of finished epochs, out of ``n_epochs(...)``.
     **settings
-        Parameters of `FrontClassifier` or `FrontRegressor`, for all rules: `hidden_layer_sizes`, `batch_size` ...
+        Parameters of `FrontClassifier` or `FrontRegressor` for all rules: `hidden_layer_sizes`, `batch_size` ...
 
     Returns
     -------
     Comparison
+        Results of all rules.
 
     Raises
     ------
     ValueError, TypeError
-        For bad data or settings, and rules that cannot train this network; before any is trained.
+        If data or settings are invalid, or a rule cannot train this network. This is checked before any training.
     KeyboardInterrupt
-        On Ctrl-C; what was finished has gone to `after_rule`.
+        On Ctrl-C; finished results have been passed to `after_rule`.
 
     Examples
     --------
@@ -144,7 +147,7 @@ def compare(
         "tune_epochs": tune_epochs, "learning_rate": learning_rate, "validation_share": validation_share, "seed": seed,
         "memory": memory, "network": settings, "fcfast": config()["fcfast"], "backend": config()["backend"],
     }  # fmt: skip
-    own = json.loads(json.dumps(own, default=repr))  # as it will be read again
+    own = json.loads(json.dumps(own, default=repr))  # in the form in which it will be read back
     if earlier is not None:
         earlier.refuse_other(own)
     for name, rule in chosen.items():

@@ -1,7 +1,7 @@
-"""The peak memory of a training, measured in a process of its own.
+"""The peak memory of a training, measured in a child process.
 
-memory: VmHWM of a child process, which holds the data and has trained before, minus its resident memory before the training.
-Not getrusage's ru_maxrss, which starts at the size of the process that made the child.
+The memory is VmHWM of a child process, which holds the data and has trained before, minus its resident memory before the
+training. ru_maxrss of getrusage would not do, because it starts at the size of the parent process.
 """
 
 import subprocess
@@ -21,17 +21,17 @@ Array = NDArray[Any]
 
 
 def memory_is_measurable() -> bool:
-    """Whether this system has /proc with a peak that can be reset (Linux)."""
+    """Tell whether this system has /proc with a peak that can be reset (Linux)."""
     return STATUS.exists() and RESET.exists()
 
 
 def training_memory(name: str, estimator: Any, X: Any, y: Array) -> int:
-    """Give the bytes that fitting adds to the data at its peak, measured in a child process.
+    """Return the bytes that fitting needs beside the data at its peak, measured in a child process.
 
     Parameters
     ----------
     name : str
-        Of what is trained, for an error.
+        Name of the rule, for an error message.
     estimator : estimator
     X : ndarray or sparse matrix of shape (N, d)
     y : ndarray
@@ -39,7 +39,7 @@ def training_memory(name: str, estimator: Any, X: Any, y: Array) -> int:
     Raises
     ------
     RuntimeError
-        If the child fails; it has that name and the child's own message.
+        If the child fails. The message has the name of the rule and the message of the child.
     """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "training.joblib")
@@ -53,9 +53,9 @@ def training_memory(name: str, estimator: Any, X: Any, y: Array) -> int:
 
 def _measure_here(file: str) -> int:
     estimator, X, y = joblib.load(file)
-    warnings.simplefilter("ignore")  # whoever measures has seen them in the training itself
-    clone(estimator).fit(X[:2, :2], y[:2])  # libraries hold memory from their first use on
-    RESET.write_text("5")  # the peak starts again at what is resident now
+    warnings.simplefilter("ignore")  # the training itself has already shown them
+    clone(estimator).fit(X[:2, :2], y[:2])  # libraries allocate memory at their first use
+    RESET.write_text("5")  # reset the peak to the memory that is resident now
     before = _status_bytes("VmRSS")
     estimator.fit(X, y)
     return max(0, _status_bytes("VmHWM") - before)

@@ -1,4 +1,4 @@
-"""Rules by name, with settings and a learning rate in the same text, and the learning rates that are tried for them."""
+"""Rules by name, with settings and a learning rate in the same text, and the learning rates to try for them."""
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
@@ -13,27 +13,27 @@ from fcfast.noprop.variants import VARIANTS
 from fcfast.rules import RULES, ForwardGradient, FrozenHidden, Rule, make_rule
 
 BASELINES = ("backprop", "frozen")
-RATE = "rate"  # a setting in a rule's text that is not the rule's own
+RATE = "rate"  # a setting in the text of a rule that does not belong to the rule
 Method = Rule | NoProp
 METHODS: dict[str, Method] = {**RULES, **{f"noprop-{variant}": NoProp(variant) for variant in VARIANTS}}
-DECADES = 1.0  # that a grid of learning rates reaches to either side of its centre
+DECADES = 1.0  # of a grid of learning rates on either side of its centre
 
 
 def parse_rule(text: str) -> Method:
-    """Read a rule's name and, after colons, settings that differ from those it has.
+    """Parse the name of a rule and, after colons, settings that differ from its defaults.
 
     Parameters
     ----------
     text : str
-        One of `fcfast.rules.RULES`, or of "noprop-dt", "noprop-ct", "noprop-fm" and "noprop-backprop" (`NoProp`), and perhaps
-        settings, as in "lg-fg-a:groups=16:block_size=2". Sizes of several layers are joined by x:
-        "local-loss:head_layer_sizes=64x32". Any rule also takes a learning rate, as in "fg-w:rate=0.003": it is checked here,
-        is no part of the rule, and `compare` trains with it instead of trying rates.
+        One of `fcfast.rules.RULES`, or of "noprop-dt", "noprop-ct", "noprop-fm" and "noprop-backprop" (`NoProp`), optionally
+        with settings, as in "lg-fg-a:groups=16:block_size=2". Join the sizes of several layers by x:
+        "local-loss:head_layer_sizes=64x32". Any rule also takes a learning rate, as in "fg-w:rate=0.003". The rate is checked
+        here but is not a part of the rule; `compare` trains with it instead of tuning.
 
     Raises
     ------
     ValueError
-        For an unknown name or setting, for settings that make no sense, and for a rate that is not finite and above 0.
+        If a name, a setting or a value is invalid, or a rate is not finite and above 0.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def parse_rule(text: str) -> Method:
 
 
 def given_rate(text: str) -> float | None:
-    """Give the learning rate in a rule's text; None without.
+    """Return the learning rate in the text of a rule, or None.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def _rule_and_rate(text: str) -> tuple[Method, float | None]:
         key, equals, value = setting.partition("=")
         if not equals or key not in (*defaults, RATE):
             has = f"write {name}:NAME=VALUE with one of {', '.join((*defaults, RATE))}"
-            raise ValueError(f"rule {text!r}: {setting!r} is no setting; {has}")
+            raise ValueError(f"rule {text!r}: {setting!r} is not a setting; {has}")
         if key == RATE:
             rate = _rate(text, value)
         else:
@@ -89,7 +89,7 @@ def _rate(text: str, value: str) -> float:
 
 
 def _setting(text: str, key: str, value: str, default: Any) -> Any:
-    """Read a value of the default's type."""
+    """Parse a value of the same type as the default."""
     if isinstance(default, bool):
         return validation.choice(value.lower(), f"rule {text!r}: {key}", ("true", "false")) == "true"
     try:
@@ -104,7 +104,7 @@ def _setting(text: str, key: str, value: str, default: Any) -> Any:
 
 
 def rule_name(rule: Method) -> str:
-    """Give the name with the fewest settings that `parse_rule` reads as this rule.
+    """Return the name with the fewest settings that `parse_rule` reads as this rule.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def _written(value: Any) -> str:
 
 
 def chosen_rules(rules: Iterable[str | Method], only: bool = False) -> dict[str, Method]:
-    """Give rules by name (with the rate, if there is one), each once, with the baselines that are missing; `in_order`."""
+    """Return each rule once by name (with its rate, if any), with the missing baselines added, sorted by `in_order`."""
     given = [
         _rule_and_rate(rule) if isinstance(rule, str) else (rule if isinstance(rule, NoProp) else make_rule(rule), None)
         for rule in validation.sequence(rules, "rules")
@@ -142,7 +142,7 @@ def chosen_rules(rules: Iterable[str | Method], only: bool = False) -> dict[str,
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Put backpropagation first and frozen hidden layers last; the others stay as they are."""
+    """Put backpropagation first and frozen hidden layers last; keep the order of the others."""
     first, last = BASELINES
     return sorted(names, key=lambda name: (_base(name) == last) - (_base(name) == first))
 
@@ -156,11 +156,12 @@ def _base(name: str) -> str:
 
 
 def default_rate(rule: Method, X: Any, optimizer: str = "sgd", momentum: float = 0.9) -> float:
-    """Give the learning rate around which a rule's rates are tried.
+    """Return the learning rate at the centre of the grid for a rule.
 
-    With SGD and momentum 0.9 that is 0.1 for backpropagation, and less for inputs whose median squared norm is above 100, by
-    which a step changes the front layer. Noise needs smaller rates, on weights even more than on activations; directions that
-    are not normalised and the output layer alone bear larger ones. Steps of the other optimisers have a length of their own.
+    With SGD and momentum 0.9 it is 0.1 for backpropagation, and smaller if the median squared norm of the inputs is above 100,
+    because a step changes the pre-activations of the front layer in proportion to this norm. Noise needs smaller rates, on
+    weights even more than on activations. Directions that are not normalised, and training of the output layer alone, allow
+    larger rates. The steps of other optimisers do not depend on the length of the gradient.
 
     Parameters
     ----------
@@ -182,18 +183,18 @@ def default_rate(rule: Method, X: Any, optimizer: str = "sgd", momentum: float =
 
 
 def _factor(rule: Method) -> float:
-    """Rate relative to backpropagation's, from a search on scikit-learn's digits."""
+    """Return the rate relative to that of backpropagation, from a search on scikit-learn's digits."""
     if isinstance(rule, ForwardGradient) and not rule.is_normalized:
         return (0.1 if rule.space == "activation" else 0.01) if rule.is_random else 3
     return 3 if isinstance(rule, FrozenHidden) else 1
 
 
 def rate_grid(centre: float, n_rates: int) -> list[float]:
-    """Give so many rates, evenly spaced in their logarithm, from a tenth of the centre to ten times it."""
+    """Return `n_rates` rates, evenly spaced on a logarithmic scale, from a tenth of the centre to ten times it."""
     centre, n_rates = validation.positive(centre, "centre"), validation.size(n_rates, "n_rates")
     exponents = np.linspace(-DECADES, DECADES, n_rates) if n_rates > 1 else np.zeros(1)
     with np.errstate(over="ignore", under="ignore"):  # reported
         rates = [float(f"{rate:.3g}") for rate in centre * 10**exponents]
     if not 0 < rates[0] <= rates[-1] < np.inf:
-        raise ValueError(f"centre={centre:g} is no learning rate: its grid goes from {rates[0]:g} to {rates[-1]:g}")
+        raise ValueError(f"centre={centre:g} is not a usable learning rate: its grid goes from {rates[0]:g} to {rates[-1]:g}")
     return rates

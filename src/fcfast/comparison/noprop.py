@@ -1,11 +1,11 @@
-"""NoProp beside the learning rules of `fcfast.rules` in a comparison: what it needs and costs, and its estimator."""
+"""NoProp as a method in a comparison, beside the learning rules of `fcfast.rules`: its costs and its estimator."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fcfast.estimators.noprop import NoPropClassifier
 
-# Parameters of `FrontClassifier` that both have, but for those that a comparison sets itself.
+# Parameters that `FrontClassifier` and `NoPropClassifier` share, except those that a comparison sets itself.
 SHARED = (
     "activation", "optimizer", "learning_rate", "schedule", "momentum", "dampening", "nesterov", "weight_decay",
     "max_grad_norm", "batch_size", "max_epochs", "tol", "n_iter_no_change", "shuffle", "form", "window", "init_scale",
@@ -15,7 +15,7 @@ SHARED = (
 
 @dataclass(frozen=True)
 class NoProp:
-    """A stack of NoProp blocks, or the same blocks trained end to end, as large as the network they are compared with.
+    """A stack of NoProp blocks, or the same blocks trained end to end, of the same size as the compared network.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class NoProp:
     Raises
     ------
     ValueError, TypeError
-        For settings that make no sense.
+        If a setting is invalid.
 
     Examples
     --------
@@ -48,38 +48,40 @@ class NoProp:
 
     @property
     def transposes(self) -> str:
-        """Which layers' transposed weights carry errors backwards."""
+        """Layers whose transposed weights carry errors backwards."""
         return "of all layers of all blocks" if self.variant == "backprop" else "inside each block"
 
     @property
     def backward_passes(self) -> str:
-        """What gets an exact gradient by a backward pass."""
+        """Parts that get an exact gradient by a backward pass."""
         return {"backprop": "one through all blocks", "dt": "one through each block"}.get(self.variant, "one through the block")
 
     def matrix_products(self, n_hidden: int) -> int:
-        """Products of a batch with a square layer that a step of a block takes; of "backprop", one of all blocks.
+        """Return the products of a batch with a square layer in a step of a block (of all blocks for "backprop").
 
-        Forward 5.5, as many for the weights' gradients, 4.5 for deltas; with time 4.75, 4.75 and 3.5.
+        A step takes 5.5 products forward, 5.5 for the gradients of the weights and 4.5 for the deltas; with time it takes 4.75,
+        4.75 and 3.5.
         """
         return 16 * self.n_blocks if self.variant == "backprop" else 13 if self.variant in ("ct", "fm") else 16
 
     def kept_activations(self, n_hidden: int) -> int:
-        """How many layers' arrays (batch x width) a step holds at once."""
+        """Return the number of arrays (batch x width) that a step holds at once."""
         return 9 * self.n_blocks if self.variant == "backprop" else 9
 
     def estimator(self, template: Any) -> NoPropClassifier:
-        """Make the estimator with what can be shared with another's parameters.
+        """Make the estimator with the parameters that it shares with another one.
 
-        The first two hidden layers are the units of a block; of one, the second has half as many.
+        The widths of the first two hidden layers become those of a block. If there is only one, the second layer of the block
+        has half its width.
 
         Raises
         ------
         ValueError
-            For a network with groups, which blocks have not.
+            If the network has groups, which blocks do not support.
         """
         hidden, groups = template._hidden(), template._groups()
         if max(groups) > 1:
-            raise ValueError(f"NoProp's blocks have no groups of units, got groups={template.groups!r}; use 1, or leave it out")
+            raise ValueError(f"NoProp's blocks do not support groups of units, got groups={template.groups!r}; use 1, or leave it out")
         sizes = (hidden[0], hidden[1] if len(hidden) > 1 else max(1, hidden[0] // 2))
         shared = {name: getattr(template, name) for name in SHARED}
         return NoPropClassifier(**asdict(self), hidden=sizes, **shared)

@@ -1,4 +1,4 @@
-"""What comes out of a comparison, as numbers, as JSON and as tables."""
+"""Results of a comparison as numbers, JSON and tables."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,14 @@ Sheet = tuple[list[str], list[list[str]]]  # headings, rows
 
 @dataclass(frozen=True)
 class Trial:
-    """A learning rate that was tried.
+    """Result of trying one learning rate.
 
     Attributes
     ----------
     learning_rate : float
     error, loss : float or None
-        On the validation part: 1 - accuracy or 1 - R², and cross-entropy or 1 - R². None if training diverged.
+        Scores on the validation part: 1 - accuracy or 1 - R² (error), and cross-entropy or 1 - R² (loss). None if training
+        diverged.
     """
 
     learning_rate: float
@@ -32,28 +33,29 @@ class Trial:
 
 @dataclass(frozen=True)
 class Run:
-    """A training on all training samples.
+    """Result of a training on all training samples.
 
     Attributes
     ----------
     seed : int
-        Of the initial weights, the order of samples and the rule's noise.
+        Seed of the initial weights, the order of samples and the noise of the rule.
     diverged : bool
-        The errors then are those of the best network before that.
+        Whether training diverged. The errors then belong to the best network before the divergence.
     n_warnings : int
-        Of convergence; `problem` says what they were about.
+        Number of convergence warnings; `problem` describes them.
     test_error, train_error : float
         1 - accuracy, or 1 - R².
     seconds_per_epoch : float or None
-        Median over the epochs after the first, which also makes what training holds.
+        Median over the epochs after the first one, which also allocates the memory for training.
     losses : list of float
         Mean training loss of each epoch.
     scored_epochs : list of int
-        Epochs, from 1, after which the test samples were scored.
+        Epochs, counted from 1, after which the test samples were scored.
     test_errors : list of float
-        After those epochs.
+        Test error after each of these epochs.
     first_block_error : float or None
-        Of NoProp, the test error of its first block or step alone, an ordinary classifier: what follows is what the chain adds.
+        For NoProp, the test error of the first block or step alone, which is an ordinary classifier; the difference from
+        `test_error` is the effect of the chain.
     """
 
     seed: int
@@ -69,7 +71,7 @@ class Run:
 
     @property
     def problem(self) -> str:
-        """What a training that came to its end was warned of: one of two things, and the losses tell which."""
+        """Describe the convergence warning of a training that did not diverge; the losses tell which of the two it was."""
         if self.diverged or not self.n_warnings:
             return ""
         if self.losses[-1] > self.losses[0]:
@@ -79,25 +81,25 @@ class Run:
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What a rule needs, and how well it trained.
+    """Cost and scores of a rule.
 
     Attributes
     ----------
     rule : str
-        Its name and settings, as `parse_rule` and `given_rate` read them.
+        Name and settings, as `parse_rule` and `given_rate` read them.
     transposes, backward_passes, matrix_products, kept_activations
-        What the rule says of itself, for this depth (`fcfast.rules.Rule`).
+        Costs of the rule for this depth (`fcfast.rules.Rule`).
     form : str or None
-        How the front layer was held.
+        Form of the front layer.
     learning_rate : float or None
-        The rate with the lowest error on the validation part, among equals the one with the lowest loss there; or the one
-        given, or the default one; None if training diverged at every rate.
+        Rate with the lowest error on the validation part (the lowest loss breaks ties), or the given rate, or the default
+        rate. None if training diverged at every rate.
     trials : list of Trial
     runs : list of Run
     peak_bytes : int or None
-        Memory that a training adds to the data at its peak; None if it was not measured.
+        Peak memory of a training beside the data; None if it was not measured.
     machine : dict or None
-        Versions and machine it was measured on; None for those of the comparison.
+        Versions and machine of the measurement; None if they are those of the comparison.
     """
 
     rule: str
@@ -118,7 +120,7 @@ class RuleResult:
         return [run for run in self.runs if not run.diverged]
 
     def mean(self, name: str) -> tuple[float, float] | None:
-        """Give mean and standard error (NaN for a single run) of a figure over the runs that did not diverge; None without."""
+        """Return mean and standard error (NaN for one run) of a figure over runs that did not diverge; None if all diverged."""
         values = [value for run in self.sound_runs if (value := getattr(run, name)) is not None]
         if not values:
             return None
@@ -126,18 +128,18 @@ class RuleResult:
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Median over the runs."""
+        """Return the median over the runs."""
         seconds = [run.seconds_per_epoch for run in self.runs if run.seconds_per_epoch is not None]
         return median(seconds) if seconds else None
 
     @property
     def rate_is_given(self) -> bool:
-        """Whether the rule's text has a learning rate."""
+        """Tell whether the text of the rule has a learning rate."""
         return given_rate(self.rule) is not None
 
     @property
     def remark(self) -> str:
-        """What a reader of the figures has to know."""
+        """Return a remark that readers of the figures need."""
         if self.learning_rate is None:
             return f"diverged at every rate from {self.trials[0].learning_rate:g} to {self.trials[-1].learning_rate:g}"
         said = ["rate given"] if self.rate_is_given else []
@@ -160,9 +162,9 @@ class Comparison:
     Attributes
     ----------
     settings : dict
-        All that the results depend on beside the rule; JSON values.
+        Everything beside the rule on which the results depend, as JSON values.
     machine : dict
-        Versions and machine, as `fcfast.show_config` tells them; of the latest results, where some were taken over.
+        Versions and machine of the latest results, as `fcfast.show_config` returns them.
     results : list of RuleResult
     """
 
@@ -171,19 +173,19 @@ class Comparison:
     results: list[RuleResult]
 
     def differences(self, result: RuleResult) -> dict[str, Any]:
-        """Give what was different, of versions and machine, where a result was measured."""
+        """Return the versions and facts of the machine that were different when a result was measured."""
         there = self.machine if result.machine is None else result.machine
         return {name: there.get(name) for name in {**self.machine, **there} if there.get(name) != self.machine.get(name)}
 
     def remark(self, result: RuleResult) -> str:
-        """What a reader of a result's figures has to know, beside those of the others too."""
+        """Return a remark that readers of the figures of a result need, also in comparison with the other results."""
         said = [result.remark] if result.remark else []
         if different := self.differences(result):
             said.append(f"measured on another machine or setup (other {', '.join(different)}): do not compare its times")
         return "; ".join(said)
 
     def sheets(self) -> list[Sheet]:
-        """Give two tables as text, headings and rows: how well each rule did, and what it uses."""
+        """Return two tables as text, with headings and rows: the scores of each rule, and its costs."""
         percent = self.settings["task"] == "classification"
         unit = "error %" if percent else "1 - R²"
         memory = ["memory"] if self.settings["memory"] else []
@@ -210,30 +212,32 @@ class Comparison:
         return [(figures, rows), (uses, costs)]
 
     def table(self) -> str:
-        """Give the tables as Markdown."""
+        """Return the tables as Markdown."""
         return "\n\n".join(_markdown(headings, rows) for headings, rows in self.sheets())
 
     def to_dict(self) -> dict[str, Any]:
-        """Give JSON values, for `from_dict`."""
+        """Return JSON values, for `from_dict`."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Comparison":
-        """Make a comparison of what `to_dict` gave; other keys are left out. Results without a machine have the comparison's.
+        """Make a comparison from the result of `to_dict`.
+
+        Other keys are ignored. Results without a machine get the machine of the comparison.
 
         Raises
         ------
         ValueError
-            If it is something else.
+            If `content` is not the result of `to_dict`.
         """
         try:
             machine = dict(content["machine"])
             return cls(dict(content["settings"]), machine, [_read_result(result, machine) for result in content["results"]])
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"this is no comparison that this version has written ({error})") from error
+            raise ValueError(f"this is not a comparison written by this version ({error})") from error
 
     def refuse_other(self, settings: Mapping[str, Any]) -> None:
-        """Raise a ValueError that names what differs, unless the settings are these."""
+        """Raise a ValueError that names the differences if the settings differ."""
         different = [
             f"{name} {self.settings.get(name)!r} is now {settings.get(name)!r}"
             for name in {**self.settings, **settings}

@@ -1,4 +1,4 @@
-"""The trainings of a comparison: data in parts, a rule's learning rate chosen on one of them, then runs over the seeds."""
+"""Trainings of a comparison: split the data, choose the learning rate of a rule on one part, then train with each seed."""
 
 import time
 import warnings
@@ -25,8 +25,8 @@ from fcfast.estimators.noprop import NoPropClassifier
 from fcfast.splitting import split_at_random
 from fcfast.training import Callback, Epoch
 
-SCORED_EPOCHS = 25  # of a training, at most: scoring wide data takes long
-MEMORY_EPOCHS = 3  # from then on nothing is held that was not before
+SCORED_EPOCHS = 25  # at most per training, because scoring wide data takes long
+MEMORY_EPOCHS = 3  # later epochs allocate no further memory
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
@@ -36,7 +36,7 @@ Tell = Callable[[str, int], Any]
 
 @dataclass(frozen=True)
 class Data:
-    """Training samples, which of them choose the rate, and test samples."""
+    """Training samples, their parts for choosing the rate, and test samples."""
 
     X: Any
     y: Array
@@ -74,13 +74,13 @@ class Data:
         return cls(X, answers, *rows, X_test, y_test)
 
     def facts(self) -> dict[str, Any]:
-        """What tells these data from others."""
+        """Return facts that distinguish these data from others."""
         digest = joblib.hash((self.X, self.y, self.X_test, self.y_test))
         return {"data": digest, "n_train": self.X.shape[0], "n_test": len(self.y_test), "n_features": self.X.shape[1]}
 
 
 def _checked(X: Any, y: ArrayLike, which: str) -> tuple[Any, Array]:
-    with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+    with np.errstate(over="ignore", invalid="ignore"):  # the check looks for infinities itself
         X = check_array(X, accept_sparse="csr", dtype=("float32", "float64"), input_name=f"{which}X")
     answers = np.asarray(y)
     if answers.ndim == 0 or len(answers) != X.shape[0]:
@@ -89,7 +89,7 @@ def _checked(X: Any, y: ArrayLike, which: str) -> tuple[Any, Array]:
 
 
 def _part(y: Array, share: float, name: str, stratify: bool, seed: int) -> tuple[Rows, Rows]:
-    """Part the samples, each class in proportion where there are enough."""
+    """Split the samples, stratified by class if there are enough of each."""
     validation.in_range(share, name, 0, 1)
     n_held_out = ceil(share * len(y))
     if not 2 <= n_held_out <= len(y) - 2:
@@ -111,12 +111,12 @@ def estimator_of(rule: Method, template: Estimator) -> Any:
     if not isinstance(rule, NoProp):
         return clone(template).set_params(rule=rule)
     if not isinstance(template, FrontClassifier):
-        raise ValueError("NoProp finds labels, and has no regression; leave it out")
+        raise ValueError("NoProp is for classification and has no regression; leave it out")
     return rule.estimator(template)
 
 
 def try_out(name: str, rule: Method, template: Estimator, data: Data) -> None:
-    """Find out now, not after hours, whether a rule can train this network: two samples of two features will say."""
+    """Check before long trainings that a rule can train this network, by a fit to two samples of two features."""
     try:
         _fit(estimator_of(rule, template).set_params(max_epochs=1), data.X[:2, :2], data.y[:2])
     except (ValueError, TypeError) as error:
@@ -126,13 +126,13 @@ def try_out(name: str, rule: Method, template: Estimator, data: Data) -> None:
 def n_epochs(
     n_rules: int, epochs: int, n_seeds: int, n_rates: int, tune_epochs: int | None = None, learning_rate: float | None = None
 ) -> int:
-    """Give the epochs of all trainings of a comparison, as `tell` counts them: also those that a rate of a rule's own saves."""
+    """Return the epochs of all trainings as `tell` counts them, including those that a rule with its own rate skips."""
     tried = 0 if learning_rate or n_rates == 1 else n_rates
     return n_rules * (tried * (tune_epochs or epochs) + n_seeds * epochs)
 
 
 class Work:
-    """Trainings of one comparison."""
+    """The trainings of one comparison."""
 
     def __init__(
         self,
@@ -154,14 +154,14 @@ class Work:
         self.done = 0  # epochs
 
     def skip(self) -> None:
-        """Pass over a rule whose results are known."""
+        """Skip a rule whose results are known."""
         self.done += self.tuning_epochs + self.n_seeds * self.epochs
 
     def result(self, name: str, rule: Method) -> RuleResult:
-        """Tune and train a rule."""
+        """Tune and train a rule; return its result."""
         try:
             return self._result(name, rule)
-        except ValueError as error:  # a network whose outputs overflow although its training did not
+        except ValueError as error:  # outputs of the network overflow although its training did not
             raise ValueError(f"rule {name!r}: {error}; lower its rates") from error
 
     def _result(self, name: str, rule: Method) -> RuleResult:
@@ -191,7 +191,7 @@ class Work:
         return estimator_of(rule, self.template).set_params(learning_rate=rate, random_state=seed, **changed)
 
     def _tuned(self, name: str, rule: Method) -> tuple[float | None, list[Trial]]:
-        """Choose a learning rate."""
+        """Choose a learning rate; return it and all trials."""
         if (rate := given_rate(name)) is not None:
             self.done += self.tuning_epochs
             return rate, []
@@ -209,7 +209,7 @@ class Work:
         return min(finished)[2] if finished else None, trials
 
     def _trial(self, name: str, rule: Method, rate: float, which: str, X: Any, y: Array) -> Trial:
-        """Train at a rate on these samples, and score the validation part."""
+        """Train with a rate on these samples, and score the validation part."""
 
         def after_epoch(epoch: Epoch) -> None:
             self.tell(f"{name}: rate {rate:g}, {which}", self.done + epoch.epoch)
@@ -224,7 +224,7 @@ class Work:
         return Trial(rate, error, _cross_entropy(estimator, X, y) if hasattr(estimator, "predict_proba") else error)
 
     def _run(self, name: str, rule: Method, rate: float, seed: int, which: str) -> tuple[Run, str]:
-        """Train on all training samples and score the test samples; give the form of the front layer too."""
+        """Train on all training samples and score the test samples; return the form of the front layer too."""
         data = self.data
         estimator = self._estimator(rule, rate, seed)
         scored = set(np.linspace(1, self.epochs, min(self.epochs, SCORED_EPOCHS)).round().astype(int).tolist())
@@ -238,7 +238,7 @@ class Work:
             self.tell(f"{name}: {which}, loss {epoch.loss:.3g}", self.done + epoch.epoch)
             if epoch.epoch in scored:
                 curve[epoch.epoch] = 1 - estimator.score(data.X_test, data.y_test)
-            started = time.perf_counter()  # scoring is no training
+            started = time.perf_counter()  # scoring does not count as training
 
         diverged, n_warnings = _fit(estimator, data.X, data.y, after_epoch)
         self.done += self.epochs
@@ -259,13 +259,13 @@ def _first_block_error(classifier: NoPropClassifier, data: Data) -> float:
 
 
 def _cross_entropy(classifier: Any, X: Any, y: Array) -> float:
-    """Give the mean cross-entropy; a class that was not trained on has the probability 0, or nearly."""
+    """Return the mean cross-entropy; a class without training samples has probability 0 or nearly 0."""
     of_true_class = (classifier.predict_proba(X) * (y[:, None] == classifier.classes_)).sum(axis=1)
     return float(-np.log(np.maximum(of_true_class, np.finfo(np.float64).tiny)).mean())
 
 
 def _fit(estimator: Any, X: Any, y: Array, *callbacks: Callback) -> tuple[bool, int]:
-    """Fit; say whether training diverged, and how many warnings of convergence there were. Ctrl-C ends it, unlike `fit`."""
+    """Fit; return whether training diverged and the number of convergence warnings. Unlike in `fit`, Ctrl-C raises."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator.fit(X, y, callbacks=callbacks)
@@ -274,7 +274,7 @@ def _fit(estimator: Any, X: Any, y: Array, *callbacks: Callback) -> tuple[bool, 
     of_convergence = [str(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)]
     diverged = any(message.startswith("training diverged") for message in of_convergence)
     for warning in caught:
-        # numbers that overflow are how a training diverges
+        # overflowing numbers mean that training diverges
         if not issubclass(warning.category, (ConvergenceWarning, RuntimeWarning) if diverged else ConvergenceWarning):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return diverged, len(of_convergence)
