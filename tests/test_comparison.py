@@ -384,7 +384,7 @@ def test_json_round_trip():
     compared = compare(*samples(), ["fg-a"], **QUICK)
     again = Comparison.from_dict(json.loads(json.dumps(compared.to_dict(), allow_nan=False)))
     assert again == compared
-    with pytest.raises(ValueError, match="no comparison"):
+    with pytest.raises(ValueError, match="not a comparison"):
         Comparison.from_dict({"results": [{}]})
 
 

@@ -1,4 +1,4 @@
-"""What this installation is made of."""
+"""Versions and configuration of this installation."""
 
 import platform
 from typing import Any, Literal, overload
@@ -12,7 +12,7 @@ from fcfast.threads import available_threads, blas
 
 
 def config() -> dict[str, Any]:
-    """Collect version, backend, OpenMP, BLAS and threads of this installation."""
+    """Collect the version, backend, OpenMP, BLAS and threads of this installation."""
     pools = [
         f"{pool.get('internal_api')} {pool.get('version')} ({pool.get('num_threads')} threads, {pool.get('architecture')})"
         for pool in blas().info()
@@ -37,17 +37,22 @@ def show_config(mode: Literal["dict"]) -> dict[str, Any]: ...
 
 
 def show_config(mode: Literal["print", "dict"] = "print") -> dict[str, Any] | None:
-    """Print (or return) version, backend, OpenMP, BLAS and threads.
+    """Print or return the version, backend, OpenMP, BLAS and threads of this installation.
 
     Parameters
     ----------
     mode : {"print", "dict"}
-        Print a line each, or return a dictionary.
+        "print" prints one line per entry, "dict" returns a dictionary.
+
+    Returns
+    -------
+    dict or None
+        None with ``mode="print"``.
 
     Raises
     ------
     ValueError
-        If `mode` is neither.
+        If `mode` is neither "print" nor "dict".
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all: the one place that makes a temporary file and puts it in another's place.
+"""Atomic writing of files: write a temporary file completely, then move it to its target.
 
-What a killed process leaves behind is a hidden folder beside its target. While it lives, it holds a lock in there, which the
-system gives back however it ends; whoever writes in that folder next removes those that nobody holds.
+A process writes in a hidden folder beside the target and holds a lock in it, which the system releases however the process
+ends. A killed process leaves the hidden folder behind. The next write to the same place removes hidden folders without a lock.
 """
 
 import errno
@@ -19,14 +19,14 @@ else:
     import fcntl
 
 PREFIX, ENDING, LOCK = ".fcfast-", ".tmp", "lock"
-YOUNG = 60.0  # seconds: a folder without a lock may be about to get it
-OLD = 24 * 3600.0  # seconds: nobody writes any more, where the file system has no locks that could tell
+YOUNG = 60.0  # seconds: a younger folder without a lock may be about to get one
+OLD = 24 * 3600.0  # seconds: an older folder is abandoned, if the file system has no locks to tell
 
-_own: set[str] = set()  # hidden folders of this process: some file systems have locks between processes only
+_own: set[str] = set()  # hidden folders of this process, because some file systems lock only between processes
 
 
 def check_file(path: Path, role: str) -> None:
-    """Raise a FileNotFoundError unless there is something to read."""
+    """Raise a FileNotFoundError if there is no such file; `role` names it in the message."""
     if path.is_dir():
         raise FileNotFoundError(f"{role} {path} is a folder; give the path of a file")
     if not path.exists():
@@ -35,24 +35,24 @@ def check_file(path: Path, role: str) -> None:
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
-    """Write a file whole or not at all: until the new one is complete and on the disk, an older one stays.
+    """Write a file completely or not at all; an older file stays until the new one is complete and on the disk.
 
     Parameters
     ----------
     path : path-like
-        A symbolic link is followed, and stays.
+        Target. If it is a symbolic link, the link stays, and the file that it points to is replaced.
 
     Yields
     ------
     str
-        Where to write: a file of the same name, not there yet, in a hidden folder beside `path`. At the end of the block it
-        takes the place of `path`, with the permissions of the older file, or else of any new one; if the block raises, or
-        Ctrl-C ends it, nothing of it remains.
+        Path to write to: a new file of the same name in a hidden folder beside `path`. At the end of the block it replaces
+        `path`, with the permissions of the older file or, if there is none, the default ones. If the block raises, also by
+        Ctrl-C, the new file is removed.
 
     Raises
     ------
     OSError
-        If the file cannot be written; it names `path`, not the hidden file.
+        If the file cannot be written. The error names `path`, not the hidden file.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
         with _errors_that_name(path, hidden):
             if os.path.exists(target) and not os.path.isfile(target):
                 number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
-                raise OSError(number, "it exists and is no file", target)
+                raise OSError(number, "it exists and is not a file", target)
             if not os.path.exists(folder):
                 raise FileNotFoundError(f"cannot write {os.fspath(path)}: the folder {folder} does not exist; create it first")
             _remove_stale(folder)
@@ -92,12 +92,14 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file (UTF-8, ``\\n``) whole or not at all.
+    """Write a text file (UTF-8, ``\\n``) completely or not at all.
 
     Parameters
     ----------
     path : path-like
+        Target file.
     text : str
+        Content.
 
     Raises
     ------
@@ -110,7 +112,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 @contextmanager
 def _errors_that_name(path: str | os.PathLike[str], hidden: str) -> Iterator[None]:
-    """Have the system's errors name the target, which is all that a user knows of; those of a full disk name nothing at all."""
+    """Make errors of the system name the target, which the user knows; errors of a full disk name no file."""
     try:
         yield
     except OSError as error:
@@ -120,26 +122,26 @@ def _errors_that_name(path: str | os.PathLike[str], hidden: str) -> Iterator[Non
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# what others left
+# abandoned folders
 
 
 def _remove_stale(folder: str) -> None:
-    """Remove the hidden folders of processes that were killed; leave those of living ones, and what cannot be removed."""
+    """Remove the hidden folders of killed processes; leave those of running ones, and those that cannot be removed."""
     try:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if entry.name.startswith(PREFIX) and entry.name.endswith(ENDING)]
     except OSError:
-        return  # a folder that may be written in, but not listed
+        return  # the folder can be written in but not listed
     for entry in found:
         try:
             if entry.path not in _own and entry.is_dir(follow_symlinks=False) and _is_abandoned(entry):
                 shutil.rmtree(entry.path, ignore_errors=True)
         except OSError:
-            continue  # it is somebody else's, or somebody else removed it just now
+            continue  # it belongs to another user, or another process has just removed it
 
 
 def _is_abandoned(hidden: os.DirEntry[str]) -> bool:
-    """Whether nobody holds the lock of a hidden folder."""
+    """Tell whether no process holds the lock of a hidden folder."""
     age = time.time() - hidden.stat(follow_symlinks=False).st_mtime
     try:
         descriptor = os.open(os.path.join(hidden.path, LOCK), os.O_RDWR)
@@ -154,7 +156,7 @@ def _is_abandoned(hidden: os.DirEntry[str]) -> bool:
 
 @contextmanager
 def _locked(lock: str) -> Iterator[int]:
-    """Hold a new lock of that name; give the permissions that a new file has here."""
+    """Hold a new lock of that name; yield the permissions of a new file."""
     descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
     try:
         _lock(descriptor)
@@ -164,7 +166,7 @@ def _locked(lock: str) -> Iterator[int]:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Try to lock until the file is closed, or the process ends; tell whether it worked, None where there are no locks."""
+    """Try to lock a file until it is closed or the process ends; return the success, or None if locks are not supported."""
     try:
         if sys.platform == "win32":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -180,7 +182,7 @@ def _lock(descriptor: int) -> bool | None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the new name last too, where the file system can."""
+    """Write the directory entry to the disk too, if the file system can."""
     try:
         _sync(folder, os.O_RDONLY)
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Train on scaled data, predict on raw data: a network beside mean and scale of what it was trained on.
+"""Training on scaled data and prediction on raw data, by a network that is stored with the mean and scale of its data.
 
-A network of inputs ``(x - m) / s`` is one of x: its front layer has the weights ``W / s`` and the biases ``b - W (m / s)``.
-Likewise an output trained on ``(y - m) / s`` is one of y with the last layer's ``s W`` and ``s b + m``. But where the mean is
-many times the scale, its pre-activations are small differences of large numbers: single precision would lose the digits of
-features such as 1e6 +- 1. So an estimator of raw data keeps the network as it was trained, and scales what it is given.
+A network for inputs ``(x - m) / s`` is also a network for x, with weights ``W / s`` and biases ``b - W (m / s)`` in its front
+layer. Likewise an output trained on ``(y - m) / s`` predicts y if the last layer has ``s W`` and ``s b + m``. But if the mean is
+many times the scale, the pre-activations are small differences of large numbers, and single precision would lose the digits of
+features such as 1e6 +- 1. An estimator of raw data therefore keeps the network as it was trained, and scales its inputs.
 """
 
 import copy
@@ -23,7 +23,7 @@ from fcfast.training.network import FrontNetwork
 if TYPE_CHECKING:
     from fcfast.estimators.front import FrontEstimator
 
-BLOCK_BYTES = 16 << 20  # of inputs in double precision, read at a time
+BLOCK_BYTES = 16 << 20  # size of a block of inputs in double precision
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
@@ -32,12 +32,12 @@ Estimator = TypeVar("Estimator", bound="FrontEstimator")
 
 @dataclass(frozen=True)
 class Scale:
-    """What is taken from each column, and what it is then divided by.
+    """Mean and scale of each column: the mean is subtracted, then the difference is divided by the scale.
 
     Attributes
     ----------
     mean, scale : ndarray of shape (d,)
-        In double precision; the scale is positive.
+        Mean and scale in double precision; the scale is positive.
     """
 
     mean: NDArray[np.float64]
@@ -46,32 +46,32 @@ class Scale:
 
 @dataclass(frozen=True)
 class Scaling:
-    """How raw data become those that a network was trained on.
+    """Scaling of raw data to the data that a network was trained on.
 
     Attributes
     ----------
     inputs : Scale or None
-        One column per feature.
+        Scale of the features, one column per feature.
     targets : Scale or None
-        Of a regression: one column per output.
+        Scale of the targets of a regression, one column per output.
     """
 
     inputs: Scale | None
     targets: Scale | None
 
     def scaled_targets(self, y: Array) -> Array:
-        """Give targets (N,) or (N, c) as the network knows them."""
+        """Return targets (N,) or (N, c) scaled for the network."""
         by = self.targets
         return y if by is None else ((y.reshape(len(y), -1) - by.mean) / by.scale).reshape(y.shape)
 
     def outputs(self, outputs_of: Callable[[Any], Array], X: Any, dtype: DTypeLike) -> Array:
-        """Give the outputs (M, c) for raw X, in the unit of raw targets; `outputs_of` gives those of a block of scaled rows."""
+        """Return the outputs (M, c) for raw X, in the unit of raw targets; `outputs_of` computes them for scaled rows."""
         parts = blocks(np.arange(X.shape[0]), X.shape[1])
         outputs = np.concatenate([outputs_of(scaled(X, rows, self.inputs, dtype)) for rows in parts])
         return outputs if self.targets is None else outputs * self.targets.scale + self.targets.mean
 
     def coefs(self, coefs: Sequence[Array]) -> list[Array]:
-        """Give the weights (n_in, n_out) of the network of raw data, in double precision."""
+        """Return the weights (n_in, n_out) of the network for raw data, in double precision."""
         folded = [coef.astype(np.float64) for coef in coefs]
         if self.inputs is not None:
             folded[0] /= self.inputs.scale[:, None]
@@ -80,7 +80,7 @@ class Scaling:
         return folded
 
     def intercepts(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array]:
-        """Give the biases of the network of raw data, in double precision; the arguments are those of scaled data."""
+        """Return the biases of the network for raw data, in double precision; the arguments belong to scaled data."""
         folded = [intercept.astype(np.float64) for intercept in intercepts]
         if self.inputs is not None:
             folded[0] -= (self.inputs.mean / self.inputs.scale) @ coefs[0]
@@ -90,20 +90,21 @@ class Scaling:
 
 
 def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
-    """Measure mean and standard deviation of each column, over some rows, without a copy of them all.
+    """Measure the mean and standard deviation of each column over some rows, without copying all of them.
 
     Parameters
     ----------
     X : ndarray, memmap or CSR of shape (N, d)
-        Taking the mean from a sparse matrix would fill it, so there the mean is left at 0.
+        Data. Subtracting the mean from a sparse matrix would fill it, so its mean stays 0.
     rows : ndarray of int
+        Indices of the rows to measure.
     name : str
-        What an error calls X.
+        Name of X in an error message.
 
     Returns
     -------
     Scale
-        The scale of a constant column is 1.
+        Mean and scale. The scale of a constant column is 1.
 
     Raises
     ------
@@ -117,13 +118,13 @@ def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
     >>> measure(np.array([[1.0, 5], [3, 5], [99, 99]]), np.array([0, 1]))
     Scale(mean=array([2., 5.]), scale=array([1., 1.]))
     """
-    from sklearn.preprocessing import StandardScaler  # predicting needs none of it
+    from sklearn.preprocessing import StandardScaler  # not needed for prediction
 
     scaler = StandardScaler(with_mean=not sparse.issparse(X))
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
         for block in blocks(rows, X.shape[1]):
             scaler.partial_fit(take(X, block).astype(np.float64))
-    measurable = np.isfinite(scaler.var_)  # not the scale: that of an infinite variance is 1
+    measurable = np.isfinite(scaler.var_)  # the scale would not do: it is 1 if the variance is infinite
     if not measurable.all():
         column = int(np.argmin(measurable))
         raise ValueError(f"{name}: column {column} (counted from 0) has values too large to be scaled; use another unit there")
@@ -132,10 +133,10 @@ def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
 
 
 def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
-    """Give some rows scaled, or as they are, in that dtype: one copy, made block by block.
+    """Return some rows in the given dtype, scaled if `by` is not None, as one copy that is made block by block.
 
-    Floating-point rows that follow one another are not copied if they are not to be scaled: a memory map stays on the disk.
-    Sparse rows become dense if a mean is to be taken from them.
+    Contiguous floating-point rows without scaling are not copied, so a memory map stays on the disk. Sparse rows become dense if
+    a mean is subtracted from them.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
     """
     if by is None and X.dtype in (np.float32, np.float64) and _follow_one_another(rows):
         return take(X, rows)
-    with np.errstate(over="ignore"):  # reported
+    with np.errstate(over="ignore"):  # reported below
         if sparse.issparse(X) and (by is None or not by.mean.any()):
             matrix = take(X, rows).astype(dtype)
             _refuse_overflow(matrix.data)
@@ -181,28 +182,29 @@ def _refuse_overflow(copied: Array) -> None:
 
 
 def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | None = None) -> Estimator:
-    """Make the estimator of raw data from one that was fitted to scaled data.
+    """Make an estimator for raw data from one that was fitted to scaled data.
 
     Parameters
     ----------
     estimator : FrontClassifier or FrontRegressor
-        Fitted; it is left as it is.
+        Fitted estimator; it is not changed.
     inputs : Scale or None
-        How its inputs were scaled.
+        Scale of its inputs.
     targets : Scale or None
-        How a regression's targets were scaled, one column per output.
+        Scale of the targets of a regression, one column per output.
 
     Returns
     -------
     FrontClassifier or FrontRegressor
-        In form "weights", with the same network in the same precision: it predicts what that one predicts for scaled inputs,
-        and so does its model file. `coefs_` and `intercepts_` are those of raw data, in double precision. Its losses stay those
-        of scaled targets. `partial_fit`, and `fit` with ``warm_start=True``, scale in the same way and go on.
+        Estimator in form "weights" with the same network in the same precision. For raw inputs it predicts exactly what
+        `estimator` predicts for scaled inputs, and so does its model file. `coefs_` and `intercepts_` refer to raw data and are
+        in double precision. The losses refer to scaled targets. `partial_fit`, and `fit` with ``warm_start=True``, scale in the
+        same way and continue the training.
 
     Raises
     ------
     ValueError
-        If the estimator is one of raw data already.
+        If the estimator already takes raw data.
 
     Examples
     --------
@@ -219,13 +221,13 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     """
     check_is_fitted(estimator, "network_")
     if estimator._scaling is not None:
-        raise ValueError("the estimator is one of raw data already; it scales what it is given")
+        raise ValueError("the estimator already takes raw data; it scales its inputs by itself")
     network = estimator.network_
     weights = network.front.expand()
     if weights is network.front.base:
-        weights = weights.copy()  # training may go on in it
+        weights = weights.copy()  # further training may change it
     raw = copy.copy(estimator)
-    # As in a model file, it is only to predict: it has no optimiser, batches or windows.
+    # As in a model file, the network is only for prediction: it has no optimiser, batches or windows.
     raw.network_ = FrontNetwork(
         WeightsForm.of(weights, estimator.n_jobs), network.biases, network.weights, network.activation, network.loss, SGD(),
         1, 1, network.n_threads,
@@ -236,12 +238,12 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
 
 
 def by_blocks(predict: Callable[[Any], Array], X: Any, rows: Rows) -> Array:
-    """Predict for some rows, reading and converting a block of them at a time."""
+    """Predict for some rows, reading and converting one block of them at a time."""
     return np.concatenate([predict(take(X, block)) for block in blocks(rows, X.shape[1])])
 
 
 def take(X: Any, rows: Rows) -> Any:
-    """Take some rows: a view, if they follow one another and X is an array."""
+    """Return some rows, as a view if they are contiguous and X is an array."""
     return X[rows[0] : rows[-1] + 1] if _follow_one_another(rows) else X[rows]
 
 
@@ -250,7 +252,7 @@ def _follow_one_another(rows: Rows) -> bool:
 
 
 def blocks(rows: Rows, n_features: int) -> Iterator[Rows]:
-    """Part the rows into blocks of `BLOCK_BYTES`."""
+    """Split the rows into blocks of `BLOCK_BYTES`."""
     height = max(1, BLOCK_BYTES // (8 * n_features))
     for start in range(0, len(rows), height):
         yield rows[start : start + height]

@@ -1,4 +1,4 @@
-"""How many threads a kernel may use."""
+"""Number of threads of kernels and of BLAS."""
 
 import os
 import threading
@@ -20,7 +20,7 @@ _forked = False
 
 
 def _after_fork() -> None:
-    # A forked child inherits OpenMP's state but not its threads: starting a team there can hang (libgomp).
+    # A forked child inherits the state of OpenMP but not its threads, and starting a team there can hang (libgomp).
     global _forked
     _forked = True
 
@@ -30,7 +30,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def available_threads() -> int:
-    """Threads this process may use: affinity, container limits and OMP_NUM_THREADS considered; 1 after a fork."""
+    """Return the number of threads this process may use, by affinity, container limits and OMP_NUM_THREADS; 1 after a fork."""
     if _forked:
         return 1
     return min(int(backend.openmp.max_threads()), int(joblib.cpu_count()))
@@ -38,19 +38,19 @@ def available_threads() -> int:
 
 @cache
 def blas() -> threadpoolctl.ThreadpoolController:
-    """Give the BLAS of NumPy and SciPy; found once, for that takes milliseconds."""
+    """Return the controller of the BLAS of NumPy and SciPy; it is cached, because finding it takes milliseconds."""
     return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
 _limited = threading.Lock()
-_limits: list[Any] = []  # one for each that is at work, of which the first has set it
+_limits: list[Any] = []  # one entry per active context; the first one has set the limit
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Let BLAS use one thread.
+    """Limit BLAS to one thread.
 
-    That is a setting of the whole process: of several Python threads the first sets it and the last sets it back.
+    The limit applies to the whole process: the first of several Python threads sets it, and the last one restores it.
     """
     with _limited:
         _limits.append(_limits[0] if _limits else blas().limit(limits=1))
@@ -65,37 +65,38 @@ def one_blas_thread() -> Iterator[None]:
 
 @contextmanager
 def blas_threads_for(flops: float) -> Iterator[None]:
-    """Let BLAS use one thread while its largest product is this small; else leave it alone.
+    """Limit BLAS to one thread if its largest product is small; otherwise change nothing.
 
-    Waking a second thread for a product of 0.1 ms gains little when it succeeds and costs many times the product when another
-    process wants the processor (measured: up to 30 times on two shared cores).
+    A second thread gains little in a product of 0.1 ms, and costs many times the product if another process needs the processor
+    (up to 30 times as measured on two shared cores).
     """
     with one_blas_thread() if flops < SMALL_PRODUCT else nullcontext():
         yield
 
 
 def kernel_threads(n_threads: int, flops: float) -> int:
-    """Give the threads of a kernel whose largest matrix product takes so many operations: those resolved earlier, or one.
+    """Return the number of threads for a kernel whose largest matrix product takes `flops` operations: `n_threads` or 1.
 
-    One where this process has been forked since, and where BLAS itself uses several: its threads and OpenMP's each wait for
-    work by keeping a processor busy, and take it from the other (measured on two cores: steps 7 to 9 times as long).
+    It is 1 if this process has been forked since `n_threads` was resolved, or if BLAS itself uses several threads. The threads of
+    BLAS and of OpenMP wait for work by keeping a processor busy, and take it from each other (as measured on two cores, steps
+    take 7 to 9 times as long).
     """
     return 1 if _forked or flops >= SMALL_PRODUCT else n_threads
 
 
 def resolve_n_jobs(n_jobs: int | None = None) -> int:
-    """Resolve ``n_jobs`` into a number of threads.
+    """Convert ``n_jobs`` to a number of threads.
 
     Parameters
     ----------
     n_jobs : int or None
-        None uses all available threads; a positive number that many, but no more than there are processors; -1 all, -2 all
-        but one, and so on.
+        None uses all available threads, a positive number that many threads (but no more than there are processors), -1 all
+        processors, -2 all but one, and so on.
 
     Returns
     -------
     int
-        At least 1. Always 1 in a process made by ``fork`` or without OpenMP.
+        Number of threads, at least 1. It is 1 in a process made by ``fork`` and without OpenMP.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Checks of arguments: every message names the argument, what was got and what to do."""
+"""Checks of arguments. Every message names the argument, the value it got and what to do."""
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 Floats = NDArray[np.float64]
 Item = TypeVar("Item")
 
-MAX_SIZE = 10**12  # of anything; products of sizes are to fit in 64 bits
+MAX_SIZE = 10**12  # of any size, so that products of sizes fit in 64 bits
 
 
 def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
@@ -33,7 +33,7 @@ def finite_array(value: ArrayLike, name: str, ndim: int | tuple[int, ...]) -> Fl
 
 
 def finite_floats(value: ArrayLike, name: str, ndim: int) -> NDArray[Any]:
-    """Do the same, but leave single precision as it is."""
+    """Do the same as `finite_array`, but keep single precision."""
     array = real_array(value, name)
     return _finite(array, name, ndim, np.float32 if array.dtype == np.float32 else np.float64)
 
@@ -51,14 +51,14 @@ def _finite(array: NDArray[Any], name: str, ndim: int | tuple[int, ...], dtype: 
 
 
 def all_finite(*arrays: NDArray[Any]) -> bool:
-    """Tell whether arrays hold neither NaN nor infinity, without a mask as large as they are."""
-    with np.errstate(invalid="ignore"):  # what is being looked for
+    """Tell whether arrays hold neither NaN nor infinity, without a mask of the same size."""
+    with np.errstate(invalid="ignore"):  # the check below looks for these
         return all(array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max())) for array in arrays)
 
 
 @contextmanager
 def naming_text(X: Any, y: Any = None) -> Iterator[None]:
-    """Have the message about text where numbers are needed name the argument and, of a table, the columns."""
+    """Make errors about text in place of numbers name the argument and, for a table, the columns."""
     try:
         yield
     except ValueError as error:
@@ -80,14 +80,14 @@ def _has_text(values: Any) -> bool:
 
 
 def no_missing_labels(y: NDArray[Any]) -> None:
-    """Check that no class label is None, which has no order among the others. Of NaN scikit-learn tells."""
+    """Check that no class label is None, because None cannot be sorted. scikit-learn checks for NaN."""
     n_missing = sum(label is None for label in y.ravel()) if y.dtype == object else 0
     if n_missing:
         raise ValueError(f"y lacks the labels of {n_missing} sample(s), which are None; leave those samples out")
 
 
 def to_float(value: SupportsFloat) -> float:
-    """Convert; an integer beyond float64 is infinite."""
+    """Convert to float; an integer beyond float64 becomes infinite."""
     try:
         return float(value)
     except OverflowError:
@@ -115,7 +115,7 @@ def in_range(value: object, name: str, low: float, high: float) -> float:
 
 
 def plain_numbers(settings: Any) -> None:
-    """Make the numbers of a frozen dataclass Python's own: fractions, and NumPy's scalars, have an arithmetic of theirs."""
+    """Convert the numbers of a frozen dataclass to Python's own: fractions and NumPy scalars have a different arithmetic."""
     for field in fields(settings):
         value = getattr(settings, field.name)
         if isinstance(value, (bool, np.bool_)):
@@ -135,7 +135,7 @@ def integer(value: object, name: str, minimum: int) -> int:
 
 
 def size(value: object, name: str, minimum: int = 1, maximum: int = MAX_SIZE) -> int:
-    """Check for an integer from minimum to maximum; without one, that can be the number of anything."""
+    """Check for an integer from minimum to maximum, by default a plausible number of samples, features or units."""
     number = integer(value, name, minimum)
     if number > maximum:
         raise ValueError(f"{name} must be at most {maximum:.0e}, got {to_float(number):.3g}")
@@ -143,34 +143,34 @@ def size(value: object, name: str, minimum: int = 1, maximum: int = MAX_SIZE) ->
 
 
 def is_auto(value: object) -> TypeGuard[str]:
-    """Tell whether a value is the word "auto"; an array would be compared element by element."""
+    """Tell whether a value is the string "auto" (== would compare an array element by element)."""
     return isinstance(value, str) and value == "auto"
 
 
 def boolean(value: object, name: str) -> bool:
-    """Check for True or False: of strings, "no" too would count as true."""
+    """Check for True or False, because any non-empty string, such as "no", is true in Python."""
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
 
 
 def has_items(value: object) -> TypeGuard[Iterable[Any]]:
-    """Tell whether there is something to go through: not so in an array without dimensions, although it has the method."""
+    """Tell whether a value is iterable; an array of dimension 0 is not, although it has ``__iter__``."""
     return isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0
 
 
 def sequence(value: Iterable[Item], name: str) -> list[Item]:
-    """Check for something with items, and list them."""
+    """Check for an iterable, and return its items as a list."""
     if not has_items(value) or isinstance(value, str):
         raise TypeError(f"{name} must be a list or another sequence, got {value!r}")
     return list(value)
 
 
 def functions(value: Iterable[Item], name: str) -> list[Item]:
-    """Check for a sequence of functions or other callables, and list them."""
+    """Check for a sequence of functions or other callables, and return a list."""
     listed = sequence(value, name)
     if not all(map(callable, listed)):
-        raise TypeError(f"{name} must be functions or other callables, got {listed!r}")
+        raise TypeError(f"{name} must hold functions or other callables, got {listed!r}")
     return listed
 
 
@@ -199,15 +199,15 @@ def samples(X: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def squarable(X: Floats, name: str) -> None:
-    """Check that no sample's squared norm overflows, or vanishes where the sample does not."""
-    with np.errstate(over="ignore", under="ignore"):  # what is being looked for
+    """Check that no squared norm of a sample overflows, or underflows to 0 for a nonzero sample."""
+    with np.errstate(over="ignore", under="ignore"):  # the check below looks for these
         norms = (X * X).sum(axis=1)
     if not np.isfinite(norms).all() or ((norms == 0) & X.any(axis=1)).any():
-        raise ValueError(f"{name} has values as large as {np.abs(X).max():.1e} or so small that squares vanish; rescale it")
+        raise ValueError(f"{name} has values as large as {np.abs(X).max():.1e} or so small that their squares underflow; rescale it")
 
 
 def sample_weights(values: Floats, name: str) -> None:
-    """Check weights of samples: finite, none negative, and with a sum that is positive and finite."""
+    """Check that sample weights are finite and not negative, and that their sum is positive and finite."""
     total = values.sum()
     if not (values >= 0).all() or not 0 < total < np.inf:
         raise ValueError(
@@ -217,7 +217,7 @@ def sample_weights(values: Floats, name: str) -> None:
 
 
 def chain(weights: Sequence[ArrayLike]) -> list[Floats]:
-    """Check weight matrices (n_out, n_in) that follow one another."""
+    """Check a sequence of weight matrices (n_out, n_in) whose shapes fit together."""
     if not has_items(weights):
         raise TypeError(f"weights must be a sequence of matrices (n_out, n_in), got {weights!r}")
     matrices = [finite_array(weight, f"weights[{l}]", 2) for l, weight in enumerate(weights)]
@@ -235,7 +235,7 @@ def chain(weights: Sequence[ArrayLike]) -> list[Floats]:
 
 
 def fit_chain(weights: Sequence[ArrayLike], n_features: int, n_outputs: int) -> list[Floats]:
-    """Check a chain of weight matrices against the data it is to be trained on."""
+    """Check a chain of weight matrices against the shapes of the training data."""
     matrices = chain(weights)
     if matrices[0].shape[1] != n_features:
         raise ValueError(f"weights[0] has shape {matrices[0].shape}, but X has {n_features} feature(s)")
@@ -245,14 +245,14 @@ def fit_chain(weights: Sequence[ArrayLike], n_features: int, n_outputs: int) -> 
 
 
 def writable_like(array: NDArray[Any], name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Check an array that a kernel is to fill."""
+    """Check an array that a kernel will fill."""
     if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype or not array.flags.c_contiguous:
         got = f"{array.shape}, {array.dtype}" if isinstance(array, np.ndarray) else repr(type(array).__name__)
         raise ValueError(f"{name} must be a C-contiguous array of shape {shape} and dtype {dtype}, got {got}")
 
 
 def layer_biases(biases: Sequence[ArrayLike], widths: Sequence[int] | NDArray[np.intp], name: str = "biases") -> list[Floats]:
-    """Check one bias vector for each layer of that many units."""
+    """Check that there is one bias vector per layer, with one number per unit."""
     vectors = [finite_array(bias, f"{name}[{l}]", 1) for l, bias in enumerate(sequence(biases, name))]
     if [len(vector) for vector in vectors] != list(widths):
         raise ValueError(f"{name} have lengths {[len(v) for v in vectors]}, but the layers have {list(map(int, widths))} units")

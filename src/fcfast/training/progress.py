@@ -1,4 +1,4 @@
-"""What `verbose` shows: a progress bar on a terminal, lines elsewhere."""
+"""Progress display of `verbose`: a progress bar on a terminal, lines elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from fcfast.training import Callback, Epoch
 
 @contextmanager
 def progress(verbose: int, max_epochs: int) -> Iterator[list[Callback]]:
-    """Give the callbacks that show an estimator's progress: none, a bar (1, on a terminal, with rich) or a line per epoch."""
+    """Yield the callbacks that show the progress: none, a bar (for 1, on a terminal, with rich) or a line per epoch."""
     if not verbose:
         yield []
         return
     try:
         from rich.console import Console
-    except ImportError:  # the extra "cli" brings it; lines need nothing
+    except ImportError:  # the extra "cli" installs rich; lines do not need it
         yield [_print]
         return
     console = Console(stderr=True)
