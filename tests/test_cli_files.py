@@ -201,7 +201,7 @@ def test_class_called_NA(tmp_path):
     data = labelled(tmp_path / "a.csv", ["EU", "NA"])
     result = run("train", data, "--save", tmp_path / "m.safetensors", "--target", "dx", *QUICK)
     assert result.exit_code == 2
-    assert "if 'NA' is a class and no gap, say --missing ''" in result.stderr
+    assert "if 'NA' is a class and not a missing value, use --missing ''" in result.stderr
     model, _ = trained(tmp_path, data, "--missing", "")
     result = run("predict", model, data, "--target", "dx", "--missing", "", "--json")
     assert {row["class"] for row in json.loads(result.stdout)["score"]["classes"]} == {"EU", "NA"}
@@ -233,7 +233,7 @@ def test_decimal_commas(tmp_path):
     text = data.read_text().replace(",", ";").replace(".", ",")
     data.write_text(text)
     result = run("train", data, "--save", tmp_path / "m.safetensors", "--target", "dx", *QUICK)
-    assert "say --decimal ," in result.stderr
+    assert "use --decimal ," in result.stderr
     model, _ = trained(tmp_path, data, "--decimal", ",")
     assert run("predict", model, data, "--decimal", ",").exit_code == 0
 

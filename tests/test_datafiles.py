@@ -319,7 +319,7 @@ def test_names_of_samples_in_arrays(savez, tmp_path):
     refuse(path, "has 1 names of samples for 2 samples", ids="few")
     refuse(path, "names of samples have dtype float64", ids="X")
     np.save(tmp_path / "x.npy", X)
-    refuse(tmp_path / "x.npy", "has no place for names of samples; leave out ids='a'", ids="a")
+    refuse(tmp_path / "x.npy", "cannot hold names of samples; leave out ids='a'", ids="a")
 
 
 def test_only_the_features_that_are_needed(write, parquet):
@@ -368,11 +368,14 @@ def test_gap_in_first_line(write):
     [
         (("1", ""), "is empty, NaN or infinite in 1 line(s), the first is line 3; leave out the lines without a target"),
         (("x", ""), "is empty in 1 line(s), the first is line 3; leave out the lines without a target"),
-        (("x", "NA"), "is 'NA' or empty in 1 line(s), the first is line 3; if 'NA' is a class and no gap, say --missing ''"),
+        (
+            ("x", "NA"),
+            "is 'NA' or empty in 1 line(s), the first is line 3; if 'NA' is a class and not a missing value, use --missing ''",
+        ),
         (("1.5", "nan"), "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'nan' is a class"),
         (
             ("1", "inf"),
-            "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'inf' is the name of a class, say "
+            "is empty, NaN or infinite in 1 line(s), the first is line 3; if 'inf' is the name of a class, use "
             "--target-type labels; else leave out",
         ),
     ],
@@ -392,7 +395,7 @@ def test_ragged_lines(write, line, n_cells):
 def test_first_line_of_numbers_and_text(write):
     """Names or data? It is asked, not guessed, and can be answered."""
     path = write("a.csv", "5,wide\n1,2\n")
-    refuse(path, r"line 1 has numbers \('5'\) and text \('wide'\), .* say header=True .*or header=False")
+    refuse(path, r"line 1 has numbers \('5'\) and text \('wide'\), .* use header=True .*or header=False")
     assert read_table(path, header=True).feature_names == ["5", "wide"]
     refuse(path, "line 1: 'wide' is not a number", header=False)
 
@@ -400,7 +403,7 @@ def test_first_line_of_numbers_and_text(write):
 def test_header_hidden_by_the_target(write):
     """A first target unlike the others: the name of the column, or a class? It is asked, not guessed."""
     path = write("a.csv", "octane,900,902\n88,1,2\n85,3,4\n")
-    refuse(path, r"text in line 1 \('octane'\) and numbers below, .* say header=True .*or header=False", 0)
+    refuse(path, r"text in line 1 \('octane'\) and numbers below, .* use header=True .*or header=False", 0)
     assert read_table(path, 0, header=True).y.tolist() == [88, 85]
     assert read_table(path, "octane").y.tolist() == [88, 85]
     assert read_table(path, 0, header=False).y.tolist() == ["octane", "88", "85"]
@@ -434,7 +437,7 @@ def test_no_samples_or_no_features(write):
 )
 def test_undecodable_text(write, name, content, reason):
     """Quotes left open, endless cells, gzip only by name."""
-    refuse(write(name, content), f"cannot be read as delimited text .*{reason}.*; save it anew as plain text in UTF-8")
+    refuse(write(name, content), f"cannot be read as delimited text .*{reason}.*; save it again as plain text in UTF-8")
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -479,9 +482,9 @@ def test_text_in_another_encoding(write, compressed, n_lines, end):
         ("<0.1", "a value beyond a limit"),
         (">= 5", "a value beyond a limit"),
         ("\u22121.5", r"its minus is the character U\+2212; replace it by the hyphen, as in -1.5$"),
-        ("#DIV/0!", "an error value of Excel; mend the formula"),
-        ("#n/a", "an error value of Excel; mend the formula"),
-        ("#NAME?", "an error value of Excel; mend the formula"),
+        ("#DIV/0!", "an error value of Excel; correct the formula"),
+        ("#n/a", "an error value of Excel; correct the formula"),
+        ("#NAME?", "an error value of Excel; correct the formula"),
         ("<b", "encode the column as numbers"),
     ],
 )
@@ -508,7 +511,7 @@ def test_error_of_excel_in_the_target(write):
 def test_class_called_inf(write):
     """It can be read as a number, so that the message says how to have it as a name."""
     path = write("a.csv", "a,dx\n1,inf\n2,1\n3,1\n")
-    refuse(path, "if 'inf' is the name of a class, say --target-type labels; else leave out", "dx")
+    refuse(path, "if 'inf' is the name of a class, use --target-type labels; else leave out", "dx")
     assert read_table(path, "dx", target_type="labels").y.tolist() == ["inf", "1", "1"]
 
 
@@ -616,7 +619,7 @@ CSR = {"data": [1.0, 2.0], "indices": [0, 1], "indptr": [0, 1, 2], "shape": [2, 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ({"indices": [0, 2]}, "cannot be read as a CSR matrix .*; save it anew with scipy.sparse.save_npz"),
+        ({"indices": [0, 2]}, "cannot be read as a CSR matrix .*; save it again with scipy.sparse.save_npz"),
         ({"indices": [0, -1]}, "cannot be read as a CSR matrix"),
         ({"indptr": [0, 2, 1]}, "cannot be read as a CSR matrix"),
         ({"indptr": [0, 1, 3]}, "cannot be read as a CSR matrix"),
@@ -691,14 +694,17 @@ def test_npz_never_unpickles(savez, tmp_path, name):
 
 def test_npz_of_other_names(savez):
     """The message says how to save it."""
-    refuse(savez(data=X, labels=X[:, 0]), r"it has 'data', 'labels'; save it anew with numpy.savez\(path, X=..., y=...\)$")
+    refuse(savez(data=X, labels=X[:, 0]), r"it has 'data', 'labels'; save it again with numpy.savez\(path, X=..., y=...\)$")
 
 
 def test_npz_by_name_only(write):
     """An .npy file with the wrong ending."""
     stream = io.BytesIO()
     np.save(stream, X)
-    refuse(write("a.npz", stream.getvalue()), r"cannot be read as an .npz archive \(it is no zip archive, or cut off\); write")
+    refuse(
+        write("a.npz", stream.getvalue()),
+        r"cannot be read as an .npz archive \(it is not a zip archive, or it is truncated\); write",
+    )
 
 
 @pytest.mark.parametrize("name", ["a.npz", "a.npy"])
@@ -782,7 +788,7 @@ def test_svmlight_width(svmlight, write):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x 1:2\n", "cannot be read as svmlight text .*; write it anew with sklearn.datasets.dump_svmlight_file"),
+        ("x 1:2\n", "cannot be read as svmlight text .*; write it again with sklearn.datasets.dump_svmlight_file"),
         ("1 1:a\n", "cannot be read as svmlight text"),
         ("1 -1:2\n", "cannot be read as svmlight text"),
         ("1 2:1 1:1\n", "cannot be read as svmlight text"),
@@ -859,7 +865,7 @@ def test_parquet_with_invalid_text(parquet):
     """Text that is no UTF-8 is found when the file is read."""
     pa = pytest.importorskip("pyarrow")
     text = pa.StringArray.from_buffers(2, pa.py_buffer(np.int32([0, 1, 2])), pa.py_buffer(b"a\xff"))
-    refuse(parquet({"a": [1, 2], "t": text}), "cannot be read as Parquet .*; write it anew", "t")
+    refuse(parquet({"a": [1, 2], "t": text}), "cannot be read as Parquet .*; write it again", "t")
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -136,9 +136,7 @@ def test_unnamed_index_above_numbers(write):
     for frame in (pd.DataFrame(X), pd.DataFrame(X[:, :2], columns=[7157, 672])):
         path = write("a.csv", frame.to_csv())
         option = "''" if 0 in frame else "0"
-        refuse(
-            path, rf"column 0 .* has no name in line 1; .* pandas: index=False\), or say that it names them \(--id {option}\)$"
-        )
+        refuse(path, rf"column 0 .* has no name in line 1; .* pandas: index=False\), or use --id {option} if it names them$")
         for ids in ("", 0, *(["0"] if option == "0" else [])):
             table = read_table(path, ids=ids)
             assert (table.ids, table.feature_names) == (list(map(str, frame.index)), list(map(str, frame)))
@@ -151,7 +149,7 @@ def test_id_that_is_a_name_and_an_index(write, target):
     pd = pytest.importorskip("pandas")
     path = write("a.csv", pd.DataFrame(X).to_csv())
     refuse(
-        path, "--id 0 is the name of a column and the index of another one, which has no name; say --id '' for", target, ids="0"
+        path, "--id 0 is the name of a column and the index of another one, which has no name; use --id '' for", target, ids="0"
     )
     refuse(path, "--id 0 is the name of a column", target, ids="0", features=["1", "2"])
     refuse(path, "column 0 .* has no name", target, ids="-6")  # it is a header, though the id has a name
@@ -159,9 +157,9 @@ def test_id_that_is_a_name_and_an_index(write, target):
     assert table.feature_names == [str(j) for j in range(6 if target is None else 5)]
     assert table.ids == [str(i) for i in range(len(X))]
     path = write("b.csv", "0,,a\n1,2,3\n4,5,6\n")
-    refuse(path, r"column 1 .* \(--id 1\)", header=True)
+    refuse(path, r"column 1 .* use --id 1 if", header=True)
     path = write("b.csv", "1,,a\n1,2,3\n4,5,6\n")
-    refuse(path, r"column 1 .* \(--id ''\)", header=True)
+    refuse(path, r"column 1 .* use --id '' if", header=True)
     path = write("b.csv", ",2,,a\n1,1,2,3\n4,4,5,6\n")
     refuse(path, r"column 2 .* \(--id -2\)", header=True, ids="")
 
@@ -177,7 +175,7 @@ def test_index_that_may_be_a_name(write, text, target, column):
     """A number asked for that stands in a first line of numbers: the line is asked about, not taken for a sample."""
     path = write("a.csv", text)
     refuse(
-        path, rf"line 1 .* is all numbers, and {target} may be the name of a column there or an index; say header=True", target
+        path, rf"line 1 .* is all numbers, and {target} may be the name of a column there or an index; use header=True", target
     )
     named, bare = read_table(path, target, header=True), read_table(path, target, header=False)
     assert (len(named.X), named.target_name) == (20, repr(target))
@@ -188,7 +186,7 @@ def test_index_that_may_be_a_name(write, text, target, column):
 
 def test_first_line_with_a_gap(write):
     """It may be names."""
-    refuse(write("a.csv", "1,,3\n4,,6\n7,8,9\n1,2,3\n"), "; if line 1 has names, say --header$")
+    refuse(write("a.csv", "1,,3\n4,,6\n7,8,9\n1,2,3\n"), "; if line 1 has names, use --header$")
 
 
 @pytest.mark.parametrize("header", ["", "g0,g1,g2,g3,g4,g5", "made by hand"])
@@ -232,7 +230,7 @@ def test_write_csv_and_csv2(write):
     refuse(path, "column 0 .* has no name", "dx")
     np.testing.assert_array_equal(read_table(path, "dx", ids=0).X, X)
     path = write("b.csv", r_table(";", corner=True).replace(".", ","))
-    refuse(path, "decimal commas; write points, as in 0.5, or say --decimal ,", "dx", ids=0)
+    refuse(path, "decimal commas; write points, as in 0.5, or use --decimal ,", "dx", ids=0)
     table = read_table(path, "dx", ids=0, decimal=",")
     np.testing.assert_array_equal(table.X, X)
 
@@ -298,7 +296,7 @@ def test_thousands(write, cell):
     path = write("a.csv", f"a;b;dx\n{cell};2;x\n17;4;y\n")
     refuse(
         path,
-        r"1126: say --thousands ,\) or be a decimal comma \(1.126: say --decimal ,\)" if mark == "," else "--thousands",
+        r"1126: use --thousands ,\) or be a decimal comma \(1.126: use --decimal ,\)" if mark == "," else "--thousands",
         "dx",
     )
     assert read_table(path, "dx", thousands=mark).X.tolist() == [[1126, 2], [17, 4]]
@@ -315,7 +313,7 @@ def test_thousands_in_cells_with_commas_between(write):
 def test_points_that_separate_thousands(write):
     """Beside decimal commas, a point is no decimal point."""
     path = write("a.csv", "a;b;dx\n1.126,5;4,25;x\n1.200;2;y\n")
-    refuse(path, "say --decimal , --thousands .", "dx")
+    refuse(path, "use --decimal , --thousands .", "dx")
     refuse(write("b.csv", "a;b;dx\n1.126;4,25;x\n"), "'1.126' is not a number: a point where", "dx", decimal=",")
     refuse(path, "'1.126,5' is not a number: a point where the decimal mark is a comma", "dx", decimal=",")
     assert read_table(path, "dx", decimal=",", thousands=".").X.tolist() == [[1126.5, 4.25], [1200, 2]]
@@ -358,7 +356,7 @@ def test_comment_that_could_be_a_row(write):
     """Above the table and in it: asked, and answered."""
     for text in ("#1,2,x\n3,4,x\n5,6,y\n", "3,4,x\n#1,2,x\n5,6,y\n"):
         path = write("a.csv", text)
-        refuse(path, r"begins like a comment, but has as many cells as the table; say comment='' \(--comment ''\)", -1)
+        refuse(path, r"begins like a comment, but has as many cells as the table; use comment='' \(--comment ''\)", -1)
         assert read_table(path, -1, comment="#").X.tolist() == [[3, 4], [5, 6]]
         assert read_table(path, -1, comment="", ids=0).X.shape == (3, 1)
 
@@ -425,12 +423,12 @@ def test_genes_in_lines(write, corner):
     rows = [[gene, *column] for gene, column in zip(GENES, X.T.tolist(), strict=True)]
     names = [f"s{i}" for i in range(40)]
     path = write("a.csv", table_of([corner, *names], rows))
-    refuse(path, r"if the rows are features and the columns samples, say --transpose \(transpose=True\)")
+    refuse(path, r"if the rows are features and the columns samples, use --transpose \(transpose=True\)")
     table = read_table(path, transpose=True)
     np.testing.assert_array_equal(table.X, X)
     assert (table.feature_names, table.ids) == (GENES, names)
     path = write("b.csv", table_of([corner, *names], [["dx", *CLASSES], *rows]))
-    refuse(path, "has no column 'dx', but a line of that name; .* say --transpose", "dx")
+    refuse(path, "has no column 'dx', but a line of that name; .* use --transpose", "dx")
     table = read_table(path, "dx", transpose=True, features=["g4", "g1"])
     np.testing.assert_array_equal(table.X, X[:, [1, 4]])
     assert (table.y.tolist(), table.skipped) == (CLASSES.tolist(), ["g0", "g2", "g3", "g5"])
@@ -440,9 +438,7 @@ def test_genes_in_lines(write, corner):
 def test_labels_of_genes_in_lines_are_elsewhere(write):
     """A target that is neither a column nor a line."""
     path = write("a.csv", "gene,s1,s2,s3\nTP53,1,2.5,3\nBRCA,4,5.5,6\nEGFR,7,8.5,9\n")
-    refuse(
-        path, "no column 'dx'; it has .*say --transpose .* labels are in a file of their own, add them .* begins with dx$", "dx"
-    )
+    refuse(path, "no column 'dx'; it has .*use --transpose .* labels are in another file, add them .* begins with dx$", "dx")
     path = write("a.csv", path.read_text() + "dx,x,y,x\n")
     assert read_table(path, "dx", transpose=True).y.tolist() == ["x", "y", "x"]
 

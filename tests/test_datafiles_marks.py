@@ -143,10 +143,10 @@ def test_marks_part_no_cells(read, text, options, X):
     ("text", "options", "message"),
     [
         ("1,5,2,5\n1,5,3,5\n", {"decimal": ","}, "'1,5,2,5'|'1,5,3,5' is not a number"),
-        ("1,5,2,5\n1,5,3,5\n", {"decimal": ",", "delimiter": ","}, "',' cannot part the cells .* leave out decimal=','"),
-        ("sep=,\n1,5,2,5\n1,5,3,5\n", {"decimal": ","}, "',' cannot part the cells"),
+        ("1,5,2,5\n1,5,3,5\n", {"decimal": ",", "delimiter": ","}, "',' cannot separate the cells .* leave out decimal=','"),
+        ("sep=,\n1,5,2,5\n1,5,3,5\n", {"decimal": ","}, "',' cannot separate the cells"),
         ("1,234,5\n1,300,6\n", {"thousands": ",", "delimiter": ","}, "leave out thousands=','"),
-        ("a,b\n1,2\n3,4\n", {"decimal": ","}, "seems to part the cells, as in 'a,b'; leave out --decimal"),
+        ("a,b\n1,2\n3,4\n", {"decimal": ","}, "seems to separate the cells, as in 'a,b'; leave out --decimal"),
     ],
 )
 def test_marks_that_would_part_cells(read, text, options, message):
@@ -218,7 +218,7 @@ def test_samples_that_begin_with_a_comment_sign(read):
 def test_odd_cell_among_numbers(read, odd):
     """It does not make classes of them."""
     text = f"a;y\n0;1.5\n1;2.25\n2;{odd}\n3;7.125\n"
-    message = "decimal commas" if odd == "1,5" else rf"stands for a missing value, say --missing='?{odd[:2]}"
+    message = "decimal commas" if odd == "1,5" else rf"stands for a missing value, use --missing='?{odd[:2]}"
     with pytest.raises(ValueError, match=rf"column 'y', line 4: '{odd}' is not a number, .*{message}.*--target-type labels"):
         read(text, "y")
     assert read(text, "y", target_type="labels").y.tolist() == ["1.5", "2.25", odd, "7.125"]
@@ -228,7 +228,7 @@ def test_odd_cell_among_numbers(read, odd):
 def test_words_for_gaps(read, word):
     """Refused among numbers, in features, and as a class, which can be asked for."""
     for text in (f"a;y\n0;1.5\n2;{word}\n3;7.125\n", f"a;y\n0;u\n2;{word}\n3;v\n"):
-        with pytest.raises(ValueError, match=f"if '{word}' is a class and no gap, say --missing ''"):
+        with pytest.raises(ValueError, match=f"if '{word}' is a class and not a missing value, use --missing ''"):
             read(text, "y")
     assert read(text, "y", missing="").y.tolist() == ["u", word, "v"]
     with pytest.raises(ValueError, match=r"column 'a'( is empty|, line 2: .* an error value of Excel)"):
@@ -238,9 +238,9 @@ def test_words_for_gaps(read, word):
 @pytest.mark.parametrize(
     ("cells", "remedy", "options"),
     [
-        (["1,5", "2,5", "3"], "say --decimal ,", {"decimal": ","}),
-        (["1,500", "2,500", "3,500"], "say --thousands ,", {"thousands": ","}),
-        (["1 500", "2 500", "3"], "say --thousands ' '", {"thousands": " "}),
+        (["1,5", "2,5", "3"], "use --decimal ,", {"decimal": ","}),
+        (["1,500", "2,500", "3,500"], "use --thousands ,", {"thousands": ","}),
+        (["1 500", "2 500", "3"], "use --thousands ' '", {"thousands": " "}),
     ],
 )
 def test_target_of_other_numbers(read, cells, remedy, options):

@@ -73,9 +73,7 @@ def test_class_called_NA(tmp_path, kind):
     else:
         mark = '"' if kind == "quoted" else ""
         path.write_text("a,b,dx\n" + "".join(f"{a},{b},{mark}{label}{mark}\n" for (a, b), label in zip(X, labels, strict=True)))
-    message = (
-        r"is 'NA' or empty in 2 (line|row)\(s\), .*if 'NA' is a class and no gap, say --missing '' \(missing=\(\)\); else leave"
-    )
+    message = r"is 'NA' or empty in 2 (line|row)\(s\), .*if 'NA' is a class and not a missing value, use --missing '' \(missing=\(\)\); else leave"
     refuse(path, message, "dx")
     for missing in ("", ()):
         assert read_table(path, "dx", missing=missing).y.tolist() == labels.tolist()
@@ -155,7 +153,7 @@ def test_index_in_a_column(tmp_path, kind, name, values):
     frame = pd.DataFrame({name: values, "a": [2.5, 1, 7, 3, 5, 8, 4, 9], "dx": list("xyxyxyxy")})
     write = {"csv": lambda: frame.to_csv(path, index=False), "parquet": lambda: frame.to_parquet(path)}[kind]
     write()
-    refuse(path, f"column '{name}' seems to number the rows.*say that it names the samples \\(--id '?{name}'?\\)", "dx")
+    refuse(path, f"column '{name}' seems to number the rows.*use --id '?{name}'? if it names the samples", "dx")
     table = read_table(path, "dx", ids=name)
     assert (table.ids, table.feature_names) == (list(map(str, values)), ["a"])
     assert read_table(path, "dx", features=[name, "a"]).X.shape == (8, 2)  # a model that has it keeps it
@@ -168,7 +166,7 @@ def test_column_that_counts_the_rows(tmp_path):
     """With a name that says nothing it may be the time: a note."""
     path = tmp_path / "a.csv"
     path.write_text("Id,a,b\n" + "".join(f"{i},{9 - i},{i % 3}\n" for i in range(1, 7)))
-    assert "warning: column 'Id' counts the rows; if it is no measurement, say --id 'Id'" in str(read_table(path))
+    assert "warning: column 'Id' counts the rows; if it is not a measurement, use --id 'Id'" in str(read_table(path))
     assert read_table(path).feature_names == ["Id", "a", "b"]
     assert "counts" not in str(read_table(path, ids="Id"))
 
@@ -233,7 +231,7 @@ def test_damaged_sparse_matrix(tmp_path, layout, damage):
     sparse.save_npz(tmp_path / "a.npz", sparse.coo_matrix(np.array([[0, 1.5, 0, 1], [2, 0, 0, 3]])).asformat(layout))
     with np.load(tmp_path / "a.npz") as arrays:
         np.savez(tmp_path / "a.npz", **{**arrays, **{name: np.array(value) for name, value in damage.items()}})
-    refuse(tmp_path / "a.npz", f"cannot be read as a {layout.upper()} matrix .*; save it anew with scipy.sparse.save_npz")
+    refuse(tmp_path / "a.npz", f"cannot be read as a {layout.upper()} matrix .*; save it again with scipy.sparse.save_npz")
 
 
 @pytest.mark.parametrize("name", ["y", "feature_names", "target_names", "names"])

@@ -97,7 +97,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path):
         with pytest.raises(error) as told:
             write_text(target, "")
         assert str(target) in str(told.value)
-    with pytest.raises(OSError, match="no file"):
+    with pytest.raises(OSError, match="is not a file"):
         write_text(os.devnull, "")
     assert os.listdir(tmp_path) == ["folder"]
 

@@ -199,11 +199,10 @@ def test_training_the_original_further(form):
     np.testing.assert_array_equal(raw.predict_proba(X), expected)
     assert np.abs(fitted.predict_proba(X_scaled) - before).max() > 1e-3
 
-
-def test_scaled_once():
+    """An estimator that takes raw data cannot be wrapped again."""
     """An estimator of raw data is not to be made one again."""
     _, _, fitted, inputs = trained()
-    with pytest.raises(ValueError, match="raw data already"):
+    with pytest.raises(ValueError, match="already takes raw data"):
         of_raw_data(of_raw_data(fitted, inputs), inputs)
 
 

@@ -1,9 +1,9 @@
 """Training on scaled data and prediction on raw data, by a network that is stored with the mean and scale of its data.
 
 A network for inputs ``(x - m) / s`` is also a network for x, with weights ``W / s`` and biases ``b - W (m / s)`` in its front
-layer. Likewise an output trained on ``(y - m) / s`` predicts y if the last layer has ``s W`` and ``s b + m``. But if the mean is
-many times the scale, the pre-activations are small differences of large numbers, and single precision would lose the digits of
-features such as 1e6 +- 1. An estimator of raw data therefore keeps the network as it was trained, and scales its inputs.
+layer. Likewise an output trained on ``(y - m) / s`` predicts y if the last layer has ``s W`` and ``s b + m``. But if the mean
+is many times the scale, the pre-activations are small differences of large numbers, and single precision would lose the digits
+of features such as 1e6 +- 1. An estimator of raw data therefore keeps the network as it was trained, and scales its inputs.
 """
 
 import copy
@@ -135,8 +135,8 @@ def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
 def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
     """Return some rows in the given dtype, scaled if `by` is not None, as one copy that is made block by block.
 
-    Contiguous floating-point rows without scaling are not copied, so a memory map stays on the disk. Sparse rows become dense if
-    a mean is subtracted from them.
+    Contiguous floating-point rows without scaling are not copied, so a memory map stays on the disk. Sparse rows become dense
+    if a mean is subtracted from them.
 
     Parameters
     ----------

@@ -77,9 +77,9 @@ def blas_threads_for(flops: float) -> Iterator[None]:
 def kernel_threads(n_threads: int, flops: float) -> int:
     """Return the number of threads for a kernel whose largest matrix product takes `flops` operations: `n_threads` or 1.
 
-    It is 1 if this process has been forked since `n_threads` was resolved, or if BLAS itself uses several threads. The threads of
-    BLAS and of OpenMP wait for work by keeping a processor busy, and take it from each other (as measured on two cores, steps
-    take 7 to 9 times as long).
+    It is 1 if this process has been forked since `n_threads` was resolved, or if BLAS itself uses several threads. The threads
+    of BLAS and of OpenMP wait for work by keeping a processor busy, and take it from each other (as measured on two cores,
+    steps take 7 to 9 times as long).
     """
     return 1 if _forked or flops >= SMALL_PRODUCT else n_threads
 
@@ -91,7 +91,7 @@ def resolve_n_jobs(n_jobs: int | None = None) -> int:
     ----------
     n_jobs : int or None
         None uses all available threads, a positive number that many threads (but no more than there are processors), -1 all
-        processors, -2 all but one, and so on.
+        available threads, -2 all but one, and so on.
 
     Returns
     -------

@@ -203,7 +203,9 @@ def squarable(X: Floats, name: str) -> None:
     with np.errstate(over="ignore", under="ignore"):  # the check below looks for these
         norms = (X * X).sum(axis=1)
     if not np.isfinite(norms).all() or ((norms == 0) & X.any(axis=1)).any():
-        raise ValueError(f"{name} has values as large as {np.abs(X).max():.1e} or so small that their squares underflow; rescale it")
+        raise ValueError(
+            f"{name} has values as large as {np.abs(X).max():.1e} or so small that their squares underflow; rescale it"
+        )
 
 
 def sample_weights(values: Floats, name: str) -> None:

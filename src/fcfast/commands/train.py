@@ -314,8 +314,8 @@ def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array") -> li
 def default_rate(X: Any) -> float:
     """Choose a learning rate at which the front layer does not overshoot.
 
-    A step on a sample changes the sample's pre-activations in proportion to its squared norm. The median of these norms is used,
-    because a few huge samples, as in word counts, would otherwise stop all the others from learning.
+    A step on a sample changes its pre-activations in proportion to its squared norm. The median of these norms is used, because
+    a few huge samples, as in word counts, would otherwise stop all the others from learning.
     """
     import numpy as np
     from scipy import sparse

@@ -104,8 +104,8 @@ def compare(
     memory : bool
         Measure the peak memory of a training in a child process (Linux only).
     earlier : Comparison or None
-        Results for the same data and settings. They are kept, with the `machine` that they were measured on, and their rules
-        are not trained again.
+        Results for the same data and settings. They are kept, with the `machine` of their measurement, and their rules are
+        not trained again.
     after_rule : callable or None
         Called after each rule with the `Comparison` so far.
     tell : callable or None

@@ -81,7 +81,9 @@ class NoProp:
         """
         hidden, groups = template._hidden(), template._groups()
         if max(groups) > 1:
-            raise ValueError(f"NoProp's blocks do not support groups of units, got groups={template.groups!r}; use 1, or leave it out")
+            raise ValueError(
+                f"NoProp's blocks do not support groups of units, got groups={template.groups!r}; use 1, or leave it out"
+            )
         sizes = (hidden[0], hidden[1] if len(hidden) > 1 else max(1, hidden[0] // 2))
         shared = {name: getattr(template, name) for name in SHARED}
         return NoPropClassifier(**asdict(self), hidden=sizes, **shared)

@@ -1,15 +1,15 @@
-"""Read a table, features and perhaps a target, from a file. What is damaged or has gaps is refused, never filled in.
+"""Read a table of features, with an optional target, from a file. Damaged files and missing values raise an error.
 
 =============================  ======================================================================================
 .csv .tsv .txt                 delimited text in UTF-8, as R, pandas, Excel, NumPy and GEO write it
-.svm .svmlight .libsvm         svmlight text, becomes CSR; needs scikit-learn
-.parquet                       needs the extra ``fcfast[parquet]`` (pyarrow)
-.npz                           arrays `X` (or a sparse matrix, as `scipy.sparse.save_npz` writes it) and perhaps `y`,
+.svm .svmlight .libsvm         svmlight text, read as CSR; needs scikit-learn
+.parquet                       Parquet; needs the extra ``fcfast[parquet]`` (pyarrow)
+.npz                           arrays `X` (or a sparse matrix, as `scipy.sparse.save_npz` writes it) and optionally `y`,
                                `target_names`, `feature_names`, `n_train`
-.npy                           one array, memory-mapped; its target is another .npy file
+.npy                           one array, memory-mapped; the target is another .npy file
 =============================  ======================================================================================
 
-Text may be compressed (.csv.gz, .svm.gz ...). ``-`` is standard input; pipes are read too.
+Text may be compressed (.csv.gz, .svm.gz ...). ``-`` is standard input; pipes can be read too.
 """
 
 import os
@@ -57,64 +57,67 @@ def read_table(
     thousands: str | None = None,
     transpose: bool | None = None,
 ) -> Table:
-    r"""Read a table from a file; the ending of its name says how.
+    r"""Read a table from a file, in the format given by its extension.
 
-    What is not clear is asked, in a ValueError that names the arguments that answer it. ``str(table)`` says what was taken
-    for what.
+    If something is ambiguous, a ValueError names the arguments that resolve it. ``str(table)`` describes how the columns were
+    interpreted.
 
     Parameters
     ----------
     path : path
-        "-" is standard input. A pipe without an ending is recognised by its first bytes; text is delimited text then.
+        File to read; "-" is standard input. The format of a pipe without an extension is recognised from its first bytes; text
+        is then read as delimited text.
     target : str, int or path, optional
-        Delimited text and .parquet: the name or index (from 0; -1 is the last) of the target column. An integer written as
-        a string is an index unless a column has that name. .npz: the name of an array, by default "y" if there is one.
-        .npy: another .npy file. svmlight has its target in every line. Without a target, `y` is None.
+        Target. For delimited text and .parquet, the name or index (from 0; -1 is the last) of a column; an integer written as
+        a string is an index unless a column has that name. For .npz, the name of an array, by default "y" if it exists. For
+        .npy, another .npy file. svmlight files have the target in every line. Without a target, `y` is None.
     header : bool, optional
         Whether delimited text begins with the names of its columns. By default it does if `target` is a name, if line 1
         has text where numbers belong, or if its numbers are clearly names (0, 1, 2 ..., wavelengths, ids of genes).
     n_features : int, optional
-        The width of an svmlight table, whose lines only name the features they have. Features beyond it are left out.
+        Number of features of an svmlight table, whose lines hold only nonzero features. Further features are left out.
     ids : str or int, optional
-        Delimited text and .parquet: the column, .npz: the array, that names the samples and is no feature; "" is the first
+        Column (delimited text and .parquet) or array (.npz) that names the samples and is not a feature; "" is the first
         column without a name. By default the row names of R's `write.table`, the index of a pandas table in .parquet, or none.
     features : collection of str, optional
-        Delimited text and .parquet whose columns have names: the features that are needed, all of them. Other columns are
-        skipped, whatever they hold.
+        Names of the required features, for delimited text and .parquet with named columns. Other columns are skipped,
+        whatever they hold.
     target_type : {"auto", "labels", "numbers"}, default="auto"
-        What a target is that could be both: names of classes, as they are written, or numbers. By default text is numbers if
-        all of it is and nothing is lost: "01", "1E2", and "1" beside "1.0", stay text. Truth values are the classes "False"
-        and "True".
+        How to read the target: as class names, exactly as written, or as numbers. By default a text target becomes numbers if
+        every cell is a number and no information is lost: "01", "1E2", and "1" beside "1.0", stay text. Truth values are the
+        classes "False" and "True".
     delimiter : str, optional
-        The cell separator of delimited text: one character, "tab", or "space" for any white space. By default the one that
+        Cell separator of delimited text: one character, "tab", or "space" for any white space. By default the separator that
         gives the first lines the same number of cells.
     comment : str, optional
-        Lines of delimited text that begin with it are left out. By default "#" and "!" above the table, and below where such
-        a line cannot be a row. "" leaves out none.
+        Start of comment lines in delimited text, which are left out. By default "#" and "!" above the table, and also below if
+        such a line cannot be a row. With "" no line is a comment.
     missing : str or collection of str, optional
-        What stands for a missing value beside an empty cell; a string has commas between. By default NA, N/A, NaN, null, None,
-        ?, #NA, <NA> and the errors of Excel (#N/A ...).
+        Words for a missing value beside the empty cell, as a collection or separated by commas. By default NA, N/A, NaN, null,
+        None, ?, #NA, <NA> and the errors of Excel (#N/A ...).
         Missing values are refused; to have a class named NA, pass "".
     decimal : {".", ","}, default="."
-        The decimal mark of delimited text.
+        Decimal mark of delimited text.
     thousands : str, optional
-        What stands between groups of three digits.
+        Separator between groups of three digits.
     transpose : bool, optional
-        Whether lines are features and columns samples. The target is then a line, by its name. By default only in series
+        Whether lines are features and columns are samples. The target is then the name of a line. By default only for series
         matrices of GEO, whose `!Sample_` lines can be the target.
 
     Returns
     -------
     Table
+        Features, target and names.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If the file is not what its ending says, is damaged or ambiguous, or has gaps, text for numbers, or no such target.
+        If the file does not match its extension, is damaged or ambiguous, has missing values, has text in place of numbers, or
+        lacks the target.
     ImportError
-        If a library needed for this kind of file is not installed.
+        If a library for this format is not installed.
 
     Examples
     --------
@@ -133,7 +136,7 @@ def read_table(
     asked = Asked(target, header, n_features, ids, features, delimiter_of(delimiter), comment, transpose, target_type, cells)
     with source_of(path) as source:
         if ids is not None and source.ending not in WITH_IDS:
-            raise ValueError(f"{source} has no place for names of samples; leave out ids={ids!r}")
+            raise ValueError(f"{source} cannot hold names of samples; leave out ids={ids!r}")
         table = READERS[source.ending](source, asked)
     if transpose and source.ending not in DELIMITED:
         table = _on_its_side(source, table)
@@ -146,9 +149,9 @@ def read_table(
 
 
 def _on_its_side(source: Source, table: Table) -> Table:
-    """Exchange samples and features."""
+    """Transpose: exchange samples and features."""
     if table.y is not None and len(table.y) != table.X.shape[1]:
-        raise ValueError(f"{source}: transposed, the table has no column that could be the target; give none")
+        raise ValueError(f"{source}: a transposed table has no column that could be the target; leave out the target")
     return replace(
         table, X=table.X.T, feature_names=table.ids, ids=table.feature_names, names_from=table.id_name, id_name=table.names_from
     )

@@ -1,4 +1,4 @@
-"""NumPy's files: .npz archives of arrays or of SciPy's sparse matrices, and single .npy arrays. Nothing is ever unpickled."""
+"""NumPy files: .npz archives of arrays or of SciPy sparse matrices, and single .npy arrays. Nothing is ever unpickled."""
 
 import os
 import zipfile
@@ -17,19 +17,19 @@ from fcfast.datafiles.table import Table
 from fcfast.files import check_file
 
 CSR_ARRAYS = ("data", "indices", "indptr", "shape")
-OF_FORMATS = ("format", "_is_array", "row", "col", "coords", "offsets")  # what else SciPy writes
-REMEDY = "write it anew with {} and plain arrays (pickled objects are refused)"
+OF_FORMATS = ("format", "_is_array", "row", "col", "coords", "offsets")  # other arrays that SciPy writes
+REMEDY = "write it again with {} and plain arrays (pickled objects are refused)"
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def read_npz(source: Source, asked: Asked) -> Table:
-    """Read an archive: `X` or the parts of a sparse matrix, and what is said about them."""
+    """Read an archive: `X` or the arrays of a sparse matrix, the target and the names."""
     wanted = "y" if asked.target is None else str(asked.target)
     of_table = {"X", wanted, asked.ids, "feature_names", "target_names", "n_train"}
     with decoding(source, "an .npz archive", REMEDY.format("numpy.savez")), source.seekable() as file:
         if not zipfile.is_zipfile(file):
-            raise ValueError("it is no zip archive, or cut off")
+            raise ValueError("it is not a zip archive, or it is truncated")
         file.seek(0)
         with np.load(file, allow_pickle=False) as archive:
             names = list(archive.files)
@@ -59,7 +59,7 @@ def read_npz(source: Source, asked: Asked) -> Table:
 
 
 def read_npy(source: Source, asked: Asked) -> Table:
-    """Map an array into memory; its target is another file."""
+    """Map an array into memory; the target is another file."""
     remedy = REMEDY.format("numpy.save")
     with decoding(source, "an .npy array", remedy):
         X = _array(source)
@@ -83,7 +83,7 @@ def _array(source: Source) -> NDArray[Any]:
 
 
 def _refuse_objects(file: IO[bytes], names: list[str]) -> None:
-    """Name the array that would have to be unpickled, and what to save instead."""
+    """Raise an error that names an array that would have to be unpickled, and a replacement."""
     with zipfile.ZipFile(file) as archive:
         members = set(archive.namelist())
         for name in names:
@@ -95,7 +95,7 @@ def _refuse_objects(file: IO[bytes], names: list[str]) -> None:
                 elif version == (2, 0):
                     _, _, dtype = np.lib.format.read_array_header_2_0(stream)
                 else:
-                    continue  # names of fields in UTF-8: no array of objects needs them
+                    continue  # field names in UTF-8, which no array of objects needs
             if dtype.hasobject:
                 raise ValueError(
                     f"array {name!r} holds Python objects; save {name}.astype(str) for names, .astype(float) for numbers"
@@ -103,19 +103,19 @@ def _refuse_objects(file: IO[bytes], names: list[str]) -> None:
 
 
 def _sparse(source: Source, arrays: Arrays, names: list[str]) -> Any:
-    """Make a CSR matrix of any format; its indices are checked, since loops over it will not."""
+    """Make a CSR matrix from any format, with a check of the indices, which later loops do not check."""
     stored = arrays["format"].item() if arrays.get("format", np.zeros(2)).size == 1 else "csr"
     stored = stored.decode("ascii", "replace") if isinstance(stored, bytes) else str(stored)
     needed = {"coo": ("data", "coords", "shape") if "coords" in arrays else ("data", "row", "col", "shape"),
               "dia": ("data", "offsets", "shape")}.get(stored, CSR_ARRAYS)  # fmt: skip
     if not all(name in arrays for name in needed):
         raise ValueError(
-            f"{source} has no array 'X', nor all of {', '.join(needed)}; it has {', '.join(map(repr, names))}; save it anew "
+            f"{source} has no array 'X', nor all of {', '.join(needed)}; it has {', '.join(map(repr, names))}; save it again "
             "with numpy.savez(path, X=..., y=...)"
         )
     if stored not in ("csr", "csc", "bsr", "coo", "dia"):
         raise ValueError(f"{source} holds a sparse matrix in format {stored!r}; save matrix.tocsr()")
-    with decoding(source, f"a {stored.upper()} matrix", "save it anew with scipy.sparse.save_npz"):
+    with decoding(source, f"a {stored.upper()} matrix", "save it again with scipy.sparse.save_npz"):
         shape = tuple(int(n) for n in arrays["shape"])
         if len(shape) != 2:
             raise ValueError(f"it has {len(shape)} dimensions instead of 2")

@@ -1,4 +1,4 @@
-"""What is asked of a reader: the arguments of `read_table`, checked."""
+"""The arguments of `read_table`, checked."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Asked:
 
 
 def delimiter_of(asked: str | None) -> str | None:
-    """Read what parts the cells: one character, or a word for it."""
+    """Convert the cell separator: one character, or a word for it."""
     if asked is None:
         return None
     delimiter = WORDS.get(asked.lower(), asked)
@@ -38,7 +38,7 @@ def delimiter_of(asked: str | None) -> str | None:
 
 
 def cells_of(decimal: str, thousands: str | None, missing: str | Collection[str] | None) -> Cells:
-    """Check how cells are written."""
+    """Check the arguments about the notation of cells."""
     if decimal not in (".", ","):
         raise ValueError(f"decimal must be '.' or ',', got {decimal!r}")
     if thousands is not None and (thousands == decimal or len(thousands) != 1 or thousands.isalnum() or thousands in "+-"):
@@ -52,6 +52,6 @@ def cells_of(decimal: str, thousands: str | None, missing: str | Collection[str]
 
 
 def check_target_type(target_type: str) -> None:
-    """Raise a ValueError if it is none."""
+    """Raise a ValueError if the target type is unknown."""
     if target_type not in TARGET_TYPES:
         raise ValueError(f"target_type {target_type!r} is unknown; use one of {', '.join(TARGET_TYPES)}")

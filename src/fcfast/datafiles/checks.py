@@ -1,4 +1,4 @@
-"""Checks that every table passes, whatever kind of file it comes from."""
+"""Checks of every table, whatever its file format."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from scipy import sparse
 from fcfast.datafiles.cells import column_text
 from fcfast.datafiles.table import Table
 
-FEATURES_REMEDY = "fill these in (with the mean of the column, say) or leave the {unit}s out"
+FEATURES_REMEDY = "fill these in (for example with the mean of the column) or leave the {unit}s out"
 TARGET_REMEDY = "leave out the {unit}s without a target"
 
 
 def check_table(source: object, table: Table) -> None:
-    """Check that arrays are what they are said to be and fit one another."""
+    """Check the types of the arrays, and that their shapes fit together."""
     X, y = table.X, table.y
     if X.ndim != 2 or 0 in X.shape or X.dtype.kind not in "biuf":
         raise ValueError(
@@ -27,7 +27,7 @@ def check_table(source: object, table: Table) -> None:
         raise ValueError(f"{source}: n_train is {table.n_train}, but there are {X.shape[0]} samples; use 1 to {X.shape[0]}")
     if table.ids is not None and len(table.ids) != X.shape[0]:
         raise ValueError(f"{source} has {len(table.ids)} names of samples for {X.shape[0]} samples; give one for each")
-    if not isinstance(X, np.memmap):  # to look at every page of a large file is left to training, which has to
+    if not isinstance(X, np.memmap):  # training reads every page of a large file anyway, and checks it then
         refuse_gaps(source, X, table.feature_names)
     if y is None:
         return
@@ -58,7 +58,7 @@ def refuse_gaps(
     lines: Sequence[int] | None = None,
     remedy: str = FEATURES_REMEDY,
 ) -> None:
-    """Refuse NaN (an empty cell) and infinity, naming the first column that has some."""
+    """Raise an error for NaN (an empty cell) and infinity that names the first such column."""
     if values.dtype.kind != "f":
         return
     entries = values.tocoo() if sparse.issparse(values) else None

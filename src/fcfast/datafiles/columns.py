@@ -1,4 +1,4 @@
-"""What each column of a table is: a feature, the target, the names of the samples, or of no use."""
+"""Roles of the columns of a table: feature, target, names of the samples, or skipped."""
 
 import difflib
 import os
@@ -12,7 +12,7 @@ Target = str | int | os.PathLike[str] | None
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a table are: features, at most one target, at most one name of samples; the others are skipped."""
+    """Roles of columns: features, at most one target, at most one column of sample names; the others are skipped."""
 
     names: Sequence[str | int]
     target: int | None
@@ -21,22 +21,22 @@ class Columns:
 
     @property
     def features(self) -> list[str | int]:
-        """Names of the features, or their places in the file."""
+        """Return the names of the features, or their positions in the file."""
         return list(compress(self.names, self.is_feature))
 
     @property
     def places(self) -> list[int]:
-        """Places of the features in the file."""
+        """Return the positions of the features in the file."""
         return list(compress(range(len(self.names)), self.is_feature))
 
     @property
     def skipped(self) -> list[str]:
-        """Names of the columns that are of no use."""
+        """Return the names of the skipped columns."""
         used = self.target, self.ids
         return [str(name) for j, name in enumerate(self.names) if not self.is_feature[j] and j not in used]
 
     def told(self, column: int | None) -> str:
-        """Write which column it is, for one line about the table."""
+        """Name a column in the line about the table."""
         if column is None:
             return ""
         name = self.names[column]
@@ -51,7 +51,7 @@ def columns_of(
     ids: str | int | None,
     features: Collection[str] | None,
 ) -> Columns:
-    """Find out what each column is."""
+    """Find the role of each column."""
     of_target, of_ids = (column_of(source, column, names, n_columns) for column in (target, ids))
     if of_target is not None and of_target == of_ids:
         raise ValueError(f"{source}: {target!r} is the target and names the samples too; choose another column for one of them")
@@ -64,7 +64,7 @@ def columns_of(
 
 
 def refuse_missing(source: object, features: Collection[str], names: Collection[str]) -> None:
-    """Raise a ValueError if features that are needed are not among the names of columns."""
+    """Raise a ValueError if a required feature is not among the column names."""
     there = set(names)
     missing = [name for name in features if name not in there]
     if missing:
@@ -73,7 +73,7 @@ def refuse_missing(source: object, features: Collection[str], names: Collection[
 
 
 def index_of(column: object) -> int | None:
-    """Read a column that is given by its index, or by an index written as a string."""
+    """Return the index of a column given by an index or by an index written as a string, else None."""
     try:
         return int(column)  # type: ignore[call-overload]  # the question is whether it works
     except (TypeError, ValueError):
@@ -81,16 +81,14 @@ def index_of(column: object) -> int | None:
 
 
 def column_of(source: object, column: Target, names: list[str] | None, n_columns: int) -> int | None:
-    """Find the column of the target, or of the samples' names: by name if one has it, else by index."""
+    """Find the column of the target or of the sample names, by name if a column has this name, else by index."""
     if column is None:
         return None
     if names is not None and column in names:
         if column == "":
-            return names.index("")  # the first one: row names come first
+            return names.index("")  # the first one, because row names come first
         if names.count(str(column)) > 1:
-            raise ValueError(
-                f"{source} has {names.count(str(column))} columns named {column!r}; give the index of the one that is meant"
-            )
+            raise ValueError(f"{source} has {names.count(str(column))} columns named {column!r}; give the index of one of them")
         return names.index(str(column))
     index = index_of(column)
     if index is None and names is None:
@@ -103,7 +101,7 @@ def column_of(source: object, column: Target, names: list[str] | None, n_columns
 
 
 def choices(wanted: str, names: Sequence[str]) -> str:
-    """Say which names are close, or else which there are."""
+    """Suggest the closest names, or list the names if none is close."""
     by_lower_case = {name.lower(): name for name in names}
     close = difflib.get_close_matches(wanted.lower(), by_lower_case, n=3)
     if close:

@@ -1,4 +1,4 @@
-"""Delimited text: what its columns are, and the table they make."""
+"""Delimited text: find its columns and make a table."""
 
 from collections.abc import Generator
 from contextlib import closing
@@ -18,7 +18,7 @@ from fcfast.datafiles.sources import Source, decoding, other_encoding
 from fcfast.datafiles.table import Table
 from fcfast.datafiles.top import Top, read_top
 
-TRANSPOSE = "; if the rows are features and the columns samples, say --transpose (transpose=True)"
+TRANSPOSE = "; if the rows are features and the columns samples, use --transpose (transpose=True)"
 
 
 def read_delimited(source: Source, asked: Asked) -> Table:
@@ -34,7 +34,7 @@ def _lines(source: Source) -> Generator[Line]:
     """Yield the number and the text of each line that is not blank."""
     number = 0
     try:
-        with decoding(source, "delimited text", "save it anew as plain text in UTF-8"), source.text() as file:
+        with decoding(source, "delimited text", "save it again as plain text in UTF-8"), source.text() as file:
             for number, line in enumerate(file, 1):
                 if line and not line.isspace():
                     yield number, line
@@ -87,7 +87,7 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     X = rows.matrix()
     may_be_names = asked.header is None and names is None and not np.isfinite(X[0]).all()
     refuse_gaps(
-        source, X, features, rows.lines, FEATURES_REMEDY + (f"; if line {line} has names, say --header" if may_be_names else "")
+        source, X, features, rows.lines, FEATURES_REMEDY + (f"; if line {line} has names, use --header" if may_be_names else "")
     )
     y = None
     if columns.target is not None:
@@ -106,9 +106,9 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
 
 
 def _has_header_below(source: Source, top: Top, line: int, first: list[str], asked: Asked) -> bool:
-    """Tell whether names stand below a comment that might be names as well; the target and ids may be named in either."""
+    """Tell whether a header follows a comment that might be names as well; the target and ids may be named in either."""
     names = top.commented_names[1] if top.commented_names else []
-    # counted from the end: an index from 0 might be a name in that line
+    # counted from the end, because an index from 0 might be a name in that line
     target = names.index(str(asked.target)) - len(names) if asked.target in names else asked.target
     ids = names.index(str(asked.ids)) - len(names) if asked.ids in names else asked.ids
     try:
@@ -120,7 +120,7 @@ def _has_header_below(source: Source, top: Top, line: int, first: list[str], ask
 
 
 def _hint(top: Top) -> str:
-    """Say that the table may lie on its side, if it looks so: names in the first column, numbers in all others, few columns."""
+    """Suggest --transpose if the table looks transposed: names in the first column, numbers in all others, few columns."""
     rows = [row for row in top.layout.below if len(row) == top.layout.n_cells > 2]
     names = [row[0].strip() for row in rows]
     if len(rows) < 2 or len(set(names)) < len(names) or any(map(looks_numeric, names)):
@@ -130,7 +130,7 @@ def _hint(top: Top) -> str:
 
 
 def _refuse_lines(source: Source, top: Top, names: list[str], *asked: object) -> None:
-    """Refuse a column that is a line."""
+    """Raise an error if a column that was asked for is the name of a line."""
     lines = {row[0].strip() for row in top.layout.below if row}
     for name in asked:
         if isinstance(name, str) and name not in names and index_of(name) is None and name in lines:
@@ -138,37 +138,37 @@ def _refuse_lines(source: Source, top: Top, names: list[str], *asked: object) ->
 
 
 def _refuse_absent(source: Source, names: list[str], target: str) -> None:
-    """Refuse a target that is not there, in a table that seems to lie on its side."""
+    """Raise an error if the target does not exist in a table that looks transposed."""
     if index_of(target) is None:
         raise ValueError(
             f"{source} has no column {target!r}; {choices(target, names)}{TRANSPOSE}; the target is then a line: if the labels "
-            f"are in a file of their own, add them to this one as a line that begins with {target}"
+            f"are in another file, add them to this one as a line that begins with {target}"
         )
 
 
 def _refuse_unnamed(source: Source, line: int, names: list[str], hint: str, columns: Columns) -> None:
-    """Refuse a column without a name, unless it is used for something: it may number the rows."""
+    """Raise an error if a feature has no name, because it may number the rows."""
     for j, name in enumerate(names):
         if not name and columns.is_feature[j]:
             raise ValueError(
                 f"{source}: column {j} (counted from 0) has no name in line {line}; name it, or leave it out if it only "
-                "numbers the rows (R: row.names=FALSE, pandas: index=False), or say that it names them "
-                f"(--id {_unambiguous(names, j)}){hint}"
+                "numbers the rows (R: row.names=FALSE, pandas: index=False), or use "
+                f"--id {_unambiguous(names, j)} if it names them{hint}"
             )
 
 
 def _refuse_two_meanings(source: Source, names: list[str], ids: str | int | None) -> None:
-    """Refuse an id that is both the name of a column and the index of another one that has no name."""
+    """Raise an error if an id is both the name of a column and the index of another column without a name."""
     index = index_of(ids)
     if isinstance(ids, str) and index is not None and ids in names and -len(names) <= index < len(names) and not names[index]:
         raise ValueError(
-            f"{source}: --id {ids} is the name of a column and the index of another one, which has no name; say "
+            f"{source}: --id {ids} is the name of a column and the index of another one, which has no name; use "
             f"--id {_unambiguous(names, index % len(names))} for the one without a name"
         )
 
 
 def _unambiguous(names: list[str], place: int) -> str:
-    """Write an index of a column without a name so that no other column has it for a name."""
+    """Write the index of a column without a name in a way that is not the name of another column."""
     if str(place) not in names:
         return str(place)
     return "''" if names.index("") == place else str(place - len(names))

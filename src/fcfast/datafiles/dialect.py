@@ -1,4 +1,4 @@
-"""How delimited text is laid out: what parts its cells, where the table begins below titles, how wide it is."""
+"""The layout of delimited text: the cell separator, the first line of the table below titles, the number of cells."""
 
 import csv
 import re
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 
 from fcfast.datafiles.cells import Cells, looks_numeric
 
-Line = tuple[int, str]  # its number, and its text
+Line = tuple[int, str]  # number and text of a line
 
 WHITE = " "  # any white space
-DELIMITERS = {".csv": ",;\t|" + WHITE, ".tsv": "\t,;|" + WHITE, ".txt": "\t,;|" + WHITE}  # the likeliest first
+DELIMITERS = {".csv": ",;\t|" + WHITE, ".tsv": "\t,;|" + WHITE, ".txt": "\t,;|" + WHITE}  # the most likely one first
 WORDS = {"tab": "\t", "\\t": "\t", "space": WHITE, "comma": ",", "semicolon": ";"}
 WHITE_CELL = re.compile(r'"(?:[^"\\]|\\.|"")*"(?=\s|$)|[^\s"]\S*')
 MAX_JOINED = 1000  # lines of one quoted cell
-MAX_SCORED = 1000  # cells of a line that tell whether a delimiter is right
-OTHERS = {",": ";\t|" + WHITE, WHITE: ",;|"}  # what a cell should not hold, beside ",;\t|", if these part the cells
+MAX_SCORED = 1000  # cells of a line used to judge a delimiter
+OTHERS = {",": ";\t|" + WHITE, WHITE: ",;|"}  # characters that a cell should not hold, beside ",;\t|", with these delimiters
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What parts the cells of a line, and how many empty ones every line has too many at its end."""
+    """Cell separator of lines, and the number of superfluous empty cells at the end of every line."""
 
     delimiter: str
     trailing: int = 0
 
     def split(self, line: str) -> list[str]:
-        """Part any line into its cells, as the module csv does; a csv.Error says what is wrong with its quotes."""
+        """Split any line into its cells, like the module csv; a csv.Error describes wrong quotes."""
         line = line.rstrip("\r\n")
         if self.delimiter != WHITE:
             cells = next(csv.reader([line], delimiter=self.delimiter, strict=True, skipinitialspace=True), [])
@@ -36,7 +36,7 @@ class Dialect:
         else:
             rest = WHITE_CELL.sub("", line)
             if rest.strip():
-                raise csv.Error("a quote is left open, or stands within a cell")
+                raise csv.Error("a quote is not closed, or is inside a cell")
             cells = [
                 re.sub(r'\\(.)|"(")', r"\1\2", cell[1:-1]) if cell.startswith('"') else cell
                 for cell in WHITE_CELL.findall(line)
@@ -45,9 +45,9 @@ class Dialect:
         return cells[:cut] if self.trailing and not any(map(str.strip, cells[cut:])) else cells
 
     def plain(self, line: str) -> str | None:
-        """Take off what needs no quotes and superfluous blanks, so that cells are parted by single delimiters.
+        """Remove unnecessary quotes and superfluous blanks, so that single delimiters separate the cells.
 
-        None if the quotes protect something, or the empty cells at its end are not empty.
+        Return None if the quotes protect something, or if the superfluous cells at the end are not empty.
         """
         line = line.rstrip("\r\n")
         delimiter = self.delimiter
@@ -75,7 +75,7 @@ class Dialect:
         return line
 
     def joined(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """Join the lines of a quoted cell."""
+        """Join lines that belong to one quoted cell."""
         for first, line in lines:
             parts = 1
             while '"' in line and self._is_open(line) and parts < MAX_JOINED and (following := next(lines, None)):
@@ -84,7 +84,7 @@ class Dialect:
             yield first, line
 
     def _is_open(self, line: str) -> bool:
-        """Tell whether a cell goes on in the next line."""
+        """Tell whether a cell continues in the next line."""
         if self.delimiter == WHITE or line.count('"') % 2 == 0:
             return False
         try:
@@ -95,12 +95,12 @@ class Dialect:
 
 
 def _is_protected(cell: str, delimiter: str) -> bool:
-    """Tell whether quotes make one cell of what would be several, or none."""
+    """Tell whether quotes are necessary: without them there would be several cells or none."""
     return (cell.split() != [cell]) if delimiter == WHITE else (delimiter in cell or "\n" in cell or "\r" in cell)
 
 
 def _touches(piece: str, delimiter: str) -> bool:
-    """Tell whether what stands between two quoted cells does not part them properly: a quote within a cell, say."""
+    """Tell whether the text between two quoted cells does not separate them properly, as with a quote inside a cell."""
     if delimiter == WHITE:
         return not piece[:1].isspace() or not piece[-1:].isspace()
     piece = piece.strip(" ")
@@ -117,19 +117,20 @@ def _ends_with(piece: str, delimiter: str) -> bool:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a table begins and how wide it is.
+    """Start and width of a table.
 
     Attributes
     ----------
     dialect : Dialect
+        Cell separator.
     n_cells : int
-        Cells of a line of data.
+        Number of cells in a line of data.
     start : int
-        The first line of the table, counted among those that were looked at; titles stand above it.
+        First line of the table, as an index of the examined lines; titles are above it.
     short_header : bool
-        Whether line `start` has the names of all columns but the first, which has those of the rows, as R writes it.
+        Whether line `start` names all columns but the first, which holds the row names, as R writes it.
     below : list of list of str
-        Cells of the lines below that one which have as many as they should.
+        Cells of the lines below `start` that have `n_cells` cells.
     """
 
     dialect: Dialect
@@ -140,7 +141,7 @@ class Layout:
 
 
 def layout_of(lines: Sequence[str], delimiters: Sequence[str], has_header: bool | None, cells: Cells) -> Layout:
-    """Find out how the first lines are laid out."""
+    """Find the layout of the first lines."""
     best = _best(lines, delimiters)
     places, texts = zip(*Dialect(best).joined(iter(enumerate(lines))), strict=True)
     rows = rows_of(texts, Dialect(best))
@@ -160,18 +161,18 @@ def layout_of(lines: Sequence[str], delimiters: Sequence[str], has_header: bool 
 
 
 def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
-    """Part some lines into cells; one whose quotes are wrong gets none."""
+    """Split lines into cells; a line with wrong quotes gets no cells."""
     rows = []
     for line in lines:
         try:
             rows.append(dialect.split(line))
-        except csv.Error:  # one of several lines of a quoted cell, perhaps; the reader will say so if not
+        except csv.Error:  # possibly one of several lines of a quoted cell; if not, the reader will report it
             rows.append([])
     return rows
 
 
 def _n_cells(line: str, delimiter: str) -> int:
-    """Count the cells of a line, by its delimiters alone if it can be."""
+    """Count the cells of a line, by its delimiters alone if possible."""
     if delimiter != WHITE and '"' not in line:
         return line.count(delimiter) + 1
     return len(rows_of([line], Dialect(delimiter))[0])
@@ -184,16 +185,16 @@ def _usual_length(lengths: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class _Trial:
-    """How the first lines look when a delimiter parts them.
+    """The first lines, split by a candidate delimiter.
 
     Attributes
     ----------
     n_fitting : int
-        Lines with the usual number of cells.
+        Number of lines with the usual number of cells.
     is_clean : bool
-        Whether no cell of text holds what might be the delimiter instead: "a;16" is not clean, "16,26" is a number.
+        Whether no cell of text holds another possible delimiter: "a;16" is not clean, "16,26" is a number.
     score : float
-        The share of fitting lines below the titles, times that of numbers in some of them.
+        Share of fitting lines below the titles, times the share of numbers in some of them.
     """
 
     delimiter: str
@@ -203,16 +204,16 @@ class _Trial:
 
 
 def _best(lines: Sequence[str], delimiters: Sequence[str]) -> str:
-    """Find the delimiter that gives the lines equally many cells, leaves none inside them, and makes most of them numbers."""
+    """Find the delimiter that gives lines the same number of cells, leaves no other delimiter, and gives most numbers."""
     trials = [trial for delimiter in delimiters if (trial := _try(lines, delimiter)) is not None]
     most = max((trial.n_fitting for trial in trials), default=0)
     trials = [trial for trial in trials if 2 * trial.n_fitting > most]
-    best = max(trials, key=lambda trial: (trial.is_clean, trial.score), default=None)  # the first one of equals
+    best = max(trials, key=lambda trial: (trial.is_clean, trial.score), default=None)  # the first one in case of ties
     return delimiters[0] if best is None else best.delimiter
 
 
 def _try(lines: Sequence[str], delimiter: str) -> _Trial | None:
-    """Part lines by a delimiter; None if it does not part most of them."""
+    """Split lines by a delimiter; return None if it does not split most of them."""
     counts = [_n_cells(line, delimiter) for line in lines]
     n_cells = _usual_length(counts)
     if n_cells < 2:
@@ -229,9 +230,10 @@ def _try(lines: Sequence[str], delimiter: str) -> _Trial | None:
 
 
 def _start(rows: Sequence[list[str]], n_cells: int, has_header: bool | None, cells: Cells) -> int:
-    """Find the first line that is no title: few cells of text above a wider line, any number of them above a line of names.
+    """Find the first line that is not a title.
 
-    Where there is no header, no line as wide as the others is left out.
+    A title is a line with few cells of text above a wider line, or with any number of them above a line of names. Without a
+    header, no line of full width counts as a title.
     """
     for i, row in enumerate(() if has_header is False else rows):
         if not row or (len(row) == n_cells and _are_names(row, cells)):
@@ -252,7 +254,7 @@ def _start(rows: Sequence[list[str]], n_cells: int, has_header: bool | None, cel
 
 
 def _are_names(row: list[str], cells: Cells) -> bool:
-    """Tell whether a line names columns: text in all cells, or in all but one."""
+    """Tell whether a line names columns: all cells, or all but one, are text."""
     row = row[:MAX_SCORED]
     full = [cell for cell in row if cell.strip()]
     return len(full) >= len(row) - 1 and len(full) > 1 and not any(map(cells.is_value, full))
@@ -267,10 +269,10 @@ def _n_full(row: list[str]) -> int:
 
 
 def _has_short_header(lines: Sequence[str], rows: list[list[str]], n_cells: int, cells: Cells) -> bool:
-    """Tell whether names are one less than the cells of each line, whose first one is then the name of the row.
+    """Tell whether there is one name fewer than cells per line, so that the first cell of each line is the row name.
 
-    Names of rows that are numbers must be in quotes, or count the rows: else the first cell may be a part of a number with a
-    mark of thousands.
+    Row names that are numbers must be in quotes or count the rows. Otherwise the first cell may be a part of a number with a
+    separator of thousands.
     """
     head, body = rows[0], [(line, row) for line, row in zip(lines[1:], rows[1:], strict=True) if len(row) == n_cells]
     if len(head) != n_cells - 1 or not body or not all(map(str.strip, head)) or any(not row[-1].strip() for _, row in body):

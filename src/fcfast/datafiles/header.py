@@ -1,8 +1,8 @@
-"""Whether the first line of a table has the names of its columns.
+"""Decide whether the first line of a table has the names of its columns.
 
 Features are numbers, so text in their place is a name. Names can be numbers too: wavelengths, Entrez ids, the 0, 1, 2 that
-pandas writes. Then the lines below tell, or it is asked: a line of names is never trained on as a sample, and no sample is
-lost for a line of names.
+pandas writes. In that case the lines below decide, or an error asks the user. A line of names is never trained on as a sample,
+and no sample is dropped as a line of names.
 """
 
 import math
@@ -16,11 +16,11 @@ from fcfast.datafiles.columns import Target, index_of
 
 DIGIT = re.compile(r"\d")
 WHOLE = re.compile(r"\s*\d+\s*")
-SAMPLE, ASK, NAMES = 0, 1, 2  # what a line of numbers seems to be
-MANY = 20  # columns: one sign is then enough to take them for names
+SAMPLE, ASK, NAMES = 0, 1, 2  # kinds of a line of numbers
+MANY = 20  # with so many columns one sign is enough to decide for names
 SURELY_COUNTED = 6  # columns named 0, 1, 2, 3, 4, 5
-UNLIKELY, IMPOSSIBLE = 0.05, 1e-6  # chances that a sample has whole numbers only
-REMEDY = "say header=True (--header) or header=False (--no-header)"
+UNLIKELY, IMPOSSIBLE = 0.05, 1e-6  # probabilities that a sample has only whole numbers
+REMEDY = "use header=True (--header) or header=False (--no-header)"
 
 
 def has_header(
@@ -33,9 +33,9 @@ def has_header(
     wanted: Collection[str] | None,
     cells: Cells,
 ) -> bool:
-    """Tell from the first lines of a table, or raise a ValueError that asks."""
+    """Decide from the first lines of a table, or raise a ValueError that asks the user."""
     if wanted is not None and 2 * len({cell.strip() for cell in first}.intersection(wanted)) >= len(wanted):
-        return True  # if some are lacking, that will be said
+        return True  # missing ones are reported later
     if any(column is not None and index_of(column) is None for column in (target, ids)):
         return True
     used = _place(target, first), _place(ids, first)
@@ -43,7 +43,7 @@ def has_header(
     features = [first[j] for j in others]
     rows = [row for row in below if len(row) == len(first)]
     if rows and any(not first[j].strip() and all(row[j].strip() for row in rows) for j in (0, used[1] or 0)):
-        return True  # the index that pandas and R write without a name; a sample would have a gap there
+        return True  # pandas and R write an index without a name; in a sample the cell would be a missing value
     text = [cell for cell in features if cells.number(cell) is None and not looks_numeric(cell)]
     numbers = [cell for cell in features if math.isfinite(cells.number(cell) or 0) and cells.number(cell) is not None]
     if text and numbers:
@@ -81,7 +81,7 @@ def has_header(
 
 
 def refuse_hidden_header(source: object, line: int, labels: Sequence[str], cells: Cells) -> None:
-    """Refuse a target that is text in line 1 alone: a header whose other names are numbers, or a class of one sample?"""
+    """Raise an error if the target is text only in line 1, which may be a header of numbers or a sample of a rare class."""
     if len(labels) > 1 and not cells.is_value(labels[0]) and all(map(cells.is_value, labels[1:])):
         raise ValueError(
             f"{source}: the target is text in line {line} ({reprlib.repr(labels[0])}) and numbers below, so that line may be "
@@ -95,7 +95,7 @@ def _place(column: Target, first: Sequence[str]) -> int | None:
 
 
 def _could_name(column: Target, first: Sequence[str], cells: Cells) -> bool:
-    """Tell whether an index is written in a line of numbers too, which could then be names."""
+    """Tell whether an index also occurs as a number in the line, which could then be a line of names."""
     name = str(column)
     numbers = [cells.number(cell) for cell in first]
     return (
@@ -111,31 +111,31 @@ def _start_of(cells: Sequence[str]) -> str:
 
 
 def _value(cell: str, cells: Cells) -> float | None:
-    """Read a number; None for text and for what is missing."""
+    """Convert to a number; None for text and for missing values."""
     value = cells.written_number(cell)
     return None if value is None or math.isnan(value) else value
 
 
 def _signs(first: list[str], below: list[list[str]], cells: Cells) -> int:
-    """See in how far a line of numbers differs from the lines below in a way that names do and samples do not."""
+    """Judge whether a line of numbers differs from the lines below as names do and samples do not."""
     first = [cell.strip() for cell in first]
     values, *rows = ([_value(cell, cells) for cell in row] for row in [first, *below])
     if not below or len(set(first)) < len(first) or None in values:
-        return SAMPLE  # names are given once each
+        return SAMPLE  # names do not repeat
     several, sign = len(rows) > 2, NAMES if len(first) >= MANY and len(rows) > 2 else ASK
     found = [_counts(first, below, cells) if len(first) > 2 else SAMPLE, _whole_numbers(first, below, cells)]
     enough = len(first) >= 4 or (len(first) == 3 and len(rows) >= 10)
     if enough and _is_sorted(values) and not any(map(_is_sorted, rows)):
         found.append(sign)  # wavelengths
     if len(first) >= 8 and several and all(len(set(row)) < 0.9 * len(row) for row in rows):
-        found.append(sign)  # ids above counts, which are repeated in every line
+        found.append(sign)  # ids above counts, which repeat in every line
     if len(first) >= 4 and several and all(map(_is_far, values, zip(*rows, strict=True))):
         found.append(ASK)
     return max(found)
 
 
 def _counts(first: Sequence[str], below: Sequence[Sequence[str]], cells: Cells) -> int:
-    """See whether the line counts its columns, from 0 as pandas does or from 1; a line that goes on counting is a sample."""
+    """Judge whether the line counts its columns, from 0 (as pandas does) or 1; a line that continues a count is a sample."""
     n, counted = len(first), [cell.strip() for cell in first]
     if not below or n < 2 or counted not in (list(map(str, range(n))), list(map(str, range(1, n + 1)))):
         return SAMPLE
@@ -147,7 +147,7 @@ def _counts(first: Sequence[str], below: Sequence[Sequence[str]], cells: Cells) 
 
 
 def _whole_numbers(first: Sequence[str], below: Sequence[Sequence[str]], cells: Cells) -> int:
-    """See whether the line has whole numbers only, where others hardly do: from how often each column has one."""
+    """Judge from the frequency of whole numbers in each column whether a line of only whole numbers is unlikely."""
     if not all(map(WHOLE.fullmatch, first)):
         return SAMPLE
     chance = 1.0
@@ -156,17 +156,17 @@ def _whole_numbers(first: Sequence[str], below: Sequence[Sequence[str]], cells: 
         if n_whole < len(column):
             chance *= (n_whole + 1) / (len(column) + 2)
     if chance < IMPOSSIBLE and len(first) >= MANY:
-        return NAMES  # with fewer columns it may be the start of a series in time, say
+        return NAMES  # with fewer columns it may be, for example, the start of a time series
     return ASK if chance < UNLIKELY else SAMPLE
 
 
 def _odd_label(label: str, others: Sequence[str]) -> int:
-    """See whether the class of the line occurs in no other, while theirs are repeated."""
+    """Judge whether the class of the line occurs in no other line, while the other classes repeat."""
     return ASK if label not in others and len(others) > 2 and 2 * len(set(others)) <= len(others) else SAMPLE
 
 
 def _odd_name(name: str, others: Sequence[str]) -> int:
-    """See whether the name of the line's sample has no digit, as "id" has none, while all others are counted: s1, s2."""
+    """Judge whether the sample name in the line has no digit, like "id", while all other names are numbered: s1, s2."""
     return ASK if others and not DIGIT.search(name) and all(map(DIGIT.search, others)) else SAMPLE
 
 
@@ -176,7 +176,7 @@ def _is_sorted(values: Sequence[float | None]) -> bool:
 
 
 def _is_far(value: float | None, column: Sequence[float | None]) -> bool:
-    """Tell whether a value lies farther from all others than those from one another."""
+    """Tell whether a value is farther from all others than these are from one another."""
     known = [other for other in column if other is not None]
     if value is None or not known:
         return False

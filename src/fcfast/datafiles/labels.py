@@ -1,7 +1,7 @@
-"""The target: numbers, or names of classes; the same values mean the same in every kind of file.
+"""The target: numbers or class names, with the same meaning in every file format.
 
-A target of text becomes numbers if all of it is numbers and nothing is lost: `01` and `1E2` are names (of a code, of a well),
-and so are `1` and `1.0` where both occur. False and True are two classes, however they are written.
+A text target becomes numbers if every cell is a number and no information is lost. `01` and `1E2` are names (of a code, of a
+well), and so are `1` and `1.0` if both occur. False and True are two classes in any spelling.
 """
 
 import math
@@ -18,20 +18,20 @@ from fcfast.datafiles.cells import TRUTH, Cells, column_text, looks_numeric, mar
 from fcfast.datafiles.checks import refuse_gaps
 
 TARGET_TYPES = ("auto", "labels", "numbers")
-MAX_GUESSED_CLASSES = 30  # whole numbers with more values than this are taken for a quantity
-NAME_LIKE = re.compile(r"[-+]?0\d+|\d+[eE]\d+")  # a code, or a name such as that of a well; programs write 1e+02
+MAX_GUESSED_CLASSES = 30  # integers with more distinct values than this are treated as a quantity
+NAME_LIKE = re.compile(r"[-+]?0\d+|\d+[eE]\d+")  # a code, or a name such as that of a well; programs write numbers as 1e+02
 LARGEST_WHOLE = 2**53
 
 Array = NDArray[Any]
 
 
 def from_text(source: object, texts: Sequence[str], name: str | int, kind: str, cells: Cells, lines: Sequence[int]) -> Array:
-    """Make the target of a column of text.
+    """Make the target from a column of text.
 
     Raises
     ------
     ValueError
-        If the target is missing in a line, or numbers were asked for and are not there.
+        If the target is missing in a line, or if it must be numbers and is not.
     """
     texts = [text.strip() for text in texts]
     distinct = dict.fromkeys(texts)
@@ -53,13 +53,13 @@ def from_text(source: object, texts: Sequence[str], name: str | int, kind: str, 
     missing = [text for text in distinct if text and cells.is_missing(text)]
     remedy = _remedy("line", missing)
     if infinite := [text for text in distinct if math.isinf(value[text] or 0)]:
-        remedy = f"if {infinite[0]!r} is the name of a class, say --target-type labels; else {remedy}"
+        remedy = f"if {infinite[0]!r} is the name of a class, use --target-type labels; else {remedy}"
     refuse_gaps(source, numbers[:, None], [name], lines, remedy=remedy)
     return whole(numbers)
 
 
 def from_array(source: object, y: Array, kind: str) -> Array:
-    """Make the target of an array: truth values are names of classes unless numbers are asked for, bytes are text."""
+    """Make the target from an array: truth values become class names unless `kind` is "numbers"; bytes are text."""
     if y.dtype.kind == "S":
         y = np.char.decode(y, "utf-8")
     if y.dtype.kind == "b":
@@ -70,12 +70,12 @@ def from_array(source: object, y: Array, kind: str) -> Array:
         try:
             return whole(y.astype(np.float64))
         except ValueError as error:
-            raise ValueError(f"{source}: the target is text, where numbers were asked for ({error})") from error
+            raise ValueError(f"{source}: the target is text, but --target-type is numbers ({error})") from error
     return y
 
 
 def whole(values: Array) -> Array:
-    """Make integers of numbers that are: class labels 0, 1, 2 should not come back as 0.0, 1.0, 2.0."""
+    """Convert whole numbers to integers, so that class labels 0, 1, 2 are not predicted as 0.0, 1.0, 2.0."""
     if values.dtype.kind != "f" or not np.isfinite(values).all():
         return values
     exact = (values == np.floor(values)) & (np.abs(values) < LARGEST_WHOLE)
@@ -85,7 +85,7 @@ def whole(values: Array) -> Array:
 def refuse_unlabelled(
     source: object, labels: Sequence[str], name: str | int, missing: Collection[str], lines: Sequence[int] | None = None
 ) -> None:
-    """Refuse classes that are missing, or have a name that may say so."""
+    """Raise an error if classes are missing, or have a name that may mean a missing value."""
     gaps = [i for i, label in enumerate(labels) if not label.strip() or label.strip().lower() in missing]
     if not gaps:
         return
@@ -99,13 +99,13 @@ def refuse_unlabelled(
 
 def _remedy(unit: str, words: Sequence[str]) -> str:
     out = f"leave out the {unit}s without a target"
-    return f"if {words[0]!r} is a class and no gap, say --missing '' (missing=()); else {out}" if words else out
+    return f"if {words[0]!r} is a class and not a missing value, use --missing '' (missing=()); else {out}" if words else out
 
 
 def _refuse_spoilt_numbers(
     source: object, texts: Sequence[str], name: str | int, value: dict[str, float | None], cells: Cells, lines: Sequence[int]
 ) -> None:
-    """Refuse numbers that would become classes: those with other marks, or with something else among them."""
+    """Raise an error if numbers would become classes, because of another notation or a few cells of text."""
     known = {text: number for text, number in value.items() if not cells.is_missing(text)}
     odd = [text for text, number in known.items() if number is None]
     if not odd or {text.lower() for text in known} <= TRUTH.keys():
@@ -117,10 +117,10 @@ def _refuse_spoilt_numbers(
     ):
         return
     line = lines[texts.index(odd[0])]
-    remedy = marks(odd[0], cells) or f"if it stands for a missing value, say --missing={shlex.quote(odd[0])}"
+    remedy = marks(odd[0], cells) or f"if it stands for a missing value, use --missing={shlex.quote(odd[0])}"
     raise ValueError(
         f"{source}: {column_text(name)}, line {line}: {reprlib.repr(odd[0])} is not a number, as most of the target is: "
-        f"{remedy}; if these are names of classes, say --target-type labels"
+        f"{remedy}; if these are names of classes, use --target-type labels"
     )
 
 
@@ -129,14 +129,14 @@ def _all_numbers(value: dict[str, float | None]) -> bool:
 
 
 def _one_truth(texts: list[str]) -> Array:
-    """Write truth values in one way: R has TRUE, pandas True, others true."""
+    """Spell truth values in one way: R writes TRUE, pandas True, others true."""
     if {text.lower() for text in texts} <= TRUTH.keys():
         return np.array([text.capitalize() for text in texts])
     return np.array(texts)
 
 
 def _are_names(distinct: Collection[str], numbers: Array, cells: Cells) -> bool:
-    """Tell whether text that can be read as numbers loses something by it."""
+    """Tell whether text would lose information if it were read as numbers."""
     known = [text for text in distinct if not cells.is_missing(text)]
     if any(map(NAME_LIKE.fullmatch, known)):
         return True

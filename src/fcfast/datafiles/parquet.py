@@ -1,4 +1,4 @@
-"""Parquet, as pandas, pyarrow and polars write it."""
+"""Parquet files, as pandas, pyarrow and polars write them."""
 
 import json
 from typing import Any
@@ -21,15 +21,15 @@ def read_parquet(source: Source, asked: Asked) -> Table:
         from pyarrow import parquet
     except ImportError as error:
         raise ImportError(f"reading {source} needs pyarrow; install it with: pip install 'fcfast[parquet]'") from error
-    with decoding(source, "Parquet", "write it anew"), source.seekable() as stream, parquet.ParquetFile(stream) as file:
+    with decoding(source, "Parquet", "write it again"), source.seekable() as stream, parquet.ParquetFile(stream) as file:
         content = file.read()
         content.validate(full=True)
         index = _index_columns(content)
     names: list[str] = content.column_names
-    # The index comes last in the file, but is no column of the table: it is found by its name only.
+    # The index comes last in the file but is not a column of the table, so it can be found only by its name.
     inner = [j for j, name in enumerate(names) if name not in index]
     by_name = [j for j, name in enumerate(names) if name in index and name in (asked.target, asked.ids)]
-    ids = None if asked.ids == "" and index and "" not in names else asked.ids  # "": the one without a name
+    ids = None if asked.ids == "" and index and "" not in names else asked.ids  # "" is the column without a name
     levels = [name for name in index if name != asked.target] if ids is None else []
     if len(levels) == 1:
         ids = levels[0]
@@ -67,7 +67,7 @@ def read_parquet(source: Source, asked: Asked) -> Table:
 
 
 def _index_columns(content: Any) -> list[str]:
-    """Find the columns that are the index of a pandas table."""
+    """Find the columns that form the index of a pandas table."""
     names = [name for name in content.column_names if name.startswith("__index_level_")]
     metadata = (content.schema.metadata or {}).get(b"pandas")
     if metadata is not None:
@@ -81,7 +81,7 @@ def _texts(column: Any) -> list[str]:
 
 
 def _decoded(column: Any) -> Any:
-    """Undo what says nothing about the values: dictionaries, views, bytes for text."""
+    """Undo encodings that do not matter for the values: dictionaries, views, bytes for text."""
     from pyarrow import types
 
     if types.is_dictionary(column.type):
@@ -93,7 +93,7 @@ def _decoded(column: Any) -> Any:
 
 
 def _numbers(source: object, name: str, column: Any) -> NDArray[Any]:
-    """Make an array of a numeric column; NaN where it is null."""
+    """Convert a numeric column to an array, with NaN for null."""
     from pyarrow import types
 
     if types.is_dictionary(column.type):

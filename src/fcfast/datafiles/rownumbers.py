@@ -1,4 +1,4 @@
-"""Columns that number the rows: an index that was written as a column, which leaks the order of the samples into a model."""
+"""Columns that number the rows: an index written as a column would leak the order of the samples into a model."""
 
 import re
 from typing import Any
@@ -9,19 +9,19 @@ from scipy import sparse
 
 from fcfast.datafiles.table import Table
 
-INDEX = re.compile(r"|Unnamed: \d+(_level_\d+)?|index|level_\d+|__index_level_\d+__")  # what pandas calls an index
+INDEX = re.compile(r"|Unnamed: \d+(_level_\d+)?|index|level_\d+|__index_level_\d+__")  # pandas' names for an index
 OTHERS = re.compile(r"\.\.\.\d+|row_?(n|nr|num|number|names?|id|index)", re.IGNORECASE)  # readr, dplyr, polars, R
-FEWEST = 5  # rows: fewer can be 0, 1, 2 by chance
+FEWEST = 5  # rows; fewer can be 0, 1, 2 by chance
 
 
 def refuse_row_numbers(source: object, table: Table) -> None:
-    """Refuse features that number the rows by their name and their values; note those that do so by their values alone.
+    """Raise an error for features that number the rows by name and values; note features that do so by their values alone.
 
     Raises
     ------
     ValueError
-        If a feature has the name of an index and holds distinct whole numbers, or one of the names that other programs give
-        to row numbers and counts from 0 or 1.
+        If a feature has the name of a pandas index and holds distinct whole numbers, or if it has a name that other programs
+        give to row numbers and counts from 0 or 1.
     """
     X, names = table.X, table.feature_names
     if names is None or sparse.issparse(X) or isinstance(X, np.memmap):
@@ -33,18 +33,18 @@ def refuse_row_numbers(source: object, table: Table) -> None:
         if (INDEX.fullmatch(name) and (counts or _are_distinct(X[:, j]))) or (counts and OTHERS.fullmatch(name)):
             option = f"'{name}'" if " " in name or not name else name
             raise ValueError(
-                f"{source}: column {name!r} seems to number the rows, which is no feature: a model would learn the order of "
-                f"the samples; leave it out (pandas: to_csv(index=False), reset_index(drop=True); R: row.names=FALSE), say "
-                f"that it names the samples (--id {option}), or rename it if it is a measurement"
+                f"{source}: column {name!r} seems to number the rows, so a model would learn the order of the samples from it; "
+                f"leave it out (pandas: to_csv(index=False), reset_index(drop=True); R: row.names=FALSE), use "
+                f"--id {option} if it names the samples, or rename it if it is a measurement"
             )
         if counts and len(X) >= FEWEST:
             counting.append(name)
     for name in counting:
-        table.notes.append(f"warning: column {name!r} counts the rows; if it is no measurement, say --id {name!r}")
+        table.notes.append(f"warning: column {name!r} counts the rows; if it is not a measurement, use --id {name!r}")
 
 
 def _counting(X: NDArray[Any]) -> list[int]:
-    """Find columns that may count from 0 or 1, from their first and last value."""
+    """Find columns whose first and last values suggest a count from 0 or 1."""
     first, last = X[0], X[-1]
     found: list[int] = np.flatnonzero(((first == 0) | (first == 1)) & (last - first == len(X) - 1)).tolist()
     return found
@@ -55,5 +55,5 @@ def _counts(column: NDArray[Any]) -> bool:
 
 
 def _are_distinct(column: NDArray[Any]) -> bool:
-    """Tell whether a column holds whole numbers from 0 on, each once."""
+    """Tell whether a column holds nonnegative whole numbers, each once."""
     return bool((column >= 0).all() and (column == np.floor(column)).all() and len(np.unique(column)) == len(column))

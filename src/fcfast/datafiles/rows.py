@@ -1,6 +1,6 @@
-"""From lines of text to numbers: whole blocks of lines by NumPy's reader in C; a line that it refuses, cell by cell.
+"""Convert lines of text to numbers: NumPy's reader in C takes whole blocks of lines.
 
-What is wrong is found the slow way, which knows the line and the column.
+If it refuses a block, the lines are read cell by cell, so that an error can name the line and the column.
 """
 
 import csv
@@ -22,16 +22,16 @@ BLOCK = 1 << 22  # characters
 
 @dataclass
 class Rows:
-    """The rows of a table as they are read.
+    """The rows of a table while they are read.
 
     Attributes
     ----------
     values : array
-        The features, row by row in one flat array, to hold a large table only once.
+        Features, row by row in one flat array, so that a large table is stored only once.
     labels, ids : list of str
-        Cells of the target and of the names of samples.
+        Cells of the target and of the sample names.
     lines : array of int
-        The number of each row's line.
+        Line number of each row.
     """
 
     source: object
@@ -46,7 +46,7 @@ class Rows:
     lines: "array[int]" = field(default_factory=lambda: array("q"))
 
     def __post_init__(self) -> None:
-        """Work out what does not depend on a line."""
+        """Compute everything that does not depend on a line."""
         self._n_cells = len(self.columns.names)
         places = self.columns.places
         self._use = None if len(places) == self._n_cells else places
@@ -56,11 +56,11 @@ class Rows:
         self._size = 0
 
     def read(self, lines: Iterable[Line]) -> None:
-        """Read lines to the last; each has all the cells of a row."""
+        """Read all lines; each has the cells of one row."""
         for number, line in lines:
             plain = self.dialect.plain(line)
             if plain is not None and plain[:1] == self.dialect.delimiter and not plain.strip(f" {plain[0]}"):
-                continue  # empty cells only, as Excel writes them below a table: no sample
+                continue  # a line with only empty cells, as Excel writes them below a table, is not a sample
             unusual = self.comment != "" and is_comment(line, self.comment)
             if plain is None or plain.count(self.dialect.delimiter) + 1 != self._n_cells or unusual:
                 self._read_block()
@@ -77,16 +77,16 @@ class Rows:
 
     @staticmethod
     def split(source: object, dialect: Dialect, number: int, line: str) -> list[str]:
-        """Part a line into cells, or raise a ValueError that has its number."""
+        """Split a line into cells, or raise a ValueError with its number."""
         try:
             return dialect.split(line)
         except csv.Error as error:
             raise ValueError(
-                f"{source} cannot be read as delimited text (line {number}: {error}); save it anew as plain text in UTF-8"
+                f"{source} cannot be read as delimited text (line {number}: {error}); save it again as plain text in UTF-8"
             ) from error
 
     def _keep_text(self, line: str) -> None:
-        """Take out the cells that are no features, from the nearer end of the line."""
+        """Store the cells that are not features, searched from the nearer end of the line."""
         for column, kept in ((self.columns.target, self.labels), (self.columns.ids, self.ids)):
             if column is None:
                 continue
@@ -97,7 +97,7 @@ class Rows:
             kept.append(cell.strip())
 
     def _read_block(self) -> None:
-        """Read the lines that are held, all at once if they have nothing but numbers."""
+        """Read the stored lines, all at once if they have only numbers."""
         if not self._block:
             return
         if self._features and (numbers := self._numbers(self._block)) is not None:
@@ -112,7 +112,7 @@ class Rows:
         if not self.cells.plain or self.cells.decimal == self.dialect.delimiter:
             return None
         if any(not line or line.isspace() for line in lines):
-            return None  # an empty cell, too, which NumPy would pass over
+            return None  # also an empty cell, which NumPy would skip
         if self.cells.decimal != ".":
             if any("." in line for line in lines):
                 return None
@@ -120,10 +120,10 @@ class Rows:
         try:
             return np.loadtxt(lines, np.float64, None, self.dialect.delimiter, usecols=self._use, ndmin=2)
         except ValueError:
-            return None  # an empty cell, or text: look at each
+            return None  # an empty cell or text: read cell by cell
 
     def _read_cells(self, number: int, cells: list[str], unusual: bool) -> None:
-        """Read a line with quotes that matter, or one that is out of line."""
+        """Read a line with necessary quotes, or with an unusual number of cells."""
         if unusual:
             if self.comment is None and self._could_be_row(cells):
                 raise like_a_comment(self.source, number)
@@ -133,7 +133,7 @@ class Rows:
         if len(cells) != self._n_cells:
             raise ValueError(
                 f"{self.source}: line {number} has {len(cells)} cell(s) instead of {self._n_cells}; "
-                "give every line as many as the first, with one delimiter (--delimiter says which)"
+                "give every line as many as the first, with one delimiter (set it with --delimiter)"
             )
         if self.columns.target is not None:
             self.labels.append(cells[self.columns.target].strip())
@@ -143,7 +143,7 @@ class Rows:
         self.lines.append(number)
 
     def _could_be_row(self, cells: list[str]) -> bool:
-        """Tell whether a line that begins like a comment has the cells of a row, or the name of one before them."""
+        """Tell whether a line that begins like a comment has the cells of a row, or a row name before them."""
         if len(cells) == self._n_cells + 1 > 2:
             return all(map(self.cells.is_value, cells[1:]))
         return len(cells) == self._n_cells
@@ -152,12 +152,12 @@ class Rows:
         return cells if self._use is None else list(compress(cells, self.columns.is_feature))
 
     def _each(self, line: int, cells: list[str]) -> "array[float]":
-        """Read the features of a line, cell by cell."""
+        """Read the features of a line cell by cell."""
         try:
             if self.cells.plain and self.cells.decimal == "." and "_" not in "".join(cells):
                 return array("d", map(float, cells))
         except ValueError:
-            pass  # an empty cell, or text: look at each
+            pass  # an empty cell or text: read cell by cell
         numbers = array("d")
         for column, cell in zip(self._features, cells, strict=True):
             number = self.cells.number(cell)
@@ -167,7 +167,7 @@ class Rows:
         return numbers
 
     def matrix(self) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
-        """Give the features as an array of shape (n_rows, n_features), with NaN for what is missing."""
+        """Return the features as an array of shape (n_rows, n_features), with NaN for missing values."""
         X = np.frombuffer(self.values).reshape(len(self.lines), len(self._features))
         for mark in self.cells.missing_numbers:
             np.putmask(X, mark == X, math.nan)

@@ -1,4 +1,4 @@
-"""Where a table comes from: a file, a pipe or standard input, and which kind of file it is."""
+"""The source of a table: a file, a pipe or standard input, and its format."""
 
 import codecs
 import gzip
@@ -28,17 +28,17 @@ SVMLIGHT_LINE = re.compile(rb"\s*(#.*\s+)*(\S+[ \t]+)?(qid:\d+[ \t]+)?\d+:\S+[ \
 
 @dataclass(frozen=True)
 class Source:
-    """A file, a pipe or standard input. Its text is what messages call it.
+    """A file, a pipe or standard input. ``str(source)`` is its name in messages.
 
     Attributes
     ----------
     path : Path
     ending : str
-        Which of `ENDINGS` says what it holds; where a name has none, as for a pipe, the first bytes tell.
+        One of `ENDINGS`, which gives the format; if the name has none, as for a pipe, the first bytes decide.
     compressed : bool
-        Whether it is text packed by gzip.
+        Whether it is text compressed by gzip.
     stream : binary stream or None
-        What is read from if it cannot be opened a second time.
+        Stream to read from if the source cannot be opened a second time.
     """
 
     path: Path
@@ -47,12 +47,12 @@ class Source:
     stream: IO[bytes] | None = None
 
     def __str__(self) -> str:
-        """Give the path as it was given."""
+        """Return the path as it was given."""
         return "standard input" if str(self.path) == STANDARD_INPUT else str(self.path)
 
     @contextmanager
     def binary(self) -> Iterator[IO[bytes]]:
-        """Open it, to be read from the start once; a pipe stays open."""
+        """Open the source for one reading from the start; a pipe stays open."""
         if self.stream is not None:
             yield self.stream
         else:
@@ -61,13 +61,13 @@ class Source:
 
     @contextmanager
     def seekable(self) -> Iterator[IO[bytes]]:
-        """Open it for readers that jump to and fro; the content of a pipe is held in memory for them."""
+        """Open the source for readers that seek; the content of a pipe is kept in memory for them."""
         with self.binary() as stream:
             yield stream if self.stream is None else io.BytesIO(stream.read())
 
     @contextmanager
     def unpacked(self) -> Iterator[IO[bytes]]:
-        """Open it, and unpack it on the way."""
+        """Open the source and decompress it while reading."""
         with self.binary() as stream:
             if self.compressed:
                 with gzip.open(stream) as content:
@@ -77,7 +77,7 @@ class Source:
 
     @contextmanager
     def text(self) -> Iterator[io.TextIOWrapper]:
-        """Open it as text in UTF-8, or in UTF-16 as Excel's "Unicode text"; ends of lines stay as they are."""
+        """Open the source as text in UTF-8, or in UTF-16 like Excel's "Unicode text"; line endings are kept."""
         with self.unpacked() as stream:
             start = stream.peek(2)[:2]  # type: ignore[attr-defined]  # files, pipes and gzip have it
             encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
@@ -85,15 +85,15 @@ class Source:
             try:
                 yield text
             finally:
-                text.detach()  # closing it would close standard input
+                text.detach()  # closing the wrapper would close standard input
 
 
 @contextmanager
 def source_of(path: str | os.PathLike[str]) -> Iterator[Source]:
-    """Find out what a path leads to, and close it afterwards."""
+    """Open the source of a path, and close it afterwards."""
     path = Path(path)
     if str(path) == STANDARD_INPUT:
-        # A test or a notebook may have put something else there.
+        # A test or a notebook may have replaced sys.stdin.
         yield _piped(path, getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode()))
         return
     check_file(path, "data file")
@@ -105,7 +105,7 @@ def source_of(path: str | os.PathLike[str]) -> Iterator[Source]:
 
 
 def _ending(path: Path) -> tuple[str, bool]:
-    """Return the ending that says what the file holds, in lower case and without .gz, and whether it had that."""
+    """Return the extension that gives the format, in lower case without .gz, and whether the name ended in .gz."""
     ending = path.suffix.lower()
     compressed = ending == ".gz"
     if compressed:
@@ -120,7 +120,7 @@ def _ending(path: Path) -> tuple[str, bool]:
 
 
 def _piped(path: Path, stream: Any) -> Source:
-    """Look at the first bytes of a pipe, without taking them out."""
+    """Find the format of a pipe from its first bytes, without consuming them."""
     if not hasattr(stream, "peek"):
         stream = io.BufferedReader(stream)
     start = stream.peek(1 << 16)
@@ -135,7 +135,7 @@ def _piped(path: Path, stream: Any) -> Source:
 
 
 def other_encoding(source: object, error: UnicodeDecodeError, line: int) -> ValueError:
-    """Make the error of a byte that UTF-8 does not have, in the text from `line` on."""
+    """Make the error for a byte that is not valid UTF-8, in the text that starts at `line`."""
     line += len(re.findall(rb"\r\n|\r|\n", error.object[: error.start]))
     return ValueError(
         f"{source} is not UTF-8 (byte {error.object[error.start]:#04x} in line {line}), perhaps Windows-1252; in Excel save "
@@ -145,7 +145,7 @@ def other_encoding(source: object, error: UnicodeDecodeError, line: int) -> Valu
 
 @contextmanager
 def decoding(source: object, kind: str, remedy: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on damaged bytes into one line; they raise nearly anything."""
+    """Turn any exception of a decoder into a ValueError of one line; decoders raise many types on damaged bytes."""
     try:
         yield
     except (MemoryError, PermissionError):

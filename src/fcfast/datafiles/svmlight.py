@@ -1,4 +1,4 @@
-"""Svmlight text: a target and the features that are not zero in every line."""
+"""Svmlight text: every line holds a target and the nonzero features."""
 
 import io
 from typing import IO, Any
@@ -11,11 +11,11 @@ from fcfast.datafiles.labels import from_array, whole
 from fcfast.datafiles.sources import Source, decoding
 from fcfast.datafiles.table import Table
 
-REMEDY = "write it anew with sklearn.datasets.dump_svmlight_file"
+REMEDY = "write it again with sklearn.datasets.dump_svmlight_file"
 
 
 def read_svmlight(source: Source, asked: Asked) -> Table:
-    """Read it as CSR; feature j is column j. Features that are too many for the width asked for are left out."""
+    """Read svmlight text as CSR; feature j is column j. Features beyond `asked.n_features` are left out."""
     try:
         from sklearn.datasets import load_svmlight_file
     except ImportError as error:
@@ -35,14 +35,14 @@ def read_svmlight(source: Source, asked: Asked) -> Table:
 
 
 def _starts_with_a_feature(stream: IO[bytes]) -> bool:
-    """Look at the first line that is no comment, without taking it out."""
+    """Tell whether the first line that is not a comment starts with a feature, without consuming it."""
     start = stream.peek(1 << 16)  # type: ignore[attr-defined]  # files, pipes and gzip have it
     first = next((line for line in start.splitlines() if line.strip() and not line.lstrip().startswith(b"#")), b"")
     return b":" in first and b":" in first.split(None, 1)[0]
 
 
 def _with_targets(source: Source, content: bytes) -> IO[bytes]:
-    """Put a target before each line, as none has one."""
+    """Put a target before each line of a file without targets."""
     lines = content.rstrip().splitlines()
     blank = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
     if blank is not None:
@@ -53,7 +53,7 @@ def _with_targets(source: Source, content: bytes) -> IO[bytes]:
 
 
 def _as_wide(source: Source, X: Any, n_features: int | None) -> tuple[Any, list[str]]:
-    """Give the matrix the width asked for; name the features beyond it."""
+    """Change the width of the matrix to `n_features`; return the names of the features beyond it too."""
     n_read = X.shape[1]
     if n_features is None or n_read == n_features:
         return X, []
@@ -63,6 +63,6 @@ def _as_wide(source: Source, X: Any, n_features: int | None) -> tuple[Any, list[
     if n_read == n_features + 1 and 0 not in used:
         raise ValueError(
             f"{source} has {n_read} features, the first of them always 0, where {n_features} are known: it seems to count from "
-            "1 and the others from 0; write it anew with zero_based=True (sklearn.datasets.dump_svmlight_file)"
+            "1 and the others from 0; write it again with zero_based=True (sklearn.datasets.dump_svmlight_file)"
         )
     return X[:, :n_features], [str(j) for j in used[used >= n_features]]

@@ -1,4 +1,4 @@
-"""What has been read: samples by features, and what the file says about them."""
+"""The result of reading a file: samples by features, with names and a target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,35 +6,37 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-SHOWN = 3  # names, of the features and columns left out
+SHOWN = 3  # names shown, of features and of columns left out
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Samples by features, and what the file says about them.
+    """Samples by features, with names and an optional target.
 
-    ``str(table)`` is one line that tells what was taken for what.
+    ``str(table)`` is one line that describes how the columns were interpreted.
 
     Attributes
     ----------
     X : array, csr_array or memmap of shape (n_samples, n_features)
+        Features.
     y : array of shape (n_samples,) or (n_samples, n_outputs), or None
-        Numbers, or class names (a NumPy string array).
+        Target: numbers, or class names (a NumPy string array).
     feature_names : list of str, or None
+        Names of the features.
     target_names : list of str, or None
-        Names of the classes that an integer `y` counts, or of the outputs of a `y` with several columns.
+        Names of the classes if `y` holds their indices, or of the outputs if `y` has several columns.
     n_train : int or None
-        The first `n_train` rows are the published training part.
+        Number of rows in the published training set, which come first.
     ids : list of str, or None
         Names of the samples.
     skipped : list of str
-        Columns that are no features, as only some were asked for, or the model is narrower.
+        Columns left out, because they are not among the required features or beyond `n_features`.
     names_from : str
-        Where the names of the features were found ("line 3", say); empty if there are none.
+        Place of the feature names (such as "line 3"); empty if there are none.
     id_name, target_name : str
-        Which column or array was taken for the names of the samples and for the target; empty if there is none.
+        Column or array used for the names of the samples and for the target; empty if there is none.
     notes : list of str
-        What else was decided while reading, for the user to hear.
+        Further decisions of the reader, for the user.
     """
 
     X: Any
@@ -50,7 +52,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        """Tell in one line what was taken for names, id, target and features."""
+        """Describe in one line the columns used as names, id, target and features."""
         n_samples, n_features = self.X.shape
         names = f"names in {self.names_from}" if self.names_from else "no names" if self.feature_names is None else "with names"
         told = [
@@ -72,5 +74,5 @@ class Table:
 
 
 def some(names: Sequence[str], n_shown: int = SHOWN) -> str:
-    """Write the first few names."""
+    """List the first few names."""
     return ", ".join(map(repr, names[:n_shown])) + (" ..." if len(names) > n_shown else "")

@@ -1,4 +1,4 @@
-"""What stands above the rows of delimited text: comments, titles, a line for Excel, what GEO says of its samples."""
+"""The part above the rows of delimited text: comments, titles, a line for Excel, GEO's attributes of samples."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,25 +15,26 @@ ERRORS = "|".join(re.escape(error[1:]) for error in EXCEL_ERRORS)  # a line may 
 QUOTED = re.compile(r'"([^"]*)"')
 COMMENT = re.compile(rf"\s*(#(?!(?i:{ERRORS}))|![A-Za-z]|\^[A-Z])")
 TABLE_BEGINS, TABLE_ENDS = re.compile(r"!\w+_table_begin\s*"), re.compile(r"!\w+_table_end\s*")
-MIN_LINES, MAX_LINES, MAX_CHARACTERS = 6, 50, 1 << 20  # of the lines that tell the layout
+MIN_LINES, MAX_LINES, MAX_CHARACTERS = 6, 50, 1 << 20  # limits of the lines used to find the layout
 
 
 @dataclass(frozen=True)
 class Top:
-    """What the first lines tell, and all lines from the table's first one on.
+    """Information from the first lines, and all lines of the table.
 
     Attributes
     ----------
     layout : Layout
     lines : iterator of (int, str)
-        The lines of the table, comments among them.
+        Lines of the table, including comments.
     commented_names : (int, list of str) or None
         Names of the columns in the last comment above the table, as `numpy.savetxt` writes them.
     attributes : dict
-        In a series matrix of GEO: what is known of each sample, by name.
+        For a series matrix of GEO, the attributes of the samples, by name.
     is_geo : bool
-        Whether the table is one of GEO's, whose columns are samples.
+        Whether the table is a series matrix of GEO, whose columns are samples.
     notes : list of str
+        Notes for the user.
     """
 
     layout: Layout
@@ -45,7 +46,7 @@ class Top:
 
 
 def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
-    """Read as many lines as are needed to know the layout."""
+    """Read as many lines as are needed to find the layout."""
     comments: list[Line] = []
     held: list[Line] = []
     looked_at: list[Line] = []
@@ -87,34 +88,34 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
 
 
 def _without_marks(source: Source, lines: Sequence[str], delimiters: str, cells: Cells) -> str:
-    """Leave out what stands within numbers, unless such numbers are in quotes."""
+    """Remove the marks inside numbers from the delimiters, unless such numbers are in quotes."""
     for mark, option in ((cells.decimal, "decimal"), (cells.thousands, "thousands")):
         if mark is None or mark not in delimiters:
             continue
         delimiters = delimiters.replace(mark, "")
         if _is_quoted(lines, mark):
-            delimiters += mark  # the least likely one
+            delimiters += mark  # the least likely delimiter
         elif not delimiters:
             raise ValueError(
-                f"{source}: {mark!r} cannot part the cells and stand within numbers that are not in quotes; leave out "
+                f"{source}: {mark!r} cannot separate the cells and also occur inside numbers without quotes; leave out "
                 f"{option}={mark!r} (--{option}), or name another delimiter (--delimiter)"
             )
         elif (names := _named_apart(lines, mark, delimiters, cells)) is not None:
             raise ValueError(
-                f"{source}: {mark!r} stands within numbers ({option}={mark!r}), but seems to part the cells, as in {names!r}; "
-                f"leave out --{option}, or name the delimiter (--delimiter)"
+                f"{source}: {mark!r} is a mark inside numbers ({option}={mark!r}), but seems to separate the cells, as in "
+                f"{names!r}; leave out --{option}, or name the delimiter (--delimiter)"
             )
     return delimiters
 
 
 def _is_quoted(lines: Sequence[str], mark: str) -> bool:
-    """Tell whether a number in quotes has such a mark."""
+    """Tell whether a number in quotes has this mark."""
     quoted = (cell.strip() for line in lines if '"' in line for cell in QUOTED.findall(line) if mark in cell)
     return any(DECIMAL_COMMA.fullmatch(cell) or GROUPS.fullmatch(cell) or EUROPEAN.fullmatch(cell) for cell in quoted)
 
 
 def _named_apart(lines: Sequence[str], mark: str, delimiters: str, cells: Cells) -> str | None:
-    """Give the first line if it is names with the mark between them, above as many numbers, and nothing else parts them."""
+    """Return the first line if the mark, and no other delimiter, separates names in it above as many numbers."""
     rows = rows_of(lines, Dialect(mark))
     if len({len(row) for row in rows}) > 1 or len(rows[0]) < 2 or any(map(cells.is_value, rows[0])):
         return None
@@ -124,31 +125,31 @@ def _named_apart(lines: Sequence[str], mark: str, delimiters: str, cells: Cells)
 
 
 def _refuse_commented_rows(source: Source, layout: Layout, comments: Sequence[Line]) -> None:
-    """Refuse what begins like a comment and could be a row as well."""
+    """Raise an error for a line that begins like a comment but could be a row."""
     for (line, _), cells in zip(comments, rows_of([text for _, text in comments], layout.dialect), strict=True):
         if len(cells) == layout.n_cells > 1 and any(map(looks_numeric, cells[1:])):
             raise like_a_comment(source, line)
 
 
 def like_a_comment(source: object, line: int) -> ValueError:
-    """Make the error of a line that may be a row or a comment."""
+    """Make the error for a line that may be a row or a comment."""
     return ValueError(
-        f"{source}: line {line} begins like a comment, but has as many cells as the table; say comment='' (--comment '') if it "
-        "is a row, or give the mark of comments (--comment '#') if such lines are to be left out"
+        f"{source}: line {line} begins like a comment, but has as many cells as the table; use comment='' (--comment '') if it "
+        "is a row, or give the mark of comments (--comment '#') to leave out such lines"
     )
 
 
 def is_comment(line: str, mark: str | None) -> bool:
     """Tell whether a line is a comment, or (`mark` is None) looks like one."""
     if line[0] not in "#!^ \t" and mark is None:
-        return False  # as nearly all lines
+        return False  # true for nearly all lines
     return bool(COMMENT.match(line)) if mark is None else bool(mark) and line.lstrip().startswith(mark)
 
 
 def _commented_names(layout: Layout, comments: Sequence[Line], first: str, cells: Cells) -> tuple[int, list[str]] | None:
-    """Take the last comment for names if it has one for each column, all text, and the line below is no line of names.
+    """Use the last comment as names if it has one text for each column, and the line below is not a line of names.
 
-    "# a,b" is `numpy.savetxt`'s way to write the names a and b; "#a,b" has the names #a and b.
+    `numpy.savetxt` writes the names a and b as "# a,b"; "#a,b" has the names #a and b.
     """
     if not comments or not comments[-1][1].lstrip().startswith("#"):
         return None
@@ -162,7 +163,7 @@ def _commented_names(layout: Layout, comments: Sequence[Line], first: str, cells
 
 
 def _attributes(comments: Sequence[Line]) -> dict[str, list[str]]:
-    """Read what a series matrix says of its samples; characteristics are called what they begin with ("tissue: lung")."""
+    """Read the attributes of samples in a series matrix; characteristics such as "tissue: lung" are named by their prefix."""
     attributes: dict[str, list[str]] = {}
     for _, text in comments:
         if not text.startswith("!Sample_"):

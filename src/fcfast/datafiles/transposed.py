@@ -1,4 +1,4 @@
-"""Text with a feature in each line and a sample in each column, as tables of gene expression have them."""
+"""Text with a feature in each line and a sample in each column, as in tables of gene expression."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ from fcfast.datafiles.top import Top, is_comment
 
 
 def read(source: Source, top: Top, asked: Asked) -> Table:
-    """Read it; the target is a line, by its name, or what a series matrix of GEO says of its samples."""
+    """Read a transposed table; the target is the name of a line, or an attribute in a series matrix of GEO."""
     for column in (asked.target, asked.ids):
         if column is not None and index_of(column) is not None:
             raise ValueError(f"{source}: in a transposed table the target is a line; give its name instead of {column!r}")
     if top.layout.n_cells < 2:
-        raise ValueError(f"{source} has one cell in each line; transposed, a name and a number for each sample are needed")
+        raise ValueError(f"{source} has one cell in each line; a transposed table needs a name and a number for each sample")
     lines, line, samples = _names_of_samples(source, top, asked)
     n_samples = top.layout.n_cells - 1
     names = ["", *samples] if samples else range(n_samples + 1)
@@ -58,7 +58,7 @@ def read(source: Source, top: Top, asked: Asked) -> Table:
 
 
 def _names_of_samples(source: Source, top: Top, asked: Asked) -> tuple[Iterator[Line], int, list[str] | None]:
-    """Read the names of the samples from the first line, if it has them."""
+    """Read the sample names from the first line, if it has them."""
     lines = top.layout.dialect.joined(top.lines)
     line, text = next(lines)
     first = [cell.strip() for cell in Rows.split(source, top.layout.dialect, line, text)]
@@ -72,7 +72,7 @@ def _names_of_samples(source: Source, top: Top, asked: Asked) -> tuple[Iterator[
 
 @dataclass
 class _Apart:
-    """The lines that are no features: kept if they are asked for, or skipped."""
+    """Lines that are not features: stored if they are asked for, else skipped."""
 
     source: Source
     dialect: Dialect
@@ -82,7 +82,7 @@ class _Apart:
     skipped: list[str] = field(default_factory=list)
 
     def others(self, lines: Iterator[Line]) -> Iterator[Line]:
-        """Yield the lines of features."""
+        """Yield the lines that are features."""
         asked = {str(name) for name in (self.asked.target, self.asked.ids) if name is not None}
         wanted = None if self.asked.features is None else set(self.asked.features)
         for number, line in lines:
@@ -111,7 +111,7 @@ class _Apart:
 
 
 def _found(source: Source, name: str, apart: _Apart, top: Top, rows: Rows) -> tuple[list[str], int]:
-    """Give a cell for each sample, from a line of the table or from what GEO says above it, and the line's number."""
+    """Return a cell for each sample, from a line of the table or an attribute of GEO above it, and the line number."""
     if name in apart.kept:
         return apart.kept[name]
     attribute = top.attributes.get(name.removeprefix("!"))
