@@ -42,8 +42,8 @@ def plan(
     density: Annotated[
         float | None,
         typer.Option(
-            help="Share of nonzero entries in sparse data, assumed to be spread evenly over the features. In text they are not, "
-            "and the work before the first step can take forty times as long.",
+            help="Share of nonzero entries in sparse data, assumed to be spread evenly over the features. In text they are "
+            "not, and the work before the first step can take forty times as long.",
             show_default="dense",
         ),
     ] = None,

@@ -67,8 +67,8 @@ def compare(
     """Train the same network with several learning rules, each at the best of the same number of learning rates.
 
     For each rule, learning rates on a logarithmic grid are tried with one seed on a part of the training samples, and scored on
-    the rest of them. The grid has the same width for all rules. With the best rate the rule trains on all training samples, with
-    several seeds; then the test samples are scored. Rules start with the same weights and see the same batches.
+    the rest of them. The grid has the same width for all rules. With the best rate the rule trains on all training samples,
+    with several seeds; then the test samples are scored. Rules start with the same weights and see the same batches.
 
     Parameters
     ----------

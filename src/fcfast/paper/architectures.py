@@ -1,8 +1,8 @@
 """Other architectures (the paper's conclusion vi): first layers whose inputs do not change during training.
 
 The identity dL/dW1 = D' X needs only that the rows of X are fixed. They may be patches of images (a first convolution), time
-steps of sequences (the input-to-hidden matrix of a recurrent network) or tokens (the projections of an attention layer over
-fixed embeddings). Each architecture here is what lies above the pre-activations S = X W1', with a hand-written gradient.
+steps of sequences (the input-to-hidden matrix of a recurrent network) or tokens (the projections of an attention layer on
+fixed embeddings). Each architecture here is the part above the pre-activations S = X W1', with a hand-written gradient.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,18 @@ Top = Callable[[Floats, list[Floats], Floats], tuple[float, Floats, list[Floats]
 
 @dataclass(frozen=True)
 class Architecture:
-    """A first layer's input rows X (R, d), and the network above it.
+    """The input rows X (R, d) of a first layer, and the network above this layer.
 
     Attributes
     ----------
     name : str
     X : ndarray of shape (R, d)
-        Rows the first layer multiplies: patches, time steps or tokens of all samples.
+        Input rows of the first layer: patches, time steps or tokens of all samples.
     targets : ndarray of shape (N,)
     W1 : ndarray of shape (h, d)
         Initial weights of the first layer.
     upper : list of ndarray
-        Initial weights above it.
+        Initial weights of the layers above.
     top : callable
         top(S, upper, targets) gives the loss, dLoss/dS and the gradients of `upper`.
     """
@@ -42,13 +42,13 @@ class Architecture:
 
 
 def _read_out(features: Floats, w: Floats, targets: Floats) -> tuple[float, Floats, Floats]:
-    """Mean half squared error of a linear output; gradients for the features (N, h) and the weights (h,)."""
+    """Return the mean half squared error of a linear output, with gradients for the features (N, h) and the weights (h,)."""
     error = (features @ w - targets) / len(targets)
     return float(error @ error) * len(targets) / 2, np.outer(error, w), error @ features
 
 
 def convolution_top(S: Floats, upper: list[Floats], targets: Floats) -> tuple[float, Floats, list[Floats]]:
-    """ReLU, mean over the patches of an image, linear output."""
+    """Apply ReLU, the mean over the patches of an image, and a linear output."""
     n, h = len(targets), S.shape[1]
     v = np.maximum(S, 0).reshape(n, -1, h)
     loss, d_features, d_w = _read_out(v.mean(axis=1), upper[0], targets)
@@ -57,7 +57,7 @@ def convolution_top(S: Floats, upper: list[Floats], targets: Floats) -> tuple[fl
 
 
 def recurrent_top(S: Floats, upper: list[Floats], targets: Floats) -> tuple[float, Floats, list[Floats]]:
-    """State tanh(S_t + state R'), linear output of the last state; backpropagation through time."""
+    """Compute the state tanh(S_t + state R') and a linear output of the last state; backpropagate through time."""
     recurrent, w = upper
     n, h = len(targets), S.shape[1]
     inputs = S.reshape(n, -1, h)
@@ -74,7 +74,7 @@ def recurrent_top(S: Floats, upper: list[Floats], targets: Floats) -> tuple[floa
 
 
 def attention_top(S: Floats, upper: list[Floats], targets: Floats) -> tuple[float, Floats, list[Floats]]:
-    """Queries, keys and values are thirds of S; softmax attention, mean over tokens, linear output."""
+    """Split S into queries, keys and values; apply softmax attention, the mean over tokens, and a linear output."""
     n, h = len(targets), S.shape[1] // 3
     q, k, v = np.split(S.reshape(n, -1, 3 * h), 3, axis=2)
     scores = q @ k.transpose(0, 2, 1) / h**0.5
@@ -111,7 +111,7 @@ def architectures(seed: int = 0, n_samples: int = 6, hidden: int = 5) -> list[Ar
 
 
 def compare_forms(architecture: Architecture, eta: float = 0.1, n_iter: int = 100) -> tuple[float, float]:
-    """Train with weights and with contributions; give the largest differences of the losses and of the final W1."""
+    """Train with weights and with contributions; return the largest differences of the losses and of the final W1."""
     X, W1 = architecture.X, architecture.W1.copy()
     contributions = np.zeros((len(X), len(W1)))
     gram, S0 = X @ X.T, X @ W1.T

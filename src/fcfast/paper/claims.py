@@ -1,4 +1,4 @@
-"""The paper's claims, each with a verdict and the numbers behind it, computed when asked."""
+"""The paper's claims, each with a verdict and the numbers behind it, computed on demand."""
 
 import math
 from collections.abc import Callable
@@ -32,15 +32,15 @@ class Claim:
     id : str
         Short name: "eq. 13", "r5n", "figure 3 top", "conclusion i".
     where : str
-        Where it stands in the paper.
+        Place in the paper.
     statement : str
-        What it says.
+        The claim.
     verdict : {"holds", "holds with a correction", "fails", "not measured"}
-        The last only for the O(1) claim in pure-Python mode, whose kernels are not O(1).
+        The verdict. "not measured" occurs only for the O(1) claim in pure-Python mode, whose kernels are not O(1).
     correction : str
-        What has to be read differently, or why it was not measured; empty if it holds as it stands.
+        The correction, or the reason for no measurement; empty if the claim holds as it is.
     evidence : dict of str to float
-        The numbers the verdict was computed from.
+        Numbers from which the verdict was computed.
     """
 
     id: str
@@ -59,22 +59,23 @@ def claims(
     Parameters
     ----------
     n_seeds : int
-        Networks in each study behind a verdict, >= 10.
+        Number of networks in each study behind a verdict, >= 10.
     seed : int
         Seed of all random networks, >= 0.
     n_jobs : int or None
-        Threads; None for all available.
+        Number of threads; None for all available.
     progress : callable or None
         Called with the id of each claim before it is judged.
 
     Returns
     -------
     list of Claim
+        All claims in the order of the paper.
 
     Raises
     ------
     ValueError, TypeError
-        For a number of seeds below 10, a negative seed, n_jobs = 0.
+        If `n_seeds` is below 10, `seed` is negative, or `n_jobs` is 0.
 
     Examples
     --------
@@ -89,7 +90,7 @@ def claims(
 
 
 def judge_all(laboratory: Laboratory, progress: Callable[[str], object] | None = None) -> list[Claim]:
-    """Judge every claim from one laboratory's evidence."""
+    """Judge every claim from the evidence of one laboratory."""
     judged = []
     for entry in ENTRIES:
         if progress is not None:

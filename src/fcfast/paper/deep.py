@@ -1,4 +1,4 @@
-"""Networks of any depth: every layer collapsed by its history, and the balance law of homogeneous networks."""
+"""Networks of any depth: the collapse of every layer by its history, and the balance law of homogeneous networks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 class UpdatedLayer:
-    """A layer whose weights are updated, as always."""
+    """A conventional layer, whose weights are updated."""
 
     def __init__(self, weights: Floats) -> None:
         self.current = weights.copy()
@@ -38,7 +38,7 @@ class UpdatedLayer:
 
 
 class ContributedLayer:
-    """The first layer, frozen: its inputs never change, so one row of contributions per sample is all its history."""
+    """The frozen first layer. Its inputs never change, so one row of contributions per sample replaces its history."""
 
     def __init__(self, weights: Floats, X: Floats) -> None:
         self.frozen, self.X = weights, X
@@ -62,7 +62,7 @@ class ContributedLayer:
 
 
 class HistoryLayer:
-    """A later layer, frozen: its inputs change, so the history of (step, input) pairs stands for what it learned."""
+    """A frozen later layer. Its inputs change, so it keeps a history of (step, input) pairs in place of updates."""
 
     def __init__(self, weights: Floats, n_iter: int) -> None:
         self.frozen = weights
@@ -101,14 +101,14 @@ class Collapse:
     outputs : ndarray of shape (n_iter,), or (n_iter, c) if `y` has two dimensions
         The network's output before each update. NaN from `diverged_at` on.
     diverged_at : int or None
-        The iteration whose output was not finite any more.
+        The first iteration whose output was not finite.
     depth : int
-        Number of layers that were frozen.
+        Number of frozen layers.
     history_bytes : tuple of int
-        Per layer, what replaces its updates: contributions and Gram matrix for the first, (step, input) pairs for the
-        later ones, and the weights themselves where the layer was not frozen.
+        Per layer, the size of the data that replace its updates: contributions and Gram matrix for the first, (step, input)
+        pairs for the later ones, and the weights themselves if the layer was not frozen.
     weight_bytes : tuple of int
-        Per layer, the weights that backpropagation would update.
+        Per layer, the size of the weights that backpropagation would update.
     """
 
     outputs: Floats
@@ -119,7 +119,7 @@ class Collapse:
     _layers: tuple[Layer, ...] = field(repr=False)
 
     def expand(self) -> list[Floats]:
-        """Give back the conventional weights, one matrix (n_out, n_in) per layer.
+        """Return the conventional weights, one matrix (n_out, n_in) per layer.
 
         Raises
         ------
@@ -138,32 +138,34 @@ def collapse(
 ) -> Collapse:
     """Train a ReLU network without updating its first `depth` layers (the paper's induction over layers).
 
-    Equal to backpropagation up to rounding. The first layer costs one row per sample; every later one costs the whole
-    history, T (n_out + n_in) words for T iterations against n_out n_in weights: it pays only while T is smaller than about
-    half the width.
+    The result equals backpropagation up to rounding. The first layer takes one row per sample. Every later layer takes the
+    whole history, T (n_out + n_in) words for T iterations instead of n_out n_in weights, which saves memory only while T is
+    smaller than about half the width.
 
     Parameters
     ----------
     weights : sequence of array-like of shape (n_out, n_in)
-        Initial weights, first layer first; no biases, linear output, half squared error.
+        Initial weights, first layer first. The network has no biases and a linear output; the loss is half the squared error.
     X : array-like of shape (N, d), or (d,) for one input
+        Samples, used in turn, one per iteration.
     y : array-like of shape (N,) or (N, c); a number for one input
-        Samples are taken in turn, one per iteration.
+        Targets.
     eta : float
         Learning rate, > 0.
     n_iter : int
         Number of iterations, >= 0.
     depth : int or "all"
-        How many layers to freeze, from the first; 0 is backpropagation itself.
+        Number of layers to freeze, from the first one; 0 is backpropagation.
 
     Returns
     -------
     Collapse
+        The trained network.
 
     Raises
     ------
     ValueError, TypeError
-        For shapes that do not fit, NaN or infinity, eta <= 0, n_iter < 0, a depth beyond the number of layers.
+        If shapes do not fit, values are NaN or infinite, eta <= 0, n_iter < 0, or depth exceeds the number of layers.
 
     Examples
     --------
@@ -233,7 +235,7 @@ def _train_in_turn(layers: Sequence[Layer], X: Floats, y: Floats, eta: float, ou
 
 @dataclass(frozen=True)
 class Balance:
-    """How far training moved the balance ||w_in||^2 - ||w_out||^2 of every hidden unit.
+    """Change of the balance ||w_in||^2 - ||w_out||^2 of every hidden unit during training.
 
     Attributes
     ----------
@@ -246,7 +248,7 @@ class Balance:
 
     @property
     def error(self) -> float:
-        """Largest difference between measured and predicted."""
+        """Return the largest difference between measured and predicted change."""
         return max(float(np.abs(m - p).max()) for m, p in zip(self.measured, self.predicted, strict=True))
 
 
@@ -259,36 +261,40 @@ def balance(
     biases: Sequence[ArrayLike] | None = None,
     activation: str = "relu",
 ) -> Balance:
-    """Measure the one conserved number per hidden unit, and predict how gradient steps move it.
+    """Measure the one conserved number per hidden unit, and predict its change by gradient steps.
 
-    For positively homogeneous activations, w_in . g_in = w_out . g_out for every hidden unit (biases counted into w_in), so
-    a simultaneous gradient step changes ||w_in||^2 - ||w_out||^2 by exactly eta^2 (||g_in||^2 - ||g_out||^2): that is how
-    much of the first layer is redundant, one number per unit.
+    For positively homogeneous activations, w_in . g_in = w_out . g_out for every hidden unit (with its bias in w_in), so
+    a simultaneous gradient step changes ||w_in||^2 - ||w_out||^2 by exactly eta^2 (||g_in||^2 - ||g_out||^2). Thus one number
+    per unit of the first layer is redundant.
 
     Parameters
     ----------
     weights : sequence of array-like of shape (n_out, n_in)
-        At least two layers.
+        Initial weights of at least two layers.
     X : array-like of shape (N, d)
+        Samples, all in one batch.
     y : array-like of shape (N,) or (N, c)
-        All samples are one batch; the loss is the mean of half the squared distances.
+        Targets; the loss is the mean of half the squared distances.
     eta : float
         Learning rate, > 0.
     n_iter : int
         Number of steps, >= 0.
     biases : sequence of array-like of shape (n_out,), or None
+        Initial biases; None for none.
     activation : {"relu", "leaky_relu", "identity"}
+        Activation of the hidden layers.
 
     Returns
     -------
     Balance
+        Measured and predicted changes.
 
     Raises
     ------
     ValueError, TypeError
-        As in `collapse`, and for an activation that is not positively homogeneous.
+        As in `collapse`, and if the activation is not positively homogeneous.
     DivergenceError
-        If a step leaves a weight that is not finite.
+        If a weight is not finite after a step.
 
     Examples
     --------
@@ -305,13 +311,13 @@ def balance(
         raise ValueError("weights has one layer, so there is no hidden unit; give at least two")
     if activation not in HOMOGENEOUS:
         raise ValueError(
-            f"activation={activation!r} is not positively homogeneous, the law does not hold for it; "
+            f"activation={activation!r} is not positively homogeneous, so the law does not hold for it; "
             f"use one of {', '.join(map(repr, HOMOGENEOUS))}"
         )
     network = DenseNetwork(matrices, biases, activation=activation)
     eta = validation.positive(eta, "eta")
     n_iter = validation.size(n_iter, "n_iter", 0)
-    with np.errstate(over="ignore"):  # reported
+    with np.errstate(over="ignore"):  # reported below
         before = _unit_balance(network.weights, network.biases)
     if not all(np.isfinite(part).all() for part in before):
         raise ValueError("weights, or biases, have values so large that their squares overflow; rescale them")
@@ -330,7 +336,7 @@ def balance(
 
 
 def _unit_balance(weights: Sequence[Floats], biases: Sequence[Floats]) -> list[Floats]:
-    """||w_in||^2 - ||w_out||^2 of every hidden unit, one array per hidden layer."""
+    """Return ||w_in||^2 - ||w_out||^2 of every hidden unit, one array per hidden layer."""
     result = []
     for l in range(len(weights) - 1):
         incoming = (weights[l] ** 2).sum(axis=1)

@@ -16,21 +16,21 @@ Floats = NDArray[np.float64]
 ONE_INPUT_DATA = (np.ones((1, 2)), np.ones(1))
 XOR_DATA = (np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0.0, 1, 1, 0]))
 
-# Outputs held at a time, 8 MB for each of the two runs: parallel regions long enough for threads not to wait on one
-# another, short enough that Ctrl-C is answered quickly.
+# Number of outputs in memory, 8 MB for each of the two runs: parallel regions are long enough that threads do not wait for
+# one another, and short enough that Ctrl-C acts quickly.
 CHUNK_VALUES = 2**20
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """How far a technique is from backpropagation over many random networks.
+    """Errors of a technique against backpropagation over many random networks.
 
     Attributes
     ----------
     errors : ndarray of shape (n_seeds,)
-        max |y_BP - y_front| over iterations (and outputs); NaN where either run diverged.
+        max |y_BP - y_front| over iterations and outputs; NaN if either run diverged.
     diverged : ndarray of bool of shape (n_seeds,)
-        Whether either run diverged.
+        Whether one of the two runs diverged.
     technique, order : str
     n_iter : int
     """
@@ -43,20 +43,20 @@ class StudyResult:
 
     @property
     def finite_errors(self) -> Floats:
-        """Errors of the seeds that did not diverge."""
+        """Return the errors of the seeds that did not diverge."""
         return self.errors[~self.diverged]
 
     @property
     def diverged_share(self) -> float:
-        """Share of all seeds that diverged."""
+        """Return the share of all seeds that diverged."""
         return float(self.diverged.mean())
 
     def share_below(self, limit: float = 1e-15) -> float:
-        """Share of the seeds that did not diverge whose error is below the limit; NaN if all diverged."""
+        """Return the share of errors below the limit, over the seeds that did not diverge; NaN if all diverged."""
         return float((self.finite_errors < limit).mean()) if len(self.finite_errors) else float("nan")
 
     def quantile(self, q: float) -> float:
-        """Quantile of the error over the seeds that did not diverge; NaN if all diverged."""
+        """Return a quantile of the error over the seeds that did not diverge; NaN if all diverged."""
         return float(np.quantile(self.finite_errors, q)) if len(self.finite_errors) else float("nan")
 
 
@@ -80,23 +80,24 @@ def study(
     n_seeds : int
         Number of networks, >= 1. The first k networks are the same for every `n_seeds` >= k.
     n_iter : int
-        Iterations, >= 0.
+        Number of iterations, >= 0.
     technique, order, eta
         As in `train_front`.
     hidden : int
-        Hidden units, >= 1.
+        Number of hidden units, >= 1.
     seed : int
         Seed of the random weights, >= 0.
     n_jobs : int or None
-        Threads; None for all available. The result has the same bits for any number.
+        Number of threads; None for all available. The result has the same bits for any number.
     X, y : array-like or None
-        The data, both or neither. By default x = (1, 1), y = 1 for the one-input techniques and XOR for the others.
+        Data; give both or neither. By default x = (1, 1), y = 1 for the one-input techniques and XOR for the others.
     progress : callable or None
-        Called with the number of networks finished since the last call.
+        Called with the number of networks that were finished since the previous call.
 
     Returns
     -------
     StudyResult
+        Errors and divergences.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def study(
 
 
 def default_problem(technique: str, order: str, eta: float, X: ArrayLike | None = None, y: ArrayLike | None = None) -> Problem:
-    """Give the data of the paper's experiment, or the caller's."""
+    """Return the problem with the data of the paper's experiment, or with the given data."""
     if (X is None) != (y is None):
         raise ValueError(f"give both X and y, or neither; got {'y' if X is None else 'X'} alone")
     if X is None or y is None:
@@ -142,9 +143,9 @@ def default_problem(technique: str, order: str, eta: float, X: ArrayLike | None 
 def run_pairs(
     technique: type[Technique], problem: Problem, n_seeds: int, n_iter: int, hidden: int, seed: int, n_threads: int
 ) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
-    """Run backpropagation and the technique on the same random networks, some at a time.
+    """Run backpropagation and the technique on the same random networks, a part of them at a time.
 
-    Yields the outputs (n, n_iter, c) of both, in buffers that are used again, and which networks diverged.
+    Yield the outputs (n, n_iter, c) of both, in buffers that are reused, and a mask of the networks that diverged.
     """
     n_iter = validation.size(n_iter, "n_iter", 0)
     hidden = validation.size(hidden, "hidden")
@@ -171,7 +172,7 @@ def error_traces(
     eta: float = 0.1,
     seed: int = 0,
 ) -> Floats:
-    """Give |y_BP - y_front| of every iteration, shape (n_seeds, n_iter), for the networks of `study` with one output."""
+    """Return |y_BP - y_front| in every iteration, shape (n_seeds, n_iter), for the networks of `study` with one output."""
     problem = default_problem(technique, order, eta)
     pairs = run_pairs(TECHNIQUES[technique].covering(problem), problem, n_seeds, n_iter, 2, seed, resolve_n_jobs())
     return np.concatenate([np.abs(reference - front)[:, :, 0] for reference, front, _ in pairs])

@@ -1,4 +1,4 @@
-"""The whole paper at once: the seed study of every technique, the verdicts on the claims, the cost against width."""
+"""Reproduction of the whole paper: the seed study of every technique, the verdicts on the claims, the cost against width."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from fcfast.threads import resolve_n_jobs
 
 QUANTILES = (0.5, 0.99, 1.0)
 
-# Studied in both orders of updates; the closed form exists in one only.
+# Each technique is studied in both orders of updates; the closed form exists only in one.
 STUDIES = tuple(
     (technique, order) for technique in TECHNIQUES for order in ORDERS if (technique, order) != ("closed_form", "sequential")
 )
@@ -27,7 +27,7 @@ STEPS = len(STUDIES) + len(ENTRIES) + 1
 
 @dataclass(frozen=True)
 class Report:
-    """What `reproduce` found."""
+    """Result of `reproduce`."""
 
     n_seeds: int
     seed: int
@@ -36,7 +36,7 @@ class Report:
     width: WidthCost | None  # None in pure-Python mode, whose closed form is not O(1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values for JSON; None stands for an undefined number."""
+        """Return everything as plain values for JSON; undefined numbers are None."""
         return {
             "config": config(),
             "n_seeds": self.n_seeds,
@@ -48,7 +48,7 @@ class Report:
 
 
 def study_row(result: StudyResult) -> dict[str, Any]:
-    """Summarise one study: the share of seeds under 1e-15, quantiles, diverged seeds counted apart."""
+    """Summarise one study: the share of seeds below 1e-15 and quantiles, without the diverged seeds, and their share."""
     return _without_nan(
         {
             "technique": result.technique,
@@ -75,15 +75,18 @@ def reproduce(
     Parameters
     ----------
     n_seeds : int
-        Networks in each study, >= 10.
+        Number of networks in each study, >= 10.
     seed : int
+        Seed of all random networks.
     n_jobs : int or None
+        Number of threads; None for all available.
     progress : callable or None
-        Called `STEPS` times with what is done next.
+        Called `STEPS` times, with the name of the next step.
 
     Returns
     -------
     Report
+        Studies, verdicts and times.
     """
     tell = progress or (lambda _: None)
     laboratory = Laboratory(

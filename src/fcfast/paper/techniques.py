@@ -1,7 +1,7 @@
 """The techniques of the paper: each class is the state of many two-layer networks trained side by side.
 
-A technique is made from the networks' initial weights, runs its kernel, and can give back (``expand``) the weights that
-backpropagation would have: conclusion (v) of the paper. Axes: n networks, h hidden units, d features, N samples, c outputs.
+A technique starts from the initial weights of the networks and runs its kernel; ``expand`` returns the weights that
+backpropagation would have (conclusion (v) of the paper). Axes: n networks, h hidden units, d features, N samples, c outputs.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Layers = tuple[Floats, Floats]
 
 @dataclass(frozen=True)
 class Problem:
-    """What the networks learn, and how: samples X (N, d) taken in turn, targets y (N, c), learning rate, update order."""
+    """Samples X (N, d), which are used in turn, targets y (N, c), learning rate and order of updates."""
 
     X: Floats
     y: Floats
@@ -31,7 +31,7 @@ class Problem:
 
 
 class Technique:
-    """State of n networks; ``run`` moves it on in place, ``state`` shows it, ``expand`` turns it into weights."""
+    """State of n networks; ``run`` trains it in place, ``state`` returns it, ``expand`` converts it to weights."""
 
     name: ClassVar[str]
     state_names: ClassVar[tuple[str, ...]]
@@ -43,15 +43,15 @@ class Technique:
 
     @classmethod
     def covering(cls, problem: Problem) -> "type[Technique]":
-        """Give the class for this problem; ValueError where the technique's mathematics does not cover it."""
+        """Return the class for this problem; raise a ValueError if the mathematics of the technique does not cover it."""
         return cls
 
     def run(self, outputs: Floats, diverged_at: NDArray[np.intp], n_threads: int) -> None:
-        """Train; fill outputs (n, n_iter, c) and diverged_at (n,), -1 where training did not diverge."""
+        """Train; fill outputs (n, n_iter, c) and diverged_at (n,), with -1 if training did not diverge."""
         raise NotImplementedError
 
     def expand(self) -> Layers:
-        """Give the conventional weights W1 (n, h, d) and w2 (n, c, h)."""
+        """Return the conventional weights W1 (n, h, d) and w2 (n, c, h)."""
         raise NotImplementedError
 
     @property
@@ -63,7 +63,7 @@ class Technique:
 
 
 class Backprop(Technique):
-    """The reference: both layers of weights are updated (equations 9-16)."""
+    """The reference, which updates the weights of both layers (equations 9-16)."""
 
     name = "backprop"
     state_names = ("W1", "w2")
@@ -87,7 +87,7 @@ class Backprop(Technique):
 
 
 class OneInput(Technique):
-    """Techniques for a single input x: only s = W1 x matters of the first layer, and it moves along x alone."""
+    """Techniques for a single input x: the first layer matters only through s = W1 x, and changes only along x."""
 
     def __init__(self, problem: Problem, W1: Floats, w2: Floats) -> None:
         super().__init__(problem, W1, w2)
@@ -112,7 +112,7 @@ class OneInput(Technique):
 
 
 class Weights(OneInput):
-    """The final weights move and compensations are added to them (equations 4, 21-27; Figure 3, top)."""
+    """Training updates the final weights and adds compensations to them (equations 4, 21-27; Figure 3, top)."""
 
     name = "weights"
     state_names = ("s", "w2", "effective")
@@ -130,7 +130,7 @@ class Weights(OneInput):
 
 
 class Compensation(OneInput):
-    """No weight moves at all, only the compensations of the final ones (Figure 3, middle)."""
+    """Training updates no weights, only the compensations of the final ones (Figure 3, middle)."""
 
     name = "compensation"
     state_names = ("s", "p", "effective")
@@ -150,9 +150,9 @@ class Compensation(OneInput):
 
 
 class ClosedForm(OneInput):
-    """The exact collapse of one output: two scalars, whatever the width (docs/mathematics.md, 2.3).
+    """The exact collapse for one output to two scalars, for any width (docs/mathematics.md, 2.3).
 
-    Sorting the living units by the angle of (s, w) is the one-time calculation; an iteration then costs O(1).
+    The living units are sorted once by the angle of (s, w); an iteration then costs O(1).
     """
 
     name = "closed_form"
@@ -193,7 +193,7 @@ class ClosedForm(OneInput):
 
 
 class ClosedFormOutputs(OneInput):
-    """The exact collapse of c outputs: one (1 + c) x (1 + c) matrix, whatever the width."""
+    """The exact collapse for c outputs to one (1 + c) x (1 + c) matrix, for any width."""
 
     name = ClosedForm.name
     state_names = ClosedForm.state_names
@@ -221,7 +221,7 @@ class PrintedForm(OneInput):
     """The formulas r_5n and r_6n as printed (equations 28-30). They do not reproduce backpropagation.
 
     Iteration 0 has no compensation. After update n the sums have one more term, the error of that update times the updated
-    weight, and A_n decides the case; a unit keeps its last r once A_n <= 0, where no printed case applies. The formulas
+    weight, and A_n selects the case. Once A_n <= 0, no printed case applies, and a unit keeps its last r. The formulas
     are the same for both orders of updates.
     """
 
@@ -253,12 +253,12 @@ class PrintedForm(OneInput):
         )  # fmt: skip
 
     def expand(self) -> Layers:
-        """Give the network of its outputs: the frozen first layer and r. It is not backpropagation's."""
+        """Return the network that gives its outputs: the frozen first layer and r. It differs from backpropagation's."""
         return self.initial_W1, self.r[:, None, :]
 
 
 class RepairedPrintedForm(PrintedForm):
-    """The printed formulas with the factor -eta that their sums lack: the charitable reading, for the claims."""
+    """The printed formulas with the factor -eta that their sums lack, a charitable reading for the claims."""
 
     @property
     def sum_scale(self) -> float:  # type: ignore[override]  # the one constant that depends on the problem
@@ -270,7 +270,7 @@ class RepairedPrintedForm(PrintedForm):
 
 
 class States(Technique):
-    """The pre-activations of every sample, moved by rows of the Gram matrix (equations 17-20; Figure 3, bottom)."""
+    """The pre-activations of every sample, updated by rows of the Gram matrix (equations 17-20; Figure 3, bottom)."""
 
     name = "states"
     state_names = ("S", "w2")
@@ -287,8 +287,8 @@ class States(Technique):
         )
 
     def expand(self) -> Layers:
-        # The change of W1 lies in the span of the samples, so it is the solution of least norm of X dW' = dS. It is as well
-        # determined as the samples are independent: contributions, which need no inverse, are better for near copies.
+        # The change of W1 lies in the span of the samples, so it is the solution of least norm of X dW' = dS. It is poorly
+        # determined if samples are nearly copies; contributions, which need no inverse, are better in that case.
         n, h, d = self.initial_W1.shape
         moved = self.S - _states(self.problem.X, self.initial_W1)
         moved = moved.transpose(1, 0, 2).reshape(len(self.problem.X), n * h)
@@ -320,7 +320,7 @@ class Contributions(Technique):
 
 
 class SumDifference(Technique):
-    """Sum and difference of a unit's two input weights: equations 5 and 32, coordinates at the input (1, 1)."""
+    """Sum and difference of the two input weights of a unit: equations 5 and 32, as coordinates at the input (1, 1)."""
 
     name = "sum_difference"
     state_names = ("coordinates", "w2")
@@ -357,7 +357,7 @@ class SumDifference(Technique):
 
 
 class SumDifferenceLiteral(SumDifference):
-    """Equation 32 as printed: coordinates at the current input, chained to the next. Loses a weight where one is 0."""
+    """Equation 32 as printed: coordinates at the current input, chained to the next. A weight is lost if one is 0."""
 
     name = "sum_difference_literal"
     literal = True
@@ -373,7 +373,7 @@ class SumDifferenceLiteral(SumDifference):
 
 
 def _states(X: Floats, W1: Floats) -> Floats:
-    """Pre-activations (n, N, h) of every sample in every network."""
+    """Return the pre-activations (n, N, h) of every sample in every network."""
     return np.ascontiguousarray(X @ W1.transpose(0, 2, 1))
 
 

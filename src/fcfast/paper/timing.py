@@ -1,4 +1,4 @@
-"""What an iteration costs against the width of the network: the paper's O(1), measured."""
+"""Time of an iteration against the width of the network, a measurement of the paper's O(1)."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -23,9 +23,9 @@ class WidthCost:
 def width_cost(hidden: tuple[int, ...] = (2, 32, 1024, 32768, 1_000_000), seed: int = 0) -> WidthCost:
     """Time an iteration of the closed form and of backpropagation, on one thread.
 
-    Deaths apart: the difference of two runs, of which the shorter one has seen the units die that ever do. The two are
-    interleaved and the median of several differences is taken. For the compiled kernels only: the pure-Python twin of the
-    closed form looks at every unit for deaths.
+    The time is the difference of a long and a short run. All units that die do so in the short run, so the difference has no
+    cost of deaths. The two runs are interleaved, and the median of several differences is taken. This needs the compiled
+    kernels, because the pure-Python twin of the closed form checks every unit for death.
     """
     return WidthCost(
         hidden,
@@ -39,7 +39,7 @@ def _seconds_per_iteration(technique: type[Technique], hidden: int, short: int, 
     rng = np.random.default_rng(seed)
     W1 = rng.uniform(-1, 1, (1, hidden, 2)) / hidden**0.5
     w2 = rng.uniform(-1, 1, (1, 1, hidden)) / hidden**0.5
-    # A unit of each sign, so that the smallest network lives too.
+    # Units of both signs, so that the smallest network has a living unit too.
     W1[0, :2], w2[0, 0, :2] = [[0.5, 0.1], [0.2, 0.1]], [0.3, -0.2]
     outputs, diverged_at = np.zeros((1, long, 1)), np.empty(1, dtype=np.intp)
 

@@ -1,4 +1,4 @@
-"""Train one two-layer network of the paper, by backpropagation or without touching its first layer."""
+"""Training of one two-layer network of the paper, by backpropagation or without updating its first layer."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,18 +15,18 @@ ORDERS = ("simultaneous", "sequential")
 
 @dataclass(frozen=True)
 class Trace:
-    """What training one network left behind.
+    """Result of training one network.
 
     Attributes
     ----------
     outputs : ndarray of shape (n_iter,), or (n_iter, c) if `y` has two dimensions
         The network's output before each update. NaN from `diverged_at` on.
     diverged_at : int or None
-        The iteration whose output was not finite any more; None if training did not diverge.
+        The first iteration whose output was not finite; None if training did not diverge.
     technique, order : str
-        How it was trained.
+        Technique and order of updates.
     state : dict of str to ndarray
-        The final state, named as in `fcfast.paper.techniques`.
+        Final state, named as in `fcfast.paper.techniques`.
     """
 
     outputs: NDArray[np.float64]
@@ -38,12 +38,12 @@ class Trace:
     _w2_shape: tuple[int, ...] = field(repr=False)
 
     def expand(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give back the conventional network (the paper's conclusion v).
+        """Return the conventional network (the paper's conclusion v).
 
         Returns
         -------
         W1 : ndarray of shape (h, d)
-        w2 : ndarray of shape (h,) or (c, h), as it was given
+        w2 : ndarray of the same shape as the given `w2`
 
         Raises
         ------
@@ -74,11 +74,12 @@ def train_backprop(
 ) -> Trace:
     """Train a two-layer ReLU network without biases by backpropagation (equations 9-16).
 
-    Samples are taken in turn, one per iteration; the error of one is half the squared distance to its target.
+    Samples are used in turn, one per iteration; the loss of a sample is half the squared distance to its target.
 
     Parameters
     ----------
     X : array-like of shape (N, d), or (d,) for one input
+        Samples.
     y : array-like of shape (N,) or (N, c); a number for one input
         Targets.
     W1 : array-like of shape (h, d)
@@ -90,18 +91,18 @@ def train_backprop(
     n_iter : int
         Number of updates, >= 0.
     order : {"simultaneous", "sequential"}
-        Whether both layers use the old values (backpropagation), or the first layer the already updated final weights,
+        Whether both layers use the old values (backpropagation), or the first layer uses the already updated final weights,
         as equations 13 and 14 print it.
 
     Returns
     -------
     Trace
-        In float64 whatever the input.
+        Outputs and final state, in float64 for any input.
 
     Raises
     ------
     ValueError, TypeError
-        For shapes that do not fit, NaN or infinity, eta <= 0, n_iter < 0, an unknown order.
+        If shapes do not fit, values are NaN or infinite, eta <= 0, n_iter < 0, or the order is unknown.
 
     Examples
     --------
@@ -130,20 +131,21 @@ def train_front(
     X, y, W1, w2, eta, n_iter, order
         As in `train_backprop`.
     technique : str
-        For one input: "weights" (final weights plus compensations; equations 4, 21-27), "compensation" (only the
-        compensations move), "closed_form" (two scalars for one output, a (1 + c) x (1 + c) matrix for c outputs, whatever
-        the width; simultaneous order only), "printed_form" (r_5n, r_6n as printed, which fail; one output only).
+        Technique. For one input: "weights" (final weights plus compensations; equations 4, 21-27), "compensation" (updates
+        only the compensations), "closed_form" (two scalars for one output, a (1 + c) x (1 + c) matrix for c outputs, for any
+        width; simultaneous order only), "printed_form" (r_5n, r_6n as printed, which fail; one output only).
         For any number of inputs: "states" (equations 17-20), "contributions" (one row per distinct sample),
         "sum_difference" (equations 5, 32; two features) and "sum_difference_literal" (the same as printed, which fails).
 
     Returns
     -------
     Trace
+        Outputs and final state.
 
     Raises
     ------
     ValueError, TypeError
-        As in `train_backprop`, and where the technique does not cover the data: several inputs for a one-input technique,
+        As in `train_backprop`, and if the technique does not cover the data: several inputs for a one-input technique,
         several outputs, another number of features, or the sequential order, as listed above.
 
     Examples
@@ -160,7 +162,7 @@ def train_front(
 
 
 def make_problem(X: ArrayLike, y: ArrayLike, eta: float, order: str) -> Problem:
-    """Check what is learned and how."""
+    """Check the arguments and make the problem."""
     inputs, targets = validation.samples(X, y)
     validation.squarable(inputs, "X")
     return Problem(inputs, targets, validation.positive(eta, "eta"), validation.choice(order, "order", ORDERS) == "sequential")

@@ -37,17 +37,17 @@ def induction(lab: Laboratory) -> Judgement:
         "layer 2 (1000 x 1000), 400 steps: history / weights": wide.history_bytes[1] / wide.weight_bytes[1],
     }
     correction = (
-        "exact for every layer, but by the history of (delta, input) pairs, not by a function of the final weights; it is "
-        "smaller than the weights only while the steps are fewer than about half the width"
+        "exact for every layer, but by the history of (delta, input) pairs, not by a function of the final weights; the "
+        "history is smaller than the weights only while there are fewer steps than about half the width"
     )
-    # Judged by its wording, the formulas r5n of one layer are what would have to be chained.
+    # By its wording, the induction would have to chain the formulas r5n of one layer.
     return judge_corrected(lab.study("printed_form").quantile(0.5), error, correction, evidence, limit=1e-10)
 
 
 @claim("conclusion i", "Section 4 (i)", "The collapsed network is a one-time calculation of complexity O(1)")
 def conclusion_i(lab: Laboratory) -> Judgement:
     if backend.NAME == "python":
-        return Judgement(NOT_MEASURED, {}, "needs the compiled kernels: the pure-Python twin looks at every unit for deaths")
+        return Judgement(NOT_MEASURED, {}, "needs the compiled kernels: the pure-Python twin checks every unit for death")
     cost = width_cost((2, 4096, 1_000_000), lab.seed)
     result = lab.study("closed_form")
     ratio = cost.closed_form[-1] / cost.closed_form[0]
@@ -63,12 +63,12 @@ def conclusion_i(lab: Laboratory) -> Judgement:
         "the printed formulas fail, but for one input and simultaneous updates two scalars (alpha, beta) are the network, so "
         "an iteration is O(1) in the width after sorting the units once; for several inputs there is no such form"
     )
-    # A timing, so the limit is generous, for a busy machine; the width grows by a factor of 500,000.
+    # The limit is generous because timings vary on a busy machine; the width grows by a factor of 500,000.
     return Judgement(CORRECTED if ratio < 100 and result.quantile(1) < 1e-11 else FAILS, evidence, correction)
 
 
 def state_bytes(technique: type[Technique], n_samples: int, n_features: int, hidden: int) -> int:
-    """Bytes of a technique's state and of what it reads in every step, W1(0) apart (training does not need it)."""
+    """Return the bytes of the state of a technique and of its inputs, without W1(0), which training does not need."""
     problem = Problem(np.ones((n_samples, n_features)), np.zeros((n_samples, 1)), 0.1, False)
     network = technique(problem, np.zeros((1, hidden, n_features)), np.zeros((1, 1, hidden)))
     read = {Contributions: ("gram", "S0"), ClosedForm: ()}.get(technique)
@@ -98,7 +98,7 @@ def conclusion_ii(lab: Laboratory) -> Judgement:
 
 
 def seconds_per_iteration(technique: type[Technique], problem: Problem, hidden: int, n_iter: int) -> float:
-    """Median time of an iteration on one thread, W1(0) drawn and Gram matrix made beforehand."""
+    """Return the median time of an iteration on one thread, after W1(0) is drawn and the Gram matrix is computed."""
     rng = np.random.default_rng(0)
     d = problem.X.shape[1]
     W1, w2 = rng.uniform(-1, 1, (1, hidden, d)) / d**0.5, rng.uniform(-1, 1, (1, 1, hidden)) / hidden**0.5
@@ -127,7 +127,7 @@ def conclusion_iii(lab: Laboratory) -> Judgement:
         "time / backpropagation's, XOR, 2 units": small,
         "time / backpropagation's, 10 samples, 20,000 features, 64 units": large,
     }
-    correction = "where features outnumber samples (cost N against 2 d per step); on the paper's own XOR nothing is gained"
+    correction = "true where features outnumber samples (cost N against 2 d per step); on the paper's own XOR there is no gain"
     return judge_corrected(small, large, correction, evidence, limit=0.1)
 
 
@@ -144,13 +144,13 @@ def conclusion_iv(lab: Laboratory) -> Judgement:
     evidence["order of convergence in eta"] = order
     correction = (
         "in the limit eta -> 0, one input, units that live throughout, Q = v^c^2 - k w(0)^2 > 0 and k w^2 < Q: "
-        "r = (sqrt(Q) / v^c) (w + (k/2Q) w^3 - (k^2/8Q^2) w^5 + ...); what features its terms stand for is not tested"
+        "r = (sqrt(Q) / v^c) (w + (k/2Q) w^3 - (k^2/8Q^2) w^5 + ...); the meaning of its terms as features is not tested"
     )
     return Judgement(CORRECTED if order > 0.8 and errors[-1] < 1e-2 else FAILS, evidence, correction)
 
 
 def odd_function_error(paths: Trajectories) -> float:
-    """Median over units of the largest |r - r(w)| along the trajectory, for units with Q > 0 that live throughout."""
+    """Return the median over units of the largest |r - r(w)| of a trajectory, for units with Q > 0 that live throughout."""
     start, k = paths.s[0], paths.norm
     Q = start**2 - k * paths.w[0] ** 2
     units = paths.always_living & (Q > 0)
@@ -161,7 +161,7 @@ def odd_function_error(paths: Trajectories) -> float:
 
 
 def series_errors() -> list[float]:
-    """Error of the series of w sqrt(1 + w^2) cut after 1, 2, 3 terms, at w^2 = 1/4 (k = Q = 1)."""
+    """Return the errors of the series of w sqrt(1 + w^2) after 1, 2 and 3 terms, at w^2 = 1/4 (k = Q = 1)."""
     w = 0.5
     terms = [w, w**3 / 2, -(w**5) / 8]
     return [abs(sum(terms[:n]) - w * (1 + w**2) ** 0.5) for n in (1, 2, 3)]
@@ -193,10 +193,11 @@ def conclusion_vi(lab: Laboratory) -> Judgement:
         worst = max(worst, loss_error, weight_error)
         evidence[f"{architecture.name}: error of loss and weights over 100 steps"] = max(loss_error, weight_error)
         rows, features = architecture.X.shape
-        evidence[f"{architecture.name}: rows / (2 features), below 1 it pays"] = rows / (2 * features)
+        evidence[f"{architecture.name}: rows / (2 features); below 1 there is a gain"] = rows / (2 * features)
     correction = (
-        "for layers whose inputs stay fixed in training: a first convolution, the input-to-hidden matrix, projections of fixed "
-        "embeddings; their rows are patches, time steps or tokens, so it pays only where they are fewer than twice the features"
+        "true for layers whose inputs stay fixed in training: a first convolution, the input-to-hidden matrix, projections of "
+        "fixed embeddings; rows are patches, time steps or tokens, and there is a gain only if they are fewer than twice the "
+        "features"
     )
     return Judgement(CORRECTED if worst < 1e-10 else FAILS, evidence, correction)
 
@@ -213,8 +214,8 @@ def redundancy(lab: Laboratory) -> Judgement:
         "numbers per hidden unit of W1 (6 features)": float(X.shape[1]),
     }
     correction = (
-        "what holds is weaker: one number per hidden unit is redundant, not the layer: ||w_in||^2 - ||w_out||^2 stays constant "
-        "as eta -> 0; for a single input that one number is all there is"
+        "a weaker statement holds: one number per hidden unit is redundant, not the layer: ||w_in||^2 - ||w_out||^2 stays "
+        "constant as eta -> 0; for a single input this number is the whole layer"
     )
     return Judgement(FAILS, evidence, correction)
 

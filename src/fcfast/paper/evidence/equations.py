@@ -1,7 +1,7 @@
-"""Verdicts on the numbered equations: each is evaluated as printed, on random networks, and compared with what happens.
+"""Verdicts on the numbered equations. Each is evaluated as printed on random networks and compared with actual training.
 
-Errors are the largest absolute deviation over all networks and units (numbers of order 1). "as printed" is the equation
-as it stands, "corrected" with the correction that the verdict names.
+An error is the largest absolute deviation over all networks and units (numbers of order 1). "as printed" is the equation
+in the paper, "corrected" is the equation with the correction of the verdict.
 """
 
 import numpy as np
@@ -18,18 +18,18 @@ ONE_STEP = "Supplementary 6, equation {}"
 
 
 def worst(difference: Floats) -> float:
-    """Largest absolute value; NaN counts as infinite."""
+    """Return the largest absolute value; NaN counts as infinite."""
     return float(np.nan_to_num(np.abs(difference), nan=np.inf).max(initial=0))
 
 
 def error_of(W1: Floats, w: Floats, step: Step) -> Floats:
-    """E of equation 12 for given weights."""
+    """Return E of equation 12 for given weights."""
     y = (w * relu(np.einsum("njf,nf->nj", W1, step.x))).sum(axis=1)
     return (y - step.gold) ** 2 / 2
 
 
 def slope(step: Step, layer: str, index: tuple[int, ...], h: float = 1e-6) -> Floats:
-    """Central difference of E with respect to one weight of every network."""
+    """Return the central difference of E with respect to one weight of every network."""
     values = []
     for sign in (1, -1):
         W1, w = step.W1.copy(), step.w.copy()
@@ -88,7 +88,7 @@ def equation_14(lab: Laboratory) -> Judgement:
         "share of seeds that diverge on XOR as printed": sequential.diverged_share,
         "share of seeds that diverge on XOR corrected": simultaneous.diverged_share,
     }
-    correction = "backpropagation has the old w5 in place of w5'; with w5' it is another dynamical system, which can diverge"
+    correction = "backpropagation has the old w5 in place of w5'; w5' gives another dynamical system, which can diverge"
     return judge_corrected(printed, corrected, correction, evidence, limit=1e-8)
 
 
@@ -108,7 +108,7 @@ def equation_16(lab: Laboratory) -> Judgement:
     return judge(error, {"error against a numerical derivative": error}, limit=1e-8)
 
 
-DEAD_UNITS = "only while s1 > 0: a dead unit does not move (equation 24 writes the condition, this one does not)"
+DEAD_UNITS = "true only while s1 > 0: a dead unit does not change (equation 24 has this condition, this one does not)"
 
 
 @claim("eq. 17", ONE_STEP.format(17), "s1' = s1 - eta dE/dY w5' (x1^2 + x2^2)")
@@ -128,7 +128,7 @@ def equation_18(lab: Laboratory) -> Judgement:
 
 
 def judge_for_living(step: Step, error: Floats) -> Judgement:
-    """Judge an equation that leaves out the condition s1 > 0."""
+    """Judge an equation without the condition s1 > 0."""
     evidence = {
         "as printed, error over all units": worst(error),
         "corrected, error over living units": worst(error[step.living]),
@@ -136,7 +136,7 @@ def judge_for_living(step: Step, error: Floats) -> Judgement:
     return judge_corrected(worst(error), worst(error[step.living]), DEAD_UNITS, evidence)
 
 
-ZERO_INPUTS = "not for an input of zeros, such as XOR's (0, 0): S = S0 + G A needs no division by |x|^2"
+ZERO_INPUTS = "undefined for an input of zeros, such as (0, 0) in XOR; S = S0 + G A needs no division by |x|^2"
 
 
 @claim("eq. 19", ONE_STEP.format(19), "s1'@ = s1@ + (s1' - s1) / (x1^2 + x2^2) (x1 x1@ + x2 x2@)")
@@ -157,7 +157,7 @@ def equation_20(lab: Laboratory) -> Judgement:
 
 
 def chain(step: Step, inputs: list[Floats]) -> Floats:
-    """Right-hand side of equations 19 and 20: the last input's pre-activation from the increments on all before it."""
+    """Return the right-hand side of equations 19 and 20: the last pre-activation from the increments on all earlier inputs."""
     last = inputs[-1]
     total = step.at(last)
     for x in inputs:
@@ -168,10 +168,10 @@ def chain(step: Step, inputs: list[Floats]) -> Floats:
 
 
 def judge_with_zero_input(lab: Laboratory, error: float, n_steps: int) -> Judgement:
-    """Judge an equation that divides by |x|^2: what does it give after a first input (0, 0)?"""
+    """Judge an equation that divides by |x|^2, also after a first input (0, 0)."""
     step = lab.step()
     zero = Step(np.zeros_like(step.x), step.W1, step.w, step.gold, step.eta)
-    with np.errstate(invalid="ignore"):  # 0 / 0 is what is being shown
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the point of this evidence
         undefined = float(np.isnan(chain(zero, list(lab.inputs(4)[1 : n_steps + 1]))).mean())
     contributions = lab.study("contributions")
     evidence = {
@@ -189,7 +189,7 @@ def equation_21(lab: Laboratory) -> Judgement:
 
 
 def compensation(step: Step) -> Floats:
-    """The p, q that equation 22 defines; 0 for a unit whose v^c is 0."""
+    """Return p, q as defined by equation 22; 0 for a unit whose v^c is 0."""
     return np.divide(step.dv * step.w_new, step.v, out=np.zeros_like(step.v), where=step.living)
 
 
@@ -214,7 +214,7 @@ def equation_23(lab: Laboratory) -> Judgement:
         "share of units dead, then active (the prose)": revived,
         "share of units active, then dead (the formula)": died,
     }
-    correction = "the third case is an active unit dying, as its formula -s1 says: on one input a dead unit never comes back"
+    correction = "the third case is an active unit that dies, as its formula -s1 says; on one input a dead unit never revives"
     return judge_corrected(error if revived > 0 else np.inf, error, correction, evidence)
 
 
@@ -258,7 +258,7 @@ def equation_27(lab: Laboratory) -> Judgement:
         "corrected (s1' < 0), error": corrected,
         "units that died": float(dies.sum()),
     }
-    correction = "its second condition must be s1' < 0, as in equation 25"
+    correction = "the second condition must be s1' < 0, as in equation 25"
     return judge_corrected(printed, corrected if dies.any() else np.inf, correction, evidence)
 
 
@@ -266,7 +266,7 @@ def equation_27(lab: Laboratory) -> Judgement:
 def equation_31(lab: Laboratory) -> Judgement:
     step, other = lab.step(), lab.inputs(2)[1]
     before, after = step.at(other), step.follow(other, step.gold).s
-    # Its derivation assumes a unit active on both inputs, before and after.
+    # The derivation assumes that a unit is active on both inputs, before and after the update.
     active = step.living & (step.s_new > 0) & (before > 0) & (after > 0)
     overlap = (step.x * other).sum(axis=1, keepdims=True)
     p = compensation(step)[active]
@@ -282,7 +282,7 @@ def equation_31(lab: Laboratory) -> Judgement:
         "their largest error over 1000 iterations": contributions.quantile(1),
     }
     correction = (
-        "the line before it gives p@ = -p - ..., the sign of p is lost; nor must the whole input sequence be stored: "
+        "the line before it gives p@ = -p - ..., so the sign of p is lost; and the whole input sequence need not be stored: "
         "one row of contributions per distinct input is enough"
     )
     return judge_corrected(printed, corrected, correction, evidence)
@@ -307,8 +307,8 @@ def sums_and_differences(lab: Laboratory) -> Judgement:
         "corrected, share of seeds under 1e-15": canonical.share_below(),
     }
     correction = (
-        "s and S must always be the coordinates at the input (1, 1), s = w1 + w2 and S = w1 - w2; chained from input to input "
-        "a weight is lost wherever a coordinate is 0"
+        "s and S must always be the coordinates at the input (1, 1), s = w1 + w2 and S = w1 - w2; if they are chained from "
+        "input to input, a weight is lost wherever a coordinate is 0"
     )
     return judge_corrected(literal.quantile(0.5), canonical.quantile(1), correction, evidence, limit=1e-11)
 

@@ -13,12 +13,12 @@ ETAS = (1e-1, 1e-2, 1e-3)
 
 
 def relative_error(value: Floats, truth: Floats) -> float:
-    """Median of |value - truth| / |truth|."""
+    """Return the median of |value - truth| / |truth|."""
     return float(np.median(np.abs(value - truth) / np.abs(truth)))
 
 
 def total_compensation(paths: Trajectories) -> Floats:
-    """P = r - w of every unit along its trajectory, r v^c = w v; NaN for units dead from the start."""
+    """Return P = r - w of every unit along its trajectory, with r v^c = w v; NaN for units that are dead from the start."""
     start = np.where(paths.s[0] > 0, paths.s[0], np.nan)
     return paths.w * (np.maximum(paths.s, 0) / start - 1)
 
@@ -31,7 +31,7 @@ def equation_28(lab: Laboratory) -> Judgement:
     k = paths.norm
 
     def errors(t: int) -> tuple[float, float]:
-        """Relative errors at iteration t: as printed, and with v1 in the place of v1^c where it belongs."""
+        """Return the relative errors at iteration t, as printed and with v1 in place of v1^c where it belongs."""
         truth = (P[t + 1] - P[t]) / (w[t + 1] - w[t])
         return (
             relative_error(w[t] ** 2 * k / start**2, truth),
@@ -44,7 +44,7 @@ def equation_28(lab: Laboratory) -> Judgement:
         "as printed, relative error at iteration 2000": last,
         "corrected, relative error at iteration 2000": corrected,
     }
-    correction = "right at the first iteration and eta -> 0 only; after it dP/dw5 = v1/v1^c - 1 + w5^2 |x|^2 / (v1 v1^c)"
+    correction = "right only at the first iteration and for eta -> 0; later dP/dw5 = v1/v1^c - 1 + w5^2 |x|^2 / (v1 v1^c)"
     return judge_corrected(last, corrected, correction, evidence, limit=1e-2)
 
 
@@ -61,7 +61,7 @@ def equation_29(lab: Laboratory) -> Judgement:
         (w**3 - w_start**3) * paths.norm / (3 * start**2), truth
     )
     # The exact integral in the limit eta -> 0 (docs/mathematics.md, 2.4): a square root, not a cube.
-    # Its argument is s^2, which a finite eta can take just below 0 for a unit about to die.
+    # The argument is s^2, which a finite eta can make slightly negative for a unit that is about to die.
     s_squared = np.maximum(start**2 - paths.norm * w_start**2 + paths.norm * w**2, 0)
     exact = w * np.sqrt(s_squared) / start - w
     evidence["P = w5 sqrt(v^c^2 - k w5(0)^2 + k w5^2) / v^c - w5, same eta"] = relative_error(exact, truth)
@@ -87,7 +87,7 @@ def equation_30(lab: Laboratory) -> Judgement:
 
 
 def judge_printed_form(lab: Laboratory) -> Judgement:
-    """Judge r5n and r6n over whole runs: nothing that shrinks with eta can be a matter of discretisation."""
+    """Judge r5n and r6n over whole runs and several eta: an error that does not shrink with eta is not discretisation."""
     evidence: Numbers = {}
     for eta in ETAS:
         result = lab.study("printed_form", eta=eta)
@@ -116,7 +116,7 @@ def r6n(lab: Laboratory) -> Judgement:
 
 
 def judge_panel(lab: Laboratory, technique: str, orders: tuple[str, ...] = ("simultaneous", "sequential")) -> Judgement:
-    """Judge one panel of Figure 3: are all seeds, or most, below 1e-15?"""
+    """Judge one panel of Figure 3 by the share of seeds below 1e-15."""
     evidence: Numbers = {}
     shares, medians, largest = [], [], []
     for order in orders:
@@ -129,7 +129,7 @@ def judge_panel(lab: Laboratory, technique: str, orders: tuple[str, ...] = ("sim
         evidence[f"largest error, {order}"] = largest[-1]
         evidence[f"share of seeds diverged, {order}"] = result.diverged_share
     correction = (
-        "equal up to rounding, which a run can amplify: not every seed stays under 1e-15, and a small error of one run "
+        "equal up to rounding, which a run can amplify: not every seed stays under 1e-15, and a small error in one run "
         "proves nothing; equation 22 does"
     )
     if max(largest) < 1e-15:

@@ -1,4 +1,4 @@
-"""How measured numbers become a verdict."""
+"""Rules that turn measured numbers into a verdict."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from fcfast.paper.evidence.laboratory import Laboratory
 
 HOLDS, CORRECTED, FAILS = "holds", "holds with a correction", "fails"
-# For evidence that cannot be taken here; the correction then says why.
+# For evidence that cannot be measured here; the correction then gives the reason.
 NOT_MEASURED = "not measured"
 
-# Identities are evaluated once, in float64, on numbers of order 1; a wrong formula is wrong by 1e-3 and more.
+# Identities are evaluated once, in float64, on numbers of order 1; the error of a wrong formula is 1e-3 or more.
 ROUNDING = 1e-12
 
 Numbers = dict[str, float]
@@ -19,7 +19,7 @@ Numbers = dict[str, float]
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict, what has to be corrected for it (if anything), and the numbers behind it."""
+    """A verdict, the necessary correction (if any), and the numbers behind it."""
 
     verdict: str
     evidence: Numbers
@@ -28,7 +28,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Entry:
-    """A claim before it is judged: its name, its place in the paper, what it says, and how to find out."""
+    """A claim before it is judged: its name, its place in the paper, its statement, and the function that judges it."""
 
     id: str
     where: str
@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass
 class Register:
-    """Collects the entries of a module in the order in which they are written."""
+    """A collection of the entries of a module in the order of their definition."""
 
     entries: list[Entry] = field(default_factory=list)
 
@@ -60,7 +60,7 @@ def judge(as_printed: float, evidence: Numbers, limit: float = ROUNDING) -> Judg
 def judge_corrected(
     as_printed: float, corrected: float, correction: str, evidence: Numbers, limit: float = ROUNDING
 ) -> Judgement:
-    """Judge a statement with a proposed correction: which of the two errors stays below the limit?"""
+    """Judge a statement with a proposed correction, by which of the two errors stays below the limit."""
     if as_printed < limit:
         return Judgement(HOLDS, evidence)
     if corrected < limit:

@@ -1,4 +1,4 @@
-"""What the evidence is taken from: random networks, one step of training each, and the studies, made once and shared."""
+"""Sources of evidence, computed once and shared: single steps of random networks, and studies of whole trainings."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,14 +12,14 @@ from fcfast.paper.techniques import Backprop, Problem, RepairedPrintedForm
 Floats = NDArray[np.float64]
 
 
-# One step costs nothing: enough networks that every case occurs, deaths among them.
+# One step is cheap, so there are enough networks for every case to occur, including deaths.
 STEP_NETWORKS = 2000
-# Whole trajectories are kept in memory: 300 networks of 10,000 iterations take 120 MB.
+# Whole trajectories are in memory: 300 networks with 10,000 iterations take 120 MB.
 TRAJECTORY_SEEDS = 300
 
 
 def relu(s: Floats) -> Floats:
-    """Equation 10."""
+    """Apply equation 10."""
     return np.maximum(s, 0)
 
 
@@ -27,7 +27,7 @@ def relu(s: Floats) -> Floats:
 class Step:
     """One update of n two-layer networks on one input, as equations 9-16 print it, with w5' in the update of W1.
 
-    Arrays with the axis j have one column per hidden unit (2): s, v, w (w5, w6) before, and with `_new` after.
+    Arrays with the axis j have one column per hidden unit (2): s, v, w (w5, w6) before the update, and with `_new` after it.
     """
 
     x: Floats
@@ -54,12 +54,12 @@ class Step:
 
     @cached_property
     def dE_dY(self) -> Floats:
-        """Column (n, 1)."""
+        """Return dE/dY as a column (n, 1)."""
         return (self.y - self.gold)[:, None]
 
     @cached_property
     def norm(self) -> Floats:
-        """x1^2 + x2^2 as a column (n, 1)."""
+        """Return x1^2 + x2^2 as a column (n, 1)."""
         return (self.x**2).sum(axis=1, keepdims=True)
 
     @cached_property
@@ -79,11 +79,11 @@ class Step:
         return relu(self.s_new) - self.v
 
     def at(self, x: Floats) -> Floats:
-        """Pre-activations (n, 2) of other inputs before the update."""
+        """Return the pre-activations (n, 2) of other inputs before the update."""
         return np.einsum("njf,nf->nj", self.W1, x)
 
     def follow(self, x: Floats, gold: Floats) -> "Step":
-        """Give the next update, on another input."""
+        """Return the next update, on another input."""
         return Step(x, self.W1_new, self.w_new, gold, self.eta)
 
 
@@ -98,11 +98,11 @@ class Laboratory:
     _trajectories: dict[tuple[float, int], "Trajectories"] = field(default_factory=dict)
 
     def inputs(self, count: int) -> Floats:
-        """Random inputs (count, networks, 2) of order 1, none of them zero."""
+        """Draw random inputs (count, networks, 2) of order 1, none of them zero."""
         return np.random.default_rng([self.seed, 1]).uniform(0.2, 1, (count, STEP_NETWORKS, 2))
 
     def step(self, eta: float = 0.5) -> Step:
-        """One update of random networks on random inputs. The large eta makes wrong terms, and deaths, visible."""
+        """Return one update of random networks on random inputs. The large eta makes wrong terms and deaths visible."""
         rng = np.random.default_rng([self.seed, 2])
         n = STEP_NETWORKS
         return Step(self.inputs(1)[0], rng.uniform(-1, 1, (n, 2, 2)), rng.uniform(-1, 1, (n, 2)), rng.uniform(-2, 2, n), eta)
@@ -117,13 +117,13 @@ class Laboratory:
         return self._studies[key]
 
     def repaired_printed_form(self, eta: float) -> float:
-        """Median error of the printed formulas with the factor -eta restored in their sums."""
+        """Return the median error of the printed formulas with the factor -eta restored in their sums."""
         problem = default_problem("printed_form", "simultaneous", eta)
         pairs = run_pairs(RepairedPrintedForm, problem, self.n_seeds, 1000, 2, self.seed, self.n_threads)
         return float(np.nanmedian(np.concatenate([np.abs(a - b).max(axis=(1, 2)) for a, b, _ in pairs])))
 
     def trajectories(self, eta: float, n_iter: int) -> "Trajectories":
-        """Backpropagation on x = (1, 1), y = 1 from random networks: s and w before each update, the final state last."""
+        """Run backpropagation on x = (1, 1), y = 1 from random networks; keep s and w before each update, and at the end."""
         if (eta, n_iter) not in self._trajectories:
             problem = default_problem("weights", "simultaneous", eta)
             rng = np.random.default_rng([self.seed, 3])
@@ -152,5 +152,5 @@ class Trajectories:
 
     @property
     def always_living(self) -> NDArray[np.bool_]:
-        """Units (n, 2) that live throughout."""
+        """Return a mask of the units (n, 2) that live throughout."""
         return np.all(self.s > 0, axis=0)
