@@ -15,11 +15,10 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from bench.measure import BLOCK, Run, duration, times, verdict
+from fcfast.front import FORMS
 from fcfast.front.contributions import ContributionsForm
-from fcfast.front.weights import WeightsForm
 from fcfast.gram.start import GivenWeights
 from fcfast.optimizers import SGD
-from fcfast.planning.plan import choose_window
 from fcfast.training.network import FrontNetwork
 
 peers = pytest.importorskip("bench.peers", reason="the peer is PyTorch")
@@ -69,9 +68,8 @@ def front_network(case, form):
     X, _ = case.data
     W1, W2, b1, b2 = case.start
     optimizer = SGD(momentum=case.momentum)
-    kind = ContributionsForm if form == "contributions" else WeightsForm
-    front = kind(X, GivenWeights(W1), np.dtype(np.float32), bool(case.momentum))
-    window = choose_window(form, "auto", case.batch, case.n, bool(case.momentum))
+    front = FORMS[form](X, GivenWeights(W1), np.dtype(np.float32), bool(case.momentum))
+    window = front.choose_window("auto", case.batch, case.n, bool(case.momentum))
     return FrontNetwork(front, [b1, b2], [W2], "relu", "cross_entropy", optimizer, case.batch, window, 2)
 
 

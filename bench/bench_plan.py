@@ -14,9 +14,7 @@ from math import log2
 import numpy as np
 
 from bench.measure import Run, duration, interleaved, verdict
-from fcfast.front.base import FORMS
-from fcfast.front.contributions import ContributionsForm
-from fcfast.front.weights import WeightsForm
+from fcfast.front import FORMS
 from fcfast.gram.start import RandomWeights
 from fcfast.optimizers import SGD
 from fcfast.planning.machine import machine
@@ -49,7 +47,7 @@ def network(X, form, batch, h, momentum, window):
     """A new network in that form."""
     d = X.shape[1]
     initial = RandomWeights(h, d, 0, "relu")
-    front = (ContributionsForm if form == "contributions" else WeightsForm)(X, initial, np.dtype(np.float32), bool(momentum))
+    front = FORMS[form](X, initial, np.dtype(np.float32), bool(momentum))
     rng = np.random.default_rng(1)
     above = rng.uniform(-0.1, 0.1, (CLASSES, h))
     biases = [np.zeros(h), np.zeros(CLASSES)]

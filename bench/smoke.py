@@ -23,14 +23,12 @@ from bench.bench_kernels import dense_arrays, dense_call
 from bench.measure import Run, duration, interleaved_rounds, pure_kernels
 from fcfast import backend
 from fcfast.activations import ACTIVATIONS
-from fcfast.front.contributions import ContributionsForm
-from fcfast.front.weights import WeightsForm
+from fcfast.front import FORMS
 from fcfast.gram.products import gram_and_states
 from fcfast.gram.start import RandomWeights
 from fcfast.optimizers import SGD, AdamW, Muon, NeuronAdam
 from fcfast.paper.experiments import default_problem
 from fcfast.paper.techniques import TECHNIQUES, Backprop
-from fcfast.planning.plan import choose_window
 from fcfast.rules import RULES
 from fcfast.training.network import FrontNetwork
 
@@ -80,10 +78,9 @@ def front(form, n, d, batch, package, optimizer=MOMENTUM, rule=None, activation=
     rng = np.random.default_rng(0)
     X = rng.normal(0, d**-0.5, (n, d)).astype("f4")
     labels, rows, rates = rng.integers(0, n_classes, n), rng.permutation(n), np.full(-(-n // batch), 0.01)
-    kind = ContributionsForm if form == "contributions" else WeightsForm
-    layer = kind(X, RandomWeights(h, d, 0, "relu"), np.dtype("f4"), optimizer.has_velocity)
+    layer = FORMS[form](X, RandomWeights(h, d, 0, "relu"), np.dtype("f4"), optimizer.has_velocity)
     above, biases = rng.uniform(-0.1, 0.1, (n_classes, h)), [np.zeros(h), np.zeros(n_classes)]
-    window = choose_window(form, "auto", batch, n, optimizer.has_velocity)
+    window = layer.choose_window("auto", batch, n, optimizer.has_velocity)
     network = FrontNetwork(layer, biases, [above], activation, "cross_entropy", optimizer, batch, window, 1, RULES.get(rule))
     return Work(lambda: network.train_epoch(rows, rates, labels, None), (layer.base, network.params))
 

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 import fcfast.planning.machine
-from fcfast import backend
-from fcfast.front.base import FORMS
-from fcfast.front.contributions import ContributionsForm
-from fcfast.front.weights import WeightsForm
+from fcfast import FrontClassifier, NoPropClassifier, backend
+from fcfast.front import FORMS, WeightsForm, contributions, register, windowed
 from fcfast.gram.start import RandomWeights
-from fcfast.optimizers import SGD
-from fcfast.planning.machine import DTYPES, SIDES, WORKING_SETS, Machine, machine
-from fcfast.planning.plan import CONTRIBUTIONS_ROWS, WINDOWED_ROWS, choose_window, plan
+from fcfast.optimizers import SGD, Adam, NeuronAdam
+from fcfast.planning.figures import DTYPES, SIDES, WORKING_SETS, Machine
+from fcfast.planning.machine import machine
+from fcfast.planning.plan import plan
 from fcfast.training.network import FrontNetwork
 
 RATES = [min(5e9 * side, 1e11) for side in SIDES]
@@ -95,24 +95,30 @@ def test_choice(n_samples, n_features, options, form):
     assert made.machine is MACHINE
 
 
-@given(st.sampled_from(FORMS), st.integers(1, 300), st.integers(1, 10**6), st.booleans())
+@given(st.sampled_from(list(FORMS)), st.integers(1, 300), st.integers(1, 10**6), st.booleans())
 def test_windows_are_whole_batches(form, batch_size, n_samples, has_velocity):
-    """At least one, and no more rows than the user says; of contributions more, the more samples there are."""
-    for window in ("auto", 1, 100):
-        rows = choose_window(form, window, batch_size, n_samples, has_velocity)
+    """As many as the rows that the user asks for, or the form, have room for, and one where that is less than a batch."""
+    by_root = round(contributions.WINDOW_ROWS * n_samples**0.5)
+    automatic = {
+        "weights": batch_size,
+        "windowed": windowed.WINDOW_ROWS,
+        "contributions": batch_size if has_velocity and batch_size >= contributions.LARGE_BATCH else by_root,
+    }
+    for window in ("auto", 1, 100, 10**7):
+        asked = automatic[form] if window == "auto" else batch_size if form == "weights" else min(window, n_samples)
+        rows = FORMS[form].choose_window(window, batch_size, n_samples, has_velocity)
+        assert rows >= batch_size
         assert rows % batch_size == 0
-        longest = {"weights": 0, "windowed": WINDOWED_ROWS, "contributions": CONTRIBUTIONS_ROWS * n_samples**0.5 + 1}
-        assert rows <= max(batch_size, longest[form] if window == "auto" else min(window, n_samples))
-    assert choose_window(form, "auto", batch_size, 4 * n_samples, has_velocity) >= choose_window(
-        form, "auto", batch_size, n_samples, has_velocity
-    )
+        assert rows <= asked or rows == batch_size
+        assert rows + batch_size > asked
 
 
 def test_large_batches_with_momentum_are_windows():
     """Longer windows would multiply velocities too; without momentum there are none."""
-    assert choose_window("contributions", "auto", 64, 10_000, has_velocity=True) == 64
-    assert choose_window("contributions", "auto", 64, 10_000, has_velocity=False) > 64
-    assert choose_window("contributions", "auto", 8, 10_000, has_velocity=True) > 64
+    form = FORMS["contributions"]
+    assert form.choose_window("auto", 64, 10_000, has_velocity=True) == 64
+    assert form.choose_window("auto", 64, 10_000, has_velocity=False) > 64
+    assert form.choose_window("auto", 8, 10_000, has_velocity=True) > 64
 
 
 @pytest.mark.usefixtures("by_hand")
@@ -208,15 +214,13 @@ def test_memory_is_what_is_allocated(form, momentum, copies_X, n, d, hidden, bat
     other = np.dtype("float64" if dtype == np.float32 else "float32")
     X = rng.normal(size=(n, d)).astype(other if copies_X else dtype)
     cost = plan(n, d, hidden, batch, dtype=dtype.name, n_outputs=2, momentum=momentum, form=form, copies_X=copies_X).costs[form]
-    front = (ContributionsForm if form == "contributions" else WeightsForm)(
-        X, RandomWeights(hidden[0], d, 0, "relu"), dtype, bool(momentum)
-    )
+    front = FORMS[form](X, RandomWeights(hidden[0], d, 0, "relu"), dtype, bool(momentum))
     widths = (*hidden, 2)
     above = [rng.normal(size=(o, i)) for i, o in pairwise(widths)]
     biases = [np.zeros(width) for width in widths]
     network = FrontNetwork(front, biases, above, "relu", "cross_entropy", SGD(momentum), batch, cost.window, 1)
     network.train_epoch(np.arange(n), np.full(-(-n // batch), 1e-3), np.zeros(n, np.intp), None)
-    arrays = [front.base, front.velocity, front.S0, network.params, network.velocity, network._kernel.workspace.scratch]
+    arrays = [front.base, front.velocity, front.S0, network.params, network.upper.velocity, network._kernel._workspace.scratch]
     if form == "contributions" or copies_X:
         arrays.append(front.source)
     snapshots = 2 * (front.base.nbytes + network.params.nbytes)  # of the fit loop
@@ -239,7 +243,7 @@ def test_memory_limit_moves_the_choice():
 @pytest.mark.usefixtures("by_hand")
 def test_no_form_fits():
     """The error has the figures of each form and what to change."""
-    with pytest.raises(MemoryError, match=r"'weights' holds .* [KM]iB.*'contributions' holds .*memory_limit=1000 bytes.*fewer"):
+    with pytest.raises(MemoryError, match=r"'contributions' holds .* [KM]iB.*'weights' holds .*memory_limit=1000 bytes.*fewer"):
         plan(40, 3000, 16, memory_limit=1000)
 
 
@@ -265,6 +269,152 @@ def test_forms_that_cannot_be():
     with pytest.raises(MemoryError, match="does not hold the weights"):
         plan(100, 1000, optimizer="adam", memory_limit=1000)
     assert plan(100, 1000, density=0.1).costs["weights"].reason == "needs a dense X"
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# forms and optimisers of the user's own
+
+
+@pytest.fixture
+def row_space():
+    """A form for as long as a test: weights in coordinates of the samples' row space."""
+
+    @register
+    class RowSpaceForm(WeightsForm):
+        name = "row-space"
+        updates_each_weight = False
+
+        @classmethod
+        def columns(cls, problem):
+            return min(problem.n_samples, problem.n_features)
+
+    yield RowSpaceForm
+    del FORMS["row-space"]
+
+
+@pytest.mark.usefixtures("by_hand", "row_space")
+def test_form_of_the_users_own():
+    """It inherits the costs of weights, says in one method where it differs, and is chosen like any other."""
+    made = plan(100, 50_000, momentum=0.0)
+    assert set(made.costs) == {"contributions", "windowed", "weights", "row-space"}
+    assert made.costs["row-space"].n_bytes < made.costs["weights"].n_bytes / 100
+    assert made.costs["row-space"].seconds_per_epoch < made.costs["weights"].seconds_per_epoch / 10
+    assert "Form 'row-space' would take" in str(made)
+    assert plan(100, 50_000, form="row-space").form == "row-space"
+    assert plan(10_000, 100).costs["row-space"].n_bytes == plan(10_000, 100).costs["weights"].n_bytes
+    assert plan(100, 50_000, density=0.1).costs["row-space"].reason == "needs a dense X"
+    with pytest.raises(ValueError, match=r"form='row-space' cannot hold that.*form='weights'"):
+        plan(100, 1000, form="row-space", optimizer="adam")
+    with pytest.raises(ValueError, match=r"random directions.*form='row-space' cannot hold; use form='weights'"):
+        plan(100, 1000, form="row-space", rule="fg-w")
+    assert "row-space" not in plan(100, 1000, memory_limit=made.costs["row-space"].n_bytes - 1, optimizer="adam", hidden=1).form
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_form_with_an_obstacle_of_its_own(row_space):
+    """The error gives the form's own words."""
+
+    def obstacle(problem):
+        return "" if problem.n_samples < problem.n_features else "needs fewer samples than features"
+
+    row_space.obstacle = obstacle
+    assert plan(100, 1000).costs["row-space"].reason == ""
+    assert plan(1000, 100).costs["row-space"].reason == "needs fewer samples than features"
+    with pytest.raises(ValueError, match=r"form='row-space' needs fewer samples than features; use form='contributions' or"):
+        plan(1000, 100, form="row-space")
+
+
+class ByFeature(NeuronAdam):
+    """An optimiser that the library does not know, and that treats features one by one."""
+
+    name = "by-feature"
+    commutes = False
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_optimizer_of_the_users_own():
+    """What it can do decides, not what it is called or descends from."""
+    made = plan(100, 100_000, optimizer=ByFeature())
+    assert made.form == "weights"
+    assert made.costs["contributions"].reason == "does not hold the weights, and by-feature scales every weight by itself"
+    for form in ("contributions", "windowed"):
+        with pytest.raises(ValueError, match=rf"optimizer='by-feature'.*rotations.*form='{form}'.*or form='weights'"):
+            plan(100, 1000, optimizer=ByFeature(), form=form)
+    with pytest.raises(ValueError, match=r"optimizer='by-feature' needs form='weights', which needs a dense X.*neuron-adam"):
+        plan(100, 1000, optimizer=ByFeature(), density=0.1)
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_optimizers_as_objects():
+    """They bring their own settings; Adam's second moments are counted wherever its update is inherited."""
+    assert plan(100, 1000, optimizer=SGD(momentum=0.5)) == plan(100, 1000, momentum=0.5)
+    assert plan(100, 1000, optimizer=Adam()) == plan(100, 1000, optimizer="adam")
+    with pytest.raises(ValueError, match="settings of its own; set momentum and weight_decay there"):
+        plan(100, 1000, optimizer=SGD(), momentum=0.5)
+    with pytest.raises(TypeError, match="optimizer must be one of"):
+        plan(100, 1000, optimizer=SGD)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# estimators
+
+
+@pytest.mark.usefixtures("by_hand")
+@pytest.mark.parametrize(("groups", "rule", "optimizer"), [
+    (1, "backprop", "sgd"), (4, "backprop", "sgd"), (1, "fa", "sgd"), (1, "backprop", "neuron-adam"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_plan_and_training_agree_on_the_kernel(groups, rule, optimizer):
+    """Python drives every step of a training that no kernel knows, and each takes its share of Python's time."""
+    X, y = np.random.default_rng(0).normal(size=(64, 30)), np.arange(64) % 2
+    made = FrontClassifier((8, 8), groups=groups, rule=rule, optimizer=optimizer, batch_size=8, max_epochs=1).fit(X, y)
+    driven = made.plan_.costs[made.form_].seconds_per_epoch > 8 * 5 * MACHINE.python_step
+    assert driven == (not made.network_.is_compiled) == ((groups, rule, optimizer) != (1, "backprop", "sgd"))
+
+
+def noprop(X, n_blocks, **settings):
+    """A fitted stack of small blocks."""
+    settings = {"hidden": (16, 8), "batch_size": 4, "max_epochs": 1, "random_state": 0} | settings
+    return NoPropClassifier(n_blocks=n_blocks, **settings).fit(X, np.arange(X.shape[0]) % 2)
+
+
+@pytest.mark.usefixtures("by_hand")
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam", "adam"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_plan_of_noprop(form, optimizer):
+    """All blocks: their time, which Python drives, and the bytes of every array that training holds."""
+    if optimizer == "adam" and form != "weights":
+        pytest.skip("adam needs weights")
+    X = np.random.default_rng(0).normal(size=(60, 400)).astype(np.float32)
+    one, many = (noprop(X, n_blocks, form=form, optimizer=optimizer, window=8) for n_blocks in (1, 6))
+    first, all_blocks = (made.plan_.costs[form] for made in (one, many))
+    assert all_blocks.seconds_per_epoch == pytest.approx(6 * first.seconds_per_epoch, rel=1e-4)
+    assert first.seconds_per_epoch > 15 * 5 * MACHINE.python_step
+    assert many.network_.window == all_blocks.window
+    assert "6 blocks of 16 and 8 hidden units" in str(many.plan_)
+    network = many.network_
+    changed = [*network.fronts.held, *(block.params for block in network.blocks), network.labels.params]
+    arrays = [*changed, *changed, *changed, *(block.grad for block in network.blocks)]  # two snapshots
+    arrays += [front.velocity for front in network.fronts.forms if front.velocity is not None]
+    arrays += [front.S0 for front in network.fronts.forms if front.S0 is not None]
+    if form == "contributions":
+        arrays.append(network.fronts.forms[0].source)  # one for all
+    held = sum(array.nbytes for array in arrays)
+    assert held < all_blocks.n_bytes < 1.5 * held
+
+
+@pytest.mark.usefixtures("by_hand")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_plan_of_noprop_counts_products_of_sparse_data():
+    """Entries that samples have in the same columns make more products."""
+    apart, shared = np.zeros((2, 40, 4000), np.float32)
+    for i in range(40):
+        apart[i, 100 * i : 100 * (i + 1)] = 1
+        shared[i, 100 * (i // 2) : 100 * (i // 2 + 1)] = 1
+    plans = [noprop(sparse.csr_array(X), 2).plan_ for X in (apart, shared)]
+    assert plans[0].costs["contributions"].seconds_once < plans[1].costs["contributions"].seconds_once
+    assert "evenly" not in str(plans[0])
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -9,9 +9,8 @@ import numpy as np
 
 from bench.sweep.cells import CLASSES, LINES, N_EPOCHS, SPARSE, Cell
 from bench.sweep.contenders import ROW_SPACE
-from fcfast.front.base import FORMS
+from fcfast.front import FORMS
 from fcfast.planning.machine import Machine
-from fcfast.planning.plan import choose_window
 
 CHOICE_LIMIT = 0.2  # a chosen form may be so much slower than the fastest one
 
@@ -128,7 +127,7 @@ def work(cell: Cell, form: str) -> tuple[float, float, float]:
     """
     N, d, B, h = cell.n, cell.d, cell.batch, cell.h
     columns = N if form == "contributions" else d
-    K = B if form == "weights" else min(N, choose_window(form, "auto", B, N, bool(cell.momentum)))
+    K = B if form == "weights" else min(N, FORMS[form].choose_window("auto", B, N, bool(cell.momentum)))
     copies = 2 if cell.momentum else 1
     steps = max(1, K // B)
     factors = copies if steps > 1 else 1
