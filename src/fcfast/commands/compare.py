@@ -253,22 +253,16 @@ def run(
 
 
 def scaled_samples(source: Source, standardize: bool | None) -> tuple[Any, Any, Any, Any]:
-    """Return training and test samples, by default scaled to mean 0 and variance 1 over the training part."""
-    import numpy as np
-    from scipy import sparse
-
-    from fcfast.scaling import Scaling, measure, scaled
+    """Return training and test samples, by default of mean 0 and variance 1 over the training part."""
+    from fcfast.commands.data import measured
+    from fcfast.scaling import scaled
 
     train, test = source.train, source.test
     assert test is not None
-    if standardize is None:
-        standardize = not sparse.issparse(train.X)
-    inputs = measure(train.X, train.rows) if standardize else None
-    y, y_test = train.targets(), test.targets()
-    if standardize and source.task == "regression":
-        by = measure(y.reshape(len(y), -1), np.arange(len(y)))
-        y, y_test = map(Scaling(None, by).scaled_targets, (y, y_test))
-    return scaled(train.X, train.rows, inputs, np.float32), y, scaled(test.X, test.rows, inputs, np.float32), y_test
+    scaling = measured(train, source.task, standardize)
+    X, X_test = (scaled(part.X, part.rows, scaling.inputs, "float32") for part in (train, test))
+    y, y_test = (scaling.scaled_targets(part.targets()) for part in (train, test))
+    return X, y, X_test, y_test
 
 
 def read_earlier(file: Path) -> "Comparison | None":

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from fcfast.commands.shared import listed, tell_user
 from fcfast.datafiles import Table, from_array, refuse_missing
+from fcfast.scaling import Scaling, measure
 from fcfast.splitting import split_at_random, split_each_class
 
 MAX_GUESSED_CLASSES = 30  # integers with more distinct values than this are treated as a quantity
@@ -128,6 +130,17 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
         return *parts, "drawn at random, each class in proportion"
     train, test = split_at_random(y, n_test, seed)
     return np.sort(train), np.sort(test), "drawn at random"
+
+
+def measured(train: Samples, task: str, standardize: bool | None) -> Scaling:
+    """Measure mean and scale of training samples, in a regression also of targets. By default dense samples are scaled."""
+    if not (standardize or (standardize is None and not sparse.issparse(train.X))):
+        return Scaling(None, None)
+    inputs = measure(train.X, train.rows, "the features")
+    if task == "classification":
+        return Scaling(inputs, None)
+    y = train.targets()
+    return Scaling(inputs, measure(y.reshape(len(y), -1), np.arange(len(y)), "the target"))
 
 
 def refuse_untrained(y: Array, rows: Rows, path: Path) -> None:

@@ -251,22 +251,16 @@ def read_source(
 def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> tuple[Any, dict[str, Any]]:
     """Train and test; return the estimator of raw data and the report."""
     import numpy as np
-    from scipy import sparse
 
+    from fcfast.commands.data import measured
     from fcfast.commands.scores import scores
     from fcfast.estimators import FrontClassifier, FrontRegressor
-    from fcfast.scaling import Scaling, by_blocks, measure, of_raw_data, scaled
+    from fcfast.scaling import by_blocks, of_raw_data, scaled
 
     started = time.perf_counter()
-    X, rows, y = source.train.X, source.train.rows, source.train.targets()
-    if standardize is None:
-        standardize = not sparse.issparse(X)
-    inputs = measure(X, rows, "the features") if standardize else None
-    targets = (
-        measure(y.reshape(len(y), -1), np.arange(len(y)), "the target") if standardize and source.task == "regression" else None
-    )
-    features = scaled(X, rows, inputs, np.float32)
-    y = Scaling(inputs, targets).scaled_targets(y)
+    scaling = measured(source.train, source.task, standardize)
+    features = scaled(source.train.X, source.train.rows, scaling.inputs, np.float32)
+    y = scaling.scaled_targets(source.train.targets())
     if settings["init_scale"] is None:
         settings["init_scale"] = 0.1 if features.shape[1] > features.shape[0] else 1.0
     if settings["learning_rate"] is None:
@@ -274,7 +268,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier if source.task == "classification" else FrontRegressor
     estimator = kind(**settings)
     sentences = fit(estimator, features, y)
-    raw = of_raw_data(estimator, inputs, targets)
+    raw = of_raw_data(estimator, scaling.inputs, scaling.targets)
     seconds = time.perf_counter() - started
     test = source.test
     result = None
@@ -283,7 +277,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     if source.feature_names is not None:
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
     return raw, source.about | {
-        "standardized": standardize,
+        "standardized": scaling.inputs is not None,
         "hidden": list(settings["hidden_layer_sizes"]),
         "learning_rate": settings["learning_rate"],
         "form": estimator.form_,
