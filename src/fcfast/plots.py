@@ -1,4 +1,4 @@
-"""Pictures. Needs the extra ``fcfast[plots]`` (matplotlib), imported only here and only when a picture is made."""
+"""Figures. They need the extra ``fcfast[plots]`` (matplotlib), which is imported only when a figure is drawn."""
 
 import os
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ PANELS = (
     ("compensation", "Middle: only p updated (one input)"),
     ("states", "Bottom: states updated (XOR, four inputs in turn)"),
 )
-# An error of exactly 0 has no place on a logarithmic axis; it is drawn on this line.
+# A logarithmic axis cannot show an error of exactly 0; it is drawn on this line.
 ZERO_ERROR = 1e-17
 INK, ACCENT, PALE = "#1f2933", "#c2410c", "#9aa5b1"
-# Okabe and Ito's colours, which the colour-blind can tell apart, without black and yellow.
+# The colours of Okabe and Ito, which colour-blind readers can distinguish, without black and yellow.
 COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MAX_TRAJECTORIES = 12
 BASELINE_STYLES = {"backprop": (INK, "-"), "frozen": (PALE, "--")}
@@ -46,7 +46,7 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def save_figure(figure: "Figure", out: str | os.PathLike[str]) -> Path:
-    """Write a PNG whole or not at all; the folder must exist."""
+    """Write a PNG file completely or not at all; the folder must exist."""
     path = Path(out)
     if path.suffix.lower() != ".png":
         raise ValueError(f"out={os.fspath(out)!r} must end in .png, the only format written")
@@ -62,26 +62,28 @@ def save_figure(figure: "Figure", out: str | os.PathLike[str]) -> Path:
 
 
 def figure3(out: str | os.PathLike[str], n_seeds: int = 500, seed: int = 0) -> Path:
-    """Draw the paper's Figure 3: the error between backpropagation's output and the front contribution's.
+    """Draw the paper's Figure 3: the difference between the outputs of backpropagation and of front contribution.
 
     Parameters
     ----------
     out : path
-        The PNG file to write; its folder must exist.
+        PNG file to write; its folder must exist.
     n_seeds : int
-        Random networks behind the quantiles.
+        Number of random networks for the quantiles.
     seed : int
+        Seed of the random networks.
 
     Returns
     -------
     pathlib.Path
+        The file.
 
     Raises
     ------
     ImportError
-        Without matplotlib.
+        If matplotlib is not installed.
     OSError
-        If the file cannot be written; nothing is left half-written.
+        If the file cannot be written; an older file is then unchanged.
 
     Examples
     --------
@@ -111,7 +113,7 @@ def figure3(out: str | os.PathLike[str], n_seeds: int = 500, seed: int = 0) -> P
 def _draw_errors(ax: "Axes", errors: np.ndarray) -> None:
     iterations = np.arange(errors.shape[1])
     so_far = np.maximum.accumulate(errors, axis=1)
-    # A typical seed to look at closely: not one whose units are all dead, which has no error at all.
+    # A typical seed to show in detail: not one whose units are all dead, because its error is 0.
     typical = np.argsort(so_far[:, -1])[round(0.6 * (len(errors) - 1))]
     ax.plot(iterations, errors[typical], color=PALE, linewidth=0.7, label="one seed")
     for q, label, style in ((0.5, "median", "-"), (0.99, "99 %", "-."), (1.0, "all seeds", ":")):
@@ -126,14 +128,14 @@ def _draw_errors(ax: "Axes", errors: np.ndarray) -> None:
 
 
 def width_figure(out: str | os.PathLike[str], cost: "WidthCost") -> Path:
-    """Draw time per iteration against width: the closed form's O(1) beside backpropagation.
+    """Draw the time per iteration against the width, for the closed form, which is O(1), and for backpropagation.
 
     Parameters
     ----------
     out : path
-        The PNG file to write; its folder must exist.
+        PNG file to write; its folder must exist.
     cost : "WidthCost"
-        The times, from `fcfast.paper.timing.width_cost`.
+        Times from `fcfast.paper.timing.width_cost`.
 
     Returns
     -------
@@ -162,9 +164,9 @@ def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontR
     Parameters
     ----------
     out : path
-        The PNG file to write; its folder must exist.
+        PNG file to write; its folder must exist.
     estimator : FrontClassifier or FrontRegressor
-        Fitted, or loaded from a model file.
+        Estimator that was fitted or loaded from a model file.
 
     Returns
     -------
@@ -173,7 +175,7 @@ def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontR
     Raises
     ------
     ValueError
-        If no epoch was finished.
+        If training did not finish an epoch.
 
     Examples
     --------
@@ -188,7 +190,7 @@ def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontR
     """
     losses, scores = estimator.loss_curve_, estimator.validation_scores_
     if not losses:
-        raise ValueError("estimator finished no epoch, so there is no loss to draw; lower its learning_rate")
+        raise ValueError("estimator has not finished an epoch, so there is no loss to draw; lower its learning_rate")
     figure = new_figure(6.5, 5.5 if scores else 3.8)
     axes = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
     epochs = np.arange(1, len(losses) + 1)
@@ -212,16 +214,16 @@ def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontR
 
 
 def comparison_figure(out: str | os.PathLike[str], comparison: "Comparison") -> Path:
-    """Draw the training loss and the test error of each learning rule over the epochs, means over the seeds.
+    """Draw the training loss and the test error of each learning rule over the epochs, as means over the seeds.
 
-    Seeds that diverged are left out; the legend says where all of them did.
+    Seeds that diverged are left out; the legend marks rules for which all of them did.
 
     Parameters
     ----------
     out : path
-        The PNG file to write; its folder must exist.
+        PNG file to write; its folder must exist.
     comparison : Comparison
-        From `fcfast.comparison.compare`.
+        Result of `fcfast.comparison.compare`.
 
     Returns
     -------
@@ -253,7 +255,7 @@ def comparison_figure(out: str | os.PathLike[str], comparison: "Comparison") -> 
     axes[0].set_yscale("log")
     if min((min(line.get_ydata(), default=1) for line in axes[1].lines), default=1) > 0:
         axes[1].set_yscale("log")
-    else:  # no errors at all, which a logarithmic axis has no place for
+    else:  # all errors are 0, which a logarithmic axis cannot show
         axes[1].set_ylim(bottom=0)
     for ax in axes:
         ax.yaxis.set_major_formatter("{x:g}")
@@ -269,7 +271,7 @@ def comparison_figure(out: str | os.PathLike[str], comparison: "Comparison") -> 
 
 
 def _plain_log_formatter() -> "Formatter":
-    """Give labels to the places between decades that matplotlib chooses, with digits enough to tell them apart."""
+    """Make a formatter that labels the ticks between decades with enough digits to distinguish them."""
     from matplotlib.ticker import LogFormatter
 
     class PlainLogFormatter(LogFormatter):
@@ -280,7 +282,7 @@ def _plain_log_formatter() -> "Formatter":
 
 
 def _rates_title(comparison: "Comparison") -> str:
-    """Say how the learning rates came about."""
+    """Describe how the learning rates were chosen."""
     settings = comparison.settings
     given = [result.rate_is_given for result in comparison.results]
     if all(given):
@@ -293,7 +295,7 @@ def _rates_title(comparison: "Comparison") -> str:
 
 
 def _rule_styles(rules: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Colour and line of each rule: the baselines have their own, more rules than colours other lines."""
+    """Choose the colour and line style of each rule: baselines have fixed ones; line styles change when colours repeat."""
     others = [rule for rule in rules if rule not in BASELINE_STYLES]
     lines = ("-", "-.", ":")
     return BASELINE_STYLES | {
@@ -319,20 +321,20 @@ def _draw_rule(axes: Sequence["Axes"], result: "RuleResult", style: tuple[str, s
 def trajectory_figure(
     out: str | os.PathLike[str], classifier: "NoPropClassifier", X: Any, titles: Sequence[str] | None = None
 ) -> Path:
-    """Draw how labels emerge from noise: for a few samples, how much of each class's embedding is in z_t, step by step.
+    """Draw how labels emerge from noise: for a few samples, the share of each class's embedding in z_t, step by step.
 
-    That is the inner product with the embedding over its squared length: of "one-hot" embeddings, z_t itself.
+    The share is the inner product with the embedding divided by its squared length; for "one-hot" embeddings it is z_t itself.
 
     Parameters
     ----------
     out : path-like
         PNG file to write; its folder must exist.
     classifier : NoPropClassifier
-        Fitted.
+        Fitted classifier.
     X : ndarray or sparse matrix of shape (M, d)
-        At most 12 samples.
+        Samples, at most 12.
     titles : sequence of str or None
-        Of the samples; None names the class that is predicted.
+        Titles of the samples; None shows the predicted class.
 
     Returns
     -------
@@ -342,7 +344,7 @@ def trajectory_figure(
     Raises
     ------
     ValueError
-        For more samples, or another number of titles.
+        If there are more samples, or if the number of titles differs.
     ImportError
         If matplotlib is not installed.
 
@@ -363,7 +365,7 @@ def trajectory_figure(
     z = classifier.trajectory(X)
     n_steps, n_samples, _ = z.shape
     if not 1 <= n_samples <= MAX_TRAJECTORIES:
-        raise ValueError(f"X has {n_samples} samples; a picture has room for 1 to {MAX_TRAJECTORIES}")
+        raise ValueError(f"X has {n_samples} samples; the figure has room for 1 to {MAX_TRAJECTORIES}")
     names = (
         [f"predicted: {label}" for label in classifier.predict(X)] if titles is None else validation.sequence(titles, "titles")
     )
@@ -396,23 +398,24 @@ def contributors_figure(
     labels: Sequence[str] | None = None,
     n_top: int = 12,
 ) -> Path:
-    """Draw which training samples contribute most to the prediction of one sample.
+    """Draw the training samples that contribute most to the prediction of one sample.
 
-    The bars add up to the output (`fcfast.explain.explain_output`): for a classifier that of the predicted class, before the
-    softmax; for a regressor its first output.
+    The bars add up to the output (`fcfast.explain.explain_output`). For a classifier this is the output of the predicted class
+    before the softmax, for a regressor the first output.
 
     Parameters
     ----------
     out : path
-        The PNG file to write; its folder must exist.
+        PNG file to write; its folder must exist.
     estimator : FrontClassifier or FrontRegressor
-        Fitted in form "contributions".
+        Estimator fitted in form "contributions".
     x : array-like of shape (d,) or (1, d), pandas Series included, or sparse matrix of shape (1, d)
+        The sample.
     labels : sequence of str of length N, or None
-        Names of the training samples; by default their numbers. With early stopping N is less than the number of samples that
-        was given to `fit`.
+        Names of the training samples; by default their numbers. With early stopping N is smaller than the number of samples
+        passed to `fit`.
     n_top : int
-        Bars of training samples; the others are summed up in one.
+        Number of bars for training samples; one more bar shows the sum of the others.
 
     Returns
     -------
@@ -421,9 +424,9 @@ def contributors_figure(
     Raises
     ------
     AttributeError
-        If fitted in another form.
+        If the estimator was fitted in another form.
     ValueError
-        If x is several samples, or there is not one label per training sample.
+        If x holds several samples, or if there is not one label per training sample.
 
     Examples
     --------
@@ -436,11 +439,11 @@ def contributors_figure(
     ...     plots.contributors_figure(pathlib.Path(folder, "why.png"), classifier, X[0], n_top=5).name
     'why.png'
     """
-    from fcfast.explain import explain_output  # scikit-learn, which the other pictures do without
+    from fcfast.explain import explain_output  # imports scikit-learn, which the other figures do not need
 
     validation.integer(n_top, "n_top", 1)
     if hasattr(x, "to_frame") and hasattr(estimator, "feature_names_in_"):
-        x = x.to_frame().T  # a row of a pandas table, with the names of its features
+        x = x.to_frame().T  # a row of a pandas table, with feature names
     elif np.ndim(x) == 1:
         x = np.asarray(x).reshape(1, -1)
     if x.shape[0] != 1:
@@ -469,7 +472,7 @@ def contributors_figure(
 
 
 def _contributor_bars(parts: "OutputExplanation", names: Sequence[str], n_top: int) -> list[tuple[str, float, str]]:
-    """Name, value and colour of each bar: the largest terms, the other ones together, and what is no sample's."""
+    """Return name, value and colour of each bar: the largest terms, the sum of the others, initial weights and biases."""
     terms = parts.terms[0]
     order = np.argsort(-np.abs(terms), kind="stable")
     shown, others = order[:n_top], order[n_top:]

@@ -1,14 +1,14 @@
-"""Blocks: from an input and a noisy label to scores of the classes, and back, by kernels of single dense layers.
+"""NoProp blocks, which compute scores of the classes from an input and a noisy label, with forward and backward passes.
 
-A block has an input branch, a branch of the noisy label z (with a skip connection where there is no time), one of the time
-where there is, and a trunk over all of them (arXiv 2503.24322, figure 6, without its convolutions)::
+A block has a branch for the input, a branch for the noisy label z (with a skip connection if there is no time), a branch for
+the time (if there is one), and a trunk on top of them (arXiv 2503.24322, figure 6, without its convolutions)::
 
-    x = act(S + b)                      S: pre-activations of the front layer, in whatever form it is held
+    x = act(S + b)                      S: pre-activations of the front layer, in any form
     z = h + Wz3 act(Wz2 h),             h = act(Wz1 z)           without time (DT)
     z = act(Wz1 z), t = act(Wt e(t))                             with time (CT, FM)
     scores = Wo act(Wf2 act(Wf1 [x, z, t]))
 
-With batch normalisation there is one behind every layer but the last.
+With batch normalisation there is one after every layer but the last.
 """
 
 from dataclasses import dataclass
@@ -23,22 +23,24 @@ from fcfast.noprop.schedule import EMBEDDED_TIMES
 Array = NDArray[Any]
 
 MAX_BLOCKS = 10_000  # schedules and blocks are made before memory is looked at
-NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1  # as torch.nn.BatchNorm1d has them
+NORM_EPS, NORM_MOMENTUM = 1e-5, 0.1  # the defaults of torch.nn.BatchNorm1d
 SMALL_START = 0.1  # factor of the initial weights of the last layer and of the end of the skip
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What all blocks of a network have in common.
+    """Sizes and options that all blocks of a network share.
 
     Attributes
     ----------
     n_hidden, n_fused : int
-        Units of each branch and of the first layer of the trunk; units of its second layer.
+        Number of units of each branch and of the first layer of the trunk; number of units of its second layer.
     n_embedding, n_classes : int
+        Dimension of the embeddings, number of classes.
     activation : int
-        Its code in the kernels.
+        Code of the activation in the kernels.
     has_time, batch_norm : bool
+        Whether a block takes the time as an input; whether it has batch normalisation.
     """
 
     n_hidden: int
@@ -51,7 +53,7 @@ class Shape:
 
     @property
     def layers(self) -> dict[str, tuple[int, int]]:
-        """Units after and before each layer above the front layer."""
+        """Return the numbers of outputs and inputs of each layer above the front layer."""
         h, z = self.n_hidden, {"z1": (self.n_hidden, self.n_embedding)}
         branch = {"t": (h, EMBEDDED_TIMES)} if self.has_time else {"z2": (h, h), "z3": (h, h)}
         n_branches = 3 if self.has_time else 2
@@ -60,18 +62,18 @@ class Shape:
 
     @property
     def chains(self) -> list[tuple[str, str]]:
-        """First and last of the layers that follow one another: kernels go through them in one call."""
+        """Return the first and last layer of each chain of layers that kernels process in one call."""
         return [("f1", "out")] if self.has_time else [("z2", "z3"), ("f1", "out")]
 
     @property
     def n_params(self) -> int:
-        """Parameters of a block but for the front layer's weights."""
+        """Return the number of parameters of a block, without the weights of the front layer."""
         shapes = self.layers
         norms = 2 * (self.n_hidden + sum(n for name, (n, _) in shapes.items() if name != "out")) if self.batch_norm else 0
         return self.n_hidden + sum(n_out * (n_in + 1) for n_out, n_in in shapes.values()) + norms
 
     def initial(self, generator: np.random.Generator) -> Array:
-        """Draw a block's parameters: He uniform weights, zero biases."""
+        """Draw the parameters of a block: He uniform weights, zero biases."""
         params = np.zeros(self.n_params)
         layers = Layers(self, params, params)
         for name, weights in layers.weights.items():
@@ -83,13 +85,13 @@ class Shape:
 
 
 class Norm:
-    """Batch normalisation of one layer, as torch.nn.BatchNorm1d: of a batch while training, else of what has been seen."""
+    """Batch normalisation of one layer, like torch.nn.BatchNorm1d: by batch statistics in training, else by running ones."""
 
     def __init__(self, params: Array, grad: Array) -> None:
         (self.scale, self.shift), (self.d_scale, self.d_shift) = params.reshape(2, -1), grad.reshape(2, -1)
 
     def training(self, S: Array, running: Array) -> tuple[Array, tuple[Array, Array]]:
-        """Normalise a batch, and note its mean and variance; give what `backward` needs too."""
+        """Normalise a batch and update the running mean and variance; return the arrays for `backward` too."""
         mean, variance = S.mean(axis=0), S.var(axis=0)
         if len(S) > 1:  # one sample has no variance
             running *= 1 - NORM_MOMENTUM
@@ -100,11 +102,11 @@ class Norm:
         return self.scale * normal + self.shift, (normal, inverse)
 
     def predicting(self, S: Array, running: Array) -> Array:
-        """Normalise by what has been seen."""
+        """Normalise by the running statistics."""
         return self.scale / np.sqrt(running[1] + NORM_EPS) * (S - running[0]) + self.shift
 
     def backward(self, delta: Array, kept: tuple[Array, Array]) -> Array:
-        """Fill the gradients of scale and shift; give that with respect to what was normalised."""
+        """Fill the gradients of scale and shift; return the gradient with respect to the input of the normalisation."""
         normal, inverse = kept
         self.d_scale[:], self.d_shift[:] = (delta * normal).sum(axis=0), delta.sum(axis=0)
         n = len(delta)
@@ -112,7 +114,7 @@ class Norm:
 
 
 class Layers:
-    """Views of a block's packed parameters and gradient: front bias, each layer's weights and bias, then the norms."""
+    """Views of the packed parameters and gradient of a block: front bias, weights and bias of each layer, then the norms."""
 
     def __init__(self, shape: Shape, params: Array, grad: Array) -> None:
         h = shape.n_hidden
@@ -120,7 +122,7 @@ class Layers:
         self.packed: dict[str, tuple[Array, Array, NDArray[np.intp]]] = {}
         self.places: dict[str, slice] = {}
         self.weights: dict[str, Array] = {}
-        self.matrices: list[tuple[slice, tuple[int, int]]] = []  # as an optimiser sees them: places in the vector, shapes
+        self.matrices: list[tuple[slice, tuple[int, int]]] = []  # for optimisers: slices of the vector and shapes
         self.vectors: list[tuple[slice, tuple[int, int]]] = [(slice(0, h), (h, 1))]
         start = h
         for name, (n_out, n_in) in shape.layers.items():
@@ -140,7 +142,7 @@ class Layers:
                 start += 2 * n
 
     def _chain(self, first: str, last: str, params: Array, grad: Array) -> tuple[Array, Array, NDArray[np.intp]]:
-        """Give layers that follow one another as one part."""
+        """Return the parameters, the gradient and the widths of a chain of layers."""
         names = list(self.packed)
         members = names[names.index(first) : names.index(last) + 1]
         widths = np.array([self.packed[first][2][0], *(self.packed[name][2][1] for name in members)], dtype=np.intp)
@@ -149,15 +151,16 @@ class Layers:
 
 
 class Block:
-    """A block's parameters above the front layer, its gradient, and the passes through it.
+    """Parameters of a block above the front layer, their gradient, and the passes through the block.
 
     Parameters
     ----------
     shape : Shape
+        Sizes of the block.
     params : ndarray of shape (shape.n_params,)
-        Used as it is, and changed by training.
+        Parameters; the array is not copied, and training changes it.
     n_threads : int
-        Of the kernels.
+        Number of threads of the kernels.
     """
 
     def __init__(self, shape: Shape, params: Array, n_threads: int) -> None:
@@ -166,10 +169,10 @@ class Block:
         self.layers = Layers(shape, params, self.grad)
         self.running = {name: np.zeros((2, len(norm.shift)), params.dtype) for name, norm in self.layers.norms.items()}
         for seen in self.running.values():
-            seen[1] = 1  # the variance, until there is one
+            seen[1] = 1  # the variance before the first batch
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the gradient and all views out of copies and pickles, where they would be arrays of their own."""
+        """Leave the gradient and all views out of copies and pickles, where views would become separate arrays."""
         return {name: value for name, value in self.__dict__.items() if name not in ("grad", "layers")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -178,16 +181,16 @@ class Block:
         self.layers = Layers(self.shape, self.params, self.grad)
 
     def inputs(self, S: Array) -> Array:
-        """Give the values of the input branch (B, h) for pre-activations of the front layer, without bias, when predicting."""
+        """Return the values of the input branch (B, h) in prediction, from pre-activations of the front layer without bias."""
         x = np.ascontiguousarray(S + self.layers.bias, dtype=self.params.dtype)
         return _Pass(self, None).activated("x", x)
 
     def scores(self, x: Array, z: Array, t: Array | None) -> Array:
-        """Give scores (B, m) when predicting, from values of the input branch, noisy labels (B, d) and embedded times."""
+        """Return the scores (B, m) in prediction, from values of the input branch, noisy labels (B, d) and embedded times."""
         return _Pass(self, None).scores(x, z, t)
 
     def training(self, S: Array, z: Array, t: Array | None) -> "_Pass":
-        """Go forward with a batch; the pass has the scores, and goes back."""
+        """Run the forward pass of a batch; the returned pass has the scores and runs the backward pass."""
         kept = _Pass(self, {})
         S += kept.layers.bias
         kept.result = kept.scores(kept.activated("x", np.ascontiguousarray(S)), z, t)
@@ -195,7 +198,7 @@ class Block:
 
 
 class _Pass:
-    """A way through a block. While training it keeps what it needs to go back; layers are called by their names."""
+    """A pass through a block. In training it keeps the arrays for the backward pass, by the names of the layers."""
 
     result: Array
 
@@ -212,8 +215,8 @@ class _Pass:
         return self.chain(("f1", "out"), np.concatenate(branches, axis=1))
 
     def chain(self, ends: tuple[str, str], X: Array) -> Array:
-        """Go through layers, all but the last with their activation."""
-        if ends not in self.layers.chains:  # there is a norm behind each
+        """Apply a chain of layers, all but the last with their activation."""
+        if ends not in self.layers.chains:  # a norm follows each layer
             return self.normed_chain(ends, X)
         params, _, widths = self.layers.chains[ends]
         values = np.empty(len(X) * int(widths[1:].sum()), X.dtype)
@@ -256,7 +259,7 @@ class _Pass:
     # backward
 
     def backward(self, delta: Array, needs_z: bool = False) -> tuple[Array, Array | None]:
-        """Fill the block's gradient from that of the scores; give those of the front layer's states and, if wanted, of z."""
+        """Fill the gradient of the block; return the gradients of the front layer's pre-activations and, if needed, of z."""
         h = self.block.shape.n_hidden
         branches = self.below_chain(("f1", "out"), delta)
         dx, dz = (np.ascontiguousarray(part) for part in (branches[:, :h], branches[:, h : 2 * h]))
@@ -270,7 +273,7 @@ class _Pass:
         return D, to_z if needs_z else None
 
     def below_chain(self, ends: tuple[str, str], delta: Array) -> Array:
-        """Fill the gradients of layers; give that with respect to their inputs."""
+        """Fill the gradients of a chain of layers; return the gradient with respect to its inputs."""
         if ends not in self.layers.chains:
             return self.below_normed_chain(ends, delta)
         assert self.kept is not None
@@ -288,17 +291,17 @@ class _Pass:
         return self.below("f1", self.through("f1", self.below("f2", first)))
 
     def below(self, name: str, delta: Array, needed: bool = True) -> Array:
-        """Fill a layer's gradient; give that with respect to its inputs."""
+        """Fill the gradient of a layer; return the gradient with respect to its inputs."""
         assert self.kept is not None
         params, grad, widths = self.layers.packed[name]
         X = self.kept[name, "inputs"]
         out = np.empty_like(X) if needed else None
-        # a layer alone: it looks at no values, and makes no deltas
+        # a single layer does not read the values and computes no deltas
         backend.backprop.backward(params, widths, True, 0, X, delta.ravel(), delta.ravel(), grad, out, self.n_threads)
         return delta if out is None else out
 
     def through(self, name: str, delta: Array) -> Array:
-        """Go back through an activation, and the norm before it."""
+        """Backpropagate through an activation and the norm before it."""
         assert self.kept is not None
         backend.backprop.through_activation(delta, self.kept[name, "values"], self.activation)
         return self.before_norm(name, delta)

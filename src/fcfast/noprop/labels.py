@@ -1,4 +1,4 @@
-"""Labels as points: embeddings of the classes, what is made of a block's scores in their space, and what is learned of it."""
+"""Labels as points: embeddings of the classes, predictions in their space, and the parameters that are learned there."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ EMBEDDINGS = ("one-hot", "learned", "prototype")
 
 
 def orthogonal(n_classes: int, dimension: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Draw embeddings (m, d) of length 1, orthogonal where there is room for it."""
+    """Draw embeddings (m, d) of length 1, orthogonal if the dimension allows it."""
     drawn = generator.normal(size=(n_classes, dimension))
     if n_classes <= dimension:
         return np.linalg.qr(drawn.T)[0].T
@@ -26,7 +26,7 @@ def orthogonal(n_classes: int, dimension: int, generator: np.random.Generator) -
 
 
 def _median_to_others(distances: Array, start: int) -> Array:
-    """Give each row's median but for its smallest distance, which is that to itself; a sample alone has no other."""
+    """Return the median of each row without its smallest distance, the one to the sample itself, unless it is the only one."""
     first = min(1, distances.shape[1] - 1)
     return np.asarray(np.median(np.sort(distances, axis=1)[:, first:], axis=1))
 
@@ -36,9 +36,9 @@ def prototypes(X: Any, labels: Labels, n_classes: int) -> NDArray[np.float64]:
     chosen = []
     for k in range(n_classes):
         members = X[np.flatnonzero(labels == k)]
-        with np.errstate(over="ignore", invalid="ignore"):  # distances too large to tell: the first sample will do
+        with np.errstate(over="ignore", invalid="ignore"):  # if distances overflow, the first sample is used
             medians = np.concatenate(list(pairwise_distances_chunked(members, reduce_func=_median_to_others)))
-        # often the median of two samples is the distance between them: rounding is not to choose
+        # the median of two samples is often the distance between them, and rounding must not choose between them
         best = int(np.argmax(medians <= (1 + 1e-6) * medians.min()))
         row = members[[best]]
         chosen.append(np.asarray(row.toarray() if hasattr(row, "toarray") else row, dtype=np.float64).ravel())
@@ -47,14 +47,14 @@ def prototypes(X: Any, labels: Labels, n_classes: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is made of a block's scores: a point in the space of the embeddings.
+    """The prediction of a block, a point in the space of the embeddings.
 
     Attributes
     ----------
     point : ndarray of shape (B, d)
         The mean embedding under softmax(scores), or for a flow the sum of the embeddings with the scores as factors.
     factors : ndarray of shape (B, m)
-        Of the embeddings.
+        Factors of the embeddings.
     """
 
     point: Array
@@ -62,20 +62,21 @@ class Prediction:
 
 
 class LabelSpace:
-    """Embeddings of the classes, and a linear classifier of points among them where something has to be learned there.
+    """Embeddings of the classes, with a linear classifier of points if embeddings or the schedule are learned.
 
     Parameters
     ----------
     embedding : ndarray of shape (m, d)
+        Initial embeddings.
     learned : bool
         Whether the embeddings are trained.
     has_head : bool
-        Whether there is a classifier: it keeps learned embeddings, or a learned schedule, from collapsing.
+        Whether there is a classifier, which keeps learned embeddings or a learned schedule from collapsing.
     is_flow : bool
-        Whether scores are factors themselves, without a softmax.
+        Whether scores are the factors themselves, without a softmax.
     dtype : dtype
     generator : numpy.random.Generator
-        Of the classifier's first weights.
+        Generator of the initial weights of the classifier.
     """
 
     def __init__(
@@ -97,19 +98,19 @@ class LabelSpace:
 
     @property
     def embedding(self) -> Array:
-        """A view (m, d)."""
+        """Return a view (m, d) of the embeddings."""
         m, d = self.shape
         return self.params[: m * d].reshape(m, d)
 
     @property
     def head(self) -> tuple[Array, Array]:
-        """Views of the classifier's weights (m, d) and biases (m,)."""
+        """Return views of the weights (m, d) and biases (m,) of the classifier."""
         m, d = self.shape
         return self.params[m * d : 2 * m * d].reshape(m, d), self.params[2 * m * d :]
 
     @property
     def trained(self) -> tuple[list[tuple[slice, tuple[int, int]]], list[tuple[slice, tuple[int, int]]]]:
-        """Places in `params` of the matrices and the vectors that are trained, and their shapes."""
+        """Return the slices of `params` and the shapes of the trained matrices and of the trained vectors."""
         m, d = self.shape
         matrices = [(slice(0, m * d), (m, d))] if self.learned else []
         if not self.has_head:
@@ -117,12 +118,12 @@ class LabelSpace:
         return [*matrices, (slice(m * d, 2 * m * d), (m, d))], [(slice(2 * m * d, len(self.params)), (m, 1))]
 
     def predicted(self, scores: Array) -> Prediction:
-        """Make a point of scores."""
+        """Compute the point from scores."""
         factors = scores if self.is_flow else softmax(scores)
         return Prediction(factors if self.is_one_hot else factors @ self.embedding, factors)
 
     def to_scores(self, delta: Array, made: Prediction) -> Array:
-        """Take the gradient with respect to a point back to the scores."""
+        """Backpropagate the gradient with respect to a point to the scores."""
         by_factor = delta if self.is_one_hot else delta @ self.embedding.T
         if self.is_flow:
             return np.ascontiguousarray(by_factor)
@@ -130,12 +131,12 @@ class LabelSpace:
         return np.ascontiguousarray(p * (by_factor - (p * by_factor).sum(axis=1, keepdims=True)))
 
     def classify(self, z: Array) -> Array:
-        """Give the classifier's scores of points."""
+        """Return the classifier's scores of points."""
         weights, bias = self.head
         return z @ weights.T + bias
 
     def head_loss(self, z: Array, labels: Labels, shares: Array) -> tuple[float, Array]:
-        """Add the classifier's gradient of its cross-entropy; give the loss, and the gradient with respect to the points."""
+        """Add the gradient of the classifier's cross-entropy; return the loss and the gradient with respect to the points."""
         m, d = self.shape
         scores = np.ascontiguousarray(self.classify(z))
         delta = np.empty_like(scores)
@@ -150,19 +151,19 @@ class LabelSpace:
         self.grad[: m * d] += by_class.ravel()
 
     def gathered(self, rows: Array, labels: Labels) -> Array:
-        """Add up rows (B, d) by class (m, d)."""
+        """Sum rows (B, d) by class (m, d)."""
         total = np.zeros(self.shape, rows.dtype)
         np.add.at(total, labels, rows)
         return total
 
     def closeness(self, z: Array) -> Array:
-        """Give probabilities (M, m) that points belong to each embedding: normal around it, of one variance for all.
+        """Return probabilities (M, m) that points belong to each embedding, for normal distributions of equal variance.
 
         The variance is an eighth of the smallest squared distance between two embeddings.
         """
         centre = self.embedding.mean(axis=0)
         points = self.embedding - centre
-        # but for the distance to the centre, which is the same for all classes
+        # without the squared distance of z to the centre, which is the same for all classes
         squared = np.square(points).sum(axis=1) - 2 * (z - centre) @ points.T
         nearest = float(pdist(points, "sqeuclidean").min(initial=np.inf))
         return softmax(squared * (-4 / max(nearest, float(np.finfo(z.dtype).eps))))

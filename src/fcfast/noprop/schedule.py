@@ -1,7 +1,7 @@
-"""Noise schedules: how much of the label is left in a state, from almost nothing at time 0 to almost all at time 1.
+"""Noise schedules: the share of the label in a state, from almost 0 at time 0 to almost 1 at time 1.
 
 A state is z_t = sqrt(abar_t) u_y + sqrt(1 - abar_t) noise, with signal-to-noise ratio SNR_t = abar_t / (1 - abar_t) and
-gamma_t = -log SNR_t. Notation and numbers of equations are those of arXiv 2503.24322.
+gamma_t = -log SNR_t. Notation and equation numbers follow arXiv 2503.24322.
 """
 
 import math
@@ -16,7 +16,7 @@ from fcfast import validation
 
 Floats = NDArray[np.float64]
 
-SMALLEST, LARGEST = 1e-4, 1 - 1e-3  # of abar in the cosine schedule
+SMALLEST, LARGEST = 1e-4, 1 - 1e-3  # limits of abar in the cosine schedule
 EMBEDDED_TIMES = 64  # features of an embedded time
 TIME_SCALE, LOWEST_FREQUENCY = 1000.0, 1e-4
 FREQUENCIES = np.geomspace(1, LOWEST_FREQUENCY, EMBEDDED_TIMES // 2)
@@ -26,10 +26,10 @@ class ContinuousSchedule(Protocol):
     """A schedule over all times from 0 to 1."""
 
     def alpha_bar(self, t: ArrayLike) -> Floats:
-        """Give abar at some times."""
+        """Return abar at the given times."""
 
     def snr_derivative(self, t: ArrayLike) -> Floats:
-        """Give dSNR/dt at some times."""
+        """Return dSNR/dt at the given times."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class CosineNoise:
     Parameters
     ----------
     s : float
-        Keeps abar away from 1; >= 0.
+        Offset that keeps abar below 1; >= 0.
 
     Examples
     --------
@@ -58,11 +58,11 @@ class CosineNoise:
         return ((1 - np.asarray(t, dtype=np.float64)) + self.s) / (1 + self.s) * (np.pi / 2)
 
     def alpha_bar(self, t: ArrayLike) -> Floats:
-        """Give abar at some times."""
+        """Return abar at the given times."""
         return np.clip(np.cos(self._angle(t)) ** 2, SMALLEST, LARGEST)
 
     def snr_derivative(self, t: ArrayLike) -> Floats:
-        """Give dSNR/dt at some times: of SNR = cot^2(angle), and 0 where abar is cut off."""
+        """Return dSNR/dt at the given times, for SNR = cot^2(angle); it is 0 where abar is clipped."""
         angle = self._angle(t)
         inside = (np.cos(angle) ** 2 > SMALLEST) & (np.cos(angle) ** 2 < LARGEST)
         slope = np.pi / (1 + self.s) * np.cos(angle) / np.sin(np.where(inside, angle, 1)) ** 3
@@ -76,12 +76,12 @@ class LinearNoise:
     Parameters
     ----------
     start, end : float
-        start > end, within -30 and 30.
+        Values of gamma at times 0 and 1, with start > end, between -30 and 30.
 
     Raises
     ------
     ValueError
-        If abar would not rise.
+        If abar would not increase.
 
     Examples
     --------
@@ -101,15 +101,15 @@ class LinearNoise:
             raise ValueError(f"start must be above end, so that abar rises with time, got {self.start} and {self.end}")
 
     def gamma(self, t: ArrayLike) -> Floats:
-        """Give -log SNR at some times."""
+        """Return -log SNR at the given times."""
         return self.start + (self.end - self.start) * np.asarray(t, dtype=np.float64)
 
     def alpha_bar(self, t: ArrayLike) -> Floats:
-        """Give abar at some times."""
+        """Return abar at the given times."""
         return 1 / (1 + np.exp(self.gamma(t)))
 
     def snr_derivative(self, t: ArrayLike) -> Floats:
-        """Give dSNR/dt at some times."""
+        """Return dSNR/dt at the given times."""
         return (self.start - self.end) * np.exp(-self.gamma(t))
 
 
@@ -118,22 +118,22 @@ SCHEDULES: dict[str, ContinuousSchedule] = {"cosine": CosineNoise(), "linear": L
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """A chain of states z_0 .. z_T, and the update that leads from one to the next.
+    """A chain of states z_0 .. z_T, with the update from each state to the next.
 
-    z_t = a_t u + b_t z_{t-1} + sqrt(c_t) noise, for a prediction u of the label's embedding (eq. 3 there). a, b and c have T
+    z_t = a_t u + b_t z_{t-1} + sqrt(c_t) noise, for a prediction u of the embedding of the label (eq. 3). a, b and c have T
     entries, for t = 1 .. T.
 
     Parameters
     ----------
     alpha_bar : array-like of shape (T + 1,)
-        In (0, 1), and rising.
+        Increasing values in (0, 1).
     may_stay : bool
-        Whether neighbours may be equal, as where a schedule over all times is cut off; such a step changes nothing.
+        Whether neighbouring values may be equal, as in a clipped continuous schedule; such a step changes nothing.
 
     Raises
     ------
     ValueError, TypeError
-        For any other values.
+        If `alpha_bar` is invalid.
 
     Examples
     --------
@@ -177,22 +177,22 @@ class Steps:
 
     @property
     def snr(self) -> Floats:
-        """Signal-to-noise ratios (T + 1,)."""
+        """Return the signal-to-noise ratios (T + 1,)."""
         return self.alpha_bar / (1 - self.alpha_bar)
 
 
 def sampled(schedule: ContinuousSchedule, n_steps: int, may_stay: bool = False) -> Steps:
-    """Take a schedule at the times 0, 1/T .. 1."""
+    """Sample a schedule at the times 0, 1/T .. 1."""
     return Steps(schedule.alpha_bar(np.arange(n_steps + 1) / n_steps), may_stay)
 
 
 def steps_of(schedule: str | ContinuousSchedule | ArrayLike, n_steps: int) -> Steps:
-    """Resolve what a user gave into a chain of that many steps.
+    """Convert a name, a schedule or values of alpha_bar to a chain of `n_steps` steps.
 
     Raises
     ------
     ValueError, TypeError
-        For an unknown name, values that are not rising in (0, 1), or another number of them than n_steps + 1.
+        If the name is unknown, the values do not increase in (0, 1), or there are not n_steps + 1 of them.
     """
     if isinstance(schedule, str):
         schedule = SCHEDULES[validation.choice(schedule, "noise_schedule", SCHEDULES)]
@@ -220,7 +220,7 @@ def steps_of(schedule: str | ContinuousSchedule | ArrayLike, n_steps: int) -> St
 
 
 def check_continuous(schedule: ContinuousSchedule) -> None:
-    """Look at a schedule at many times.
+    """Check a continuous schedule at many times.
 
     Raises
     ------
@@ -237,13 +237,13 @@ def check_continuous(schedule: ContinuousSchedule) -> None:
 
 
 def is_continuous(schedule: Any) -> TypeGuard[ContinuousSchedule]:
-    """Whether it is a schedule over all times."""
+    """Tell whether an object is a continuous schedule."""
     if isinstance(schedule, type):
         return False
     return callable(getattr(schedule, "alpha_bar", None)) and callable(getattr(schedule, "snr_derivative", None))
 
 
 def embedded(t: Sequence[float] | Floats, dtype: Any) -> NDArray[Any]:
-    """Embed times (B,) as sines and cosines (B, 64) of 1000 t at frequencies from 1 down to 1e-4."""
+    """Embed times (B,) as sines and cosines (B, 64) of 1000 t, with frequencies from 1 down to 1e-4."""
     angles = TIME_SCALE * np.asarray(t, dtype=np.float64)[:, None] * FREQUENCIES
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=1).astype(dtype)

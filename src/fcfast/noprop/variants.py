@@ -1,7 +1,8 @@
-"""The variants of NoProp: which noisy labels blocks see, what they are to predict of them, and how a label is found.
+"""The variants of NoProp: the noisy labels that blocks see, the targets of the blocks, and the way to a prediction.
 
-All see z = signal u + noise eps, for the embedding u of the label and normal eps; they differ in how much of each, and in
-whether a block stands for a time (DT) or takes it as an input (CT, FM). Equations are those of arXiv 2503.24322.
+All blocks see z = signal u + noise eps, for the embedding u of the label and normal eps. The variants differ in the shares of
+signal and noise, and in the time: a block has a fixed time (DT) or takes it as an input (CT, FM). Equation numbers follow arXiv
+2503.24322.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,25 +19,25 @@ from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, sampl
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Generator = np.random.Generator
-Scores = Callable[[int, Array, float | None], Array]  # of a block, for points and a time
+Scores = Callable[[int, Array, float | None], Array]  # scores of a block, for points and a time
 
 VARIANTS = ("dt", "ct", "fm", "backprop")
 WEIGHTINGS = ("snr", "uniform", "min-snr")
-MAX_SNR = 5.0  # of the weighting "min-snr"; the value of Hang et al. 2023
+MAX_SNR = 5.0  # limit in the weighting "min-snr", the value of Hang et al. 2023
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What is drawn for a batch.
+    """Random draws for a batch.
 
     Attributes
     ----------
     signal, noise : ndarray of shape (B, 1)
-        Factors of the label's embedding and of the noise in what the block sees.
+        Factors of the embedding of the label and of the noise in the noisy label.
     weight : ndarray of shape (B,)
-        Of each sample's squared error.
+        Weight of the squared error of each sample.
     times : ndarray of shape (B,) or None
-        Where blocks take a time.
+        Times, if blocks take a time.
     """
 
     signal: Array
@@ -47,7 +48,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Inference:
-    """How labels are found: the parameters of `NoPropClassifier` of the same names."""
+    """Settings of prediction: the parameters of `NoPropClassifier` with the same names."""
 
     noise: bool = False
     n_steps: int | None = None
@@ -56,25 +57,25 @@ class Inference:
 
 
 class Variant(Protocol):
-    """A variant as the network sees it."""
+    """Interface of a variant."""
 
     name: str
     has_time: bool
     is_flow: bool
 
     def draw(self, block: int, n: int, generator: Generator) -> Draw:
-        """Draw how noisy the labels of a batch are."""
+        """Draw the noise levels of the labels of a batch."""
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """Of the first state and of the last, which the bound has terms of: abar. None if it has none."""
+        """Return abar of the first and the last state, which have terms in the bound; None if the bound has no such terms."""
 
     def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
-        """Go from z_0 to z_T: change z, and give each block's, or step's, probabilities of the classes (M, m)."""
+        """Go from z_0 to z_T: change z in place, and yield class probabilities (M, m) after each block or step."""
 
 
 def _weight(weighting: str, eta: float, snr: Floats, change: Floats) -> Floats:
-    """Weights of squared errors: the bound's, or without it, or with a limit."""
+    """Return the weights of squared errors: those of the bound ("snr"), uniform ones, or limited ones ("min-snr")."""
     if weighting == "snr":
         return eta * change
     return eta * (np.minimum(snr, MAX_SNR) if weighting == "min-snr" else np.ones_like(snr))
@@ -95,9 +96,11 @@ class DiscreteTime:
     Parameters
     ----------
     steps : Steps
-        Of as many steps as there are blocks.
+        Chain with one step per block.
     eta : float
+        Factor of the squared error in the loss.
     weighting : {"snr", "uniform", "min-snr"}
+        Weights of the squared errors.
     """
 
     name = "dt"
@@ -130,8 +133,11 @@ class ContinuousTime:
     Parameters
     ----------
     schedule : ContinuousSchedule
+        Noise schedule.
     eta : float
+        Factor of the squared error in the loss.
     weighting : {"snr", "uniform", "min-snr"}
+        Weights of the squared errors.
     learns_ends : bool
         Whether the two ends of a `LinearNoise` schedule are trained.
     """
@@ -147,7 +153,7 @@ class ContinuousTime:
 
     @property
     def schedule(self) -> ContinuousSchedule:
-        """The schedule as it is now."""
+        """Return the current schedule."""
         return LinearNoise(*map(float, self.gammas)) if self.learns_ends else self._schedule
 
     def draw(self, block: int, n: int, generator: Generator) -> Draw:
@@ -166,7 +172,7 @@ class ContinuousTime:
         steps = sampled(self.schedule, n, may_stay=True)
         for k, (a, b, c) in enumerate(zip(steps.a, steps.b, steps.c, strict=True)):
             made = labels.predicted(scores(0, z, k / n))
-            if how.update == "deterministic":  # the same noise is kept, and only scaled
+            if how.update == "deterministic":  # keep the same noise and only scale it
                 now, then = steps.alpha_bar[k : k + 2]
                 b = ((1 - then) / (1 - now)) ** 0.5
                 a, c = then**0.5 - b * now**0.5, 0.0
@@ -175,7 +181,7 @@ class ContinuousTime:
 
 
 class FlowMatching:
-    """NoProp-FM: one block is the velocity of a flow from noise to the label's embedding (eq. 12)."""
+    """NoProp-FM: one block predicts the velocity of a flow from noise to the embedding of the label (eq. 12)."""
 
     name = "fm"
     has_time = True
@@ -199,7 +205,7 @@ class FlowMatching:
 class EndToEnd:
     """The baseline of the paper: the blocks of DT as layers of one network, z_t = (1 - a_t) z_{t-1} + a_t u_t, a_t = tanh(w_t).
 
-    It is trained by backpropagation through all blocks, with a linear classifier of z_T.
+    Training uses backpropagation through all blocks, with a linear classifier of z_T.
     """
 
     name = "backprop"
