@@ -457,12 +457,12 @@ def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):
         return train_epoch(self, *arguments)
 
     monkeypatch.setattr(FrontNetwork, "train_epoch", interrupted)
-    classifier = FrontClassifier((8,), max_epochs=50)
+    classifier, one_by_one = FrontClassifier((8,), max_epochs=50), [lambda _epoch: None]
     with pytest.raises(KeyboardInterrupt):
-        classifier.fit(X, y)
+        classifier.fit(X, y, callbacks=one_by_one)
     assert not hasattr(classifier, "network_")
     with pytest.warns(UserWarning, match="interrupted after 3 epoch"):
-        classifier.fit(X, y)
+        classifier.fit(X, y, callbacks=one_by_one)
     assert classifier.n_epochs_ == 3
     assert classifier.predict(X).shape == (40,)
 
@@ -695,7 +695,7 @@ def test_interrupt_in_the_middle_of_an_epoch(wide, monkeypatch):
     expected = FrontClassifier((8,), **settings).fit(X, y)
     monkeypatch.setattr(FrontNetwork, "train_epoch", interrupted)
     with pytest.warns(UserWarning, match="interrupted after 2 epoch"):
-        classifier = FrontClassifier((8,), **settings).set_params(max_epochs=50).fit(X, y)
+        classifier = FrontClassifier((8,), **settings).set_params(max_epochs=50).fit(X, y, callbacks=[lambda _epoch: None])
     np.testing.assert_array_equal(classifier.predict_proba(X), expected.predict_proba(X))
 
 

@@ -20,7 +20,7 @@ from fcfast.optimizers import Optimizer
 from fcfast.optimizers.memory import Memory
 from fcfast.rules.gradient import Update
 from fcfast.threads import blas_threads_for, kernel_threads, one_blas_thread
-from fcfast.training.loop import Snapshot, copied
+from fcfast.training.trainable import Snapshot, copied
 from fcfast.training.upper import Group
 from fcfast.validation import all_finite
 
@@ -147,6 +147,10 @@ class NoPropNetwork:
     def dtype(self) -> np.dtype[Any]:
         """Of the parameters."""
         return self.labels.params.dtype
+
+    @property
+    def by_blocks(self) -> None:
+        """None: its blocks are driven from Python."""
 
     def train_epoch(
         self, rows: NDArray[np.intp], rates: NDArray[np.float64], targets: Array, sample_weight: NDArray[np.float64] | None

@@ -3,54 +3,20 @@
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fcfast.optimizers import Schedule
+from fcfast.training.blocks import Epochs
 from fcfast.training.outcome import Callback, Epoch, History
+from fcfast.training.trainable import Trainable
 
 Array = NDArray[Any]
-Snapshot = tuple[Array, ...]
 
 GROWTH = 1000  # a loss that has grown so many times is no training any more
-
-
-def copied(held: Sequence[Array], into: Snapshot | None) -> Snapshot:
-    """Copy arrays, into an older snapshot if there is one."""
-    if into is None:
-        return tuple(array.copy() for array in held)
-    for copy, array in zip(into, held, strict=True):
-        copy[:] = array
-    return into
-
-
-class Trainable(Protocol):
-    """A network as the fit loop sees it."""
-
-    batch_size: int
-
-    def train_epoch(
-        self, rows: NDArray[np.intp], rates: NDArray[np.float64], targets: Array, sample_weight: NDArray[np.float64] | None
-    ) -> NDArray[np.float64]:
-        """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
-
-    def snapshot(self, into: Snapshot | None = None) -> Snapshot:
-        """Copy what is trained, to come back to it with `restore`; into an older snapshot that is not wanted any more."""
-
-    def restore(self, kept: Snapshot) -> None:
-        """Go back to a snapshot, from where the optimiser starts anew."""
-
-    def is_finite(self) -> bool:
-        """Whether all parameters are finite numbers."""
-
-    def has_finite_outputs(self) -> bool:
-        """Whether the outputs for some of the training rows are finite."""
-
-    def finish(self) -> None:
-        """Note that training has ended, and let go of samples that predictions do not need."""
 
 
 @dataclass(frozen=True)
@@ -89,33 +55,30 @@ class Training:
         """
         history = History()
         best, since_best = -np.inf, 0
-        kept = network.snapshot()
-        spare: Snapshot | None = None
+        epochs = Epochs(self, network, rows, targets, weights, random_state)
         stuck = False  # it ended without improvement, not by a divergence, a callback or Ctrl-C
         try:
             for epoch in range(self.max_epochs):
-                order = random_state.permutation(rows) if self.shuffle else rows
-                before = kept if self.score else network.snapshot(spare)
-                losses = self._train_epoch(network, epoch, order, targets, weights, before)
+                losses = epochs.train(epoch)
                 loss = _mean_loss(network, losses, len(rows))
-                reason = _divergence(network, losses, loss, history)
+                reason = _divergence(epochs, losses, loss, history)
                 score = self.score() if self.score and not reason else None
                 if score is not None and not np.isfinite(score):
                     reason = "outputs for the held-out samples are not finite"
                 if reason:
-                    self._go_back(network, kept, f"epoch {epoch + 1}: {reason}")
+                    self._go_back(epochs, f"epoch {epoch + 1}: {reason}")
                     break
                 history.add(loss, score)
                 quality = -loss if score is None else score
                 since_best = 0 if quality > best + self.tol else since_best + 1
-                spare = before
                 if quality > best:
                     best = quality
                     # A training loss is that of the weights before the updates, a validation score that of those after.
-                    kept, spare = (before, kept) if score is None else (network.snapshot(kept), None)
-                told = Epoch(epoch + 1, self.max_epochs, loss, score)
-                stop = [_is_true(callback(told)) for callback in self.callbacks]
-                if any(stop):
+                    if score is None:
+                        epochs.keep_before(epoch)
+                    else:
+                        epochs.keep()
+                if self._is_stopped(Epoch(epoch + 1, self.max_epochs, loss, score)):
                     break
                 if since_best >= self.n_iter_no_change:
                     stuck = True
@@ -131,9 +94,11 @@ class Training:
                 raise
             warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=5)
         if self.score:
-            network.restore(kept)
+            epochs.go_back()
+        else:
+            epochs.settle(len(history.losses))
         if not network.has_finite_outputs():
-            self._go_back(network, kept, "the last epoch: outputs are not finite")
+            self._go_back(epochs, "the last epoch: outputs are not finite")
         elif not (self.score or self.is_random) and history.losses[-1:] > history.losses[:1]:
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
@@ -146,35 +111,31 @@ class Training:
             warnings.warn(message, ConvergenceWarning, stacklevel=5)
         return history
 
-    def _train_epoch(
-        self,
-        network: Trainable,
-        epoch: int,
-        order: NDArray[np.intp],
-        targets: Array,
-        weights: NDArray[np.float64] | None,
-        before: Snapshot,
-    ) -> NDArray[np.float64]:
-        """Train one epoch, or none: Ctrl-C, or a lack of memory, may come in the middle of it."""
-        rates = self._rates(network, epoch, len(order))
-        try:
-            return network.train_epoch(order, rates, targets, weights)
-        except BaseException:
-            network.restore(before)
-            raise
+    def _is_stopped(self, told: Epoch) -> bool:
+        """Call every callback, and say whether one of them ends the training."""
+        replies = [callback(told) for callback in self.callbacks]
+        return any(_is_true(reply) for reply in replies)
 
-    def _rates(self, network: Trainable, epoch: int, n_samples: int) -> NDArray[np.float64]:
-        """Learning rates of the epoch's steps."""
+    def rates(self, network: Trainable, epochs: range, n_samples: int) -> NDArray[np.float64]:
+        """Learning rates of the steps of some epochs (n_epochs, n_steps)."""
         n_steps = -(-n_samples // network.batch_size)
-        steps = np.arange(epoch * n_steps, (epoch + 1) * n_steps)
-        factors = np.ascontiguousarray(self.schedule.factors(steps, self.max_epochs * n_steps), dtype=np.float64)
-        if factors.shape != (n_steps,) or not (np.isfinite(factors) & (factors >= 0)).all():
-            raise ValueError(f"schedule must give {n_steps} finite factors >= 0 for {n_steps} steps, got {factors!r}")
+        factors = np.empty((len(epochs), n_steps))
+        for row, epoch in zip(factors, epochs, strict=True):
+            steps = np.arange(epoch * n_steps, (epoch + 1) * n_steps)
+            given = np.asarray(self.schedule.factors(steps, self.max_epochs * n_steps), dtype=np.float64)
+            if given.shape != row.shape:
+                self._refuse_factors(given, n_steps)
+            row[:] = given
+        if not (np.isfinite(factors) & (factors >= 0)).all():
+            self._refuse_factors(factors, n_steps)
         return self.learning_rate * factors
 
-    def _go_back(self, network: Trainable, kept: Snapshot, reason: str) -> None:
+    def _refuse_factors(self, factors: NDArray[np.float64], n_steps: int) -> None:
+        raise ValueError(f"schedule must give {n_steps} finite factors >= 0 for {n_steps} steps, got {factors!r}")
+
+    def _go_back(self, epochs: Epochs, reason: str) -> None:
         """Restore the best network so far, and warn."""
-        network.restore(kept)
+        epochs.go_back()
         warnings.warn(
             f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
             "set max_grad_norm, or scale X and y (StandardScaler)",
@@ -193,16 +154,17 @@ def _mean_loss(network: Trainable, losses: NDArray[np.float64], n_samples: int) 
     last = n_samples - network.batch_size * (len(losses) - 1)
     if not 0 < last <= network.batch_size:
         return np.nan
-    return float((network.batch_size * losses[:-1].sum() + last * losses[-1]) / n_samples)
+    before = network.batch_size * losses[:-1].sum() if len(losses) > 1 else 0.0
+    return float((before + last * losses[-1]) / n_samples)
 
 
-def _divergence(network: Trainable, losses: NDArray[np.float64], loss: float, history: History) -> str:
+def _divergence(epochs: Epochs, losses: NDArray[np.float64], loss: float, history: History) -> str:
     """Say why this epoch is no training any more; nothing if it is."""
     if np.isnan(loss):
         return f"the loss of step {len(losses) + 1} is not finite"
     if history.losses and loss > GROWTH * max(history.losses[0], 1e-3):
         return f"the loss has grown more than {GROWTH} times"
-    return "" if network.is_finite() else "weights are not finite any more"
+    return "" if epochs.is_finite else "weights are not finite any more"
 
 
 ENOUGH_EPOCHS = 10  # to have learnt something, if there is anything to learn

@@ -19,8 +19,8 @@ from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import stepwise
 from fcfast.training.compiled import is_compiled
 from fcfast.training.kernel import EpochKernel
-from fcfast.training.loop import Snapshot, copied
 from fcfast.training.pace import Pace
+from fcfast.training.trainable import Memory, Snapshot, copied
 from fcfast.training.upper import UpperLayers
 from fcfast.validation import all_finite
 
@@ -114,7 +114,8 @@ class FrontNetwork:
             raise ValueError(f"rates has {len(rates)} value(s), but {len(rows)} rows make {n_steps} step(s)")
         self.front.begin()
         if self.is_compiled:
-            return self._train_compiled_epoch(rows, rates, targets, sample_weight)
+            losses, done = self._train_compiled(rows[None], rates[None], targets, sample_weight)
+            return losses[0, :done]
         return stepwise.train_epoch(self, rows, rates, Targets(self.loss, targets, sample_weight))
 
     @property
@@ -122,20 +123,43 @@ class FrontNetwork:
         """Whether there is a kernel for whole epochs."""
         return is_compiled(self.rule, self.optimizer, self.groups, self.loss)
 
-    def _train_compiled_epoch(
+    @property
+    def by_blocks(self) -> "FrontNetwork | None":
+        """Itself, if several epochs can be trained in a call."""
+        return self if self.is_compiled else None
+
+    def train_epochs(
         self,
-        rows: NDArray[np.intp],
+        orders: NDArray[np.intp],
         rates: NDArray[np.float64],
         targets: Array,
         sample_weight: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
-        kernel, memory = self._kernel_for(Targets(self.loss, targets, sample_weight), len(rows)), self.upper.memory
-        losses = np.empty((1, len(rates)))
-        n_threads, started = min(self._pace.threads(), self.kernel_threads), perf_counter()
-        done = kernel.epochs(rows[None], rates[None], losses, memory.n_steps == 0, n_threads)
-        self._pace.note(n_threads, perf_counter() - started, done)
-        memory.n_steps += done
-        return losses[0, :done]
+        """Train on some rows in the order of each epoch; give the loss of each step, NaN where it had diverged."""
+        self.front.begin()
+        return self._train_compiled(orders, rates, targets, sample_weight)[0]
+
+    def _train_compiled(
+        self,
+        orders: NDArray[np.intp],
+        rates: NDArray[np.float64],
+        targets: Array,
+        sample_weight: NDArray[np.float64] | None,
+    ) -> tuple[NDArray[np.float64], int]:
+        """Train by the kernel; give losses, and how many steps were done."""
+        kernel = self._kernel_for(Targets(self.loss, targets, sample_weight), orders.shape[1])
+        losses = np.full(rates.shape, np.nan)
+        epoch = done = 0
+        while epoch < len(orders) and done == epoch * rates.shape[1]:
+            n_threads, started = min(self._pace.threads(), self.kernel_threads), perf_counter()
+            # Another number of threads is tried on one epoch: it may be the slower by far.
+            end = len(orders) if n_threads == self._pace.fastest else epoch + 1
+            now = slice(epoch, end)
+            steps = kernel.epochs(orders[now], rates[now], losses[now], self.upper.memory.n_steps == 0, n_threads)
+            self._pace.note(n_threads, perf_counter() - started, steps)
+            self.upper.memory.n_steps += steps
+            epoch, done = end, done + steps
+        return losses, done
 
     def _kernel_for(self, targets: Targets, n_rows: int) -> EpochKernel:
         """Give what the kernel takes: that of the last call, unless an array is another or there are more rows."""
@@ -221,6 +245,21 @@ class FrontNetwork:
         for velocity in (self.upper.velocity, *self.rule_state.velocities):
             if velocity is not None:
                 velocity[:] = 0
+
+    def memory(self, into: Memory | None = None) -> Memory:
+        """Copy what the optimiser remembers; into an older memory that is not wanted any more."""
+        return self.upper.memory.n_steps, copied(self._velocities, None if into is None else into[1])
+
+    def recall(self, memory: Memory) -> None:
+        """Let the optimiser go on from a memory."""
+        self.upper.memory.n_steps, velocities = memory
+        for array, copy in zip(self._velocities, velocities, strict=True):
+            array[:] = copy
+
+    @property
+    def _velocities(self) -> Snapshot:
+        """What SGD remembers; ``scale`` holds the velocity of c."""
+        return tuple(array for array in (self.front.velocity, self.upper.velocity, self.front.scale) if array is not None)
 
     def finish(self) -> None:
         """Note that training has ended, and let go of samples that predictions do not need."""
