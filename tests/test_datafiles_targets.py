@@ -73,7 +73,10 @@ def test_class_called_NA(tmp_path, kind):
     else:
         mark = '"' if kind == "quoted" else ""
         path.write_text("a,b,dx\n" + "".join(f"{a},{b},{mark}{label}{mark}\n" for (a, b), label in zip(X, labels, strict=True)))
-    message = r"is 'NA' or empty in 2 (line|row)\(s\), .*if 'NA' is a class and not a missing value, use --missing '' \(missing=\(\)\); else leave"
+    message = (
+        r"is 'NA' or empty in 2 (line|row)\(s\), .*if 'NA' is a class and not a missing value, "
+        r"use --missing '' \(missing=\(\)\); else leave"
+    )
     refuse(path, message, "dx")
     for missing in ("", ()):
         assert read_table(path, "dx", missing=missing).y.tolist() == labels.tolist()
