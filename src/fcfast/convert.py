@@ -76,7 +76,7 @@ def _settings(estimator: "FrontClassifier | FrontRegressor") -> dict[str, Any]:
         "activation": estimator.network_.activation,
         "solver": "sgd",
         "alpha": 0.0,
-        "learning_rate_init": estimator.learning_rate,
+        "learning_rate_init": float(np.max(estimator.learning_rate)),
         "momentum": estimator.momentum,
         "nesterovs_momentum": estimator.nesterov,
         "batch_size": estimator.batch_size,

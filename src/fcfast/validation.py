@@ -166,6 +166,28 @@ def sequence(value: Iterable[Item], name: str) -> list[Item]:
     return list(value)
 
 
+def by_layer(value: object, name: str, n_layers: int) -> Floats:
+    """Check for a number >= 0, or a sequence of one per layer, each a number or a pair (for weights, for biases).
+
+    Returns
+    -------
+    ndarray of shape (n_layers, 2)
+        Numbers for the weights and the biases of each layer.
+    """
+    if not has_items(value) or isinstance(value, str):
+        return np.full((n_layers, 2), in_range(value, name, 0, math.inf))
+    listed = list(value)
+    if len(listed) != n_layers:
+        raise ValueError(
+            f"{name} has {len(listed)} value(s), but the network has {n_layers} layers, the front layer first; give one "
+            "number, or one per layer, each a number or a pair (for weights, for biases)"
+        )
+    pairs = [list(item) if has_items(item) and not isinstance(item, str) else [item, item] for item in listed]
+    if any(len(pair) != 2 for pair in pairs):
+        raise ValueError(f"{name} has entries that are neither a number nor a pair (for weights, for biases): {value!r}")
+    return np.array([[in_range(number, name, 0, math.inf) for number in pair] for pair in pairs])
+
+
 def functions(value: Iterable[Item], name: str) -> list[Item]:
     """Check for a sequence of functions or other callables, and return a list."""
     listed = sequence(value, name)

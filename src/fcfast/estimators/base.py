@@ -90,7 +90,7 @@ class TrainedEstimator(BaseEstimator):
             validation.boolean(getattr(self, name), name)
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
-        validation.positive(self.learning_rate, "learning_rate")
+        self._check_rates()
         validation.positive(self.init_scale, "init_scale")
         validation.integer(self.max_epochs, "max_epochs", 1)
         validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
@@ -106,8 +106,15 @@ class TrainedEstimator(BaseEstimator):
         resolve_n_jobs(self.n_jobs)
         self._optimizer()
 
+    def _check_rates(self) -> None:
+        validation.positive(self.learning_rate, "learning_rate")
+
+    def _settings(self) -> dict[str, Any]:
+        """Give the parameters that make an optimiser of a name."""
+        return {name: getattr(self, name) for name in self._optimizer_settings}
+
     def _optimizer(self) -> Optimizer:
-        settings = {name: getattr(self, name) for name in self._optimizer_settings}
+        settings = self._settings()
         if isinstance(self.optimizer, str):
             return make_optimizer(self.optimizer, **settings)
         if not isinstance(self.optimizer, Optimizer):
@@ -203,7 +210,7 @@ class TrainedEstimator(BaseEstimator):
             max_epochs = int(max_epochs)  # a small integer of NumPy's would overflow
             patience = self.n_iter_no_change if score or self._stops_by_loss else max_epochs
             training = Training(
-                float(self.learning_rate), schedule, max_epochs, tol, patience, self.shuffle, score,
+                self.learning_rate, schedule, max_epochs, tol, patience, self.shuffle, score,
                 (*shown, *callbacks), chance, not self._stops_by_loss,
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it

@@ -48,8 +48,9 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
         A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" treat each feature by
         itself and need form "weights"; the others train the same network in every form.
-    learning_rate : float, default 0.01
-        Step size; wide data that is not scaled, or very wide data, needs a smaller one.
+    learning_rate : float or sequence, default 0.01
+        Step size; wide data that is not scaled, or very wide data, needs a smaller one. A sequence has a rate for each layer,
+        the front layer first: a number, or a pair for its weights and its biases; 0 freezes them.
     schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
         How the learning rate changes over `max_epochs`.
     momentum : float, default 0.9
@@ -58,8 +59,9 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         In [0, 1); of "sgd" only.
     nesterov : bool, default False
         Of "sgd" and "muon".
-    weight_decay : float, default 0
-        Of all parameters, biases included; added to the gradient by "sgd" and "adam", decoupled from it in the others.
+    weight_decay : float or sequence, default 0
+        Weight decay of all parameters, biases included; "sgd" and "adam" add it to the gradient, in the others it is decoupled.
+        A sequence has one entry for each layer, as `learning_rate`.
     max_grad_norm : float or None, default None
         Gradients are scaled so that their global norm is at most this.
     batch_size : int or "auto", default "auto"
@@ -151,12 +153,12 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         groups: int | Sequence[int] = 1,
         init_scale: float = 1.0,
         optimizer: str | Optimizer = "sgd",
-        learning_rate: float = 0.01,
+        learning_rate: float | Sequence[Any] = 0.01,
         schedule: str | Schedule = "constant",
         momentum: float = 0.9,
         dampening: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
+        weight_decay: float | Sequence[Any] = 0.0,
         max_grad_norm: float | None = None,
         batch_size: int | str = "auto",
         max_epochs: int = 200,

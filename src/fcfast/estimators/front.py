@@ -14,7 +14,6 @@ from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
 from fcfast.front import FORMS
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights
-from fcfast.losses import make_loss
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
@@ -44,12 +43,12 @@ class FrontEstimator(FittedFront):
         groups: int | Sequence[int] = 1,
         init_scale: float = 1.0,
         optimizer: str | Optimizer = "sgd",
-        learning_rate: float = 0.01,
+        learning_rate: float | Sequence[Any] = 0.01,
         schedule: str | Schedule = "constant",
         momentum: float = 0.9,
         dampening: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
+        weight_decay: float | Sequence[Any] = 0.0,
         max_grad_norm: float | None = None,
         batch_size: int | str = "auto",
         max_epochs: int = 200,
@@ -197,6 +196,7 @@ class FrontEstimator(FittedFront):
             self.network_.front.check_room(X, self.memory_limit)
             rows = self.network_.append(X)  # what fails after this leaves samples that contribute nothing
             self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
+            self._set_groups()
         earlier = rows[0]  # samples that have joined before; their targets are not asked for
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
@@ -254,6 +254,33 @@ class FrontEstimator(FittedFront):
                 raise ValueError(f"groups={self.groups!r}: {count} does not divide hidden layers of {n_in} and {n_out} units")
         return groups
 
+    def _check_rates(self) -> None:
+        rates, _ = self._rates_and_decays()
+        if not rates.any():
+            raise ValueError(f"learning_rate must be positive for some layer, got {self.learning_rate!r}")
+
+    def _rates_and_decays(self) -> tuple[Array, Array]:
+        """Give learning rates and weight decay (n_layers, 2) of the weights and the biases of each layer."""
+        n_layers = len(self._hidden()) + 1
+        if validation.has_items(self.learning_rate):
+            rates = validation.by_layer(self.learning_rate, "learning_rate", n_layers)
+        else:
+            rates = np.full((n_layers, 2), validation.positive(self.learning_rate, "learning_rate"))
+        return rates, validation.by_layer(self.weight_decay, "weight_decay", n_layers)
+
+    def _settings(self) -> dict[str, Any]:
+        """Give the largest weight decay: layers with one of their own take it in place of the optimiser's."""
+        settings = super()._settings()
+        if validation.has_items(self.weight_decay):
+            settings["weight_decay"] = float(self._rates_and_decays()[1].max())
+        return settings
+
+    def _set_groups(self) -> None:
+        """Give each layer its learning rate and weight decay, where they are not the same for all."""
+        rates, decays = self._rates_and_decays()
+        own_rates, own_decays = validation.has_items(self.learning_rate), validation.has_items(self.weight_decay)
+        self.network_.upper.set_groups(rates if own_rates else 1.0, decays if own_decays else None)
+
     def _start(
         self,
         X: Any,
@@ -277,6 +304,7 @@ class FrontEstimator(FittedFront):
             front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples),
             resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
         )  # fmt: skip
+        self._set_groups()
         self._random_state = random_state
 
     def _widths(self, X: Any, targets: Array) -> tuple[int, ...]:
@@ -289,7 +317,7 @@ class FrontEstimator(FittedFront):
         problem = Problem(
             **of_inputs(X, self.dtype), hidden=tuple(widths[1:-1]), n_outputs=widths[-1],
             batch_size=self._batch_size(X.shape[0]), n_epochs=n_epochs, dtype=self.dtype, optimizer=optimizer, rule=rule,
-            compiled=is_compiled(rule, optimizer, self._groups(), make_loss(self._loss)),
+            compiled=is_compiled(rule, optimizer, self._groups(), self._loss),
         )  # fmt: skip
         return plan_for(problem, form, self.window, self.memory_limit)
 

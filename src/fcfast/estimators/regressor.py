@@ -1,5 +1,6 @@
 """`FrontRegressor`: regression with the front layer in any form."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.front import RegressorHeader
+from fcfast.optimizers import Optimizer, Schedule
+from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
+from fcfast.rules import Rule
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -21,7 +25,7 @@ Array = NDArray[Any]
 
 @stored
 class FrontRegressor(RegressorMixin, FrontEstimator):
-    """A regressor: a dense network trained by SGD on half the squared error, its first layer in any form.
+    """A regressor: a dense network trained on half the squared error or a loss of your own, its first layer in any form.
 
     As `FrontClassifier`; `y` may have several outputs. Scale inputs and targets to order 1, as for any network.
 
@@ -43,8 +47,9 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
         A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" treat each feature by
         itself and need form "weights"; the others train the same network in every form.
-    learning_rate : float, default 0.01
-        Step size; wide data that is not scaled, or very wide data, needs a smaller one.
+    learning_rate : float or sequence, default 0.01
+        Step size; wide data that is not scaled, or very wide data, needs a smaller one. A sequence has a rate for each layer,
+        the front layer first: a number, or a pair for its weights and its biases; 0 freezes them.
     schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
         How the learning rate changes over `max_epochs`.
     momentum : float, default 0.9
@@ -53,8 +58,9 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         In [0, 1); of "sgd" only.
     nesterov : bool, default False
         Of "sgd" and "muon".
-    weight_decay : float, default 0
-        Of all parameters, biases included; added to the gradient by "sgd" and "adam", decoupled from it in the others.
+    weight_decay : float or sequence, default 0
+        Weight decay of all parameters, biases included; "sgd" and "adam" add it to the gradient, in the others it is decoupled.
+        A sequence has one entry for each layer, as `learning_rate`.
     max_grad_norm : float or None, default None
         Gradients are scaled so that their global norm is at most this.
     batch_size : int or "auto", default "auto"
@@ -89,6 +95,9 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Continue from the last fit's weights.
     verbose : int, default 0
         1: a progress bar on a terminal (with rich installed), elsewhere a line per epoch; 2: always lines.
+    loss : str or Loss, default "squared_error"
+        "squared_error" is half the squared distance to the target. An object of a subclass of `fcfast.losses.Loss`, or its
+        registered name, trains the outputs by a loss of your own.
 
     Attributes
     ----------
@@ -128,9 +137,57 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     True
     """
 
+    def __init__(
+        self,
+        hidden_layer_sizes: int | Sequence[int] = (256,),
+        activation: str = "relu",
+        *,
+        rule: str | Rule = "backprop",
+        groups: int | Sequence[int] = 1,
+        init_scale: float = 1.0,
+        optimizer: str | Optimizer = "sgd",
+        learning_rate: float | Sequence[Any] = 0.01,
+        schedule: str | Schedule = "constant",
+        momentum: float = 0.9,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float | Sequence[Any] = 0.0,
+        max_grad_norm: float | None = None,
+        batch_size: int | str = "auto",
+        max_epochs: int = 200,
+        tol: float = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        shuffle: bool = True,
+        form: str = "auto",
+        window: int | str = "auto",
+        memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        loss: str | Loss = "squared_error",
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes, activation, rule=rule, groups=groups, init_scale=init_scale, optimizer=optimizer,
+            learning_rate=learning_rate, schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov,
+            weight_decay=weight_decay, max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
+            n_iter_no_change=n_iter_no_change, early_stopping=early_stopping, validation_fraction=validation_fraction,
+            shuffle=shuffle, form=form, window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs,
+            random_state=random_state, warm_start=warm_start, verbose=verbose,
+        )  # fmt: skip
+        self.loss = loss
+
     @property
     def _loss(self) -> Loss:
-        return make_loss("squared_error")
+        return make_loss(self.loss)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self._loss.has_classes:
+            raise ValueError(f"loss={self._loss.name!r} compares outputs with classes; use FrontClassifier")
 
     _header = RegressorHeader
 

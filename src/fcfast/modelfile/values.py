@@ -1,23 +1,27 @@
 """Parameters of estimators as JSON values, and back."""
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
+from fcfast.losses import LOSSES
 from fcfast.modelfile.checks import require
 from fcfast.noprop.schedule import CosineNoise, LinearNoise
-from fcfast.optimizers import SGD, Adam, AdamW, Constant, Cosine, Muon, NeuronAdam, StepDecay, WarmUp
-from fcfast.rules import Backprop, DirectFeedbackAlignment, FeedbackAlignment, ForwardGradient, FrozenHidden, LocalLoss
+from fcfast.optimizers import OPTIMIZERS, Constant, Cosine, StepDecay, WarmUp
+from fcfast.rules import RULES
 
-# Objects that are stored by the values of their fields. A file names the class, and no other is ever made from it.
-SETTINGS: dict[str, type[Any]] = {
-    kind.__name__: kind
-    for kind in (
-        SGD, Muon, NeuronAdam, Adam, AdamW, Constant, Cosine, StepDecay, WarmUp, Backprop, LocalLoss, FeedbackAlignment,
-        DirectFeedbackAlignment, FrozenHidden, ForwardGradient, CosineNoise, LinearNoise,
-    )
-}  # fmt: skip
+OTHER_SETTINGS = (Constant, Cosine, StepDecay, WarmUp, CosineNoise, LinearNoise)
+
+
+def settings_classes() -> dict[str, type[Any]]:
+    """Give the classes of objects that are stored by the values of their fields.
+
+    A file names the class, and no other is ever made from it: those of the library, and those that were registered.
+    """
+    named = (*OPTIMIZERS.values(), *RULES.values(), *LOSSES.values(), *OTHER_SETTINGS)
+    kinds = [kind if isinstance(kind, type) else type(kind) for kind in named]
+    return {kind.__name__: kind for kind in kinds}
 
 
 def encoded(value: Any, name: str) -> Any:
@@ -34,8 +38,9 @@ def encoded(value: Any, name: str) -> Any:
         return {"tuple": [encoded(item, name) for item in value]}
     if type(value) is dict:
         return {"dict": [[encoded(key, name), encoded(item, name)] for key, item in value.items()]}
-    if SETTINGS.get(type(value).__name__) is type(value):
-        settings = {field.name: getattr(value, field.name) for field in fields(value)}
+    if settings_classes().get(type(value).__name__) is type(value):
+        own = fields(value) if is_dataclass(value) else ()
+        settings = {field.name: getattr(value, field.name) for field in own}
         return {"settings": [type(value).__name__, encoded(settings, name)]}
     raise TypeError(f"{name}={value!r} cannot be stored; use numbers, strings, None, or lists and dicts of them")
 
@@ -56,9 +61,10 @@ def decoded(value: Any) -> Any:
 
 def settings(content: list[Any]) -> Any:
     """Make the settings of an optimiser, a schedule or a rule again; they check their values themselves."""
-    require(len(content) == 2 and content[0] in SETTINGS and isinstance(content[1], dict), "a parameter has unknown settings")
+    known = settings_classes()
+    require(len(content) == 2 and content[0] in known and isinstance(content[1], dict), "a parameter has unknown settings")
     name, fields = content
     try:
-        return SETTINGS[name](**fields)
+        return known[name](**fields)
     except (TypeError, ValueError) as error:
         raise ValueError(f"a parameter is {name} with bad settings: {error}") from error

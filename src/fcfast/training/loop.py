@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from fcfast import validation
 from fcfast.optimizers import Schedule
 from fcfast.training.blocks import Epochs
 from fcfast.training.outcome import Callback, Epoch, History
@@ -29,7 +30,7 @@ class Training:
     may end higher than it began.
     """
 
-    learning_rate: float
+    learning_rate: Any
     schedule: Schedule
     max_epochs: int
     tol: float
@@ -128,7 +129,12 @@ class Training:
             row[:] = given
         if not (np.isfinite(factors) & (factors >= 0)).all():
             self._refuse_factors(factors, n_steps)
-        return self.learning_rate * factors
+        return self.base_rate * factors
+
+    @property
+    def base_rate(self) -> float:
+        """The learning rate that schedules multiply; 1 where each layer of the network has a rate of its own."""
+        return 1.0 if validation.has_items(self.learning_rate) else float(self.learning_rate)
 
     def _refuse_factors(self, factors: NDArray[np.float64], n_steps: int) -> None:
         raise ValueError(f"schedule must give {n_steps} finite factors >= 0 for {n_steps} steps, got {factors!r}")

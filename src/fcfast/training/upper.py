@@ -86,9 +86,14 @@ class UpperLayers:
         hidden = [None if count == 1 else block_diagonal(n_in, n_out, count) for n_in, n_out, count in shapes]
         self.masks: list[NDArray[np.bool_] | None] = [None, *hidden, None]
         by_layer = len(self.widths), 2
-        self.rate_factors = np.array(np.broadcast_to(rate_factors, by_layer), dtype=np.float64)
-        decay = optimizer.weight_decay if weight_decay is None else weight_decay
-        self.weight_decay = np.array(np.broadcast_to(decay, by_layer), dtype=np.float64)
+        self.rate_factors, self.weight_decay = np.empty(by_layer), np.empty(by_layer)
+        self.set_groups(rate_factors, weight_decay)
+
+    def set_groups(self, rate_factors: Any = 1.0, weight_decay: Any = None) -> None:
+        """Set factors of the learning rate, and weight decay, of each layer's weights and biases."""
+        optimizer = self.optimizer
+        self.rate_factors[:] = rate_factors
+        self.weight_decay[:] = optimizer.weight_decay if weight_decay is None else weight_decay
         self._groups = [
             (Group(decaying(optimizer, decay), rate), Group(decaying(optimizer.for_biases, bias_decay), bias_rate))
             for (decay, bias_decay), (rate, bias_rate) in zip(
