@@ -232,7 +232,7 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
         WeightsForm.of(weights, estimator.n_jobs), network.biases, network.weights, network.activation, network.loss, SGD(),
         1, 1, network.n_threads,
     )  # fmt: skip
-    raw.form_, raw._random_state = "weights", None
+    raw.form_, raw._random_state = WeightsForm.name, None
     raw._scaling = None if inputs is None and targets is None else Scaling(inputs, targets)
     return raw
 

@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from fcfast.estimators import FrontClassifier, FrontRegressor
 
 LARGEST_RATE = 0.01  # largest default learning rate of SGD
-RATES = {"muon": 0.01, "neuron-adam": 0.001, "adam": 0.001, "adamw": 0.001}  # the steps of these do not grow with the inputs
 
 
 def train(
@@ -255,6 +254,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     from fcfast.commands.data import measured
     from fcfast.commands.scores import scores
     from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.optimizers import OPTIMIZERS
     from fcfast.scaling import by_blocks, of_raw_data, scaled
 
     started = time.perf_counter()
@@ -264,7 +264,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     if settings["init_scale"] is None:
         settings["init_scale"] = 0.1 if features.shape[1] > features.shape[0] else 1.0
     if settings["learning_rate"] is None:
-        settings["learning_rate"] = RATES.get(settings["optimizer"]) or default_rate(features)
+        settings["learning_rate"] = OPTIMIZERS[settings["optimizer"]].rate_to_try or default_rate(features)
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier if source.task == "classification" else FrontRegressor
     estimator = kind(**settings)
     sentences = fit(estimator, features, y)

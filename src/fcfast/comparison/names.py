@@ -10,7 +10,8 @@ from sklearn.utils.extmath import row_norms
 from fcfast import validation
 from fcfast.comparison.noprop import NoProp
 from fcfast.noprop.variants import VARIANTS
-from fcfast.rules import RULES, ForwardGradient, FrozenHidden, Rule, make_rule
+from fcfast.optimizers import OPTIMIZERS, Optimizer
+from fcfast.rules import RULES, Rule, make_rule
 
 BASELINES = ("backprop", "frozen")
 RATE = "rate"  # a setting in the text of a rule that does not belong to the rule
@@ -155,7 +156,7 @@ def _base(name: str) -> str:
 # learning rates
 
 
-def default_rate(rule: Method, X: Any, optimizer: str = "sgd", momentum: float = 0.9) -> float:
+def default_rate(rule: Method, X: Any, optimizer: str | Optimizer = "sgd", momentum: float = 0.9) -> float:
     """Return the learning rate at the centre of the grid for a rule.
 
     With SGD and momentum 0.9 it is 0.1 for backpropagation, and smaller if the median squared norm of the inputs is above 100,
@@ -167,7 +168,7 @@ def default_rate(rule: Method, X: Any, optimizer: str = "sgd", momentum: float =
     ----------
     rule : Rule
     X : ndarray or sparse matrix of shape (N, d)
-    optimizer : str
+    optimizer : str or Optimizer
     momentum : float
 
     Examples
@@ -177,16 +178,10 @@ def default_rate(rule: Method, X: Any, optimizer: str = "sgd", momentum: float =
     >>> [round(default_rate(parse_rule(name), np.ones((5, 4))), 4) for name in ("backprop", "fg-a", "fg-w")]
     [0.1, 0.01, 0.001]
     """
-    if optimizer != "sgd":
-        return 0.01 if optimizer == "muon" else 0.001
-    return _factor(rule) * (1 - momentum) * 100 / max(100.0, float(np.median(row_norms(X, squared=True))))
-
-
-def _factor(rule: Method) -> float:
-    """Return the rate relative to that of backpropagation, from a search on scikit-learn's digits."""
-    if isinstance(rule, ForwardGradient) and not rule.is_normalized:
-        return (0.1 if rule.space == "activation" else 0.01) if rule.is_random else 3
-    return 3 if isinstance(rule, FrozenHidden) else 1
+    kind = OPTIMIZERS[optimizer] if isinstance(optimizer, str) else optimizer
+    if kind.rate_to_try is not None:
+        return float(kind.rate_to_try)
+    return getattr(rule, "rate_factor", 1.0) * (1 - momentum) * 100 / max(100.0, float(np.median(row_norms(X, squared=True))))
 
 
 def rate_grid(centre: float, n_rates: int) -> list[float]:

@@ -199,9 +199,8 @@ class Work:
             return self.learning_rate, []
         data, optimizer = self.data, self.template.optimizer
         momentum = getattr(optimizer, "momentum", self.template.momentum)
-        kind = optimizer if isinstance(optimizer, str) else optimizer.name
         X, y = data.X[data.fit_rows], data.y[data.fit_rows]
-        rates = rate_grid(default_rate(rule, X, kind, momentum), self.n_rates)
+        rates = rate_grid(default_rate(rule, X, optimizer, momentum), self.n_rates)
         if self.n_rates == 1:
             return rates[0], []
         trials = [self._trial(name, rule, rate, f"{k} of {len(rates)}", X, y) for k, rate in enumerate(rates, 1)]

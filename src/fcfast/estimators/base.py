@@ -18,7 +18,7 @@ from fcfast.front.base import FORMS
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
 from fcfast.modelfile.values import encoded
-from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule, make_optimizer
+from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.splitting import split_at_random
 from fcfast.threads import resolve_n_jobs
@@ -116,7 +116,8 @@ class TrainedEstimator(BaseEstimator):
     def _optimizer(self) -> Optimizer:
         settings = self._settings()
         if isinstance(self.optimizer, str):
-            return make_optimizer(self.optimizer, **settings)
+            kind: type[Optimizer] = OPTIMIZERS[validation.choice(self.optimizer, "optimizer", OPTIMIZERS)]
+            return kind.from_parameters(settings, self._optimizer_settings)
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(
                 f"optimizer must be one of {tuple(OPTIMIZERS)} or a fcfast.optimizers.Optimizer, got {self.optimizer!r}"

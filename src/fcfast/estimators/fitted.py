@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fcfast.estimators.base import TrainedEstimator
 from fcfast.estimators.store import save
+from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.front.explanation import Explanation
 from fcfast.modelfile.checks import require
 from fcfast.modelfile.front import SCALED, FrontHeader, network_entries, network_of, network_tensors, trained_rows
@@ -191,14 +192,14 @@ class FittedFront(TrainedEstimator):
     # model files
 
     def _to_file(self, weights: bool) -> tuple[FrontHeader, Tensors]:
-        contributed = self.form_ == "contributions"
+        contributed = self.network_.front.contributions is not None
         if not (weights or contributed):
             raise ValueError(f"weights=False needs form 'contributions', but this is {self.form_!r}; use weights=True")
         as_contributions = contributed and not weights
         header = self._header(
             **self._header_entries(),
             **network_entries(self.network_, as_contributions),
-            form=self.form_ if as_contributions or not contributed else "weights",
+            form=self.form_ if as_contributions or not contributed else WeightsForm.name,
             y_ndim=getattr(self, "_y_ndim", None),
             scaled=[what for what in SCALED if getattr(self._scaling, what, None) is not None],
         )
@@ -216,7 +217,7 @@ class FittedFront(TrainedEstimator):
         if header.scaled:
             parts = {what: _scale_in(tensors, what) if what in header.scaled else None for what in SCALED}
             estimator._scaling = Scaling(**parts)
-        if header.form == "contributions":
+        if header.form == ContributionsForm.name:
             X = estimator._trained_inputs(X, tensors, np.dtype(header.dtype))
         estimator.network_ = network_of(header, tensors, X, estimator._loss, resolve_n_jobs(estimator.n_jobs))
         return estimator

@@ -15,7 +15,7 @@ from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.store import save, stored
-from fcfast.front import FORMS
+from fcfast.front import FORMS, WeightsForm
 from fcfast.gram.start import RandomWeights
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
@@ -558,7 +558,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     def _to_file(self, weights: bool) -> tuple[NoPropHeader, Tensors]:
         if not weights:
             raise ValueError("weights=False: files of blocks hold their weights; use weights=True")
-        form = "windowed" if self.form_ == "windowed" else "weights"
+        form = WeightsForm.name if FORMS[self.form_].keeps_inputs else self.form_
         header = NoPropHeader(**self._header_entries(), **network_entries(self.network_), form=form)
         return header, network_tensors(self.network_, header)
 

@@ -75,6 +75,7 @@ class OpenWeights:
     def __init__(self, form: FrontForm, memory: Memory, n_threads: int) -> None:
         self.form = form
         self.layer = DenseLayer(form.base, form.velocity, np.empty_like(form.base), memory, n_threads)
+        self.layer.n_in = form.n_features  # a form may hold fewer columns
 
     def preactivations(self, batch: Rows) -> Array:
         """Give the pre-activations (B, h) of a batch."""

@@ -85,7 +85,7 @@ class FrontHeader(Header):
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
 
     def _check_contributions(self) -> None:
-        if self.form != "contributions":
+        if self.form != ContributionsForm.name:
             extra = {self.n_samples, self.scale, self.initial_seed, self.initial_scale}
             require(extra == {None}, f"it has parts of contributions, in form {self.form!r}")
             return
@@ -106,7 +106,7 @@ class FrontHeader(Header):
         """Give dtype and shape of every tensor that the file must hold."""
         n_features, n_hidden = self.widths[:2]
         expected: Expected = {}
-        if self.form != "contributions":
+        if self.form != ContributionsForm.name:
             expected["layers.0.weights"] = self.dtype, (n_hidden, n_features)
         elif self.n_samples is not None:
             expected["front.contributions"] = self.dtype, (self.n_samples, n_hidden)
@@ -164,7 +164,7 @@ def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
     """Collect the tensors of a network."""
     tensors = {f"layers.{l}.biases": bias for l, bias in enumerate(network.biases)}
     tensors |= {f"layers.{l}.weights": weights for l, weights in enumerate(network.weights, start=1)}
-    if header.form == "contributions":
+    if header.form == ContributionsForm.name:
         front: Any = network.front
         tensors["front.contributions"] = front.base
         tensors["front.row_digests"] = row_digests(front.X, network.params.dtype)
@@ -191,7 +191,7 @@ def network_of(header: FrontHeader, tensors: Tensors, X: Any, loss: Loss, n_thre
     n_features, n_hidden = header.widths[:2]
     n_layers, dtype = len(header.widths) - 1, np.dtype(header.dtype)
     front: FrontForm
-    if header.form == "contributions":
+    if header.form == ContributionsForm.name:
         given, seed = tensors.get("front.initial"), header.initial_seed
         random = RandomWeights(n_hidden, n_features, int(seed or 0), header.activation, header.initial_scale or 1.0)
         initial = random if given is None else GivenWeights(given.T)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.front import WeightsForm
+from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.modelfile.checks import require
 from fcfast.modelfile.headers import Expected, Header, Tensors
@@ -72,7 +72,7 @@ class NoPropHeader(Header):
         super().check()
         validation.choice(self.variant, "variant", VARIANTS)
         validation.choice(self.activation, "activation", ACTIVATIONS)
-        require(self.form != "contributions", "blocks are stored as weights, but form is 'contributions'")
+        require(self.form != ContributionsForm.name, "blocks are stored as weights, but form is 'contributions'")
         require(isinstance(self.widths, list) and len(self.widths) == 4, "widths is not a list of 4")
         for width in self.widths:
             validation.integer(width, "widths", 1)

@@ -41,6 +41,8 @@ class Optimizer:
         Whether a velocity is kept beside the weights.
     passes : int
         Passes over what a step changes, for predictions of time (`fcfast.plan`).
+    rate_to_try : float or None
+        A learning rate to begin with, where steps do not grow with the inputs and gradients; None where they do.
     weight_decay : float
         Weight decay of all parameters.
     max_grad_norm : float or None
@@ -55,6 +57,7 @@ class Optimizer:
     elementwise: ClassVar[bool] = False
     compiled: ClassVar[bool] = False
     passes: ClassVar[int] = 20
+    rate_to_try: ClassVar[float | None] = 0.001
     has_velocity: Any = True
     parameters: ClassVar[dict[str, str]] = {}
 
@@ -81,22 +84,27 @@ class Optimizer:
         return self
 
     @classmethod
-    def from_parameters(cls, values: dict[str, Any]) -> "Self":
+    def from_parameters(cls, values: dict[str, Any], defaults: dict[str, Any]) -> "Self":
         """Make the optimiser from an estimator's parameters.
 
         Parameters
         ----------
         values : dict
             Values of the parameters in `DEFAULT_SETTINGS`, by name.
+        defaults : dict
+            What they are when nobody sets them.
 
         Raises
         ------
         ValueError
             For a value that was set, but that this optimiser has no setting for.
         """
+        validation.in_range(values["momentum"], "momentum", 0, 1)
+        validation.in_range(values["dampening"], "dampening", 0, 1)
+        validation.boolean(values["nesterov"], "nesterov")
         taken = cls._taken()
         for parameter, value in values.items():
-            if parameter not in taken and value != DEFAULT_SETTINGS[parameter]:
+            if parameter not in taken and value != defaults[parameter]:
                 others = [name for name, kind in OPTIMIZERS.items() if parameter in kind._taken()]
                 raise ValueError(
                     f"{parameter}={value} is a setting of optimizer={' and '.join(map(repr, others))}; {cls.name!r} has none, "

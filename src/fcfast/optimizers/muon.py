@@ -52,6 +52,7 @@ class Muon(Optimizer):
 
     name: ClassVar[str] = "muon"
     mixes_units: ClassVar[bool] = True
+    rate_to_try: ClassVar[float | None] = 0.01
 
     def __post_init__(self) -> None:
         check_common(self)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fcfast import validation
-from fcfast.optimizers.base import OPTIMIZERS, Optimizer
+from fcfast.optimizers.base import DEFAULT_SETTINGS, OPTIMIZERS, Optimizer
 
 
 def make_optimizer(
@@ -32,9 +32,6 @@ def make_optimizer(
     AdamW(beta1=0.9, beta2=0.999, eps=1e-08, weight_decay=0.01, max_grad_norm=None)
     """
     kind: Any = OPTIMIZERS[validation.choice(name, "optimizer", OPTIMIZERS)]
-    validation.in_range(dampening, "dampening", 0, 1)
-    validation.boolean(nesterov, "nesterov")
-    validation.in_range(momentum, "momentum", 0, 1)
     made: Optimizer = kind.from_parameters(
         {
             "momentum": momentum,
@@ -42,6 +39,7 @@ def make_optimizer(
             "nesterov": nesterov,
             "weight_decay": weight_decay,
             "max_grad_norm": max_grad_norm,
-        }
+        },
+        DEFAULT_SETTINGS,
     )
     return made

@@ -46,6 +46,7 @@ class SGD(Optimizer):
     elementwise: ClassVar[bool] = True
     compiled: ClassVar[bool] = True
     passes: ClassVar[int] = 6
+    rate_to_try: ClassVar[float | None] = None
 
     @property
     def has_velocity(self) -> bool:

@@ -69,6 +69,8 @@ class Rule:
         Which layers' transposed weights carry errors backwards.
     backward_passes : str
         What gets an exact gradient by a backward pass.
+    rate_factor : float
+        Learning rate relative to that of backpropagation, where steps grow with the gradient.
     """
 
     name: ClassVar[str]
@@ -76,6 +78,7 @@ class Rule:
     stays_in_span: Any = True
     transposes: Any = ""
     backward_passes: Any = ""
+    rate_factor: Any = 1.0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

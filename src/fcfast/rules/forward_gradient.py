@@ -177,6 +177,13 @@ class ForwardGradient(Rule):
             return "one through the whole network, for the guess"
         return "through the heads" if self._has_heads and (not self.is_random or self.head_layer_sizes) else "none"
 
+    @property
+    def rate_factor(self) -> float:
+        """Noise needs smaller rates, on weights even more than on activations; guesses that are not normalised, larger ones."""
+        if self.is_normalized:
+            return 1.0
+        return (0.1 if self.space == "activation" else 0.01) if self.is_random else 3.0
+
     def matrix_products(self, n_hidden: int) -> int:
         """Forward, weight gradients, and what the tangents take; heads are not counted."""
         blocks = blocks_of(n_hidden, self.block_size)

@@ -35,6 +35,7 @@ class FrozenHidden(Rule):
 
     name: ClassVar[str] = "frozen"
     transposes = "none"
+    rate_factor = 3.0
     backward_passes = "none: the output layer needs none"
 
     def matrix_products(self, n_hidden: int) -> int:
