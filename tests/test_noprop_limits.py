@@ -81,16 +81,18 @@ def test_memory_limit(wide):
     """A limit that one block keeps and ten do not is named, with what they would hold."""
     X, y = wide
     settings = {"noise_schedule": "linear", "max_epochs": 1}
-    for form, optimizer, bytes_of_ten in (
+    for form, optimizer, bytes_of_fronts in (
         ("weights", "adamw", 10 * 8 * (200 * 8) * 5),
         ("windowed", "neuron-adam", 10 * 8 * (200 * 8) * 4),
         ("contributions", "sgd", 8 * (30 * 30 + 10 * (30 * 8) * 5)),
     ):
         settings |= {"form": form, "optimizer": optimizer}
-        network = trained(X, y, n_blocks=10, **settings).network_
-        bytes_of_ten += 6 * 8 * (10 * network.shape.n_params + len(network.labels.params))  # and what is above the front layers
+        fitted = trained(X, y, n_blocks=10, **settings)
+        bytes_of_ten, network = fitted.plan_.costs[form].n_bytes, fitted.network_
+        n_above = 10 * network.shape.n_params + len(network.labels.params)
+        assert bytes_of_ten > bytes_of_fronts + 5 * 8 * n_above  # parameters, gradient, velocity, two snapshots
         trained(X, y, n_blocks=10, memory_limit=bytes_of_ten, **settings)
-        with pytest.raises(MemoryError, match=rf"form '{form}' would hold .* for 10 block\(s\), over memory_limit"):
+        with pytest.raises(MemoryError, match=rf"form='{form}' .*holds .* for 10 blocks, over memory_limit.*or blocks"):
             trained(X, y, n_blocks=10, memory_limit=bytes_of_ten - 1, **settings)
         with pytest.raises(MemoryError, match="memory_limit=100 bytes"):
             trained(X, y, memory_limit=100, **settings)
