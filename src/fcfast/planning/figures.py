@@ -14,7 +14,7 @@ WORKING_SETS = 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26  # bytes
 
 @dataclass(frozen=True)
 class Machine:
-    """What predictions need to know; rates are operations or bytes in a second, of one thread where nothing else is said.
+    """The speed of a machine; rates are operations or bytes a second, for one thread unless stated otherwise.
 
     Attributes
     ----------
@@ -24,9 +24,9 @@ class Machine:
     bandwidth : list of float
         Bytes read and written per second by an update of arrays that take each of `WORKING_SETS`.
     speedup : float
-        Of a large product on all threads.
+        How many times as fast all threads make a large product.
     n_threads : int
-        Of BLAS.
+        Threads that BLAS uses.
     windows : bool
         Whether the kernels leave what the front layer holds alone within a window; those in pure Python do not.
     decay : dict

@@ -25,16 +25,16 @@ DEFAULT_MEMORY_LIMIT = 4 << 30
 
 @dataclass(frozen=True)
 class FormCost:
-    """What a form of the front layer takes.
+    """The time and memory that training in a form of the front layer takes.
 
     Attributes
     ----------
     seconds_once : float
-        Before the first step: initial weights, Gram matrix, initial states, conversion of X.
+        Time before the first step: initial weights, Gram matrix, initial pre-activations, conversion of X.
     seconds_per_epoch, seconds : float
-        Of an epoch, and altogether.
+        Time of an epoch, and of the whole training.
     n_bytes : int
-        Held beside the data.
+        Bytes that training holds beside the data.
     window : int
         Rows between two passes over what the form holds.
     reason : str
@@ -55,18 +55,18 @@ class Plan:
 
     Attributes
     ----------
-    form : {"contributions", "windowed", "weights"}
-        The choice.
+    form : str
+        The chosen form: "contributions", "windowed", "weights", or one that `fcfast.front.register` has entered.
     window : int
-        Its rows between two passes over what it holds.
+        Rows between two passes over what the chosen form holds.
     costs : mapping of str to FormCost
-        For every form.
-    machine : fcfast.planning.machine.Machine
+        The time and memory of every form.
+    machine : fcfast.planning.figures.Machine
         The figures that times were predicted with.
     reason : str
-        Why this form, in a few words.
+        Why this form was chosen, in a few words.
     explanation : str
-        All this in a paragraph; ``str(plan)`` gives it too.
+        The whole plan in a paragraph; ``str(plan)`` gives it too.
     """
 
     form: str
@@ -104,7 +104,7 @@ def plan(
     """Predict the time and memory of each form of the front layer, and choose one.
 
     The first call on a machine measures it, in about a third of a second; the figures are kept (`fcfast.planning.machine`).
-    Predictions are of training alone: reading data, scoring and expanding weights are not in them.
+    Predictions cover training alone, not the reading of data, scoring or the expansion of weights.
 
     Parameters
     ----------
@@ -113,31 +113,31 @@ def plan(
     hidden : int or sequence of int
         Widths of the hidden layers, the front layer first.
     batch_size : int
-        More than `n_samples` means all of them.
+        Samples of a step; more than `n_samples` means all of them.
     n_epochs : int
     dtype : {"float32", "float64"}
-        Of computation and parameters.
+        Precision of computation and parameters.
     density : float or None
         Share of entries of a sparse X that are not zero, > 0 and at most 1; None for dense inputs. Without `n_products` they
-        are taken as spread evenly over the features; text, which is not, can take forty times as long before the first step.
+        are taken as spread evenly over the features. Text is not, and can take forty times as long before the first step.
     memory_limit : int or None
         Bytes that a form may hold beside the data itself; None for 4 GiB.
     n_outputs : int
-        Classes or targets.
+        Number of classes or targets.
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`
-        Times are rough for those that are not "sgd".
+        Predicted times are rough for all but "sgd".
     momentum, weight_decay : float
-        As in the estimators; an object has settings of its own.
+        Settings of an optimiser given by name, as in the estimators; an object has its own.
     window : int or "auto"
         As in the estimators.
-    form : {"auto", "contributions", "windowed", "weights"}
-        "auto" chooses; another form is taken if it can be.
+    form : str
+        "auto" chooses; "contributions", "windowed", "weights" or a form of your own is taken if it can be.
     copies_X : bool
         Whether the forms that multiply with weights need a copy of X: it has another dtype, or its rows are not contiguous.
     n_products : float or None
         Multiplications of the Gram matrix of a sparse X: the sum over its features of the squared number of entries.
     rule : str or object of `fcfast.rules`
-        Times are rough for those that are not "backprop".
+        Predicted times are rough for all but "backprop".
     remeasure : bool
         Measure the machine anew.
 
@@ -152,7 +152,7 @@ def plan(
     TypeError
         If the form that is asked for cannot take sparse inputs, or an argument has another type.
     ValueError
-        If the form that is asked for cannot be trained with the optimiser, or an argument is out of range.
+        If the form that is asked for cannot be trained with the optimiser or the rule, or an argument is out of range.
 
     Examples
     --------

@@ -12,6 +12,8 @@ from fcfast.units import bytes_text, duration
 if TYPE_CHECKING:
     from fcfast.planning.plan import FormCost
 
+_MOVES_RANDOMLY = "the rule moves the front layer's weights in random directions, out of the span of the inputs"
+
 
 def over_limit(problem: Problem, n_bytes: int, limit: float) -> str:
     """Say that a form holds more than it may."""
@@ -105,7 +107,7 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
     wanted = "form=" + _either(name for name, form in FORMS.items() if form.updates_each_weight)
     is_sparse, stays = problem.density is not None, problem.rule.stays_in_span
     use_form = f"use form={_either(able)}, or " if able else "use "
-    # whether the updates themselves are the obstacle: a form that takes sparse inputs would not help
+    # where the updates themselves are the obstacle, a form that takes sparse inputs would not help
     if not able and is_sparse:
         why = f"needs {wanted}, which needs a dense X, got a sparse matrix; use"
         if not stays:
@@ -123,10 +125,7 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
             f"inputs: form={asked!r} cannot hold that. Use {_other_optimizers()}{f', or form={_either(able)}' if able else ''}"
         )
     reasons = "; ".join(f"form={name!r} {FORMS[name].obstacle(problem)}" for name in FORMS if asked in ("auto", name))
-    return ValueError(f"{reasons}; {use_form}another training" if able else f"no form of the front layer can be: {reasons}")
-
-
-_MOVES_RANDOMLY = "the rule moves the front layer's weights in random directions, out of the span of the inputs"
+    return ValueError(f"{reasons}; use form={_either(able)}" if able else f"no form of the front layer can be: {reasons}")
 
 
 def _fewer_blocks(problem: Problem) -> str:
