@@ -16,10 +16,13 @@ import fcfast.planning.machine
 from fcfast import FrontClassifier, NoPropClassifier, backend
 from fcfast.front import FORMS, WeightsForm, contributions, register, windowed
 from fcfast.gram.start import RandomWeights
-from fcfast.optimizers import SGD, Adam, NeuronAdam
+from fcfast.optimizers import SGD, Adam, Muon, NeuronAdam
+from fcfast.optimizers.memory import Memory
 from fcfast.planning.figures import DTYPES, SIDES, WORKING_SETS, Machine
 from fcfast.planning.machine import machine
 from fcfast.planning.plan import plan
+from fcfast.planning.problem import Problem
+from fcfast.rules import Backprop
 from fcfast.training.network import FrontNetwork
 
 RATES = [min(5e9 * side, 1e11) for side in SIDES]
@@ -225,6 +228,21 @@ def test_memory_is_what_is_allocated(form, momentum, copies_X, n, d, hidden, bat
         arrays.append(front.source)
     snapshots = 2 * (front.base.nbytes + network.params.nbytes)  # of the fit loop
     assert cost.n_bytes == snapshots + sum(array.nbytes for array in arrays if array is not None)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(momentum=0.9), NeuronAdam(), Adam(), Muon()], ids=lambda optimizer: optimizer.name)
+def test_memory_of_the_optimizer(optimizer):
+    """What it remembers of weights and biases, of the front layer and of those above."""
+    problem = Problem(
+        n_samples=5, n_features=30, hidden=(8, 6), n_outputs=2, batch_size=5, n_epochs=1, dtype="float64", optimizer=optimizer,
+        rule=Backprop(), compiled=False,
+    )  # fmt: skip
+    memory = Memory(optimizer, np.dtype("float64"))
+    widths = (30, 8, 6, 2)
+    for layer, (n_in, n_out) in enumerate(pairwise(widths)):
+        memory.of(f"weights {layer}", n_out, n_in), memory.of_bias(f"biases {layer}", n_out)
+    assert problem.n_remembered == sum(array.size for array in memory)
+    assert (problem.n_remembered > 0) == (optimizer.name != "sgd")
 
 
 @pytest.mark.usefixtures("by_hand")

@@ -3,7 +3,6 @@
 A form inherits the figures of weights that every step changes, and overrides what is otherwise with it.
 """
 
-import math
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -81,7 +80,7 @@ class FormCosts:
             )
         else:
             kept = problem.rule.kept_activations(len(problem.layers)) * problem.batch_size * max(problem.hidden)
-            numbers += problem.n_params + kept + problem.drawn_numbers + cls._n_driven(problem, window)
+            numbers += problem.n_params + kept + problem.drawn_numbers + problem.n_remembered + cls._n_driven(problem, window)
         return int(numbers * problem.itemsize)
 
     @classmethod
@@ -91,10 +90,8 @@ class FormCosts:
 
     @classmethod
     def _n_driven(cls, problem: "Problem", window: int) -> int:
-        """Count those of steps that Python drives: here, a front layer's gradient, and what is remembered of each weight."""
-        shape = problem.n_hidden, cls.columns(problem)
-        remembered = [of for of in problem.optimizer.memory_shapes(*shape).values() if of == shape]
-        return math.prod(shape) * (1 + problem.n_blocks * len(remembered))
+        """Count those that steps need when Python drives them: here, the gradient of a front layer."""
+        return problem.n_hidden * cls.columns(problem)
 
     # ------------------------------------------------------------------------------------------------------------------
     # time

@@ -103,6 +103,15 @@ class Problem:
         return 2 if self.optimizer.has_velocity else 1
 
     @property
+    def n_remembered(self) -> int:
+        """Numbers that the optimiser remembers of all layers beside velocities."""
+        weights, biases = self.optimizer, self.optimizer.for_biases
+        layers = ((self.n_hidden, self.n_features), *self.layers)
+        arrays = [array for shape in layers for array in weights.memory_shapes(*shape).values()]
+        arrays += [array for n_out, _ in layers for array in biases.memory_shapes(n_out, 1).values()]
+        return self.n_blocks * sum(math.prod(array) for array in arrays)
+
+    @property
     def n_steps(self) -> int:
         """Steps of an epoch of a block."""
         return -(-self.n_samples // self.batch_size)
