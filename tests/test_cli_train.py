@@ -464,6 +464,47 @@ def test_values_too_large(tmp_path, target, share, message):
     assert message in result.stderr
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("options", [(), ("--no-standardize",)])
+def test_arrays_that_are_not_read_before(tmp_path, dtype, value, options):
+    """Training and predicting look at the values of a file that is mapped."""
+    X, codes = animals()
+    X = X.astype(dtype)
+    np.save(tmp_path / "good.npy", X)
+    X[7, 5] = value
+    np.save(tmp_path / "bad.npy", X)
+    np.save(tmp_path / "y.npy", codes)
+    arguments = ("--target", tmp_path / "y.npy", "--save", tmp_path / "m.safetensors", *QUICK, "--epochs", 2, *options)
+    result = run("train", tmp_path / "bad.npy", *arguments)
+    assert result.exit_code == 2, result.output
+    assert "infinity" in result.stderr or "NaN" in result.stderr
+    assert run("train", tmp_path / "good.npy", *arguments).exit_code == 0
+    result = run("predict", tmp_path / "m.safetensors", tmp_path / "bad.npy")
+    assert result.exit_code == 2, result.output
+    assert "infinity" in result.stderr or "NaN" in result.stderr
+
+
+@pytest.mark.parametrize(("suffix", "looked_at"), [("npz", True), ("npy", False)])
+def test_values_are_looked_at_once(tmp_path, monkeypatch, suffix, looked_at):
+    """What was read is finite, and training need not look again; a file that is mapped has not been read yet."""
+    from sklearn import get_config
+
+    seen, fit = [], FrontClassifier.fit
+    monkeypatch.setattr(FrontClassifier, "fit", lambda *a, **k: seen.append(get_config()["assume_finite"]) or fit(*a, **k))
+    X, codes = animals()
+    if suffix == "npz":
+        np.savez(tmp_path / "x.npz", X=X.astype(np.float32), y=codes)
+        target = ()
+    else:
+        np.save(tmp_path / "x.npy", X.astype(np.float32))
+        np.save(tmp_path / "y.npy", codes)
+        target = ("--target", tmp_path / "y.npy")
+    train(tmp_path / f"x.{suffix}", tmp_path, *target, "--no-standardize", "--test", 0)
+    assert seen == [looked_at]
+    assert get_config()["assume_finite"] is False
+
+
 def test_one_class(tmp_path):
     """Nothing to learn."""
     np.savez(tmp_path / "a.npz", X=animals()[0], y=np.ones(60, int))

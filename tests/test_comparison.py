@@ -465,6 +465,19 @@ def test_other_settings_are_not_taken_over(change, named):
         compare(X if change else X + 1, y, ["fg-a"], earlier=first, **QUICK | change)
 
 
+@pytest.mark.parametrize("place", ["X", "y", "test X", "test y"])
+def test_data_that_are_not_finite_are_refused(place):
+    """Before any training: none of these looks again."""
+    rng = np.random.default_rng(0)
+    parts = {"X": rng.normal(size=(40, 6)), "y": rng.normal(size=40), "test X": rng.normal(size=(9, 6)), "test y": np.ones(9)}
+    parts[place].flat[5] = np.nan
+    with pytest.raises(ValueError, match=f"Input {place} contains NaN"):
+        compare(
+            parts["X"], parts["y"], ["backprop"], task="regression", test=(parts["test X"], parts["test y"]), tell=pytest.fail,
+            **QUICK,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

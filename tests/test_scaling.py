@@ -286,6 +286,21 @@ def test_nothing_to_scale():
     assert sparse_counts.dtype == np.float32
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
+def test_what_is_not_finite_is_refused(convert, value):
+    """Nobody has to look at the values before: scaling does."""
+    X, rows = table(7), np.arange(30)
+    by = measure(convert(X), rows)
+    X[4, 2] = value
+    X = convert(X)
+    for scale in (by, None):
+        with pytest.raises(ValueError, match=r"X .*infinity"):
+            scaled(X, rows[::-1], scale, "float32")
+    with pytest.raises(ValueError, match="infinity"):
+        scaled(X, rows, measure(X, rows), "float32")
+
+
 @pytest.mark.parametrize("convert", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("huge", [1e160, 1e200, 1e307])
 def test_too_large_to_scale(convert, huge):

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
+from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
 from fcfast.front.weights import WeightsForm
 from fcfast.optimizers import SGD
 from fcfast.training.network import FrontNetwork
+from fcfast.validation import all_finite
 
 if TYPE_CHECKING:
     from fcfast.estimators.front import FrontEstimator
@@ -121,13 +123,15 @@ def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
     from sklearn.preprocessing import StandardScaler  # not needed for prediction
 
     scaler = StandardScaler(with_mean=not sparse.issparse(X))
-    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+    with np.errstate(over="ignore", invalid="ignore"), config_context(assume_finite=True):  # reported below
         for block in blocks(rows, X.shape[1]):
             scaler.partial_fit(take(X, block).astype(np.float64))
     measurable = np.isfinite(scaler.var_)  # the scale would not do: it is 1 if the variance is infinite
     if not measurable.all():
         column = int(np.argmin(measurable))
-        raise ValueError(f"{name}: column {column} (counted from 0) has values too large to be scaled; use another unit there")
+        raise ValueError(
+            f"{name}: column {column} (counted from 0) has values too large to be scaled, or infinity; use another unit there"
+        )
     mean = scaler.mean_ if scaler.with_mean else np.zeros(X.shape[1])
     return Scale(mean, scaler.scale_)
 
@@ -152,7 +156,7 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
     Raises
     ------
     ValueError
-        If values overflow the dtype.
+        If values are NaN or infinite, or overflow the dtype.
     """
     if by is None and X.dtype in (np.float32, np.float64) and _follow_one_another(rows):
         return take(X, rows)
@@ -177,8 +181,10 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
 
 
 def _refuse_overflow(copied: Array) -> None:
-    if not np.isfinite(copied).all():
-        raise ValueError(f"X has values too large for {copied.dtype}; use another unit")
+    if not all_finite(copied):
+        if np.isnan(copied).any():
+            raise ValueError("X contains NaN or infinity; fill in what is missing (with the mean of the column, say)")
+        raise ValueError(f"X has values too large for {copied.dtype}, or infinity; use another unit")
 
 
 def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | None = None) -> Estimator:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn import config_context
 
 from fcfast.commands.shared import listed, tell_user
 from fcfast.datafiles import Table, from_array, refuse_missing
 from fcfast.scaling import Scaling, measure
+from fcfast.sources.mapped import is_mapped
 from fcfast.splitting import split_at_random, split_each_class
 
 MAX_GUESSED_CLASSES = 30  # integers with more distinct values than this are treated as a quantity
@@ -141,6 +144,11 @@ def measured(train: Samples, task: str, standardize: bool | None) -> Scaling:
         return Scaling(inputs, None)
     y = train.targets()
     return Scaling(inputs, measure(y.reshape(len(y), -1), np.arange(len(y)), "the target"))
+
+
+def already_looked_at(X: Any) -> AbstractContextManager[None]:
+    """Spare scikit-learn its search for NaN and infinity: whoever read or scaled X has looked, unless it lies in a file."""
+    return config_context(assume_finite=not is_mapped(X))
 
 
 def refuse_untrained(y: Array, rows: Rows, path: Path) -> None:

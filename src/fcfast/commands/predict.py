@@ -74,7 +74,7 @@ def run(
     """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
-    from fcfast.commands.data import in_order, targets_like, type_of_targets
+    from fcfast.commands.data import already_looked_at, in_order, targets_like, type_of_targets
     from fcfast.commands.scores import scores
     from fcfast.datafiles import read_table
     from fcfast.estimators import FrontRegressor
@@ -101,13 +101,15 @@ def run(
     X, ignored = in_order(table, names, estimator.n_features_in_, data)
     rows = np.arange(X.shape[0])
     columns: dict[str, list[Any]] = {"sample": rows.tolist() if table.ids is None else table.ids}
+    predict = estimator.predict if classifier is None or not proba else classifier.predict_proba
+    with already_looked_at(X):
+        predicted = by_blocks(predict, X, rows)
     if proba and classifier is not None:
-        probabilities = by_blocks(classifier.predict_proba, X, rows)
+        probabilities = predicted
         predicted = classifier.classes_[probabilities.argmax(axis=1)]
         columns["prediction"] = predicted.tolist()
         columns |= {f"P({label})": p for label, p in zip(classifier.classes_, probabilities.T.tolist(), strict=True)}
     else:
-        predicted = by_blocks(estimator.predict, X, rows)
         names = ["prediction"] if predicted.ndim == 1 else [f"prediction_{j}" for j in range(predicted.shape[1])]
         columns |= dict(zip(names, predicted.reshape(len(rows), -1).T.tolist(), strict=True))
     result, notes = None, [f"columns that the model was not trained on are left out: {listed(ignored)}"] if ignored else []

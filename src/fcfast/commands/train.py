@@ -251,7 +251,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     """Train and test; return the estimator of raw data and the report."""
     import numpy as np
 
-    from fcfast.commands.data import measured
+    from fcfast.commands.data import already_looked_at, measured
     from fcfast.commands.scores import scores
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.optimizers import OPTIMIZERS
@@ -267,13 +267,16 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
         settings["learning_rate"] = OPTIMIZERS[settings["optimizer"]].rate_to_try or default_rate(features)
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier if source.task == "classification" else FrontRegressor
     estimator = kind(**settings)
-    sentences = fit(estimator, features, y)
+    with already_looked_at(features):
+        sentences = fit(estimator, features, y)
     raw = of_raw_data(estimator, scaling.inputs, scaling.targets)
     seconds = time.perf_counter() - started
     test = source.test
     result = None
     if test is not None:
-        result = scores(test.targets(), by_blocks(raw.predict, test.X, test.rows), source.task == "classification")
+        with already_looked_at(test.X):
+            predicted = by_blocks(raw.predict, test.X, test.rows)
+        result = scores(test.targets(), predicted, source.task == "classification")
     if source.feature_names is not None:
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
     return raw, source.about | {

@@ -11,9 +11,10 @@ from typing import Any
 import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_array
+from sklearn.utils import assert_all_finite, check_array
 
 from fcfast import validation
 from fcfast.comparison.memory import training_memory
@@ -85,6 +86,7 @@ def _checked(X: Any, y: ArrayLike, which: str) -> tuple[Any, Array]:
     answers = np.asarray(y)
     if answers.ndim == 0 or len(answers) != X.shape[0]:
         raise ValueError(f"{which}X has {X.shape[0]} samples, but {which}y has shape {answers.shape}")
+    assert_all_finite(answers, input_name=f"{which}y")
     return X, answers
 
 
@@ -160,7 +162,8 @@ class Work:
     def result(self, name: str, rule: Method) -> RuleResult:
         """Tune and train a rule; return its result."""
         try:
-            return self._result(name, rule)
+            with config_context(assume_finite=True):  # `Data.make` has looked
+                return self._result(name, rule)
         except ValueError as error:  # outputs of the network overflow although its training did not
             raise ValueError(f"rule {name!r}: {error}; lower its rates") from error
 
