@@ -163,9 +163,9 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
     with np.errstate(over="ignore"):  # reported below
         if sparse.issparse(X) and (by is None or not by.mean.any()):
             matrix = take(X, rows).astype(dtype)
-            _refuse_overflow(matrix.data)
             if by is not None:
                 matrix.data /= by.scale[matrix.indices]
+            _refuse_overflow(matrix.data)
             return matrix
         copied = np.empty((len(rows), X.shape[1]), dtype)
         start = 0
