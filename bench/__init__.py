@@ -1,1 +1,1 @@
-"""What fcfast is measured with: benchmarks (``pytest bench``), the full report (``python -m bench.report``), experiments."""
+"""Measurements of fcfast: benchmarks (``pytest bench``), the full report (``python -m bench.report``), experiments."""

@@ -1,14 +1,14 @@
 """Accuracy on real wide data: ours beside scikit-learn's networks, linear models and trees, with the same tuning for each.
 
 Reproduce: python -m bench.accuracy [--data NAME ...] [--models NAME ...] [--repeats 5] [--folds 5] [--jobs 2] [--out FILE.json]
-Repeated cross-validation, stratified for classes, the same splits for every model. On each training part, standardised there,
-every model has four configurations tried by 3-fold cross-validation (bench/accuracy_models.py), and is then fitted to
-all of it with the best. Scores are balanced accuracy and R^2.
-Writes FILE.json and a report of all it holds, FILE.md. What is finished is kept in the JSON and not trained again, unless its
-settings have changed since; Ctrl-C loses no finished fold. Data sets that are absent are left out.
+Every model is scored by repeated cross-validation, stratified for classes, on the same splits. Each training part is
+standardised. Four configurations of every model are tried on it by 3-fold cross-validation (bench/accuracy_models.py), and the
+best one is fitted to all of it. Scores are balanced accuracy and R^2.
+The command writes FILE.json and a report, FILE.md. Finished results stay in the JSON and are not computed again unless their
+settings have changed; Ctrl-C loses no finished fold. Missing data sets are skipped.
 
-Training parts overlap, so that scores of folds are not independent. Standard errors are corrected for it (Nadeau and Bengio,
-Machine Learning 52, 2003): variance x (1 / scores + test / training samples). Seconds are of a process's CPU, one thread each.
+Training parts overlap, so the scores of folds are not independent. Standard errors are corrected for this (Nadeau and Bengio,
+Machine Learning 52, 2003): variance x (1 / scores + test / training samples). Seconds are CPU times of one thread.
 """
 
 import argparse
@@ -54,14 +54,14 @@ Cells = dict[str, dict[str, Any]]
 
 
 def settings(data: str, model: str, n_folds: int) -> dict[str, Any]:
-    """Give what a result depends on, as JSON will give it back."""
+    """Return the settings that a result depends on, as JSON values."""
     candidate = candidates(data)[model]
     text = " ".join(repr(candidate.model).split())
     return {"model": text, "grid": candidate.grid, "folds": n_folds, "inner folds": INNER_FOLDS, "seed": SEED}
 
 
 def planned(earlier: Cells, data: Iterable[str], models: Sequence[str], n_folds: int) -> Cells:
-    """Take over cells whose settings are still the same; start the others. Cells that nobody asked for stay."""
+    """Keep cells whose settings are unchanged and start the others; cells that were not requested stay."""
     cells = dict(earlier)
     for data_set in data:
         for model in (model for model in models if model in candidates(data_set)):
@@ -74,7 +74,7 @@ def planned(earlier: Cells, data: Iterable[str], models: Sequence[str], n_folds:
 
 
 def unfinished(cells: Cells, data: Sequence[str], models: Sequence[str], n_repeats: int, n_folds: int) -> list[tuple[str, int]]:
-    """Cells and folds, a repeat of all before the next one: whenever it ends, models can be compared."""
+    """Yield unfinished cells and folds, one repeat of all cells before the next, so that models can be compared at any time."""
     asked = [name for name, cell in cells.items() if cell["data"] in data and cell["model"] in models]
     return [
         (name, fold)
@@ -91,7 +91,7 @@ def numbered(task: tuple[str, int], arguments: tuple[Any, ...]) -> tuple[tuple[s
 
 
 def machine(n_jobs: int) -> dict[str, Any]:
-    """What the figures depend on, as a worker sees it."""
+    """Return the versions and the machine that the figures depend on, as seen by a worker."""
     more = {"scikit-learn": metadata.version("scikit-learn"), "cores": os.cpu_count(), "processes": n_jobs}
     return config() | more
 
@@ -148,7 +148,7 @@ def column(cell: dict[str, Any], key: str) -> np.ndarray:
 
 
 def difference(ours: dict[str, Any], other: dict[str, Any]) -> tuple[float, float, bool]:
-    """How much better we are, its standard error, and whether that is more than chance."""
+    """Return our mean advantage, its standard error, and whether it is statistically significant."""
     gaps = column(ours, "score") - column(other, "score")
     error = corrected_error(gaps, ours["settings"]["folds"])
     limit = stats.t.ppf((1 + CONFIDENCE) / 2, len(gaps) - 1)
@@ -197,7 +197,7 @@ def scores_table(cells: Cells, models: Sequence[str]) -> str:
 
 
 def differences_table(cells: Cells, models: Sequence[str]) -> str:
-    """What is gained by taking ours; in bold what is more than chance."""
+    """Make the table of our advantage over each other model, with significant differences in bold."""
 
     def write(cell: dict[str, Any]) -> str:
         gap, error, beyond_chance = difference(cells[f"{cell['data']}, front"], cell)
@@ -330,7 +330,7 @@ def positive(text: str) -> int:
 
 
 def main() -> None:
-    """Do what is not done yet, and write all of it."""
+    """Compute missing results, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))

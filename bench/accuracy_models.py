@@ -1,10 +1,10 @@
-"""The models of bench/accuracy.py, what is tried of each, and one fold of one of them.
+"""The models of bench/accuracy.py, their configurations, and the evaluation of one fold.
 
 Every model has N_TRIES configurations, set by hand before the comparison, after a look at one split of five of the data sets.
-All networks have HIDDEN units, rectified ones for classes, tanh for regression, and the same limit of epochs (NoProp: half);
-forward gradients have two such layers, because with one they are backpropagation. Nothing weights its classes, as
+All networks have HIDDEN units, ReLU for classes and tanh for regression, and the same limit of epochs (NoProp: half).
+Forward gradients have two such layers, because with one they are backpropagation. No model weights its classes, because
 MLPClassifier cannot. Linear models see rows of about unit length, so that a penalty means the same on every data set, in the
-coordinates of their principal components, all of them: with an L2 penalty the same model, found much sooner.
+coordinates of all their principal components: with an L2 penalty this is the same model, found much sooner.
 """
 
 import time
@@ -49,7 +49,7 @@ Grid = dict[str, list[Any]]
 
 
 class Candidate(NamedTuple):
-    """A model and what is tried of it: the product of a grid's values, or of several grids."""
+    """A model and its configurations: all combinations of the values of a grid, or of several grids."""
 
     model: BaseEstimator
     grid: Grid | list[Grid]

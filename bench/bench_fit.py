@@ -2,8 +2,8 @@
 
 Reproduce: pytest bench/bench_fit.py -m ""
 A whole fit is everything from the data to conventional weights: W1(0), Gram matrix, initial states, 100 epochs, expansion.
-Memory is what a child process adds at its peak to what it holds after imports and a small run; of a memory map, anonymous
-memory. Targets: a whole fit 15 times as fast; 400 MB for a memory map of 200 x 2,000,000.
+Memory is the peak of a child process minus its memory after imports and a small run; for a memory map only anonymous memory
+counts. Targets: a whole fit 15 times as fast; 400 MB for a memory map of 200 x 2,000,000.
 """
 
 import warnings

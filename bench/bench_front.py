@@ -1,10 +1,10 @@
 """Training on wide data against PyTorch: h = 256, 10 classes, momentum 0.9, float32, 2 threads
 
 Reproduce: pytest bench/bench_front.py
-A step of SGD on the cross-entropy, from the same initial weights and batches; losses are compared first. Both sides run at
-the better of one and two threads (of BLAS, of PyTorch); a timed block is a whole number of epochs, at least BLOCK long.
-"once" is what the contributions cost before the first step: Gram matrix and S0 from W1(0) in memory.
-Targets: 120, 700, 100 and 20 times for the wide cases; one sample at a time, 25 times PyTorch and 3 times "weights".
+The time is that of a step of SGD on the cross-entropy, from the same initial weights and batches; losses are compared first.
+Both sides use one or two threads (of BLAS, of PyTorch), whichever is faster; a timed block is a whole number of epochs and
+takes at least BLOCK seconds. "once" is the cost of contributions before the first step: Gram matrix and S0 from W1(0) in
+memory. Targets: 120, 700, 100 and 20 times for the wide cases; one sample at a time, 25 times PyTorch and 3 times "weights".
 """
 
 from dataclasses import dataclass

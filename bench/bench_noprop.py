@@ -1,12 +1,14 @@
 """NoProp against PyTorch: DT, T = 10, h = (256, 128), one-hot, float32, 2 threads
 
 Reproduce: pytest bench/bench_noprop.py -m "" (real data: see bench/data.py)
-An epoch is a pass over the samples for each of the ten blocks. The peer has the same blocks by autograd; from the same weights,
-batches and noise its losses are compared first. Its noise is its own, its batches are made beforehand and not copied, it keeps
-no graph into z, its optimisers are fused; it runs as is best for it: one thread, two, or a block in each of two threads.
-Wide data: SGD with momentum, ours in form "contributions". What front layers hold is counted between steps: Gram matrix, first
-states and contributions; W1, momentum and the gradient of one block. Peaks are what child processes add, from the first weights
-to the second epoch, above the data and a small run before; they have all layers in them, and what makes the Gram matrix.
+An epoch is a pass over the samples for each of the ten blocks. The peer has the same blocks by autograd; its losses from the
+same weights, batches and noise are compared first. In the timed part it draws its own noise, its batches are made beforehand
+and not copied, it keeps no graph into z, its optimisers are fused, and it runs in its fastest setting: one thread, two, or a
+block in each of two threads.
+Wide data: SGD with momentum, ours in form "contributions". The memory of front layers is counted between steps: for ours Gram
+matrix, initial states and contributions; for the peer W1, momentum and the gradient of one block. Peaks are the memory that
+child processes add, from the initial weights to the second epoch, above the data and a small run before; they include all
+layers and the computation of the Gram matrix.
 Targets: wide data 50 times as fast, front layers in a fiftieth of the memory; MNIST 1.5 times as fast, and two threads
 1.7 times as fast as one.
 """

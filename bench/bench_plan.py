@@ -1,8 +1,8 @@
 """What `fcfast.plan` predicts against what training takes: every form, one thread of BLAS, float32
 
 Reproduce: pytest bench/bench_plan.py
-Cells are drawn from a grid over samples, features, batch size, hidden units and momentum; FCFAST_BENCH_CELLS says how many. An
-epoch of each form is timed, on some of the rows where all would take long, and what comes before the first step.
+Cells are drawn from a grid over samples, features, batch size, hidden units and momentum; FCFAST_BENCH_CELLS is their number.
+The benchmark times an epoch of each form, on a part of the rows if all would take long, and the work before the first step.
 Targets: predictions within a factor 2; over 100 epochs, on 95 % of cells, a choice that is the fastest form or within 20 %.
 """
 

@@ -1,10 +1,10 @@
 """Against PyTorch in the row space of wide data, what an expert would do: h = 256, momentum 0.9, float32, d = 20,000
 
 Reproduce: pytest bench/bench_row_space.py -m ""
-Without weight decay, training on X = L Q' with orthonormal Q is training on L (N x N) with W1(0) Q: the trajectory is the same,
-and W1 = W1(0) + (what was added) Q' at the end. PyTorch gets L by QR, or by Cholesky of the Gram matrix, which needs no Q.
-Losses, or weights, are compared first. A whole run is everything from the data to conventional weights, 100 epochs; the
-initial weights are given to both, or drawn by each in its own way.
+Without weight decay, training on X = L Q' with orthonormal Q equals training on L (N x N) with W1(0) Q: the trajectory is the
+same, and W1 = W1(0) + (change in coordinates) Q' at the end. PyTorch gets L by QR, or by Cholesky of the Gram matrix, which
+needs no Q. Losses, or weights, are compared first. A whole run is everything from the data to conventional weights with 100
+epochs; both sides get the same initial weights, or each draws its own.
 Targets: a step 1.5 times as fast, a whole run 2 times, against QR or SVD, the known way; Cholesky is the stronger peer.
 """
 

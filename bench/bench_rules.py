@@ -1,9 +1,10 @@
 """Learning rules: a step beside backpropagation's and beside PyTorch's forward mode, two hidden layers; memory by depth
 
 Reproduce: pytest bench/bench_rules.py
-Form "weights", batches of 128, float32, SGD, the same update for the same noise asserted first. Targets: a step of FG-A costs
-at most 1.2 of backpropagation's at 784-1024-1024-10 and is 3 times as fast as the same estimator by torch.func.jvp; what a step
-of LG-FG-A allocates does not grow with depth. At that size both sides spend their time in the same matrix products.
+Settings: form "weights", batches of 128, float32, SGD, after an assertion that the same noise gives the same update. Targets: a
+step of FG-A costs at most 1.2 times that of backpropagation at 784-1024-1024-10 and is 3 times as fast as the same estimator by
+torch.func.jvp; the memory that a step of LG-FG-A allocates does not grow with depth. At that size both sides spend their time
+in the same matrix products.
 """
 
 import tracemalloc

@@ -1,9 +1,9 @@
 """The paper's training loop: 2-2-1 networks, x = (1, 1), y = 1, eta = 0.1, float64
 
 Reproduce: pytest bench/bench_two_layer.py -m ""
-Everything is asserted to compute the same outputs first, and keeps the output of every iteration. Times are per iteration
-of one network. PyTorch eager trains one network; the vectorised rivals train all 10,000 at once.
-Peak memory: how `measure.py` says. Targets: 60 ns, 300x the pure twin, 3000x PyTorch eager, 1.8x from a second thread.
+An assertion checks first that all contenders compute the same outputs. Each keeps the output of every iteration. Times are per
+iteration of one network. PyTorch eager trains one network; the vectorised rivals train all 10,000 at once.
+Peak memory is measured as in `measure.py`. Targets: 60 ns, 300x the pure twin, 3000x PyTorch eager, 1.8x from a second thread.
 """
 
 from functools import cache, partial

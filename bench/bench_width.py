@@ -1,9 +1,9 @@
 """The closed form against the width: x = (1, 1), y = 1, eta = 0.1, weights U(-1, 1) sqrt(2 / h)
 
 Reproduce: pytest bench/bench_width.py
-The weights shrink with the width h so that all widths train alike; h = 2 is the paper's network. Time per iteration of the
-closed form: the difference of two runs that differ in their iterations only, after all deaths have happened; what is left
-out, the sorting and the sums over the units, is told apart. Backpropagation: a run's time over its iterations.
+The weights shrink with the width h so that all widths train alike; h = 2 is the paper's network. The time per iteration of the
+closed form is the difference of two runs that differ only in the number of iterations, after all deaths. The sorting and the
+sums over the units are reported separately. The time of backpropagation is that of a run divided by its iterations.
 Target: the closed form's iteration costs the same within 20 % from 2 to 1,000,000 units.
 """
 

@@ -1,11 +1,11 @@
 """Compare two result files of the benchmarks: is anything of ours slower than it was?
 
 Reproduce: python -m bench.compare BEFORE.json AFTER.json [--relative 0.15] [--absolute 20us]
-The files are what `pytest bench --benchmark-json=FILE` writes. A time of ours fails only where it grew by more than both
-limits, a share of it and the seconds of a whole timed call, below which no clock can tell; and where the median and the
-fastest round both did, since other work on the machine rarely hits every round. Times of peers never fail. They were taken in
-turns with ours, so that the ratio of theirs, the median of a benchmark or else of all, is the machine's own: where it is
-slower, ours may be slower by as much. A machine that became faster accuses nobody, for not all times gain alike.
+`pytest bench --benchmark-json=FILE` writes the files. One of our times fails only if it grew by more than both limits, a
+relative one and an absolute one for a whole timed call (below which a clock is not reliable), and if this is true of the median
+and of the fastest round, because other work on the machine rarely hits every round. Times of peers never fail. They were
+interleaved with ours, so their ratio (the median of a benchmark, or else of all) measures the machine: if it became slower, our
+times may be slower by the same factor. If the machine became faster, no correction is made, because not all times gain equally.
 Exit codes: 0 nothing is slower, 1 something is, 2 a file or an option cannot be used.
 """
 

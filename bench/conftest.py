@@ -1,9 +1,9 @@
 """Benchmarks of fcfast: threads pinned, the machine recorded in the JSON, the ratios in plain words at the end.
 
 Reproduce: pip install -e ".[bench]" && pytest bench --benchmark-json=bench.json
-That is a short version, of less than five minutes on two cores; everything: pytest bench -m ""
-Only that everything runs and agrees, each once: pytest bench -m "" --benchmark-disable
-Two result files against each other: python -m bench.compare BEFORE.json AFTER.json
+This runs a short version, which takes less than five minutes on two cores. pytest bench -m "" runs all benchmarks.
+To check only that everything runs and agrees, once each: pytest bench -m "" --benchmark-disable
+To compare two result files: python -m bench.compare BEFORE.json AFTER.json
 """
 
 import os
@@ -37,7 +37,7 @@ LOAD = pytest.StashKey[str]()
 
 
 def load_average() -> str:
-    """How busy the machine is with others' work too."""
+    """Return the load average of the machine, which includes other work."""
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Record what the numbers depend on."""
+    """Record the versions and the machine that the numbers depend on."""
     machine_info["cpu"].setdefault("brand_raw", platform.processor() or platform.machine())  # not known everywhere
     machine_info["cores"] = joblib.cpu_count()
     machine_info["threads_pinned_to"] = 1
@@ -69,13 +69,13 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    """Write what was told into the result file too, and how to measure it again: reports are made of it."""
+    """Write the summary and the commands into the result file too, for reports."""
     output_json["summary"], output_json["reproduce"] = config.stash[SUMMARY], config.stash[COMMANDS]
 
 
 @pytest.hookimpl(trylast=True)  # below pytest-benchmark's own table
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say what was measured; nothing was where each benchmark ran only once."""
+    """Print the summary, which is empty if each benchmark ran only once."""
     if not config.stash[SUMMARY] or config.getoption("benchmark_disable"):
         return
     write = terminalreporter.write_line

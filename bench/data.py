@@ -1,4 +1,4 @@
-"""Where tests and benchmarks find real data: FCFAST_DATA, or ../shared/data beside the repository. None of it is in here."""
+"""Location of real data for tests and benchmarks: FCFAST_DATA, or ../shared/data. The repository contains no data."""
 
 import os
 from pathlib import Path

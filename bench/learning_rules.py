@@ -2,16 +2,16 @@
 
 Reproduce: python -m bench.learning_rules {small,medium,fashion} [--seeds 3] [--out docs/learning_rules]
 Pixels / 255, batches of 100, SGD without momentum, weight decay 1e-4, cosine schedule, no augmentation. Each rule has the same
-number of learning rates tried on a fifth of the training images, with few epochs; test images are scored at the end. What is
-finished is kept in the folder and not trained again.
+number of learning rates tried on a fifth of the training images, with few epochs; test images are scored at the end. Finished
+results stay in the folder and are not computed again.
 
-small    S/1/1, 784-256-256-10: one block of two layers, so that local losses are the output's (LG-FG-* are FG-*, LG-BP is BP)
+small    S/1/1, 784-256-256-10: one block of two layers, so the local loss is the output's (LG-FG-* are FG-*, LG-BP is BP)
 medium   M/1/16, 784-512-512-10, the second layer in 16 groups of 32. After four epochs noise still looks best at rates that are
-         too high for thirty, so that the rules that follow noise have a rate given: the better of two, by the error on 10,000
+         too high for thirty, so the rules that follow noise have a fixed rate: the better of two, by the error on 10,000
          training images after 12 epochs on the others (fg-w 0.004, 0.0056; fg-a 0.05, 0.1; lg-fg-w 0.004, 0.016;
          lg-fg-a 0.5, 1)
 fashion  784-256-256-256-10, the loss at the output along local guesses and along noise; the rates of fg-w and frozen are
-         given, as the grid around the default rate ends above, and below, what suits them
+         fixed, because the best ones lie below and above the grid around the default rate
 """
 
 import argparse

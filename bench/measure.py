@@ -1,4 +1,4 @@
-"""How the benchmarks measure: medians of interleaved runs in one process, peak memory in a child process."""
+"""Methods of measurement: medians of interleaved runs in one process, peak memory in a child process."""
 
 import json
 import math

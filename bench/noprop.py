@@ -1,8 +1,9 @@
-"""NoProp on MNIST, Fashion-MNIST and wide data: its variants, ways to find labels, and the end-to-end baseline.
+"""NoProp on MNIST, Fashion-MNIST and wide data: its variants, methods of prediction, and the end-to-end baseline.
 
 Reproduce: python -m bench.noprop {mnist,fashion,wide,picture} [--seeds 3] [--epochs N] [--out docs/noprop]
-Writes <out>/<run>.json, and tables in <out>/<run>.md. What is finished is kept in the JSON and not trained again, unless its
-settings have changed since. --epochs is how long all variants train, to try things out. Nothing is tuned on what is scored.
+The command writes <out>/<run>.json, and tables in <out>/<run>.md. Finished results stay in the JSON and are not computed again
+unless their settings have changed. --epochs sets the number of epochs of all variants, for trials. Nothing is tuned on the
+scored samples.
 
 mnist, fashion  Pixels / 255, T = 10, h = (256, 128), one-hot, AdamW as in the paper, batches of 128. An epoch of "dt" is ten
                 passes over the data, one of "ct" and "fm" one pass. Fashion-MNIST with a cosine schedule, and 16

@@ -1,7 +1,7 @@
 """The peers: PyTorch and scikit-learn training the same network from the same start, each at its best settings.
 
-Fused SGD is up to 1.5 times as fast as PyTorch's default on these networks, and gradients that are freed after each step faster
-than gradients that are kept; batches are views or made beforehand, so that nothing is copied while time is taken.
+Fused SGD is up to 1.5 times as fast as PyTorch's default on these networks, and freeing gradients after each step is faster
+than keeping them. Batches are views or are made beforehand, so that nothing is copied in the timed part.
 """
 
 import warnings

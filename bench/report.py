@@ -1,11 +1,11 @@
 """The full report: every benchmark, the sweep over sizes, accuracy on real data; tables and pictures for the documentation.
 
 Reproduce: python -m bench.report [--parts benchmarks sweep accuracy pages] [--only TEXT] [--fresh] [--out docs/performance]
-Takes about two and a half hours on two cores, of which the accuracies are one. What is finished is kept in <out>/*.json and not
-measured again unless --fresh says so: after Ctrl-C the same command goes on. --only is for the files of benchmarks, or the
-cells, whose names have that text. "pages" writes <out>/*.md and <out>/../images/performance_*.png from what there is, and for
-docs/performance the table between the marks in README.md. Benchmarks and sweep take no results of another machine or other
-versions; accuracies say what they were made with. `pytest bench` is the short version.
+It takes about two and a half hours on two cores, one of them for the accuracies. Finished results stay in <out>/*.json and are
+not measured again without --fresh, so after Ctrl-C the same command continues. --only selects benchmark files or cells whose
+names contain a text. "pages" writes <out>/*.md and <out>/../images/performance_*.png from the results so far and, for
+docs/performance, the table between the marks in README.md. Benchmarks and sweep do not accept results from another machine or
+other versions; accuracies state their versions and machine. `pytest bench` is the short version.
 """
 
 import argparse
@@ -36,23 +36,22 @@ from fcfast.plots import save_figure
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "docs" / "performance"
 PARTS = "benchmarks", "sweep", "accuracy", "pages"
-BENCHMARKS_HEAD = """# The benchmarks' own words
+BENCHMARKS_HEAD = """# Benchmarks
 
-What the files of benchmarks tell, as they tell it. They drive networks and kernels without the estimators around them, and most
-of their peers are eager PyTorch; [the sweep](sweep.md) goes through `fit`, and its peers are compiled where that is faster:
-ratios differ. A "target" was set before the code was written; MISSED means that it was not reached. "Once" is what comes before
-the first step."""
+This page has the output of all benchmark files. Benchmarks run networks and kernels without the estimators, and most peers are
+eager PyTorch. [The sweep](sweep.md) calls `fit`, and its peers are compiled where that is faster, so its ratios differ. Each
+"target" was set before the code was written; MISSED means that it was not reached. "Once" is the work before the first step."""
 MARKS = "<!-- measured by python -m bench.report -->", "<!-- end -->"
 
 
 def facts() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Return the versions and the machine that the figures depend on."""
     versions = {package: metadata.version(package) for package in ("scikit-learn", "torch")}
     return {"cpu": cpuinfo.get_cpu_info().get("brand_raw", platform.processor()), **config(), **versions}
 
 
 def made_with(about: dict[str, Any], dates: list[str]) -> str:
-    """The facts in a line."""
+    """Format the facts as one line."""
     days = sorted({date[:10] for date in dates})
     when = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     names = "python", "numpy", "scipy", "scikit-learn", "torch", "fcfast"
@@ -136,7 +135,7 @@ def sweep_page(found: dict[str, Any], images: Path) -> tuple[str, str]:
 
 
 def benchmarks_page(found: dict[str, Any]) -> str:
-    """All lines that the benchmarks tell."""
+    """Make the page with the output of all benchmarks."""
     parts = [BENCHMARKS_HEAD]
     for name, result in sorted(found["cells"].items()):
         for heading, lines in result["summary"].items():
@@ -158,7 +157,7 @@ def put_between_marks(path: Path, text: str) -> None:
 
 
 def write_pages(out: Path) -> None:
-    """Write what there are results for."""
+    """Write the pages for which there are results."""
     if (out / "sweep.json").exists():
         images = out.parent / "images"
         images.mkdir(exist_ok=True)

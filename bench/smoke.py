@@ -1,9 +1,9 @@
 """Smoke test of speed: compiled kernels against their pure twins, as ratios within one run
 
 Reproduce: python -m bench.smoke
-Both sides of a case compute the same first; then they are timed in turns, one thread each, by processor time, in which other
-work on the machine has no part. A case fails where the ratio stays below a third of what was measured when it was written: its
-work is done several times over or, in the cases that are small, a kernel runs as Python. Less is a matter for bench.compare.
+First both sides of a case must give the same results. Then they are timed in turns, with one thread each, by processor time,
+which does not include other work on the machine. A case fails if the ratio stays below a third of the ratio measured when it
+was written: then work is done several times or, in small cases, a kernel runs as Python. bench.compare finds smaller losses.
 Exit codes: 0 all cases are as fast as they should be, 1 one is not.
 """
 

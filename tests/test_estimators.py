@@ -535,7 +535,7 @@ def test_bad_initial_weights(wide):
     for name in ("coefs_init", "intercepts_init", "callbacks"):
         with pytest.raises(TypeError, match=f"{name} must be a list"):
             FrontClassifier((8,)).fit(X, y, **{name: 5})
-    with pytest.raises(TypeError, match="callbacks must be functions"):
+    with pytest.raises(TypeError, match="callbacks must hold functions"):
         FrontClassifier((8,)).fit(X, y, callbacks=[print, 5])
     coefs, intercepts = [np.zeros((3000, 8)), np.full((8, 3), -1e300)], [np.zeros(8), np.full(3, 1e300)]
     with pytest.raises(ValueError, match=r"coefs_init\[1\] has values too large for dtype='float32'"):

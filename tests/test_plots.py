@@ -103,7 +103,7 @@ def test_no_loss_to_draw(tmp_path):
     """Training that diverged at once has none."""
     classifier, _ = fitted()
     classifier.loss_curve_ = []
-    with pytest.raises(ValueError, match="no epoch"):
+    with pytest.raises(ValueError, match="not finished an epoch"):
         plots.loss_curve(tmp_path / "c.png", classifier)
     assert list(tmp_path.iterdir()) == []
 

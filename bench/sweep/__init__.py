@@ -1,1 +1,1 @@
-"""The sweep: what a step and a whole training take for every form and every peer, over samples, features, batches and units."""
+"""The sweep: times of a step and of a whole training for every form and peer, over samples, features, batches and units."""

@@ -99,7 +99,7 @@ def map_cell(n: int, d: int, batch: str) -> Cell | None:
 
 
 def all_cells() -> Iterator[Cell]:
-    """Every cell once: lines first."""
+    """Return every cell once, lines first."""
     lines = [cell for line in (*LINES.values(), *SPARSE.values()) for cell in line]
     places = [map_cell(n, d, batch) for batch in MAP_BATCHES for n in MAP_SAMPLES for d in MAP_FEATURES]
     yield from dict.fromkeys([*lines, *filter(None, places)])

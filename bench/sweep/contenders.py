@@ -1,4 +1,4 @@
-"""Who is measured in a cell: each form of `FrontClassifier` through its public interface, and the peers."""
+"""The contenders in a cell: each form of `FrontClassifier` through its public interface, and the peers."""
 
 import gc
 import tempfile

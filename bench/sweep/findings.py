@@ -1,4 +1,4 @@
-"""What the measured cells say: who is fastest, what the choice of form costs, exponents, shares of what the machine can do."""
+"""Findings from the measured cells: who is fastest, the cost of the choice of form, scaling exponents, shares of limits."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ def curve(line: str, name: str, results: Mapping[Cell, Result]) -> tuple[list[fl
 
 
 def exponent(sizes: list[float], seconds: list[float]) -> float | None:
-    """The power of the size that seconds grow with: a straight line through the logarithms; None with fewer than 3 points."""
+    """Return the scaling exponent of seconds, the slope of a line through logarithms; None with fewer than 3 points."""
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]) if len(sizes) >= 3 else None
 
 
@@ -120,10 +120,11 @@ def exponent(sizes: list[float], seconds: list[float]) -> float | None:
 
 
 def work(cell: Cell, form: str) -> tuple[float, float, float]:
-    """Operations and bytes of a step that a form cannot do without, and the bytes that it works on again and again.
+    """Return the necessary operations and bytes of a step in a form, and the size of the arrays that it updates.
 
-    Products: states of the front layer, for momentum of its velocity's part too once a window has several steps; what the
-    update adds; the layer above. Bytes: samples, or rows of the Gram matrix; and what the form holds, once in a window.
+    The products are those for the states of the front layer (with momentum also for its velocity if a window has several
+    steps), for the update, and for the layer above. The bytes are samples or rows of the Gram matrix, and the stored arrays
+    once per window.
     """
     N, d, B, h = cell.n, cell.d, cell.batch, cell.h
     columns = N if form == "contributions" else d

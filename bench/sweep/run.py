@@ -1,4 +1,4 @@
-"""Measuring cells, and keeping what was measured."""
+"""Measurement of cells, and storage of the results."""
 
 import json
 from collections.abc import Callable, Sequence

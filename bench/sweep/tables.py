@@ -1,4 +1,4 @@
-"""The sweep in words and tables."""
+"""Text and tables of the sweep."""
 
 from collections.abc import Mapping, Sequence
 
@@ -191,21 +191,22 @@ def page(results: Mapping[Cell, Result], limits: Machine, about: str) -> str:
     everything = list(results.values())
     on_lines = list(dict.fromkeys(cell for cells in ALL_LINES.values() for cell in cells if cell in results))
     peers = (
-        'Times are medians of interleaved runs. Ours is `FrontClassifier.fit` with the form that `form="auto"` takes; PyTorch '
-        "is the fastest of eager and compiled, with one and two threads and fused SGD, for sparse inputs of dense batches, "
-        'sparse tensors and EmbeddingBag (whose sparse gradients have no fused SGD). "In all" is everything from the data to a '
-        f"network that predicts, over {N_EPOCHS} epochs, of compiled PyTorch with what its compiler takes the second time; "
-        "steps and all may have different winners. SGD with momentum 0.9 (0 for sparse inputs and single samples on the "
-        "line), 256 hidden units unless said, float32. Before times are taken, losses of a few epochs are compared, but for "
-        "compiled PyTorch and our pure mode, which run the code of others, and for weights of more than 3 x 10^8 numbers."
+        'Times are medians of interleaved runs. Ours is `FrontClassifier.fit` with the form that `form="auto"` takes. PyTorch '
+        "is the fastest of eager and compiled, with one and two threads and fused SGD; for sparse inputs it is the fastest of "
+        'dense batches, sparse tensors and EmbeddingBag (whose sparse gradients have no fused SGD). "In all" is the time of '
+        f"{N_EPOCHS} epochs, from the data to a network that predicts; for compiled PyTorch it includes the second run of the "
+        "compiler. Steps and whole trainings may have different winners. Settings: SGD with momentum 0.9 (0 for sparse inputs "
+        "and single samples on the line), 256 hidden units unless stated, float32. Losses of a few epochs are compared before "
+        "times are taken, except for compiled PyTorch and our pure mode, which run the same code as other contenders, and for "
+        "weights of more than 3 x 10^8 numbers."
     )
     parts = [
         "# The sweep", peers, f"Measured {about} `python -m bench.report --parts sweep pages`",
         "![time of a step along each line](../images/performance_lines.png)",
         "![which form wins where](../images/performance_map.png)",
         "## Where PyTorch is faster", losses(everything), "## The choice of form", choices(everything),
-        "## What the time of a step grows with", "Fitted powers of the size along each line.", growth(results),
-        "## Shares of what the machine can do", shares([results[cell] for cell in on_lines], limits),
+        "## Scaling", "Scaling exponents of the time of a step along each line.", growth(results),
+        "## Shares of the machine's limits", shares([results[cell] for cell in on_lines], limits),
         "## Lines", lines(results), *memory(everything),
         "## Map", comparison([result for cell, result in results.items() if cell not in on_lines]),
     ]  # fmt: skip
