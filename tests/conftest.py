@@ -1,4 +1,4 @@
-"""What every test may use: the header, precisions, threads, seeds, real data.
+"""Fixtures and settings of all tests: the report header, precisions, threads, seeds, real data.
 
 Environment variables
 ---------------------

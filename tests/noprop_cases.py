@@ -1,4 +1,4 @@
-"""What the tests of NoProp share: a small problem, and small networks."""
+"""A small problem and small networks for the tests of NoProp."""
 
 import numpy as np
 from sklearn.datasets import make_blobs

@@ -1,4 +1,4 @@
-"""The comparison of accuracies: splits, statistics, and going on where a run was stopped."""
+"""The comparison of accuracies: splits, statistics, and continuation of an interrupted run."""
 
 import math
 

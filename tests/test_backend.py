@@ -1,4 +1,4 @@
-"""The choice of a backend, and what importing and asking the package brings in. Each test in an interpreter of its own."""
+"""The choice of a backend, and the modules that the package imports. Each test runs in a new interpreter."""
 
 import json
 from importlib import import_module

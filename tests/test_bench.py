@@ -1,4 +1,4 @@
-"""The tools around the benchmarks: the comparison of result files, the smoke test's cases, what a result file says."""
+"""Tools of the benchmarks: the comparison of result files, the cases of the smoke test, the content of result files."""
 
 import json
 import subprocess

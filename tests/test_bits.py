@@ -1,4 +1,4 @@
-"""The promise of bits: the same call on the same arrays, with any n_jobs, across copies, pickles and model files."""
+"""Reproducibility to the bit: the same call on the same arrays, with any n_jobs, across copies, pickles and model files."""
 
 import pickle
 from copy import deepcopy

@@ -1,4 +1,4 @@
-"""What the build must have produced."""
+"""Results of the build."""
 
 import os
 import re

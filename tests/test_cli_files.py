@@ -1,4 +1,4 @@
-"""``fcfast train`` and ``predict`` on files as people have them: what the model knows decides how the next file is read."""
+"""``fcfast train`` and ``predict`` on files from practice; the model decides how the next file is read."""
 
 import csv
 import io

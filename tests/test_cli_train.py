@@ -1,4 +1,4 @@
-"""``fcfast train`` and ``fcfast predict`` as a user meets them, on files of every kind."""
+"""``fcfast train`` and ``fcfast predict`` from a user's point of view, on files of every format."""
 
 import csv
 import io

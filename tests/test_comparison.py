@@ -1,4 +1,4 @@
-"""Learning rules side by side: fair to each, tuned without the test set, kept whole; and the command that shows it."""
+"""Comparison of learning rules: fair to each rule, tuned without the test set, stored completely; and its command."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Tables from files: what each kind of file gives; what is damaged, has gaps or is ambiguous is refused in one line."""
+"""Tables from files of each format; files that are damaged, incomplete or ambiguous raise an error of one line."""
 
 import csv
 import gzip

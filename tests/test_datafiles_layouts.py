@@ -1,4 +1,4 @@
-"""Delimited text as R, pandas, NumPy, Excel and GEO write it: read rightly, or refused with the right remedy."""
+"""Delimited text from R, pandas, NumPy, Excel and GEO is read correctly or refused with the right remedy."""
 
 import csv
 import gzip

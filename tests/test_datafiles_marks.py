@@ -1,4 +1,4 @@
-"""Decimal commas, marks of thousands, truth values and odd cells: what they do not make of delimiters, headers and targets."""
+"""Decimal commas, separators of thousands, truth values and odd cells must not confuse delimiters, headers and targets."""
 
 import pytest
 

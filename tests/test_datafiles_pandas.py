@@ -1,4 +1,4 @@
-"""Random tables of few cells: each is read as pandas reads it under the same statements, or refused."""
+"""Random small tables: each is read as pandas reads it with the same options, or refused."""
 
 import csv
 import random

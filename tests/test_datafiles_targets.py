@@ -1,4 +1,4 @@
-"""Targets: what is a number, and what the name of a class, in every kind of file; Parquet, arrays and svmlight of others."""
+"""Targets as numbers or class names in every file format; Parquet, array and svmlight files written by other programs."""
 
 import numpy as np
 import pytest

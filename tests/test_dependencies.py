@@ -1,4 +1,4 @@
-"""What the package declares to depend on."""
+"""The declared dependencies of the package."""
 
 from importlib import metadata
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""The documentation's code runs as a reader would run it, page by page, and what pages name exists.
+"""The code in the documentation runs page by page, as a reader would run it, and the names on the pages exist.
 
-A block of Python sees what earlier blocks of its page made, and runs in a folder of its own; every print gives what the comment
-beside it says ("e.g." in front of it where machines differ). A comment before a block changes that:
+A block of Python sees the variables of earlier blocks of its page. Each page runs in its own folder. Every print must give the
+text in the comment beside it ("e.g." at its start allows differences between machines). A comment before a block changes this:
 
-<!-- skip: reason -->  it is not run
-<!-- data: name -->    it needs a real data set (bench/data.py), and is left out where that is absent
-<!-- run -->           commands in it are run, too; others are only parsed
+<!-- skip: reason -->  the block is not run
+<!-- data: name -->    the block needs a real data set (bench/data.py), and is skipped without it
+<!-- run -->           commands in the block are run, too; others are only parsed
 """
 
 import html

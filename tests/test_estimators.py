@@ -1,4 +1,4 @@
-"""The estimators as a scikit-learn user meets them."""
+"""The estimators from the point of view of a scikit-learn user."""
 
 import pickle
 import warnings

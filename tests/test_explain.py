@@ -1,4 +1,4 @@
-"""One output, split by training sample: the parts add up to it, and each is what its training sample is responsible for."""
+"""Explanations of an output by training sample: the parts add up to the output, and each belongs to its training sample."""
 
 import numpy as np
 import pytest

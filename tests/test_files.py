@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, errors name them, and what killed processes left behind is removed."""
+"""Files are written completely or not at all, errors name them, and remains of killed processes are removed."""
 
 import errno
 import os

@@ -1,6 +1,6 @@
-"""A short fuzz of every public entry, always the same cases, and a few rounds of each trial; `tests.fuzz` has the long ones.
+"""A short fuzz of every public function with fixed cases, and a few rounds of each trial; `tests.fuzz` has the long versions.
 
-FCFAST_FUZZ_CASES=1000 runs about so many cases, instead of 400.
+FCFAST_FUZZ_CASES=1000 runs about 1000 cases instead of 400.
 """
 
 import math

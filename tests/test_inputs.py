@@ -1,4 +1,4 @@
-"""Training inputs that are changed in place after fit: noticed wherever they are used, with what to do about it."""
+"""Training inputs that change in place after fit: every later use raises an error with a remedy."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""What fitting and predicting hold beside the data, and what a pickle weighs."""
+"""Memory of fitting and predicting beside the data, and the size of a pickle."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""Model files: what is saved comes back, and nothing else comes in."""
+"""Model files: a saved model loads unchanged, and any other file is refused."""
 
 import json
 import os

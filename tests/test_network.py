@@ -1,4 +1,4 @@
-"""The dense network: against PyTorch, against numerical derivatives, and its own laws."""
+"""The dense network, compared with PyTorch and numerical derivatives, and its invariants."""
 
 from itertools import pairwise
 from typing import Any

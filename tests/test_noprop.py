@@ -1,4 +1,4 @@
-"""NoPropClassifier as a scikit-learn user meets it: training in all forms, threads and orders, and what is refused."""
+"""NoPropClassifier from the point of view of a scikit-learn user: all forms, threads and orders, and invalid input."""
 
 import pickle
 import tracemalloc

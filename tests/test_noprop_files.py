@@ -1,4 +1,4 @@
-"""Model files of NoProp: what is saved predicts the same, and what does not fit is refused."""
+"""Model files of NoProp: a loaded model predicts the same, and an inconsistent file is refused."""
 
 import json
 

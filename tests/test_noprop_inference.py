@@ -1,4 +1,4 @@
-"""How NoProp finds labels: each variant's way from noise to a class, against its definition; what labels are as points."""
+"""Prediction by NoProp: the path of each variant from noise to a class, against its definition; embeddings of labels."""
 
 import numpy as np
 import pytest

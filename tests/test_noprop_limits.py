@@ -1,4 +1,4 @@
-"""What NoPropClassifier refuses, where a training ends that goes wrong, and the smallest problems there are."""
+"""Invalid input of NoPropClassifier, trainings that diverge, and the smallest problems."""
 
 import warnings
 from itertools import product

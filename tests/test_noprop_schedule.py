@@ -1,4 +1,4 @@
-"""Noise schedules of NoProp: the identities of its chain, and what is refused as a schedule."""
+"""Noise schedules of NoProp: the identities of the chain, and invalid schedules."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The paper's experiment over many random networks: its figures, and that no setting but the seed changes them."""
+"""The paper's experiment over many random networks: its figures, which no setting but the seed changes."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The techniques train the network that backpropagation trains; those the paper prints wrongly do not."""
+"""The techniques train the network that backpropagation trains, except those that the paper prints wrongly."""
 
 from collections.abc import Callable
 from typing import Any

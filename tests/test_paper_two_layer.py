@@ -1,4 +1,4 @@
-"""Backpropagation of the paper's network against two references, and what all techniques share: arguments and Trace."""
+"""Backpropagation of the paper's network against two references, and the arguments and Trace of all techniques."""
 
 from collections.abc import Callable
 from typing import Any

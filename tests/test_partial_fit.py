@@ -1,4 +1,4 @@
-"""`partial_fit`: samples that arrive one group after the other."""
+"""`partial_fit` on samples that arrive in groups."""
 
 import pickle
 import sys

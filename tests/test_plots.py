@@ -1,4 +1,4 @@
-"""Pictures are written whole or not at all."""
+"""Figures are written completely or not at all."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The README's code runs and shows what it says."""
+"""The code in the README runs and prints the stated output."""
 
 import re
 from pathlib import Path

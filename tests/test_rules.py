@@ -1,4 +1,4 @@
-"""Learning rules against their definitions, their laws, and every form, optimiser and group they go with."""
+"""Learning rules against their definitions and invariants, with every form, optimiser and group that supports them."""
 
 import copy
 from itertools import product

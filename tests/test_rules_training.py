@@ -1,4 +1,4 @@
-"""Learning rules as an estimator trains with them, what each costs, and what is refused."""
+"""Learning rules in an estimator: training, costs and invalid combinations."""
 
 import pickle
 import tracemalloc

@@ -1,4 +1,4 @@
-"""A network trained on scaled data, with the scale folded in, is the same network of raw data."""
+"""A network trained on scaled data predicts the same from raw data when the scale is stored with it."""
 
 import copy
 import pickle

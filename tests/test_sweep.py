@@ -1,4 +1,4 @@
-"""The report of the benchmarks: that contenders compute the same, what is made of measurements, and that pages come of it."""
+"""The report of the benchmarks: equal results of the contenders, analysis of measurements, and the pages."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Argument checks: what they accept, what they give back, and that messages say what was got and what to do."""
+"""Argument checks: accepted values, returned values, and messages with the wrong value and a remedy."""
 
 from fractions import Fraction
 

@@ -1,6 +1,6 @@
-"""Run a kernel on both sides, compiled and pure Python, and compare what is left behind.
+"""Run the compiled and the pure-Python version of a kernel, and compare the results.
 
-A case is a kernel's arguments by name. Inputs are read-only; outputs are poisoned, so that a value nobody writes shows.
+A case is a kernel's arguments by name. Inputs are read-only; outputs are poisoned, so that a value that is not written shows.
 Both twins get copies, and afterwards every array but scratch space is compared. Modules that import this one are skipped
 where the compiled kernels are not built.
 """

@@ -1,4 +1,4 @@
-"""Cases of the command line, through its Python entry."""
+"""Cases of the command line, called from Python."""
 
 import tempfile
 from pathlib import Path

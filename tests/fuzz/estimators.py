@@ -1,4 +1,4 @@
-"""Cases of the estimators: parameters, data, and whatever one may do with what is fitted."""
+"""Cases of the estimators: parameters, data, and any use of a fitted estimator."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Cases of everything that is called with numbers and small arrays: the paper, `plan`, settings, dense networks, scaling."""
+"""Cases of functions of numbers and small arrays: the paper, `plan`, settings, dense networks, scaling."""
 
 from itertools import pairwise
 from typing import Any

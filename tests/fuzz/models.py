@@ -1,4 +1,4 @@
-"""Cases of model files: damaged, cut off, spliced, and made by somebody who means harm."""
+"""Cases of model files: damaged, truncated, spliced, and malicious."""
 
 import copy
 import functools

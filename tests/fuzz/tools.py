@@ -1,4 +1,4 @@
-"""Cases of what goes with the estimators: conversion from other libraries, comparisons of rules, pictures."""
+"""Cases of tools around the estimators: conversion from other libraries, comparisons of rules, figures."""
 
 import io
 import tempfile

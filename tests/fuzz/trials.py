@@ -1,4 +1,4 @@
-"""Trials of what happens to a process: kills in the middle of `save`, full disks, forks, Ctrl-C in the middle of `fit`.
+"""Trials of processes: kills during `save`, full disks, forks, Ctrl-C during `fit`.
 
 ``python -m tests.fuzz.trials --rounds 200`` prints the figures; the suite makes a few rounds of each. POSIX only.
 """

@@ -1,4 +1,4 @@
-"""What is thrown at the library: inputs in every container, layout and precision, targets, weights, and what fits nowhere."""
+"""Values for the fuzz: inputs in every container, layout and precision, targets, weights, and values of wrong types."""
 
 import datetime
 import decimal
