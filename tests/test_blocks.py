@@ -40,10 +40,10 @@ def assert_same(one, other):
     assert one.loss_curve_ == other.loss_curve_
     assert one.n_epochs_ == other.n_epochs_
     networks = one.network_, other.network_
-    states = [(*net.snapshot(), *net.memory()[1], net.front.base) for net in networks]
+    states = [(*net.snapshot(), *net.checkpoint()[1], net.front.base) for net in networks]
     for a, b in zip(*states, strict=True):
         np.testing.assert_array_equal(a, b)
-    assert networks[0].n_steps == networks[1].n_steps
+    assert networks[0].checkpoint()[0] == networks[1].checkpoint()[0]
     assert one.random_state.randint(2**31) == other.random_state.randint(2**31)
 
 
@@ -110,7 +110,7 @@ def test_interrupt_within_a_block(monkeypatch):
     expected, _, _ = fit(monkeypatch, False, max_epochs=21)
     for a, b in zip(interrupted.network_.snapshot(), expected.network_.snapshot(), strict=True):
         np.testing.assert_array_equal(a, b)
-    for a, b in zip(interrupted.network_.memory()[1], expected.network_.memory()[1], strict=True):
+    for a, b in zip(interrupted.network_.checkpoint()[1], expected.network_.checkpoint()[1], strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.training.trainable import Memory, Snapshot, Trainable
+from fcfast.training.trainable import Checkpoint, Snapshot, Trainable
 
 if TYPE_CHECKING:
     from fcfast.training.loop import Training
@@ -34,7 +34,7 @@ class _Block:
     losses: list[Floats]
     orders: Rows | None = None
     rates: Floats | None = None
-    memory: Memory | None = None  # where there are several epochs
+    checkpoint: Checkpoint | None = None  # where there are several epochs
     drawn: Any = None  # state of the random numbers before the orders were drawn, if there are several
     is_finite: bool = True
 
@@ -140,13 +140,13 @@ class Epochs:
         old = self._spare if self._block is kept else self._block
         self._spare = None
         weights = self.network.snapshot(old.weights if old else None)
-        memory = self._by_blocks.memory(old.memory if old else None) if self._by_blocks and several else None
-        return _Block(epoch, weights, [], memory=memory)
+        checkpoint = self._by_blocks.checkpoint(old.checkpoint if old else None) if self._by_blocks and several else None
+        return _Block(epoch, weights, [], checkpoint=checkpoint)
 
     def _losses(self, block: _Block) -> list[Floats]:
         assert block.orders is not None
         assert block.rates is not None
-        if block.memory is not None and self._by_blocks:
+        if block.checkpoint is not None and self._by_blocks:
             return list(self._by_blocks.train_epochs(block.orders, block.rates, *self._data))
         return [self.network.train_epoch(block.orders[0], block.rates[0], *self._data)]
 
@@ -154,9 +154,9 @@ class Epochs:
         """Go back to the start of a block, and train some of its epochs again."""
         self.network.restore(block.weights)
         replaying = self.network.by_blocks
-        if block.memory is None or replaying is None:
+        if block.checkpoint is None or replaying is None:
             return
-        replaying.recall(block.memory)
+        replaying.resume(block.checkpoint)
         if n_epochs and block.orders is not None and block.rates is not None:
             replaying.train_epochs(block.orders[:n_epochs], block.rates[:n_epochs], *self._data)
 

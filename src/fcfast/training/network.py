@@ -20,7 +20,7 @@ from fcfast.training import stepwise
 from fcfast.training.compiled import is_compiled
 from fcfast.training.kernel import EpochKernel
 from fcfast.training.pace import Pace
-from fcfast.training.trainable import Memory, Snapshot, copied
+from fcfast.training.trainable import Checkpoint, Snapshot, copied
 from fcfast.training.upper import UpperLayers
 from fcfast.validation import all_finite
 
@@ -246,13 +246,13 @@ class FrontNetwork:
             if velocity is not None:
                 velocity[:] = 0
 
-    def memory(self, into: Memory | None = None) -> Memory:
-        """Copy what the optimiser remembers; into an older memory that is not wanted any more."""
+    def checkpoint(self, into: Checkpoint | None = None) -> Checkpoint:
+        """Copy what the optimiser remembers; into an older checkpoint that is not wanted any more."""
         return self.upper.memory.n_steps, copied(self._velocities, None if into is None else into[1])
 
-    def recall(self, memory: Memory) -> None:
-        """Let the optimiser go on from a memory."""
-        self.upper.memory.n_steps, velocities = memory
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Let the optimiser go on from a checkpoint."""
+        self.upper.memory.n_steps, velocities = checkpoint
         for array, copy in zip(self._velocities, velocities, strict=True):
             array[:] = copy
 

@@ -10,7 +10,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Snapshot = tuple[Array, ...]
-Memory = tuple[int, Snapshot]  # steps that the optimiser has taken, and its velocities
+Checkpoint = tuple[int, Snapshot]  # steps that the optimiser has taken, and its velocities
 
 
 class Trainable(Protocol):
@@ -42,16 +42,16 @@ class Trainable(Protocol):
 
 
 class TrainableByBlocks(Protocol):
-    """A network that trains several epochs in a call, and from the same state and memory to the same bits again."""
+    """A network that trains several epochs in a call, and from the same weights and checkpoint to the same bits again."""
 
     def train_epochs(self, orders: Rows, rates: Floats, targets: Array, sample_weight: Floats | None) -> Floats:
         """Train on some rows in the order of each epoch; give the loss of each step, NaN where it had diverged."""
 
-    def memory(self, into: Memory | None = None) -> Memory:
-        """Copy what the optimiser remembers; into an older memory that is not wanted any more."""
+    def checkpoint(self, into: Checkpoint | None = None) -> Checkpoint:
+        """Copy what the optimiser remembers; into an older checkpoint that is not wanted any more."""
 
-    def recall(self, memory: Memory) -> None:
-        """Let the optimiser go on from a memory."""
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Let the optimiser go on from a checkpoint."""
 
 
 def copied(held: Sequence[Array], into: Snapshot | None) -> Snapshot:
