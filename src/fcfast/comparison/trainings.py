@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import assert_all_finite, check_array
 
 from fcfast import validation
@@ -24,7 +23,7 @@ from fcfast.comparison.results import RuleResult, Run, Trial
 from fcfast.estimators import FrontClassifier, FrontRegressor
 from fcfast.estimators.noprop import NoPropClassifier
 from fcfast.splitting import split_at_random
-from fcfast.training import Callback, Epoch
+from fcfast.training import Callback, Epoch, Outcome, TrainingWarning
 
 SCORED_EPOCHS = 25  # at most per training, because scoring wide data takes long
 MEMORY_EPOCHS = 3  # later epochs allocate no further memory
@@ -271,12 +270,12 @@ def _fit(estimator: Any, X: Any, y: Array, *callbacks: Callback) -> tuple[bool, 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator.fit(X, y, callbacks=callbacks)
-    if any(str(warning.message).startswith("interrupted after") for warning in caught):
+    if estimator.outcome_ is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
-    of_convergence = [str(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning)]
-    diverged = any(message.startswith("training diverged") for message in of_convergence)
+    diverged = estimator.outcome_ is Outcome.DIVERGED
+    # overflowing numbers mean that training diverges
+    expected = (TrainingWarning, RuntimeWarning) if diverged else TrainingWarning
     for warning in caught:
-        # overflowing numbers mean that training diverges
-        if not issubclass(warning.category, (ConvergenceWarning, RuntimeWarning) if diverged else ConvergenceWarning):
+        if not issubclass(warning.category, expected):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return diverged, len(of_convergence)
+    return diverged, sum(issubclass(warning.category, TrainingWarning) for warning in caught)

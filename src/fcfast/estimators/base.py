@@ -190,7 +190,7 @@ class TrainedEstimator(BaseEstimator):
 
     def _note(self, history: History) -> None:
         """Set what a training found out."""
-        self.loss_curve_ = history.losses
+        self.loss_curve_, self.outcome_ = history.losses, history.outcome
         self.validation_scores_ = history.scores if self.early_stopping else None
         self.n_epochs_ = self.n_iter_ = len(history.losses)
 

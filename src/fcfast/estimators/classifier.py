@@ -115,6 +115,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
     n_epochs_ : int
+    outcome_ : fcfast.training.Outcome
+        How the last training ended. Model files do not hold it.
 
     Notes
     -----

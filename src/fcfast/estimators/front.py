@@ -201,7 +201,7 @@ class FrontEstimator(FittedFront):
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
         history = self._train(rows, targets, weights, SCHEDULES["constant"], 1, 0, None, ())
-        self.loss_curve_ = self.loss_curve_ + history.losses
+        self.loss_curve_, self.outcome_ = self.loss_curve_ + history.losses, history.outcome
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
         return self
 

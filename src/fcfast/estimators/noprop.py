@@ -158,6 +158,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         Mean training loss of each epoch, averaged over the blocks, of the labels' terms too where something is learned of them.
     validation_scores_ : list of float or None
     n_epochs_ : int
+    outcome_ : fcfast.training.Outcome
+        How the last training ended. Model files do not hold it.
 
     Notes
     -----

@@ -1,7 +1,7 @@
 """Training: a network with a front layer in any form, and the fit loop around it."""
 
 from fcfast.training.loop import Training
-from fcfast.training.outcome import Callback, Epoch, History
+from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning
 from fcfast.training.trainable import Trainable
 
-__all__ = ["Callback", "Epoch", "History", "Trainable", "Training"]
+__all__ = ["Callback", "Epoch", "History", "Outcome", "Trainable", "Training", "TrainingWarning"]

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 
 from fcfast import validation
 from fcfast.optimizers import Schedule
 from fcfast.training.blocks import Epochs
-from fcfast.training.outcome import Callback, Epoch, History
+from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning
 from fcfast.training.trainable import Trainable
 
 Array = NDArray[Any]
@@ -67,7 +66,7 @@ class Training:
                 if score is not None and not np.isfinite(score):
                     reason = "outputs for the held-out samples are not finite"
                 if reason:
-                    self._go_back(epochs, f"epoch {epoch + 1}: {reason}")
+                    self._go_back(epochs, history, f"epoch {epoch + 1}: {reason}")
                     break
                 history.add(loss, score)
                 quality = -loss if score is None else score
@@ -80,8 +79,10 @@ class Training:
                     else:
                         epochs.keep()
                 if self._is_stopped(Epoch(epoch + 1, self.max_epochs, loss, score)):
+                    history.end(Outcome.STOPPED)
                     break
                 if since_best >= self.n_iter_no_change:
+                    history.end(Outcome.CONVERGED)
                     stuck = True
                     break
             else:
@@ -89,27 +90,28 @@ class Training:
                 if self.tol > 0 and self.n_iter_no_change < self.max_epochs:
                     message = f"max_epochs={self.max_epochs} reached before the loss stopped improving"
                     remedy = "raise max_epochs if the training loss still matters"
-                    warnings.warn(f"{message}; {remedy}", ConvergenceWarning, stacklevel=5)
+                    _warn(history, Outcome.MAX_EPOCHS, f"{message}; {remedy}")
         except KeyboardInterrupt:
             if not history.losses:  # nothing was fitted
                 raise
-            warnings.warn(f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept", stacklevel=5)
+            message = f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept"
+            _warn(history, Outcome.INTERRUPTED, message)
         if self.score:
             epochs.go_back()
         else:
             epochs.settle(len(history.losses))
         if not network.has_finite_outputs():
-            self._go_back(epochs, "the last epoch: outputs are not finite")
+            self._go_back(epochs, history, "the last epoch: outputs are not finite")
         elif not (self.score or self.is_random) and history.losses[-1:] > history.losses[:1]:
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+            _warn(history, Outcome.LOSS_ROSE, message)
         elif stuck and 0 < NO_BETTER * self.chance <= history.losses[-1]:
             message = (
                 f"the network predicts no better than the class frequencies (loss {history.losses[-1]:.3f}, theirs "
                 f"{self.chance:.3f}): scale X (StandardScaler) or change learning_rate={self.learning_rate}, most often to a "
                 "lower one"
             )
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+            _warn(history, Outcome.NOTHING_LEARNED, message)
         return history
 
     def _is_stopped(self, told: Epoch) -> bool:
@@ -139,15 +141,20 @@ class Training:
     def _refuse_factors(self, factors: NDArray[np.float64], n_steps: int) -> None:
         raise ValueError(f"schedule must give {n_steps} finite factors >= 0 for {n_steps} steps, got {factors!r}")
 
-    def _go_back(self, epochs: Epochs, reason: str) -> None:
+    def _go_back(self, epochs: Epochs, history: History, reason: str) -> None:
         """Restore the best network so far, and warn."""
         epochs.go_back()
-        warnings.warn(
+        message = (
             f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
-            "set max_grad_norm, or scale X and y (StandardScaler)",
-            ConvergenceWarning,
-            stacklevel=6,
+            "set max_grad_norm, or scale X and y (StandardScaler)"
         )
+        _warn(history, Outcome.DIVERGED, message, stacklevel=7)
+
+
+def _warn(history: History, outcome: Outcome, message: str, stacklevel: int = 6) -> None:
+    """Note how the training ended, and tell the caller of `fit`."""
+    history.end(outcome)
+    warnings.warn(TrainingWarning(message, outcome), stacklevel=stacklevel)
 
 
 def _is_true(reply: Any) -> bool:

@@ -1,8 +1,72 @@
-"""How a training ended."""
+"""What a training was like, epoch by epoch, and how it ended."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
+
+
+class Outcome(str, Enum):
+    """How a training ended. A member equals its value, as in ``classifier.outcome_ == "converged"``.
+
+    Attributes
+    ----------
+    CONVERGED
+        There was no improvement for `n_iter_no_change` epochs.
+    MAX_EPOCHS
+        All `max_epochs` epochs were trained.
+    STOPPED
+        A callback ended it.
+    INTERRUPTED
+        Ctrl-C ended it. The network is that of the last whole epoch.
+    DIVERGED
+        Losses, weights or outputs were no longer finite, or the loss had grown more than a thousandfold. The network is the
+        best one before that.
+    LOSS_ROSE
+        It ended in one of the first three ways, but the loss was higher than after the first epoch.
+    NOTHING_LEARNED
+        It ended by itself, but a classifier's loss was no better than that of the class frequencies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast import FrontClassifier
+    >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
+    >>> FrontClassifier((8,), max_epochs=5, tol=0, random_state=0).fit(X, y).outcome_
+    <Outcome.MAX_EPOCHS: 'max_epochs'>
+    """
+
+    CONVERGED = "converged"
+    MAX_EPOCHS = "max_epochs"
+    STOPPED = "stopped"
+    INTERRUPTED = "interrupted"
+    DIVERGED = "diverged"
+    LOSS_ROSE = "loss_rose"
+    NOTHING_LEARNED = "nothing_learned"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class TrainingWarning(ConvergenceWarning):
+    """A training ended in a way that the user should look at.
+
+    Parameters
+    ----------
+    message : str
+    outcome : Outcome
+        What the warning is about, also as an attribute.
+    """
+
+    def __init__(self, message: str, outcome: Outcome) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let processes send it to each other."""
+        return type(self), (str(self), self.outcome)
 
 
 @dataclass(frozen=True)
@@ -28,12 +92,18 @@ class Epoch:
 Callback = Callable[[Epoch], Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class History:
-    """Mean training loss of each epoch, and the validation scores where there are any."""
+    """Mean training loss of each epoch, the validation scores where there are any, and how the training ended."""
 
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
+    outcome: Outcome = Outcome.MAX_EPOCHS
+
+    def end(self, outcome: Outcome) -> None:
+        """Note how it ended. An interruption or a divergence outweighs what is found out about the network afterwards."""
+        if self.outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED):
+            self.outcome = outcome
 
     def add(self, loss: float, score: float | None) -> None:
         """Note an epoch."""
