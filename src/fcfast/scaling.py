@@ -18,7 +18,6 @@ from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
 from fcfast.front.weights import WeightsForm
-from fcfast.optimizers import SGD
 from fcfast.training.network import FrontNetwork
 from fcfast.validation import all_finite
 
@@ -233,11 +232,10 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     if weights is network.front.base:
         weights = weights.copy()  # further training may change it
     raw = copy.copy(estimator)
-    # As in a model file, the network is only for prediction: it has no optimiser, batches or windows.
-    raw.network_ = FrontNetwork(
-        WeightsForm.of(weights, estimator.n_jobs), network.biases, network.weights, network.activation, network.loss, SGD(),
-        1, 1, network.n_threads,
-    )  # fmt: skip
+    front = WeightsForm.of(weights, estimator.n_jobs)
+    raw.network_ = FrontNetwork.for_prediction(
+        front, network.biases, network.weights, network.activation, network.loss, network.n_threads
+    )
     raw.form_, raw._random_state = WeightsForm.name, None
     raw._scaling = None if inputs is None and targets is None else Scaling(inputs, targets)
     return raw

@@ -30,7 +30,6 @@ from fcfast.gram.start import GivenWeights, RandomWeights
 from fcfast.losses import Loss
 from fcfast.modelfile.checks import numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
-from fcfast.optimizers import SGD
 from fcfast.training.network import FrontNetwork
 
 SCALED = ("inputs", "targets")
@@ -203,7 +202,7 @@ def network_of(header: FrontHeader, tensors: Tensors, X: Any, loss: Loss, n_thre
         front = WeightsForm.of(tensors["layers.0.weights"], n_threads)
     biases = [tensors[f"layers.{l}.biases"] for l in range(n_layers)]
     weights = [tensors[f"layers.{l}.weights"] for l in range(1, n_layers)]
-    return FrontNetwork(front, biases, weights, header.activation, loss, SGD(), 1, 1, n_threads)
+    return FrontNetwork.for_prediction(front, biases, weights, header.activation, loss, n_threads)
 
 
 def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:

@@ -28,7 +28,7 @@ from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, check_continuous, is_continuous
 from fcfast.noprop.variants import VARIANTS, ContinuousTime, DiscreteTime, EndToEnd, FlowMatching
-from fcfast.optimizers import SGD
+from fcfast.optimizers.none import NoOptimizer
 
 Array = NDArray[Any]
 
@@ -188,7 +188,7 @@ def network_of(header: NoPropHeader, tensors: Tensors, eta: float, weighting: st
     labels = LabelSpace(embedding, header.is_learned, header.has_head, header.variant == "fm", dtype, generator)
     labels.params[:] = tensors["labels.params"]  # the head too
     variant = _variant(header, tensors, eta, weighting)
-    return NoPropNetwork(variant, shape, fronts, blocks, labels, SGD(), 1, 1, n_threads, "sequential", header.seed)
+    return NoPropNetwork(variant, shape, fronts, blocks, labels, NoOptimizer(), 1, 1, n_threads, "sequential", header.seed)
 
 
 def _variant(header: NoPropHeader, tensors: Tensors, eta: float, weighting: str) -> Any:

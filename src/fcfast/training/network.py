@@ -14,6 +14,7 @@ from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FrontForm
 from fcfast.losses import Loss, Targets, make_loss
 from fcfast.optimizers import Optimizer
+from fcfast.optimizers.none import NoOptimizer
 from fcfast.rules import Backprop, Rule
 from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import stepwise
@@ -74,6 +75,19 @@ class FrontNetwork:
         self.rule_state = self.rule.start(self.upper, seed)
         self._pace = Pace(n_threads)
         self._kernel: EpochKernel | None = None
+
+    @classmethod
+    def for_prediction(
+        cls,
+        front: FrontForm,
+        biases: Sequence[Array],
+        weights: Sequence[Array],
+        activation: str,
+        loss: str | Loss,
+        n_threads: int,
+    ) -> "FrontNetwork":
+        """Make a network that is not trained any more: it has no optimiser, batches or windows."""
+        return cls(front, biases, weights, activation, loss, NoOptimizer(), 1, 1, n_threads)
 
     @property
     def widths(self) -> NDArray[np.intp]:
