@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fcfast import FrontClassifier, FrontRegressor, backend
 from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.gram.start import GivenWeights
-from fcfast.optimizers import SCHEDULES, SGD, Muon
+from fcfast.optimizers import SCHEDULES, SGD
 from fcfast.training.network import FrontNetwork
 
 torch = pytest.importorskip("torch", reason="the reference of these tests is PyTorch")
@@ -213,11 +213,3 @@ def test_rates_and_decay_by_layer_equal_parameter_groups(form, global_random_see
         weights = [network.front.expand(), *network.weights]
         assert distance(weights, [linear.weight.detach().numpy() for linear in linears]) < 1e-12, message
         assert distance(network.biases, [linear.bias.detach().numpy() for linear in linears]) < 1e-12, message
-
-
-def test_rates_and_decay_by_layer_need_the_compiled_epochs():
-    """What would be ignored is refused."""
-    _, parameters, X, _, coefs, biases = random_configuration(0)
-    by_layer = {"rate_factors": np.ones((len(coefs), 2))}
-    with pytest.raises(ValueError, match="by layer need backpropagation with SGD"):
-        network_in("weights", X, coefs, biases, parameters["activation"], Muon(), 2, 2, **by_layer)

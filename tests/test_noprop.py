@@ -389,7 +389,7 @@ def test_callbacks(wide):
     assert classifier.n_epochs_ == 2
     assert [epoch.loss for epoch in seen] == classifier.loss_curve_
     for bad, error in ((3, TypeError), ([3], TypeError)):
-        with pytest.raises(error, match="callbacks must (be|hold)"):
+        with pytest.raises(error, match=r"callbacks must (be|hold)"):
             NoPropClassifier(**SMALL).fit(*wide, callbacks=bad)
 
 

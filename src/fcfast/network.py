@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fcfast import backend, validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.layers.views import layer_views
+from fcfast.losses import make_loss
 from fcfast.optimizers import SGD
 from fcfast.threads import kernel_threads, resolve_n_jobs
 
@@ -131,7 +132,7 @@ class DenseNetwork:
         if input_gradient is not None:
             validation.writable_like(input_gradient, "input_gradient", inputs.shape, self.dtype)
         delta = self._last_block(self._deltas, len(inputs))
-        if self.loss == "cross_entropy":
+        if make_loss(self.loss).has_classes:
             labels = validation.labels(y, len(inputs), len(outputs.T))
             loss = backend.forward.softmax_cross_entropy(outputs, labels, delta)
         else:

@@ -10,6 +10,7 @@ import numpy as np
 from fcfast import validation
 from fcfast.activations import HOMOGENEOUS
 from fcfast.files import replacing
+from fcfast.rules import RULES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ INK, ACCENT, PALE = "#1f2933", "#c2410c", "#9aa5b1"
 # The colours of Okabe and Ito, which colour-blind readers can distinguish, without black and yellow.
 COLORS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MAX_TRAJECTORIES = 12
-BASELINE_STYLES = {"backprop": (INK, "-"), "frozen": (PALE, "--")}
+BASELINE_STYLES = (INK, "-"), (PALE, "--")
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -296,11 +297,10 @@ def _rates_title(comparison: "Comparison") -> str:
 
 def _rule_styles(rules: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Choose the colour and line style of each rule: baselines have fixed ones; line styles change when colours repeat."""
-    others = [rule for rule in rules if rule not in BASELINE_STYLES]
+    baselines = dict(zip((name for name, rule in RULES.items() if rule.is_baseline), BASELINE_STYLES, strict=False))
+    others = [rule for rule in rules if rule not in baselines]
     lines = ("-", "-.", ":")
-    return BASELINE_STYLES | {
-        rule: (COLORS[i % len(COLORS)], lines[i // len(COLORS) % len(lines)]) for i, rule in enumerate(others)
-    }
+    return baselines | {rule: (COLORS[i % len(COLORS)], lines[i // len(COLORS) % len(lines)]) for i, rule in enumerate(others)}
 
 
 def _draw_rule(axes: Sequence["Axes"], result: "RuleResult", style: tuple[str, str], factor: float) -> None:

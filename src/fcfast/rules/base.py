@@ -63,6 +63,8 @@ class Rule:
     name : str
     compiled : bool
         Whether the kernel of whole epochs makes these gradients; False in a subclass unless it says so again.
+    is_baseline : bool
+        Whether the others are compared with it; False in a subclass unless it says so again.
     stays_in_span : bool
         Whether updates of the front layer are combinations of the inputs, so that it can be held in any form.
     transposes : str
@@ -75,6 +77,7 @@ class Rule:
 
     name: ClassVar[str]
     compiled: ClassVar[bool] = False
+    is_baseline: ClassVar[bool] = False
     stays_in_span: Any = True
     transposes: Any = ""
     backward_passes: Any = ""
@@ -82,8 +85,9 @@ class Rule:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "compiled" not in vars(cls):
-            cls.compiled = False
+        for own in ("compiled", "is_baseline"):
+            if own not in vars(cls):
+                setattr(cls, own, False)
 
     def matrix_products(self, n_hidden: int) -> int:
         """Products of a batch with a square layer that a step takes, for so many hidden layers; heads are not counted."""

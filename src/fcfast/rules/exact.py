@@ -36,6 +36,7 @@ class Backprop(Rule):
 
     name: ClassVar[str] = "backprop"
     compiled: ClassVar[bool] = True
+    is_baseline: ClassVar[bool] = True
     transposes = "of every layer above the front layer"
     backward_passes = "one through the whole network"
 

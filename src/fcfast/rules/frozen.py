@@ -34,6 +34,7 @@ class FrozenHidden(Rule):
     """
 
     name: ClassVar[str] = "frozen"
+    is_baseline: ClassVar[bool] = True
     transposes = "none"
     rate_factor = 3.0
     backward_passes = "none: the output layer needs none"
