@@ -5,20 +5,25 @@ The time is that of a step of SGD on the cross-entropy, from the same initial we
 Both sides use one or two threads (of BLAS, of PyTorch), whichever is faster; a timed block is a whole number of epochs and
 takes at least BLOCK seconds. "once" is the cost of contributions before the first step: Gram matrix and S0 from W1(0) in
 memory. Targets: 120, 700, 100 and 20 times for the wide cases; one sample at a time, 25 times PyTorch and 3 times "weights".
+A step at full batch: at most 2 (N = 100) and 3 (N = 30) times the time of its matrix products alone.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from bench.measure import BLOCK, Run, duration, times, verdict
+from fcfast import backend
 from fcfast.front import FORMS
 from fcfast.front.contributions import ContributionsForm
 from fcfast.gram.start import GivenWeights
-from fcfast.optimizers import SGD
+from fcfast.optimizers import SCHEDULES, SGD
+from fcfast.training import Training
 from fcfast.training.network import FrontNetwork
 
 peers = pytest.importorskip("bench.peers", reason="the peer is PyTorch")
@@ -148,3 +153,45 @@ def bench_features(compare, tell):
     spread = max(seconds.values()) / min(seconds.values()) - 1
     tell(f"N = 100 full batch, d = 1,000 to 1,000,000: {', '.join(duration(s) for s in seconds.values())} a step; "
          f"largest difference {spread:.0%} (target 15 %: {verdict(spread <= 0.15)})")  # fmt: skip
+
+
+def products_alone(n):
+    """The matrix products of a step at full batch: pre-activations, outputs, and the two of the backward pass."""
+    rng = np.random.default_rng(0)
+    shapes = {"G": (n, n), "A": (n, HIDDEN), "S": (n, HIDDEN), "H": (n, HIDDEN), "V": (CLASSES, HIDDEN), "O": (n, CLASSES)}
+    of = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    grad, delta, product = np.empty_like(of["V"]), np.empty_like(of["H"]), backend.forward.product
+
+    def multiply():
+        product(of["G"], False, of["A"], False, of["S"])
+        product(of["H"], False, of["V"], True, of["O"])
+        product(of["O"], True, of["H"], False, grad)
+        product(of["O"], False, of["V"], False, delta)
+
+    return multiply
+
+
+@pytest.mark.parametrize(("n", "target"), [(100, 2), (30, 3)])
+def bench_full_batch(n, target, compare, tell):
+    """A step at full batch, as the fit loop takes it and from one call to the next, against its matrix products alone."""
+    case, n_epochs = Case(n, 1000, n, 0.9, 1), 500
+    network = front_network(case, "contributions")
+    fit = Training(1e-4, SCHEDULES["constant"], n_epochs, 0.0, n_epochs, shuffle=True)
+
+    def train():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the same network is trained on and on
+            fit.run(network, np.arange(n), case.data[1], None, np.random.RandomState(0))
+
+    products = Run(products_alone(n))
+    runs = {
+        "fit": Run(train, n_epochs),
+        "call": Run(front_epoch(case, front_network(case, "contributions"))),
+        "products": products,
+    }
+    with threadpool_limits(1, user_api="blas"):
+        seconds = compare(runs, rounds=15)
+    ratio = seconds["fit"] / seconds["products"]
+    tell(f"N = {n} full batch: {duration(seconds['fit'])} a step of a fit, {duration(seconds['call'])} a call of one step, "
+         f"{duration(seconds['products'])} its products alone: {times(ratio)} those (target {target}: "
+         f"{verdict(ratio <= target)})")  # fmt: skip

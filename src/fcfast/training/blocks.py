@@ -121,8 +121,8 @@ class Epochs:
             self._replay(block, 0)
             raise
         block.is_finite = self.network.is_finite()
-        if several and not (block.is_finite and np.isfinite(block.losses).all()):
-            # Find the epoch at which it diverges by training them one by one.
+        if several and not (block.is_finite and np.isfinite(block.losses[-1]).all()):
+            # After a loss that is not finite all others are NaN. Training one by one finds the epoch at which it diverges.
             self._replay(block, 0)
             if drawn is not None:
                 self.random_state.set_state(drawn)

@@ -129,7 +129,7 @@ class Training:
             if given.shape != row.shape:
                 self._refuse_factors(given, n_steps)
             row[:] = given
-        if not (np.isfinite(factors) & (factors >= 0)).all():
+        if not (factors.min() >= 0 and factors.max() < np.inf):  # NaN is neither
             self._refuse_factors(factors, n_steps)
         return self.base_rate * factors
 

@@ -162,12 +162,13 @@ class FrontNetwork:
     ) -> tuple[NDArray[np.float64], int]:
         """Train by the kernel; give losses, and how many steps were done."""
         kernel = self._kernel_for(Targets(self.loss, targets, sample_weight), orders.shape[1])
-        losses = np.full(rates.shape, np.nan)
+        losses = np.empty(rates.shape)
+        losses.fill(np.nan)
         epoch = done = 0
         while epoch < len(orders) and done == epoch * rates.shape[1]:
             n_threads, started = min(self._pace.threads(), self.kernel_threads), perf_counter()
             # Another number of threads is tried on one epoch: it may be the slower by far.
-            end = len(orders) if n_threads == self._pace.fastest else epoch + 1
+            end = epoch + 1 if epoch + 1 == len(orders) or n_threads != self._pace.fastest else len(orders)
             now = slice(epoch, end)
             steps = kernel.epochs(orders[now], rates[now], losses[now], self.upper.memory.n_steps == 0, n_threads)
             self._pace.note(n_threads, perf_counter() - started, steps)
@@ -211,7 +212,7 @@ class FrontNetwork:
         if not self.is_compiled:
             rows = self.front.rows_multiplied(self.optimizer, self.batch_size, self.window)
         front = 2.0 * rows * self.front.source.shape[1] * self.widths[0]
-        return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths)))
+        return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths.tolist())))
 
     def blas_threads(self) -> AbstractContextManager[None]:
         """Let BLAS use the threads that its products are worth."""
