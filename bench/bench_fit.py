@@ -1,7 +1,8 @@
 """Whole fits, optimisers and memory against PyTorch: h = 256, float32, 2 threads
 
 Reproduce: pytest bench/bench_fit.py -m ""
-A whole fit is everything from the data to conventional weights: W1(0), Gram matrix, initial states, 100 epochs, expansion.
+A whole fit is everything from the data to conventional weights: W1(0), Gram matrix, initial pre-activations, 100 epochs and the
+expansion.
 Memory is the peak of a child process minus its memory after imports and a small run; for a memory map only anonymous memory
 counts. Targets: a whole fit 15 times as fast; 400 MB for a memory map of 200 x 2,000,000.
 """

@@ -5,10 +5,10 @@ An epoch is a pass over the samples for each of the ten blocks. The peer has the
 same weights, batches and noise are compared first. In the timed part it draws its own noise, its batches are made beforehand
 and not copied, it keeps no graph into z, its optimisers are fused, and it runs in its fastest setting: one thread, two, or a
 block in each of two threads.
-Wide data: SGD with momentum, ours in form "contributions". The memory of front layers is counted between steps: for ours Gram
-matrix, initial states and contributions; for the peer W1, momentum and the gradient of one block. Peaks are the memory that
-child processes add, from the initial weights to the second epoch, above the data and a small run before; they include all
-layers and the computation of the Gram matrix.
+Wide data: SGD with momentum, ours in form "contributions". The memory of front layers is counted between steps: for ours the
+Gram matrix, the initial pre-activations and the contributions; for the peer W1, its momentum and the gradient of one block. Peaks
+are the memory that child processes add, from the initial weights to the second epoch, above the data and a small run before; they
+include all layers and the computation of the Gram matrix.
 Targets: wide data 50 times as fast, front layers in a fiftieth of the memory; MNIST 1.5 times as fast, and two threads
 1.7 times as fast as one.
 """

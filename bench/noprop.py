@@ -118,10 +118,10 @@ def fitted(classifier, X, y, tell):
 def noisy_errors(classifier, X, y):
     """Errors with noise: of single runs, as in the paper, and of their mean probabilities."""
     network, how = classifier.network_, Inference(noise=True, n_steps=STEPS.get(classifier.variant))
-    states = network.fronts.preactivations(X)
+    preactivations = network.fronts.preactivations(X)
     runs = []
     for run in range(N_RUNS):
-        *_, (_, probabilities) = network.trajectory(states, len(X), run, how)
+        *_, (_, probabilities) = network.trajectory(preactivations, len(X), run, how)
         runs.append(probabilities)
     errors = [float(np.mean(classifier.classes_[p.argmax(axis=1)] != y)) for p in (*runs, np.mean(runs, axis=0))]
     return {"noisy, single runs": errors[:-1], "noisy, averaged": errors[-1]}

@@ -24,7 +24,7 @@ from bench.measure import Run, duration, interleaved_rounds, pure_kernels
 from fcfast import backend
 from fcfast.activations import ACTIVATIONS
 from fcfast.front import FORMS
-from fcfast.gram.products import gram_and_states
+from fcfast.gram.products import gram_and_preactivations
 from fcfast.gram.start import RandomWeights
 from fcfast.optimizers import SGD, AdamW, Muon, NeuronAdam
 from fcfast.paper.experiments import default_problem
@@ -86,12 +86,14 @@ def front(form, n, d, batch, package, optimizer=MOMENTUM, rule=None, activation=
 
 
 def gram(package):
-    """Make the Gram matrix and the first states; or let NumPy."""
+    """Make the Gram matrix and the first pre-activations; or let NumPy."""
     initial, G, S0 = RandomWeights(64, 10_000, 0, "relu"), np.empty((200, 200), "f4"), np.empty((200, 64), "f4")
     X = np.random.default_rng(0).normal(size=(200, 10_000)).astype("f4")
 
     def call():
-        G[:], S0[:] = gram_and_states(X, initial, "f4", 1) if package == "_core" else (X @ X.T, X @ initial.dense("f4").T)
+        G[:], S0[:] = (
+            gram_and_preactivations(X, initial, "f4", 1) if package == "_core" else (X @ X.T, X @ initial.dense("f4").T)
+        )
 
     return Work(call, (G, S0))
 

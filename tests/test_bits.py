@@ -149,7 +149,7 @@ def test_threads_of_blas_change_no_prediction(make, form, monkeypatch):
 
 
 def test_training_on_a_gram_matrix_is_the_same_in_workers():
-    """The Gram matrix, the initial states and steps of ordinary size use one BLAS thread each, wherever they are made."""
+    """The Gram matrix, the initial pre-activations and ordinary steps use one BLAS thread each, wherever they are made."""
     X, y, n_hidden = np.random.default_rng(0).standard_normal((150, 5000)).astype("f4"), np.arange(150) % 3, 64
     fitted = []
     for n_threads in (1, 2):

@@ -39,16 +39,16 @@ def test_parts_add_up_to_the_output(activation, hidden, weight_decay, seed):
     parts = explain_output(classifier, X)
     coefs, biases = classifier.coefs_, classifier.intercepts_
     at_zero = 0.5 if activation == "logistic" else 0.0
-    states, offset = X @ coefs[0] + biases[0], np.tile(biases[0], (4, 1))
+    preactivations, offset = X @ coefs[0] + biases[0], np.tile(biases[0], (4, 1))
     linear = X @ coefs[0]  # what the front layer's weights give, carried through the lines
     for coef, bias in zip(coefs[1:], biases[1:], strict=True):
-        k = slope(states, activation)
+        k = slope(preactivations, activation)
         offset = (k * offset + at_zero) @ coef + bias
         linear = (k * linear) @ coef
-        states = linear + offset
-    np.testing.assert_array_equal(parts.chosen, states.argmax(axis=1))
+        preactivations = linear + offset
+    np.testing.assert_array_equal(parts.chosen, preactivations.argmax(axis=1))
     picked = np.arange(4), parts.chosen
-    np.testing.assert_allclose(parts.outputs, states[picked], rtol=1e-9)
+    np.testing.assert_allclose(parts.outputs, preactivations[picked], rtol=1e-9)
     np.testing.assert_allclose(parts.rest, offset[picked], rtol=1e-7, atol=1e-10)
     np.testing.assert_allclose(parts.initial + parts.terms.sum(axis=1), linear[picked], rtol=1e-7, atol=1e-10)
 
@@ -73,10 +73,10 @@ def test_units_at_zero():
         parts = explain_output(regressor, np.zeros((1, 40)))
         assert np.isfinite(parts.rest).all()
         tiny = np.full((1, 40), 1e-9)
-        states = tiny @ regressor.coefs_[0]
+        preactivations = tiny @ regressor.coefs_[0]
         from_front = explain_output(regressor, tiny)
         np.testing.assert_allclose(
-            from_front.initial + from_front.terms.sum(axis=1), expected * states @ regressor.coefs_[1][:, 0], rtol=1e-6
+            from_front.initial + from_front.terms.sum(axis=1), expected * preactivations @ regressor.coefs_[1][:, 0], rtol=1e-6
         )
 
 

@@ -1,4 +1,4 @@
-"""Reading the inputs once: Gram matrix and states of every container, in bounded memory."""
+"""Reading the inputs once: Gram matrix and pre-activations of every container, in bounded memory."""
 
 import sys
 import threading
@@ -16,7 +16,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from fcfast.gram import products as gram
-from fcfast.gram.products import cross_gram_and_states, expand, gram_and_states, states_of
+from fcfast.gram.products import cross_gram_and_preactivations, expand, gram_and_preactivations, preactivations_of
 from fcfast.gram.start import GivenWeights, RandomWeights
 
 MIB = 1 << 20
@@ -165,12 +165,12 @@ def sparse_products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("block_size")
-def test_gram_and_states_of_every_container(container, global_random_seed):
+def test_gram_and_preactivations_of_every_container(container, global_random_seed):
     """G = X X' and S0 = X W1(0)', whatever holds X and in however many blocks."""
     rng = np.random.default_rng(global_random_seed)
     X = container(some_inputs(rng, 11, 38))
     W1 = rng.standard_normal((5, 38))
-    G, S0 = gram_and_states(X, GivenWeights(W1), "float64")
+    G, S0 = gram_and_preactivations(X, GivenWeights(W1), "float64")
     assert_close(G, dense(X) @ dense(X).T)
     assert_close(S0, dense(X) @ W1.T)
 
@@ -182,10 +182,10 @@ def test_new_inputs_of_every_container(container, global_random_seed):
     held, array = container(some_inputs(rng, 11, 38)), some_inputs(rng, 11, 38)
     W1, A, c = rng.standard_normal((5, 38)), rng.standard_normal((11, 5)), 0.7
     for X_new, X in [(held, array), (array, held), (held, held)]:
-        G_new, S0_new = cross_gram_and_states(X_new, X, GivenWeights(W1), "float64")
+        G_new, S0_new = cross_gram_and_preactivations(X_new, X, GivenWeights(W1), "float64")
         assert_close(G_new, dense(X_new) @ dense(X).T)
         assert_close(S0_new, dense(X_new) @ W1.T)
-        S_new = states_of(X_new, X, A, c, GivenWeights(W1), "float64")
+        S_new = preactivations_of(X_new, X, A, c, GivenWeights(W1), "float64")
         assert_close(S_new, dense(X_new) @ (c * W1 + A.T @ dense(X)).T)
 
 
@@ -205,7 +205,7 @@ def test_extreme_shapes(shape, container, global_random_seed):
     """One sample, one feature, more samples than features."""
     rng = np.random.default_rng(global_random_seed)
     X, W1 = rng.standard_normal(shape), rng.standard_normal((3, shape[1]))
-    G, S0 = gram_and_states(container(X), GivenWeights(W1), "float64")
+    G, S0 = gram_and_preactivations(container(X), GivenWeights(W1), "float64")
     assert_close(G, X @ X.T)
     assert_close(S0, X @ W1.T)
 
@@ -214,14 +214,14 @@ def test_extreme_shapes(shape, container, global_random_seed):
 @pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
 def test_zeros(container):
     """Nothing but zeros gives nothing but zeros."""
-    G, S0 = gram_and_states(container(np.zeros((4, 9))), RandomWeights(3, 9, 0, "relu"), "float64")
+    G, S0 = gram_and_preactivations(container(np.zeros((4, 9))), RandomWeights(3, 9, 0, "relu"), "float64")
     assert not G.any()
     assert not S0.any()
 
 
 @given(data=st.data())
 def test_blocks_do_not_matter(data):
-    """Any size of blocks, any container: the same results, and states_of is X_new times what expand gives."""
+    """Any size of blocks, any container: the same results, and preactivations_of is X_new times what expand gives."""
     n_new, n_samples, n_features, n_hidden = (data.draw(st.integers(1, 15)) for _ in range(4))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     X_new, X = rng.standard_normal((n_new, n_features)), rng.standard_normal((n_samples, n_features))
@@ -234,8 +234,8 @@ def test_blocks_do_not_matter(data):
     with pytest.MonkeyPatch.context() as monkeypatch:
         set_block_size(monkeypatch, *(data.draw(st.integers(1, high)) for high in (500, 9, 9)))
         monkeypatch.setattr(gram, "SPARSE_SHARE", data.draw(st.sampled_from([0, 2])))
-        G, S0 = gram_and_states(held, initial, "float64")
-        S_new = states_of(held_new, held, A, c, initial, "float64")
+        G, S0 = gram_and_preactivations(held, initial, "float64")
+        S_new = preactivations_of(held_new, held, A, c, initial, "float64")
         W1 = expand(held, A, c, initial, "float64")
     assert_close(G, X @ X.T)
     assert_close(S0, X @ initial.dense("float64").T)
@@ -247,18 +247,18 @@ def test_duplicates_are_summed_in_the_wanted_dtype():
     """100 + 100 is 200 also where the entries are 8-bit integers."""
     X = sparse.coo_array((np.array([100, 100], np.int8), ([0, 0], [1, 1])), shape=(1, 3))
     initial = GivenWeights(np.ones((1, 3)))
-    assert gram_and_states(X, initial, "float64") == (200**2, 200)
-    assert cross_gram_and_states(X, X, initial, "float64") == (200**2, 200)
+    assert gram_and_preactivations(X, initial, "float64") == (200**2, 200)
+    assert cross_gram_and_preactivations(X, X, initial, "float64") == (200**2, 200)
 
 
 @pytest.mark.parametrize("n_new", [1, 3, 4, 60])
 @pytest.mark.usefixtures("block_size")
-def test_states_of_few_and_many(n_new, global_random_seed):
-    """Few new samples go through the Gram matrix (here up to 3), many through the weights: the same states."""
+def test_preactivations_of_few_and_many(n_new, global_random_seed):
+    """Few new samples go through the Gram matrix (here up to 3), many through the weights: the same pre-activations."""
     rng = np.random.default_rng(global_random_seed)
     X_new, X = rng.standard_normal((n_new, 50)), rng.standard_normal((6, 50))
     W1, A = rng.standard_normal((4, 50)), rng.standard_normal((6, 4))
-    S_new = states_of(X_new, X, A, 0.5, GivenWeights(W1), "float64")
+    S_new = preactivations_of(X_new, X, A, 0.5, GivenWeights(W1), "float64")
     assert_close(S_new, X_new @ (0.5 * W1 + A.T @ X).T)
 
 
@@ -276,15 +276,15 @@ def test_results_have_the_dtype_asked_for(container, source, dtype, global_rando
     initial, A = RandomWeights(4, 60, 1, "relu"), rng.standard_normal((9, 4))
     exact, W0 = X.astype(np.float64), initial.dense("float64")
     W1 = 0.9 * W0 + A.T @ exact
-    G_new, S0_new = cross_gram_and_states(container(X[:2]), container(X), initial, dtype)
-    G, S0 = gram_and_states(container(X), initial, dtype)
+    G_new, S0_new = cross_gram_and_preactivations(container(X[:2]), container(X), initial, dtype)
+    G, S0 = gram_and_preactivations(container(X), initial, dtype)
     pairs = [
         (G, exact @ exact.T),
         (S0, exact @ W0.T),
         (G_new, exact[:2] @ exact.T),
         (S0_new, exact[:2] @ W0.T),
-        (states_of(container(X[:2]), container(X), A, np.float64(0.9), initial, dtype), exact[:2] @ W1.T),
-        (states_of(container(X), container(X), A, np.float64(0.9), initial, dtype), exact @ W1.T),
+        (preactivations_of(container(X[:2]), container(X), A, np.float64(0.9), initial, dtype), exact[:2] @ W1.T),
+        (preactivations_of(container(X), container(X), A, np.float64(0.9), initial, dtype), exact @ W1.T),
         (expand(container(X), A, np.float64(0.9), GivenWeights(W0), dtype), W1),
     ]
     for actual, desired in pairs:
@@ -300,9 +300,9 @@ def test_blocks_are_summed_in_double_precision(container, monkeypatch):
     set_block_size(monkeypatch, n_bytes=4, min_side=1, max_side=1)
     X = container(np.array([[2**12] + [1] * 8], dtype=np.float32))
     initial = GivenWeights(X.toarray() if sparse.issparse(X) else X)
-    for result in (*gram_and_states(X, initial, "float32"), *cross_gram_and_states(X, X, initial, "float32")):
+    for result in (*gram_and_preactivations(X, initial, "float32"), *cross_gram_and_preactivations(X, X, initial, "float32")):
         assert result == 2**24 + 8
-    assert states_of(X, X, np.zeros((1, 1)), 1.0, initial, "float32") == 2**24 + 8
+    assert preactivations_of(X, X, np.zeros((1, 1)), 1.0, initial, "float32") == 2**24 + 8
 
 
 @pytest.mark.bits
@@ -312,7 +312,9 @@ def test_awkward_layouts_take_the_same_blas_routines(layout, dtype, global_rando
     X = layout(np.random.default_rng(global_random_seed).standard_normal((64, 500)).astype(dtype))
     initial = RandomWeights(30, 500, 0, "relu")
     for actual, plain in zip(
-        gram_and_states(X, initial, dtype), gram_and_states(np.array(X, dtype, order="C"), initial, dtype), strict=True
+        gram_and_preactivations(X, initial, dtype),
+        gram_and_preactivations(np.array(X, dtype, order="C"), initial, dtype),
+        strict=True,
     ):
         np.testing.assert_array_equal(actual, plain)
 
@@ -325,7 +327,7 @@ def test_gram_matrix_is_exactly_symmetric(container, n_samples, dtype, monkeypat
     """G equals G' to the last bit, whichever way its products are made."""
     set_block_size(monkeypatch, n_bytes=4096, min_side=8)
     X = container(some_inputs(np.random.default_rng(global_random_seed), n_samples, 41).astype(dtype) * dtype.type(1.1))
-    G, _ = gram_and_states(X, RandomWeights(2, 41, 0, "relu"), dtype)
+    G, _ = gram_and_preactivations(X, RandomWeights(2, 41, 0, "relu"), dtype)
     np.testing.assert_array_equal(G, G.T)
 
 
@@ -343,9 +345,9 @@ def test_threads_change_no_bit(container, dtype, monkeypatch, global_random_seed
 
     def results(n_jobs: int) -> list[np.ndarray]:
         return [
-            *gram_and_states(X, initial, dtype, n_jobs),
-            *cross_gram_and_states(X, X, initial, dtype, n_jobs),
-            states_of(X, X, A, 0.9, initial, dtype, n_jobs),
+            *gram_and_preactivations(X, initial, dtype, n_jobs),
+            *cross_gram_and_preactivations(X, X, initial, dtype, n_jobs),
+            preactivations_of(X, X, A, 0.9, initial, dtype, n_jobs),
             expand(X, A, 0.9, initial, dtype, n_jobs=n_jobs),
         ]
 
@@ -366,7 +368,7 @@ def test_weights_are_made_by_several_threads(monkeypatch):
             return super().block(*args)
 
     X, weights = np.eye(4), RandomWeights(1, 4, 3, "relu")
-    _, S0 = gram_and_states(X, Meeting(1, 4, 3, "relu"), "float64", n_jobs=2)
+    _, S0 = gram_and_preactivations(X, Meeting(1, 4, 3, "relu"), "float64", n_jobs=2)
     np.testing.assert_array_equal(S0, weights.dense("float64").T)
 
 
@@ -389,10 +391,10 @@ def test_overflow_is_as_loud_in_threads(monkeypatch):
     monkeypatch.setattr(gram, "resolve_n_jobs", lambda n_jobs: n_jobs)
     X, initial = np.full((70, 9), 1e30, np.float32), GivenWeights(np.full((70, 9), 1e30))
     with np.errstate(over="ignore", invalid="ignore"):
-        for product in gram_and_states(X, initial, "float32", n_jobs=2):
+        for product in gram_and_preactivations(X, initial, "float32", n_jobs=2):
             assert np.isinf(product).all()
     with pytest.warns(RuntimeWarning, match="overflow"):
-        gram_and_states(X, initial, "float32", n_jobs=2)
+        gram_and_preactivations(X, initial, "float32", n_jobs=2)
 
 
 def test_weights_are_never_held_whole(monkeypatch, global_random_seed):
@@ -401,10 +403,10 @@ def test_weights_are_never_held_whole(monkeypatch, global_random_seed):
     monkeypatch.setattr(Recorded, "widest", 0)
     rng = np.random.default_rng(global_random_seed)
     X, A, initial = rng.standard_normal((5, 300)), rng.standard_normal((5, 3)), Recorded(3, 300, 1, "relu")
-    gram_and_states(X, initial, "float64")
-    cross_gram_and_states(X, X, initial, "float64")
+    gram_and_preactivations(X, initial, "float64")
+    cross_gram_and_preactivations(X, X, initial, "float64")
     for n_new in (1, 5):
-        states_of(X[:n_new], X, A, 1.0, initial, "float64")
+        preactivations_of(X[:n_new], X, A, 1.0, initial, "float64")
     expand(X, A, 1.0, initial, "float64")
     assert Recorded.widest == 20
 
@@ -425,7 +427,7 @@ def test_memory_maps(order, view, dtype, tmp_path, global_random_seed):
     X = view(mapped(tmp_path / "X.bin", rng.integers(-9, 9, (10, 33)).astype(np.float32), order))
     exact = np.array(X, np.float64)
     initial = GivenWeights(mapped(tmp_path / "W1.bin", rng.integers(-9, 9, (4, exact.shape[1])).astype(np.float64)))
-    G, S0 = gram_and_states(X, initial, dtype)
+    G, S0 = gram_and_preactivations(X, initial, dtype)
     np.testing.assert_array_equal(G, exact @ exact.T)  # integers: exact in either precision
     np.testing.assert_array_equal(S0, exact @ initial.array.T)
     np.testing.assert_array_equal(X, exact)
@@ -477,10 +479,10 @@ def test_memory_is_bounded(container, monkeypatch):
     X = container(plain)
     initial, A = RandomWeights(64, 60_000, 0, "relu"), np.zeros((64, 64), np.float32)
     W1 = np.empty((64, 60_000), np.float32)
-    assert peak(lambda: gram_and_states(X, initial, "float32", n_jobs=2)) < 8 * MIB
+    assert peak(lambda: gram_and_preactivations(X, initial, "float32", n_jobs=2)) < 8 * MIB
     for X_new, X_old in [(X, X), (X, plain), (plain, X)]:
-        assert peak(lambda held=(X_new, X_old): cross_gram_and_states(*held, initial, "float32", n_jobs=2)) < 8 * MIB
-    assert peak(lambda: states_of(X, X, A, 1.0, initial, "float32", n_jobs=2)) < 8 * MIB
+        assert peak(lambda held=(X_new, X_old): cross_gram_and_preactivations(*held, initial, "float32", n_jobs=2)) < 8 * MIB
+    assert peak(lambda: preactivations_of(X, X, A, 1.0, initial, "float32", n_jobs=2)) < 8 * MIB
     assert peak(lambda: expand(X, A, 1.0, initial, "float32", W1, n_jobs=2)) < 8 * MIB
 
 
@@ -491,8 +493,8 @@ def test_many_rows_are_taken_a_few_at_a_time(monkeypatch, global_random_seed):
     X_new, X = rng.standard_normal((30_000, 20)), rng.standard_normal((50, 20))
     A, W1 = rng.standard_normal((50, 4)), rng.standard_normal((4, 20))
     results = 30_000 * 8 * np.array([50 + 4, 4])
-    assert peak(lambda: cross_gram_and_states(X_new, X, GivenWeights(W1), "float64")) < results[0] + 3 * MIB
-    assert peak(lambda: states_of(X_new, X, A, 1.0, GivenWeights(W1), "float64")) < results[1] + 2 * MIB
+    assert peak(lambda: cross_gram_and_preactivations(X_new, X, GivenWeights(W1), "float64")) < results[0] + 3 * MIB
+    assert peak(lambda: preactivations_of(X_new, X, A, 1.0, GivenWeights(W1), "float64")) < results[1] + 2 * MIB
 
 
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csc_array, sparse.coo_matrix])
@@ -510,11 +512,11 @@ def test_sparse_inputs_are_never_made_dense(container, monkeypatch):
 
         monkeypatch.setattr(kind, "toarray", recorded)
     initial, A = RandomWeights(2, 20_000, 0, "relu"), np.ones((60, 2))
-    G, S0 = gram_and_states(held, initial, "float64")
+    G, S0 = gram_and_preactivations(held, initial, "float64")
     assert_close(G, exact @ exact.T)
     assert_close(S0, exact @ initial.dense("float64").T)
-    cross_gram_and_states(held, held, initial, "float64")
-    states_of(held, held, A, 1.0, initial, "float64")
+    cross_gram_and_preactivations(held, held, initial, "float64")
+    preactivations_of(held, held, A, 1.0, initial, "float64")
     assert_close(expand(held, A, 1.0, initial, "float64"), initial.dense("float64") + A.T @ exact)
     assert 0 < max(sizes) <= 60 * 100
 
@@ -531,7 +533,7 @@ def test_memory_maps_are_read_within_the_budget(order, tmp_path, monkeypatch):
 CHILD = """
 import resource
 import numpy as np
-from fcfast.gram.products import expand, gram_and_states
+from fcfast.gram.products import expand, gram_and_preactivations
 from fcfast.gram.start import RandomWeights
 
 N, d, h = 64, 800_000, 32
@@ -544,7 +546,7 @@ X = np.memmap(written.filename, "float32", "r", shape=(N, d), order=order)
 W1 = np.memmap(f"{folder}/W1.bin", "float32", "w+", shape=(h, d))
 initial = RandomWeights(h, d, 1, "relu")
 A = np.random.default_rng(1).standard_normal((N, h))
-gram_and_states(values, RandomWeights(h, len(columns), 1, "relu"), dtype, n_jobs=2)  # BLAS takes its buffers
+gram_and_preactivations(values, RandomWeights(h, len(columns), 1, "relu"), dtype, n_jobs=2)  # BLAS takes its buffers
 
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 limit = int(status["VmData"].split()[0]) * 1024 + 150 * 2**20
@@ -554,7 +556,7 @@ try:
 except MemoryError:
     print("a copy is over the limit")
 
-G, S0 = gram_and_states(X, initial, dtype, n_jobs=2)
+G, S0 = gram_and_preactivations(X, initial, dtype, n_jobs=2)
 expand(X, A, 0.5, initial, dtype, out=W1, n_jobs=2)
 
 W0 = np.hstack([initial.block(column, column + 1, dtype) for column in columns])
@@ -586,12 +588,12 @@ def test_feature_counts_must_agree():
     weights = r"X has 5 feature\(s\), but W1\(0\) has 4"
     inputs = r"X_new has 6 feature\(s\), but X has 5"
     calls: list[tuple[str, Callable[[], Any]]] = [
-        (weights, lambda: gram_and_states(X, other, "float64")),
-        (weights, lambda: cross_gram_and_states(X, X, other, "float64")),
-        (weights, lambda: states_of(X, X, A, 1.0, other, "float64")),
+        (weights, lambda: gram_and_preactivations(X, other, "float64")),
+        (weights, lambda: cross_gram_and_preactivations(X, X, other, "float64")),
+        (weights, lambda: preactivations_of(X, X, A, 1.0, other, "float64")),
         (weights, lambda: expand(X, A, 1.0, other, "float64")),
-        (inputs, lambda: cross_gram_and_states(np.ones((2, 6)), X, initial, "float64")),
-        (inputs, lambda: states_of(sparse.csr_array((2, 6)), X, A, 1.0, initial, "float64")),
+        (inputs, lambda: cross_gram_and_preactivations(np.ones((2, 6)), X, initial, "float64")),
+        (inputs, lambda: preactivations_of(sparse.csr_array((2, 6)), X, A, 1.0, initial, "float64")),
     ]
     for message, call in calls:
         with pytest.raises(ValueError, match=message):

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
 from fcfast.gram.occurring import ChosenWeights, entry_pairs, occurring, within
-from fcfast.gram.products import cross_gram, cross_gram_and_states, gram_and_states, states_of
+from fcfast.gram.products import cross_gram, cross_gram_and_preactivations, gram_and_preactivations, preactivations_of
 from fcfast.gram.start import GivenWeights, RandomWeights
 
 MIB = 2**20
@@ -34,16 +34,16 @@ def test_products_are_those_of_dense_inputs(form, n_other, global_random_seed):
         W = initial.dense("float64")
         dense, new, held = (part.toarray().astype(np.float64) for part in (X, X_new, other))
         assert occurring(X.asformat(form)) is not None
-        G, S0 = gram_and_states(X.asformat(form), initial, "float64")
+        G, S0 = gram_and_preactivations(X.asformat(form), initial, "float64")
         np.testing.assert_allclose(G, dense @ dense.T, atol=1e-12)
         np.testing.assert_allclose(S0, dense @ W.T, atol=1e-12)
         A = rng.standard_normal((n_other, 7))
-        G_new, S_new = cross_gram_and_states(X_new.asformat(form), other.asformat(form), initial, "float64")
+        G_new, S_new = cross_gram_and_preactivations(X_new.asformat(form), other.asformat(form), initial, "float64")
         np.testing.assert_allclose(G_new, new @ held.T, atol=1e-12)
         np.testing.assert_allclose(S_new, new @ W.T, atol=1e-12)
         np.testing.assert_array_equal(cross_gram(X_new.asformat(form), other.asformat(form), "float64"), G_new)
-        states = states_of(X_new.asformat(form), other.asformat(form), A, 0.5, initial, "float64")
-        np.testing.assert_allclose(states, new @ (0.5 * W + A.T @ held).T, atol=1e-12)
+        preactivations = preactivations_of(X_new.asformat(form), other.asformat(form), A, 0.5, initial, "float64")
+        np.testing.assert_allclose(preactivations, new @ (0.5 * W + A.T @ held).T, atol=1e-12)
 
 
 def test_samples_without_entries():
@@ -51,8 +51,8 @@ def test_samples_without_entries():
     nothing = sparse.csr_array((3, 100))
     initial = RandomWeights(2, 100, 0, "relu")
     for result in (
-        *gram_and_states(nothing, initial, "float32"),
-        states_of(nothing, nothing, np.ones((3, 2)), 1.0, initial, "f4"),
+        *gram_and_preactivations(nothing, initial, "float32"),
+        preactivations_of(nothing, nothing, np.ones((3, 2)), 1.0, initial, "f4"),
     ):
         assert not result.any()
 

@@ -255,7 +255,7 @@ def test_products_that_threads_are_chosen_by(optimizer, rows):
 @pytest.mark.parametrize("form", ["contributions", "windowed"])
 @pytest.mark.parametrize("estimator", [FrontClassifier, NoPropClassifier])
 def test_n_jobs_reaches_all_that_reads_the_inputs(estimator, form, monkeypatch):
-    """The Gram matrix and the initial states, the weights they expand to, predictions and explanations."""
+    """The Gram matrix and the initial pre-activations, the weights they expand to, predictions and explanations."""
     asked = []
 
     def resolved(n_jobs):

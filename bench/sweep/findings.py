@@ -122,9 +122,9 @@ def exponent(sizes: list[float], seconds: list[float]) -> float | None:
 def work(cell: Cell, form: str) -> tuple[float, float, float]:
     """Return the necessary operations and bytes of a step in a form, and the size of the arrays that it updates.
 
-    The products are those for the states of the front layer (with momentum also for its velocity if a window has several
-    steps), for the update, and for the layer above. The bytes are samples or rows of the Gram matrix, and the stored arrays
-    once per window.
+    The products are those for the pre-activations of the front layer (with momentum also for its velocity if a window has
+    several steps), for the update, and for the layer above. The bytes are samples or rows of the Gram matrix, and the stored
+    arrays once per window.
     """
     N, d, B, h = cell.n, cell.d, cell.batch, cell.h
     columns = N if form == "contributions" else d

@@ -90,10 +90,10 @@ def explain_output(estimator: "FrontClassifier | FrontRegressor", X: Any, chosen
     split = estimator.explain(X)
     network = estimator.network_
     initial = split.initial.astype(np.float64)
-    states, outputs = _forward(network, initial + split.terms.sum(axis=1, dtype=np.float64) + split.bias)
+    preactivations, outputs = _forward(network, initial + split.terms.sum(axis=1, dtype=np.float64) + split.bias)
     index = _chosen(chosen, outputs, hasattr(estimator, "classes_"))
     picked = np.take_along_axis(outputs, index[:, None], axis=1)[:, 0]
-    weights = _weights_of_states(network, states, index)
+    weights = _weights_of_preactivations(network, preactivations, index)
     terms = np.einsum("mnh,mh->mn", split.terms, weights)
     from_initial = (initial * weights).sum(axis=1)
     return OutputExplanation(index, picked, from_initial, terms, picked - from_initial - terms.sum(axis=1))
@@ -113,16 +113,18 @@ def _chosen(chosen: ArrayLike | None, outputs: Array, classification: bool) -> N
 
 def _forward(network: Any, S: Array) -> tuple[list[Array], Array]:
     """Give the pre-activations of the hidden layers, the front layer's first, and the outputs, in double precision."""
-    states = [S]
+    preactivations = [S]
     for weights, bias in zip(network.weights, network.biases[1:], strict=True):
-        states.append(activate(states[-1], ACTIVATIONS[network.activation]) @ weights.T.astype(np.float64) + bias)
-    return states[:-1], states[-1]
+        preactivations.append(
+            activate(preactivations[-1], ACTIVATIONS[network.activation]) @ weights.T.astype(np.float64) + bias
+        )
+    return preactivations[:-1], preactivations[-1]
 
 
-def _weights_of_states(network: Any, states: list[Array], index: NDArray[np.intp]) -> Array:
+def _weights_of_preactivations(network: Any, preactivations: list[Array], index: NDArray[np.intp]) -> Array:
     """Give the weights (M, h) with which the front layer's pre-activations enter the chosen output."""
-    weights = network.weights[-1].astype(np.float64)[index] * _slope(states[-1], network.activation)
-    for S, above in zip(reversed(states[:-1]), reversed(network.weights[:-1]), strict=True):
+    weights = network.weights[-1].astype(np.float64)[index] * _slope(preactivations[-1], network.activation)
+    for S, above in zip(reversed(preactivations[:-1]), reversed(network.weights[:-1]), strict=True):
         weights = (weights @ above.astype(np.float64)) * _slope(S, network.activation)
     return weights
 

@@ -56,22 +56,22 @@ class Data:
         stratify: bool,
         seed: int,
     ) -> "Data":
-        X, answers = _checked(X, y, "")
+        X, targets = _checked(X, y, "")
         if test is None:
-            train, held_out = _part(answers, test_share, "test_share", stratify, seed)
-            X_test, y_test = X[held_out], answers[held_out]
-            X, answers = X[train], answers[train]
+            train, held_out = _part(targets, test_share, "test_share", stratify, seed)
+            X_test, y_test = X[held_out], targets[held_out]
+            X, targets = X[train], targets[train]
         else:
             X_test, y_test = _checked(*test, "test ")
-            if X_test.shape[1] != X.shape[1] or y_test.shape[1:] != answers.shape[1:]:
+            if X_test.shape[1] != X.shape[1] or y_test.shape[1:] != targets.shape[1:]:
                 raise ValueError(
                     f"test samples have shapes {X_test.shape} and {y_test.shape}, which do not go with those of the training "
-                    f"samples, {X.shape} and {answers.shape}"
+                    f"samples, {X.shape} and {targets.shape}"
                 )
         if not stratify and len(y_test) < 2:
             raise ValueError(f"{len(y_test)} test sample has no variance to explain; use at least 2")
-        rows = _part(answers, validation_share, "validation_share", stratify, seed)
-        return cls(X, answers, *rows, X_test, y_test)
+        rows = _part(targets, validation_share, "validation_share", stratify, seed)
+        return cls(X, targets, *rows, X_test, y_test)
 
     def facts(self) -> dict[str, Any]:
         """Return facts that distinguish these data from others."""
@@ -82,11 +82,11 @@ class Data:
 def _checked(X: Any, y: ArrayLike, which: str) -> tuple[Any, Array]:
     with np.errstate(over="ignore", invalid="ignore"):  # the check looks for infinities itself
         X = check_array(X, accept_sparse="csr", dtype=("float32", "float64"), input_name=f"{which}X")
-    answers = np.asarray(y)
-    if answers.ndim == 0 or len(answers) != X.shape[0]:
-        raise ValueError(f"{which}X has {X.shape[0]} samples, but {which}y has shape {answers.shape}")
-    assert_all_finite(answers, input_name=f"{which}y")
-    return X, answers
+    targets = np.asarray(y)
+    if targets.ndim == 0 or len(targets) != X.shape[0]:
+        raise ValueError(f"{which}X has {X.shape[0]} samples, but {which}y has shape {targets.shape}")
+    assert_all_finite(targets, input_name=f"{which}y")
+    return X, targets
 
 
 def _part(y: Array, share: float, name: str, stratify: bool, seed: int) -> tuple[Rows, Rows]:

@@ -513,8 +513,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         """Give the noisy labels z_1 .. z_T (T, M, d) of the first run, on the way from noise to a class's embedding."""
         X = self._ready(X)
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
-            states = self.network_.fronts.preactivations(X)
-            path = self.network_.trajectory(states, X.shape[0], 0, self.network_.inference)
+            preactivations = self.network_.fronts.preactivations(X)
+            path = self.network_.trajectory(preactivations, X.shape[0], 0, self.network_.inference)
             z = np.stack([z.copy() for z, _ in path])
         self._refuse_overflow(z)
         return z

@@ -14,12 +14,12 @@ from fcfast.gram.occurring import FEWER
 from fcfast.gram.products import (
     SPARSE_SHARE,
     cross_gram,
-    cross_gram_and_states,
+    cross_gram_and_preactivations,
     expand,
-    gram_and_states,
+    gram_and_preactivations,
+    preactivations_by_weights,
+    preactivations_of,
     stacked,
-    states_by_weights,
-    states_of,
 )
 from fcfast.gram.start import InitialWeights
 from fcfast.layers import SpanLayer
@@ -168,8 +168,8 @@ class ContributionsForm(FrontForm):
     def preactivations(self, X: Any) -> Array:
         """Give the pre-activations (M, h) of new data."""
         if self._is_finished and is_kept(self.initial, self.dtype):
-            return states_by_weights(X, self.expand(), self.n_jobs)
-        return states_of(X, self.X, self.base, self.initial_share, self.initial, self.dtype, self.n_jobs)
+            return preactivations_by_weights(X, self.expand(), self.n_jobs)
+        return preactivations_of(X, self.X, self.base, self.initial_share, self.initial, self.dtype, self.n_jobs)
 
     def expand(self) -> Array:
         """Give the conventional weights (h, d)."""
@@ -182,7 +182,7 @@ class ContributionsForm(FrontForm):
 
     def explain(self, X: Any) -> tuple[Array, Array]:
         """Split pre-activations of new data: the part of W1(0) (M, h), and the term of each training sample (M, N, h)."""
-        gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype, self.n_jobs)
+        gram, S0 = cross_gram_and_preactivations(X, self.X, self.initial, self.dtype, self.n_jobs)
         return self.dtype.type(self.initial_share) * S0, gram[:, :, None] * self.base[None]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -337,8 +337,8 @@ class ContributionsStack(FrontStack):
         if self._is_finished and is_kept(self.initial, self.dtype):
             weights = self.expand()
             X = X if sparse.issparse(X) else np.ascontiguousarray(X, dtype=self.dtype)
-            return lambda t: states_by_weights(X, weights[t], self.n_jobs)
-        gram, S0 = cross_gram_and_states(X, self.X, self.initial, self.dtype, self.n_jobs)
+            return lambda t: preactivations_by_weights(X, weights[t], self.n_jobs)
+        gram, S0 = cross_gram_and_preactivations(X, self.X, self.initial, self.dtype, self.n_jobs)
         parts = np.split(S0, len(self.forms), axis=1)
         shares = [self.dtype.type(form.initial_share) for form in self._contributions]
         return lambda t: shares[t] * parts[t] + gram @ self.forms[t].base
@@ -375,7 +375,7 @@ class ContributionsStack(FrontStack):
 def products(X: Any, initial: InitialWeights, dtype: np.dtype[Any], n_jobs: int | None) -> tuple[Array, Array]:
     """Give the Gram matrix (N, N) and the initial pre-activations (N, h), both finite, or a ValueError."""
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        gram, S0 = gram_and_states(X, initial, dtype, n_jobs)
+        gram, S0 = gram_and_preactivations(X, initial, dtype, n_jobs)
     refuse_overflow(gram, S0)
     return gram, S0
 

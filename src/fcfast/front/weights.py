@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.front.base import FrontForm, Memory, OpenFront, Rows, converted, register
-from fcfast.gram.products import states_by_weights
+from fcfast.gram.products import preactivations_by_weights
 from fcfast.gram.start import InitialWeights
 from fcfast.layers import DenseLayer, multiply
 
@@ -62,7 +62,7 @@ class WeightsForm(FrontForm):
 
     def preactivations(self, X: Any) -> Array:
         """Give the pre-activations (M, h) of new data."""
-        return states_by_weights(X, self.base, self.n_jobs)
+        return preactivations_by_weights(X, self.base, self.n_jobs)
 
     def expand(self) -> Array:
         """Give the weights."""

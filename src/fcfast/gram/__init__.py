@@ -1,1 +1,1 @@
-"""Reading products of the inputs in one pass: Gram matrices, initial states, expanded weights."""
+"""Reading products of the inputs in one pass: Gram matrices, initial pre-activations, expanded weights."""

@@ -1,4 +1,4 @@
-"""Everything that reads the inputs X (N, d): their Gram matrix, the states they give, and the way back to weights.
+"""Everything that reads the inputs X (N, d): their Gram matrix, the pre-activations they give, and the way back to weights.
 
 One pass, in blocks of features (of very sparse inputs, those that occur: `fcfast.gram.occurring`): an array, a sparse matrix
 or a memory map is never converted or made dense as a whole, and W1(0) is made block by block beside it. What a call holds
@@ -34,7 +34,7 @@ MAX_SIDE = 65536  # no product sums more features than this in single precision
 FEW_BLOCKS = 8
 SPARSE_SHARE = 1 / 250  # of a dense product's multiplications; a sparse product that makes more of them is slower than BLAS
 TILES = 8  # a side, of a Gram matrix that threads share: those on and below the diagonal are made
-SMALL_STATES = 65536  # numbers, of which every thread may hold a few times as many
+SMALL_PREACTIVATIONS = 65536  # numbers, of which every thread may hold a few times as many
 MIN_TILE = 64  # samples or units of a product that a thread makes alone; BLAS is slower on less
 STRIP = 64  # features that are transposed while they are in cache
 MIN_ROWS = 8  # new samples that a thread multiplies by weights at a time, even where a block of so many is large
@@ -44,8 +44,10 @@ Inputs = Any  # ndarray, memmap, or a sparse matrix or array of any format
 Block = Any  # ndarray, or CSC where that is faster
 
 
-def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None) -> tuple[Array, Array]:
-    """Compute the Gram matrix and the initial states of the training inputs.
+def gram_and_preactivations(
+    X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None
+) -> tuple[Array, Array]:
+    """Compute the Gram matrix and the initial pre-activations of the training inputs.
 
     Parameters
     ----------
@@ -72,9 +74,9 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
     Examples
     --------
     >>> import numpy as np
-    >>> from fcfast.gram.products import gram_and_states
+    >>> from fcfast.gram.products import gram_and_preactivations
     >>> from fcfast.gram.start import GivenWeights
-    >>> G, S0 = gram_and_states(np.array([[1, 2], [0, 3]]), GivenWeights(np.ones((1, 2))), "float64")
+    >>> G, S0 = gram_and_preactivations(np.array([[1, 2], [0, 3]]), GivenWeights(np.ones((1, 2))), "float64")
     >>> G.tolist(), S0.tolist()
     ([[5.0, 6.0], [6.0, 9.0]], [[3.0], [3.0]])
     """
@@ -82,7 +84,7 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
     n_samples, n_features = X.shape
     _check_features("X", X, "W1(0)", initial.n_features)
     if (columns := occurring(X)) is not None:
-        return gram_and_states(within(X, columns), ChosenWeights(initial, columns), dtype, n_jobs)
+        return gram_and_preactivations(within(X, columns), ChosenWeights(initial, columns), dtype, n_jobs)
     n_threads = resolve_n_jobs(n_jobs)
     inputs = _reader(X, dtype)
     # A few single-precision products may be added up as they are; the sum of many would lose digits.
@@ -93,22 +95,22 @@ def gram_and_states(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs
             block = inputs.read(features)
             _add_gram(G, block, run)
             parts = _parts(initial, features, dtype)
-            _add_states(S0, block, parts, lambda part: initial.block(part.start, part.stop, dtype), n_threads, run)
+            _add_preactivations(S0, block, parts, lambda part: initial.block(part.start, part.stop, dtype), n_threads, run)
     _mirror(G)
     return G.astype(dtype, copy=False), S0.astype(dtype, copy=False)
 
 
-def cross_gram_and_states(
+def cross_gram_and_preactivations(
     X_new: Inputs, X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None
 ) -> tuple[Array, Array]:
-    """Compute the products of new inputs with the training inputs, and the states that W1(0) gives them.
+    """Compute the products of new inputs with the training inputs, and the pre-activations that W1(0) gives them.
 
     Parameters
     ----------
     X_new : ndarray, memmap or sparse of shape (M, d)
     X : ndarray, memmap or sparse of shape (N, d)
     initial, dtype, n_jobs
-        As for `gram_and_states`.
+        As for `gram_and_preactivations`.
 
     Returns
     -------
@@ -127,20 +129,22 @@ def cross_gram_and_states(
     _check_features("X", X, "W1(0)", initial.n_features)
     if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
         chosen = ChosenWeights(initial, columns)
-        return cross_gram_and_states(within(X_new, columns), within(X, columns), chosen, dtype, n_jobs)
+        return cross_gram_and_preactivations(within(X_new, columns), within(X, columns), chosen, dtype, n_jobs)
     n_threads = resolve_n_jobs(n_jobs)
     inputs = _reader(X, dtype)
     G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
     S0_new = np.empty((X_new.shape[0], initial.n_hidden), dtype)
     with _sharing(n_threads) as run:
         for rows, new_inputs in _row_readers(X_new, X.shape[0] + initial.n_hidden, dtype):
-            products, states = np.zeros(G_new[rows].shape), np.zeros(S0_new[rows].shape)
+            products, preactivations = np.zeros(G_new[rows].shape), np.zeros(S0_new[rows].shape)
             for features in _slices(X.shape[1], min(inputs.width, new_inputs.width)):
                 block = new_inputs.read(features)
                 _add_cross(products, block, inputs.read(features), run)
                 parts = _parts(initial, features, dtype)
-                _add_states(states, block, parts, lambda part: initial.block(part.start, part.stop, dtype), n_threads, run)
-            G_new[rows], S0_new[rows] = products, states
+                _add_preactivations(
+                    preactivations, block, parts, lambda part: initial.block(part.start, part.stop, dtype), n_threads, run
+                )
+            G_new[rows], S0_new[rows] = products, preactivations
     return G_new, S0_new
 
 
@@ -188,10 +192,10 @@ def stacked(X: Inputs, X_new: Inputs) -> Inputs:
     return np.concatenate([X, X_new.toarray() if sparse.issparse(X_new) else X_new])
 
 
-def states_of(
+def preactivations_of(
     X_new: Inputs, X: Inputs, A: Array, c: float, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None
 ) -> Array:
-    """Compute the states X_new W1' for W1 = c W1(0) + A' X, without ever holding W1.
+    """Compute the pre-activations X_new W1' for W1 = c W1(0) + A' X, without ever holding W1.
 
     Parameters
     ----------
@@ -201,7 +205,7 @@ def states_of(
         Contributions of the training samples.
     c : float
     initial, dtype, n_jobs
-        As for `gram_and_states`.
+        As for `gram_and_preactivations`.
 
     Returns
     -------
@@ -217,12 +221,12 @@ def states_of(
     _check_features("X", X, "W1(0)", initial.n_features)
     if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
         chosen = ChosenWeights(initial, columns)
-        return states_of(within(X_new, columns), within(X, columns), A, c, chosen, dtype, n_jobs)
+        return preactivations_of(within(X_new, columns), within(X, columns), A, c, chosen, dtype, n_jobs)
     A, c = np.asarray(A, dtype), float(c)
     n_new, n_features = X_new.shape
     # (X_new X') A takes M N (d + h) products, X_new (A' X)' takes N h d beside the M h d that W1(0) takes either way
     if n_new * (n_features + initial.n_hidden) < initial.n_hidden * n_features:
-        G_new, S0_new = cross_gram_and_states(X_new, X, initial, dtype, n_jobs)
+        G_new, S0_new = cross_gram_and_preactivations(X_new, X, initial, dtype, n_jobs)
         with one_blas_thread():
             return c * S0_new + G_new @ A
     n_threads = resolve_n_jobs(n_jobs)
@@ -230,7 +234,7 @@ def states_of(
     S_new = np.empty((n_new, initial.n_hidden), dtype)
     with _sharing(n_threads) as run:
         for rows, new_inputs in _row_readers(X_new, initial.n_hidden, dtype):
-            states = np.zeros(S_new[rows].shape)
+            preactivations = np.zeros(S_new[rows].shape)
             for features in _slices(n_features, min(inputs.width, new_inputs.width)):
                 held = inputs.read(features)
 
@@ -238,13 +242,15 @@ def states_of(
                     weights = initial.block(part.start, part.stop, dtype)
                     return _updated(weights, held[:, part.start - start : part.stop - start], A, c)
 
-                _add_states(states, new_inputs.read(features), _parts(initial, features, dtype), updated, n_threads, run)
-            S_new[rows] = states
+                _add_preactivations(
+                    preactivations, new_inputs.read(features), _parts(initial, features, dtype), updated, n_threads, run
+                )
+            S_new[rows] = preactivations
     return S_new
 
 
-def states_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = None) -> Array:
-    """Compute the states X_new W1' in the precision of the weights, the samples in blocks that threads share.
+def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = None) -> Array:
+    """Compute the pre-activations X_new W1' in the precision of the weights, the samples in blocks that threads share.
 
     A sparse matrix reads the weights of the features that it has, no others.
 
@@ -296,7 +302,7 @@ def expand(
     Parameters
     ----------
     X, A, initial, dtype, n_jobs
-        As for `states_of`.
+        As for `preactivations_of`.
     c : float or ndarray of shape (h,)
         A factor for all units, or one for each.
     out : ndarray or memmap of shape (h, d), or None
@@ -452,7 +458,7 @@ def _add_cross(G: Array, block: Block, other: Block, run: Callable[..., Any]) ->
     list(run(add, tiles))
 
 
-def _add_states(
+def _add_preactivations(
     S0: Array,
     block: Block,
     parts: list[slice],
@@ -469,22 +475,24 @@ def _add_states(
         return block[:, part.start - parts[0].start : part.stop - parts[0].start]
 
     for group in _groups(parts, PARTS_AT_ONCE * n_threads):
-        if S0.size <= SMALL_STATES:
+        if S0.size <= SMALL_PREACTIVATIONS:
             for product in run(lambda part: inputs_of(part) @ weights_of(part).T, group):
                 S0 += product
             continue
         inputs, made = list(map(inputs_of, group)), list(run(weights_of, group))
 
-        def add(tile: tuple[slice, slice], states: Array = S0, inputs: list[Block] = inputs, made: list[Array] = made) -> None:
+        def add(
+            tile: tuple[slice, slice], preactivations: Array = S0, inputs: list[Block] = inputs, made: list[Array] = made
+        ) -> None:
             rows, units = tile
             for part, weights in zip(inputs, made, strict=True):
-                states[tile] += part[rows] @ weights[units].T
+                preactivations[tile] += part[rows] @ weights[units].T
 
         list(run(add, _tiles(S0, sparse.issparse(block))))
 
 
 def _tiles(S0: Array, whole: bool) -> list[tuple[slice, slice]]:
-    """Part states (N, h) by units, or by rows where the units are few, or not at all."""
+    """Split pre-activations (N, h) by units, or by rows where the units are few, or not at all."""
     n_samples, n_hidden = S0.shape
     if whole:
         return [(slice(None), slice(None))]

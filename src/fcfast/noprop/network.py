@@ -229,7 +229,7 @@ class NoPropNetwork:
             yield np.concatenate(stage)
 
     def _parts(self, X: Any) -> Iterator[Any]:
-        """Split new data so that states of all blocks, and products with the training samples, stay small."""
+        """Split new data so that the pre-activations of all blocks, and products with the training samples, stay small."""
         per_row = (len(self.blocks) * self.shape.n_hidden + self.fronts.n_products) * self.dtype.itemsize
         size = max(2, PREDICTED_BYTES // per_row)
         for start in range(0, X.shape[0], size):
@@ -237,16 +237,16 @@ class NoPropNetwork:
 
     def _averaged(self, X: Any, how: Inference) -> Iterator[Array]:
         n = X.shape[0]
-        states = self.fronts.preactivations(X)
-        runs = [self._stages(states, n, run, how) for run in range(how.n_runs)]
+        preactivations = self.fronts.preactivations(X)
+        runs = [self._stages(preactivations, n, run, how) for run in range(how.n_runs)]
         for stage in zip(*runs, strict=True):
             yield np.mean(stage, axis=0, dtype=self.dtype)
 
-    def _stages(self, states: Any, n: int, run: int, how: Inference) -> Iterator[Array]:
-        for _, probabilities in self.trajectory(states, n, run, how):
+    def _stages(self, preactivations: Any, n: int, run: int, how: Inference) -> Iterator[Array]:
+        for _, probabilities in self.trajectory(preactivations, n, run, how):
             yield probabilities
 
-    def trajectory(self, states: Any, n: int, run: int, how: Inference) -> Iterator[tuple[Array, Array]]:
+    def trajectory(self, preactivations: Any, n: int, run: int, how: Inference) -> Iterator[tuple[Array, Array]]:
         """Give z_t (n, d) and probabilities (n, m) after each block, or step. Without noise z_0 is 0, the mean.
 
         All samples share the noise of a run, so that which others are predicted with a sample changes rounding at most.
@@ -265,7 +265,7 @@ class NoPropNetwork:
 
         def scores(t: int, z: Array, time: float | None) -> Array:
             if t not in seen:
-                S = states(t)
+                S = preactivations(t)
                 if not self.shape.has_time:
                     seen.clear()
                 seen[t] = self.blocks[t].inputs(np.repeat(S, 2, axis=0) if n == 1 else S)
