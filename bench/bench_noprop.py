@@ -6,9 +6,9 @@ same weights, batches and noise are compared first. In the timed part it draws i
 and not copied, it keeps no graph into z, its optimisers are fused, and it runs in its fastest setting: one thread, two, or a
 block in each of two threads.
 Wide data: SGD with momentum, ours in form "contributions". The memory of front layers is counted between steps: for ours the
-Gram matrix, the initial pre-activations and the contributions; for the peer W1, its momentum and the gradient of one block. Peaks
-are the memory that child processes add, from the initial weights to the second epoch, above the data and a small run before; they
-include all layers and the computation of the Gram matrix.
+Gram matrix, the initial pre-activations and the contributions; for the peer W1, its momentum and the gradient of one block.
+Peaks are the memory that child processes add, from the initial weights to the second epoch, above the data and a small run
+before; they include all layers and the computation of the Gram matrix.
 Targets: wide data 50 times as fast, front layers in a fiftieth of the memory; MNIST 1.5 times as fast, and two threads
 1.7 times as fast as one.
 """

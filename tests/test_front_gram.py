@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from fcfast.gram import products as gram
+from fcfast.gram import budget, products, reading
 from fcfast.gram.products import cross_gram_and_preactivations, expand, gram_and_preactivations, preactivations_of
 from fcfast.gram.start import GivenWeights, RandomWeights
 
@@ -118,7 +118,7 @@ def container(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """What makes an array into each thing that may hold inputs."""
     make, share = request.param
     if share is not None:
-        monkeypatch.setattr(gram, "SPARSE_SHARE", share)
+        monkeypatch.setattr(budget, "SPARSE_SHARE", share)
     return make
 
 
@@ -147,17 +147,17 @@ def block_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         set_block_size(monkeypatch, n_bytes=256, min_side=3, max_side=7)
 
 
-def set_block_size(monkeypatch: pytest.MonkeyPatch, n_bytes: int, min_side: int, max_side: int = gram.MAX_SIDE) -> None:
-    monkeypatch.setattr(gram, "BLOCK_BYTES", n_bytes)
-    monkeypatch.setattr(gram, "WEIGHT_BYTES", n_bytes)
-    monkeypatch.setattr(gram, "MIN_SIDE", min_side)
-    monkeypatch.setattr(gram, "MAX_SIDE", max_side)
+def set_block_size(monkeypatch: pytest.MonkeyPatch, n_bytes: int, min_side: int, max_side: int = budget.MAX_SIDE) -> None:
+    monkeypatch.setattr(budget, "BLOCK_BYTES", n_bytes)
+    monkeypatch.setattr(budget, "WEIGHT_BYTES", n_bytes)
+    monkeypatch.setattr(budget, "MIN_SIDE", min_side)
+    monkeypatch.setattr(budget, "MAX_SIDE", max_side)
 
 
 @pytest.fixture(params=["sparse products", "dense blocks"])
 def sparse_products(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to multiply sparse inputs, whatever their density."""
-    monkeypatch.setattr(gram, "SPARSE_SHARE", 2 if request.param == "sparse products" else 0)
+    monkeypatch.setattr(budget, "SPARSE_SHARE", 2 if request.param == "sparse products" else 0)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def test_blocks_do_not_matter(data):
     A, c = rng.standard_normal((n_samples, n_hidden)), rng.standard_normal()
     with pytest.MonkeyPatch.context() as monkeypatch:
         set_block_size(monkeypatch, *(data.draw(st.integers(1, high)) for high in (500, 9, 9)))
-        monkeypatch.setattr(gram, "SPARSE_SHARE", data.draw(st.sampled_from([0, 2])))
+        monkeypatch.setattr(budget, "SPARSE_SHARE", data.draw(st.sampled_from([0, 2])))
         G, S0 = gram_and_preactivations(held, initial, "float64")
         S_new = preactivations_of(held_new, held, A, c, initial, "float64")
         W1 = expand(held, A, c, initial, "float64")
@@ -337,7 +337,7 @@ def test_gram_matrix_is_exactly_symmetric(container, n_samples, dtype, monkeypat
 def test_threads_change_no_bit(container, dtype, monkeypatch, global_random_seed):
     """The same bits for any n_jobs."""
     set_block_size(monkeypatch, n_bytes=4096, min_side=8)
-    monkeypatch.setattr(gram, "resolve_n_jobs", lambda n_jobs: n_jobs)  # so many, with or without OpenMP
+    monkeypatch.setattr(products, "resolve_n_jobs", lambda n_jobs: n_jobs)  # so many, with or without OpenMP
     rng = np.random.default_rng(global_random_seed)
     X, A = rng.standard_normal((60, 700)), rng.standard_normal((60, 3))
     X[rng.random(X.shape) < 0.9] = 0
@@ -359,7 +359,7 @@ def test_threads_change_no_bit(container, dtype, monkeypatch, global_random_seed
 def test_weights_are_made_by_several_threads(monkeypatch):
     """With n_jobs=2 two blocks of W1(0) are being made at the same time: each waits for the other."""
     set_block_size(monkeypatch, n_bytes=8, min_side=1)
-    monkeypatch.setattr(gram, "resolve_n_jobs", lambda n_jobs: n_jobs)
+    monkeypatch.setattr(products, "resolve_n_jobs", lambda n_jobs: n_jobs)
     meeting = threading.Barrier(2, timeout=10)
 
     class Meeting(RandomWeights):
@@ -388,7 +388,7 @@ class Recorded(RandomWeights):
 
 def test_overflow_is_as_loud_in_threads(monkeypatch):
     """Where the caller silences overflow, the threads that multiply are silent too; where not, they warn."""
-    monkeypatch.setattr(gram, "resolve_n_jobs", lambda n_jobs: n_jobs)
+    monkeypatch.setattr(products, "resolve_n_jobs", lambda n_jobs: n_jobs)
     X, initial = np.full((70, 9), 1e30, np.float32), GivenWeights(np.full((70, 9), 1e30))
     with np.errstate(over="ignore", invalid="ignore"):
         for product in gram_and_preactivations(X, initial, "float32", n_jobs=2):
@@ -399,7 +399,7 @@ def test_overflow_is_as_loud_in_threads(monkeypatch):
 
 def test_weights_are_never_held_whole(monkeypatch, global_random_seed):
     """No function asks for more of W1(0) than its budget; expand alone returns all weights."""
-    set_block_size(monkeypatch, n_bytes=gram.PARTS_AT_ONCE * 8 * 3 * 20, min_side=1)
+    set_block_size(monkeypatch, n_bytes=budget.PARTS_AT_ONCE * 8 * 3 * 20, min_side=1)
     monkeypatch.setattr(Recorded, "widest", 0)
     rng = np.random.default_rng(global_random_seed)
     X, A, initial = rng.standard_normal((5, 300)), rng.standard_normal((5, 3)), Recorded(3, 300, 1, "relu")
@@ -527,7 +527,7 @@ def test_memory_maps_are_read_within_the_budget(order, tmp_path, monkeypatch):
     set_block_size(monkeypatch, n_bytes=4 * 10 * 100, min_side=1)
     X = mapped(tmp_path / "X.bin", np.ones((10, 1000), np.float32), order)
     for view in (X, np.asarray(X), X[:, 1:]):
-        assert gram._reader(view, np.dtype("float32")).width == 100
+        assert reading.reader(view, np.dtype("float32")).width == 100
 
 
 CHILD = """

@@ -10,9 +10,9 @@ from scipy import sparse
 
 from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, register
 from fcfast.front.costs import blas_threads, driven_step, mixing
+from fcfast.gram import budget
 from fcfast.gram.occurring import FEWER
 from fcfast.gram.products import (
-    SPARSE_SHARE,
     cross_gram,
     cross_gram_and_preactivations,
     expand,
@@ -240,7 +240,7 @@ class ContributionsForm(FrontForm):
         if problem.density is not None and FEWER * problem.density * N <= 1:
             d = math.ceil(n_entries)  # columns without entries are left out, and no more can have some
         made = machine.draw * d * h / machine.speedup
-        if problem.density is not None and problem.gram_products < SPARSE_SHARE * N * N * d:
+        if problem.density is not None and problem.gram_products < budget.SPARSE_SHARE * N * N * d:
             products = SPARSE_TRIANGLE * problem.gram_products + SPARSE_ENTRY * n_entries
             return made + machine.sparse_pair * products / machine.speedup + machine.sparse_product * n_entries * h
         gram = machine.product(N, N, d, problem.dtype, machine.n_threads) / 2  # symmetric

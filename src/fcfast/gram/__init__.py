@@ -1,1 +1,1 @@
-"""Reading products of the inputs in one pass: Gram matrices, initial pre-activations, expanded weights."""
+"""Gram matrices, initial pre-activations and expanded weights, computed in one pass over the inputs."""

@@ -1,7 +1,7 @@
-"""Sparse inputs far wider than they have entries, by the columns that occur in them.
+"""Sparse inputs with far more columns than entries, reduced to the columns that occur.
 
-Hashed text may have 2^26 columns and a few thousand entries. An array as long as a row would be the largest thing in memory
-then, and most of W1(0) would be made for nothing: products of such inputs are those of their occurring columns alone.
+Hashed text may have 2^26 columns and a few thousand entries. An array as long as a row would then be the largest object in
+memory, and most of W1(0) would be made for nothing. Products of such inputs therefore use their occurring columns alone.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from fcfast.gram.start import InitialWeights
 
 Array = NDArray[Any]
 
-FEWER = 4  # times fewer entries than columns: an array of the width is then larger than the matrix itself
-_WEIGHTS_AT_A_TIME = 65536  # made where at least one is wanted; that takes about as long as asking for them twice
+FEWER = 4  # columns for each entry, from which on an array as long as a row is larger than the matrix itself
+_WEIGHTS_AT_A_TIME = 65536  # weights that are made together if at least one is wanted; two calls take about as long
 
 
 def occurring(X: Any) -> NDArray[np.intp] | None:
-    """Give the columns, at least one, that have entries; None unless X is sparse and far wider than it has entries."""
+    """Give the columns that have entries, at least one; None unless X is sparse and has far more columns than entries."""
     if not sparse.issparse(X):
         return None
-    matrix: Any = X  # SciPy's own annotation of what is sparse lacks what every sparse matrix has
+    matrix: Any = X  # SciPy's own type of sparse matrices lacks attributes that all of them have
     if FEWER * max(matrix.nnz, 1) > matrix.shape[1]:
         return None
     columns = np.unique(matrix.tocsr().indices).astype(np.intp)
@@ -32,12 +32,12 @@ def occurring(X: Any) -> NDArray[np.intp] | None:
 
 
 def within(X: Any, columns: NDArray[np.intp]) -> Any:
-    """Give those columns (rising) of a sparse X as a sparse matrix, in memory that grows with the entries of X."""
+    """Select columns, in rising order, of a sparse X; the memory that this takes grows with the entries of X alone."""
     if X.format == "csc":
         return X[:, columns]
-    rows = X.tocsr()  # SciPy 1.11 takes no columns of COO,
+    rows = X.tocsr()  # SciPy 1.11 cannot select columns of COO
     if rows.nnz >= rows.shape[1]:
-        return rows[:, columns]  # and makes an array of the width for those of CSR
+        return rows[:, columns]  # this makes an array as long as a row
     places = np.searchsorted(columns, rows.indices)
     found = columns[np.minimum(places, len(columns) - 1)] == rows.indices
     indptr = np.concatenate([[0], np.cumsum(found)])[rows.indptr]
@@ -45,7 +45,7 @@ def within(X: Any, columns: NDArray[np.intp]) -> Any:
 
 
 def entry_pairs(X: Any) -> float:
-    """Count the products that the Gram matrix of a sparse X (CSR or CSC) takes: the squared entries of each column, summed."""
+    """Count the multiplications of the Gram matrix of a sparse X (CSR or CSC): the sum of the columns' squared entry counts."""
     if X.format == "csc":
         counts = np.diff(X.indptr)
     elif X.nnz < X.shape[1]:
@@ -57,14 +57,14 @@ def entry_pairs(X: Any) -> float:
 
 @dataclass(frozen=True, eq=False)
 class ChosenWeights:
-    """W1(0) of some features only.
+    """Initial weights W1(0) of some features only.
 
     Parameters
     ----------
     initial : InitialWeights
-        Of all features.
+        Initial weights of all features.
     features : ndarray of shape (k,)
-        Those that are wanted, rising.
+        Selected features, in rising order.
 
     Examples
     --------
@@ -81,16 +81,16 @@ class ChosenWeights:
 
     @property
     def n_hidden(self) -> int:
-        """Hidden units."""
+        """Number of hidden units."""
         return self.initial.n_hidden
 
     @property
     def n_features(self) -> int:
-        """Features that are wanted."""
+        """Number of selected features."""
         return len(self.features)
 
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
-        """Give the weights of the wanted features start..stop-1, shape (n_hidden, stop - start), contiguous along the units."""
+        """Give the weights of selected features start..stop-1, shape (n_hidden, stop - start), contiguous along the units."""
         wanted = self.features[start:stop]
         weights = np.empty((len(wanted), self.n_hidden), dtype).T
         stretch = wanted // max(1, _WEIGHTS_AT_A_TIME // self.n_hidden)
@@ -102,5 +102,5 @@ class ChosenWeights:
         return weights
 
     def dense(self, dtype: DTypeLike) -> Array:
-        """Give all of them as a new C-contiguous array (n_hidden, k)."""
+        """Give all selected weights as a new C-contiguous array (n_hidden, k)."""
         return np.ascontiguousarray(self.block(0, self.n_features, dtype))

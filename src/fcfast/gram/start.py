@@ -1,6 +1,6 @@
-"""W1(0) is a function, not an array: any range of its features can be made again without the rest.
+"""Initial weights W1(0) as a function instead of an array: any range of features can be made again without the rest.
 
-The front layer in contribution form is ``c W1(0) + A' X``; with random initial weights, W1(0) then costs no memory at all.
+In form "contributions" the front layer is ``c W1(0) + A' X``. Random initial weights then need no memory at all.
 """
 
 import math
@@ -12,24 +12,24 @@ from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 
-_WEIGHTS_PER_WORD = 4  # 16 of its 64 bits each
-_WEIGHTS_PER_COUNT = 4 * _WEIGHTS_PER_WORD  # Philox makes four words whenever its counter advances
+_WEIGHTS_PER_WORD = 4  # each weight takes 16 of the 64 bits
+_WEIGHTS_PER_COUNT = 4 * _WEIGHTS_PER_WORD  # Philox makes four words for each value of its counter
 _WEIGHTS_AT_A_TIME = 65536
 
 
 class InitialWeights(Protocol):
-    """The front layer's weights before training, (n_hidden, n_features), made or read in ranges of features."""
+    """Weights (n_hidden, n_features) of the front layer before training, made or read in ranges of features."""
 
     @property
     def n_hidden(self) -> int:
-        """Hidden units."""
+        """Number of hidden units."""
 
     @property
     def n_features(self) -> int:
-        """Input features."""
+        """Number of input features."""
 
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
-        """Give the weights of features start..stop-1, shape (n_hidden, stop - start). Not to be written to."""
+        """Give the weights of features start..stop-1, shape (n_hidden, stop - start); callers must not write to them."""
 
     def dense(self, dtype: DTypeLike) -> Array:
         """Give all weights as a new C-contiguous array (n_hidden, n_features)."""
@@ -39,20 +39,22 @@ class InitialWeights(Protocol):
 class RandomWeights:
     """Glorot-uniform weights with scikit-learn's bound, a pure function of the seed and of (feature, unit).
 
-    A weight takes 16 bits of the counter-based generator Philox: one of 65,536 equally likely values, evenly spaced and
-    symmetric about 0, without 0 and the bound themselves. That is 2.6 times faster than NumPy's single-precision draws, and raw
-    words are the one stream that NumPy promises never to change. The bound is a single-precision number, so that float32
-    weights are exactly the float64 ones, rounded.
+    A weight takes 16 bits of the counter-based generator Philox. It is one of 65,536 equally likely values, evenly spaced and
+    symmetric about 0, without 0 and the bound themselves. This is 2.6 times faster than NumPy's single-precision draws, and raw
+    words are the only stream that NumPy promises never to change. The bound is a single-precision number, so that float32
+    weights are exactly the float64 weights after rounding.
 
     Parameters
     ----------
     n_hidden, n_features : int
+        Numbers of hidden units and of input features.
     seed : int
-        From 0 to 2**128 - 1.
+        Seed from 0 to 2**128 - 1.
     activation : str
-        Of the hidden units; it sets the bound sqrt(factor / (n_features + n_hidden)), factor 2 for "logistic", else 6.
+        Activation of the hidden units. It sets the bound sqrt(factor / (n_features + n_hidden)), where the factor is 2 for
+        "logistic" and 6 for the others.
     scale : float
-        Multiplies the bound.
+        Factor of the bound.
 
     Examples
     --------
@@ -71,7 +73,7 @@ class RandomWeights:
 
     @property
     def bound(self) -> float:
-        """No weight is larger than this; infinite where single precision has no such number."""
+        """Largest absolute value that a weight can have; infinite if it exceeds the range of single precision."""
         factor = 2 if self.activation == "logistic" else 6
         with np.errstate(over="ignore"):
             return float(np.float32(self.scale * math.sqrt(factor / (self.n_features + self.n_hidden))))
@@ -84,13 +86,13 @@ class RandomWeights:
         levels = words.astype("<u8", copy=False).view("<i2")[surplus : surplus + size]
         weights = levels.reshape(stop - start, self.n_hidden).astype(dtype)
         weights += 0.5
-        weights *= self.bound / 2**15  # the only rounding, and none in double precision
+        weights *= self.bound / 2**15  # this is the only rounding, and double precision has none
         return weights.T
 
     def dense(self, dtype: DTypeLike) -> Array:
         """Make all weights, as a new C-contiguous array (n_hidden, n_features)."""
         weights = np.empty((self.n_hidden, self.n_features), dtype)
-        width = max(16, _WEIGHTS_AT_A_TIME // self.n_hidden)  # transposed while they are in cache
+        width = max(16, _WEIGHTS_AT_A_TIME // self.n_hidden)  # these are transposed while they are in cache
         for start in range(0, self.n_features, width):
             stop = min(start + width, self.n_features)
             weights[:, start:stop] = self.block(start, stop, dtype)
@@ -99,11 +101,12 @@ class RandomWeights:
 
 @dataclass(frozen=True, eq=False)
 class GivenWeights:
-    """Initial weights that are an array already, in memory or mapped from a file. It is read where it is, never copied whole.
+    """Initial weights that are given as an array, in memory or mapped from a file; it is never copied as a whole.
 
     Parameters
     ----------
     array : ndarray or memmap of shape (n_hidden, n_features)
+        Weights.
 
     Examples
     --------
@@ -118,12 +121,12 @@ class GivenWeights:
 
     @property
     def n_hidden(self) -> int:
-        """Hidden units."""
+        """Number of hidden units."""
         return self.array.shape[0]
 
     @property
     def n_features(self) -> int:
-        """Input features."""
+        """Number of input features."""
         return self.array.shape[1]
 
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
