@@ -1,6 +1,6 @@
 """A layer's weights as an array."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +8,7 @@ from numpy.typing import NDArray
 from fcfast import backend
 from fcfast.layers.orthogonalizer import orthogonalizer
 from fcfast.layers.products import multiply
-
-if TYPE_CHECKING:
-    from fcfast.optimizers import SGD
-
+from fcfast.layers.protocol import SgdSettings
 
 Array = NDArray[Any]
 
@@ -55,7 +52,7 @@ class DenseLayer:
             direction = multiply(U, orthogonalizer(multiply(U.T, U), n_iterations))
         self.weights -= real(rate) * direction
 
-    def descend_as_sgd(self, rate: float, sgd: "SGD", first: bool) -> None:
+    def descend_as_sgd(self, rate: float, sgd: SgdSettings, first: bool) -> None:
         velocity = None if self.velocity is None else self.velocity.reshape(-1)
         backend.backprop.sgd_step(
             self.weights.reshape(-1), self.gradient.reshape(-1), velocity, rate, sgd.momentum, sgd.dampening, sgd.nesterov,

@@ -7,16 +7,32 @@ optimiser never knows which one it updates (docs/mathematics.md, 4).
 Units are rows: W, M and the gradient are (n_out, n_in).
 """
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from fcfast.optimizers import SGD
-
-
 Array = NDArray[Any]
+
+
+class SgdSettings(Protocol):
+    """What a layer has to know of `fcfast.optimizers.SGD`."""
+
+    @property
+    def momentum(self) -> float:
+        """Factor of the old velocity."""
+
+    @property
+    def dampening(self) -> float:
+        """What is missing from 1 in the factor of a fresh gradient."""
+
+    @property
+    def nesterov(self) -> bool:
+        """Whether a step looks ahead."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Factor of the weights in the gradient."""
 
 
 class Layer(Protocol):
@@ -44,5 +60,5 @@ class Layer(Protocol):
     def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
         """Step along the nearest semi-orthogonal matrix to M, or for momentum > 0 (Nesterov) to gradient + momentum M."""
 
-    def descend_as_sgd(self, rate: float, sgd: "SGD", first: bool) -> None:
+    def descend_as_sgd(self, rate: float, sgd: SgdSettings, first: bool) -> None:
         """Take a step of torch.optim.SGD, whose weight decay goes through the velocity; the first one starts the velocity."""

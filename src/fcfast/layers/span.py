@@ -1,16 +1,13 @@
 """A layer's weights by their coordinates in the span of the inputs."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.layers.orthogonalizer import orthogonalizer
 from fcfast.layers.products import multiply
-
-if TYPE_CHECKING:
-    from fcfast.optimizers import SGD
-
+from fcfast.layers.protocol import SgdSettings
 
 Array = NDArray[Any]
 
@@ -123,7 +120,7 @@ class SpanLayer:
         if self.start_velocity is not None:
             self.L -= real(rate * mu) * P
 
-    def descend_as_sgd(self, rate: float, sgd: "SGD", first: bool) -> None:
+    def descend_as_sgd(self, rate: float, sgd: SgdSettings, first: bool) -> None:
         real, l = self.Y.dtype.type, float(self.L[0])  # all units take the same steps
         decay, fresh = sgd.weight_decay, 1.0 if first else 1 - sgd.dampening
         keep = 0.0 if first else sgd.momentum
