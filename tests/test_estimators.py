@@ -179,9 +179,9 @@ def test_warm_start_with_other_layers(wide):
     """What the last fit and this one need is told; given intercepts replace those of the last fit."""
     X, y = wide
     classifier = FrontClassifier((8,), max_epochs=2, warm_start=True, random_state=0).fit(X, y)
-    with pytest.raises(ValueError, match=r"warm_start goes on with layers of \(3000, 8, 3\).*need \(50, 8, 3\)"):
+    with pytest.raises(ValueError, match=r"warm_start continues with layers of \(3000, 8, 3\).*need \(50, 8, 3\)"):
         classifier.fit(X[:, :50], y)
-    with pytest.raises(ValueError, match=r"warm_start goes on with layers of \(3000, 8, 3\).*need \(3000, 5, 3\)"):
+    with pytest.raises(ValueError, match=r"warm_start continues with layers of \(3000, 8, 3\).*need \(3000, 5, 3\)"):
         classifier.set_params(hidden_layer_sizes=5).fit(X, y)
     regressor = FrontRegressor((3,), max_epochs=1, learning_rate=1e-12, warm_start=True, random_state=0).fit(X, X[:, :3])
     with pytest.raises(ValueError, match=r"layers of \(3000, 3, 3\).*need \(3000, 3, 1\)"):

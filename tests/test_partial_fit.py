@@ -130,7 +130,7 @@ def test_partial_fit_recovers_from_a_divergence(wide, form, optimizer):
 def test_partial_fit_refuses(wide):
     """Labels unseen, other classes, other outputs, other features, what needs a whole training, too many samples."""
     X, y = wide
-    with pytest.raises(ValueError, match="classes must be given"):
+    with pytest.raises(ValueError, match="partial_fit needs classes"):
         FrontClassifier((4,)).partial_fit(X, y)
     with pytest.raises(ValueError, match=r"labels \['c'\].*not among the classes"):
         FrontClassifier((4,)).partial_fit(X, y, classes=["a", "b"])
@@ -177,6 +177,6 @@ def test_partial_fit_refuses_changed_parameters(wide, change):
     classifier.set_params(learning_rate=1e-4, form="auto").partial_fit(X, y)
     before = classifier.predict_proba(X)
     wanted = next(iter(change)) if next(iter(change)) not in DEFAULT_SETTINGS else "optimizer"
-    with pytest.raises(ValueError, match=f"partial_fit goes on with {wanted}="):
+    with pytest.raises(ValueError, match=f"partial_fit continues with {wanted}="):
         classifier.set_params(**change).partial_fit(X, y)
     np.testing.assert_array_equal(classifier.predict_proba(X), before)

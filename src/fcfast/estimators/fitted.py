@@ -1,4 +1,4 @@
-"""What is fitted of `FrontClassifier` and `FrontRegressor`: weights, contributions, outputs, files."""
+"""Weights, contributions, outputs and files of a fitted `FrontClassifier` or `FrontRegressor`."""
 
 import os
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,23 +28,23 @@ Array = NDArray[Any]
 
 
 def _read_only(*arrays: Array) -> list[Array]:
-    """Have NumPy refuse to write to them, which would change nothing in the network."""
+    """Mark arrays as read-only, because writing to them would not change the network."""
     for array in arrays:
         array.flags.writeable = False
     return list(arrays)
 
 
 class FittedFront(TrainedEstimator):
-    """What a fitted estimator says of its network, which may be trained, loaded, or folded of one of scaled data."""
+    """Results of a fitted estimator, whose network was trained, loaded, or trained on scaled data and then unscaled."""
 
     network_: FrontNetwork
     n_jobs: int | None
     _header: ClassVar[type[FrontHeader]]
-    _scaling: Scaling | None = None  # of a network that was trained on scaled data and predicts on raw ones
+    _scaling: Scaling | None = None  # set if the network was trained on scaled data and predicts on raw data
 
     @property
     def coefs_(self) -> list[Array]:
-        """Conventional weights (n_in, n_out) of all layers, read-only; those of contributions are made once, and kept."""
+        """Conventional weights (n_in, n_out) of all layers, read-only; expanded contributions are kept for later calls."""
         coefs = self._coefs()
         return coefs if self._scaling is None else _read_only(*self._scaling.coefs(coefs))
 
@@ -55,12 +55,12 @@ class FittedFront(TrainedEstimator):
         return intercepts if self._scaling is None else _read_only(*self._scaling.intercepts(self._coefs(), intercepts))
 
     def _coefs(self) -> list[Array]:
-        """Give weights as the network has them: of scaled data, if it was trained on such."""
+        """Give the weights of the network itself, which refer to scaled data if it was trained on scaled data."""
         check_is_fitted(self, "network_")
         front = self.network_.front
-        first = front.expand()  # not copied: it may be as large as all other memory,
+        first = front.expand()  # this is not copied, because it may be very large
         if first is front.base:
-            first = first.copy()  # unless training may go on in it
+            first = first.copy()  # further training would change it
         return _read_only(first.T, *(weights.T.copy() for weights in self.network_.weights))
 
     def _intercepts(self) -> list[Array]:
@@ -74,28 +74,30 @@ class FittedFront(TrainedEstimator):
         contributions = self.network_.front.contributions
         if contributions is None:
             raise AttributeError(
-                "contributions_ and explanations exist in form 'contributions' only, this one holds weights (form "
-                f"{self.form_!r}). If it was loaded: save it with weights=False and load(path, X=<training inputs>)"
+                "contributions_ and explanations exist in form 'contributions' only, but this estimator holds weights (form "
+                f"{self.form_!r}). If it was loaded, save it with weights=False and use load(path, X=<training inputs>)"
             )
         return _read_only(contributions[:])[0]
 
     def explain(self, X: Any) -> Explanation:
-        """Split the front layer's pre-activations into one term per training sample, without remainder.
+        """Split the front layer's pre-activations into one term for each training sample, without remainder.
 
         Parameters
         ----------
         X : ndarray or sparse matrix of shape (M, d)
+            Samples to explain.
 
         Returns
         -------
         Explanation
+            Parts that come from the initial weights, the biases and each training sample.
 
         Raises
         ------
         AttributeError
-            If fitted in another form than "contributions".
+            If the estimator was fitted in another form than "contributions".
         ValueError
-            For bad data, and values so large that the network's precision overflows.
+            If the data is invalid, or values are so large that they overflow the network's precision.
         """
         _ = self.contributions_  # raises in the other forms
         front: Any = self.network_.front
@@ -107,20 +109,21 @@ class FittedFront(TrainedEstimator):
     def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
         """Save to a safetensors file, for `fcfast.load`.
 
-        The file is written whole or not at all: until it is complete, an older one stays.
+        The file is written completely or not at all. An older file is kept until the new one is complete.
 
         Parameters
         ----------
         path : path-like
+            File to write.
         weights : bool
-            True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
-            "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
-            only be loaded beside the training inputs.
+            Whether to store the conventional weights of the front layer, expanded as in `coefs_`. False stores the
+            contributions instead, which is possible in form "contributions" only. The file then has N h numbers instead of d h,
+            but it can only be loaded together with the training inputs.
 
         Raises
         ------
         TypeError
-            If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
+            If a parameter cannot be stored, such as your own random state, optimiser or schedule object.
         ValueError
             If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
         OSError
@@ -138,7 +141,7 @@ class FittedFront(TrainedEstimator):
         Raises
         ------
         ValueError
-            If scikit-learn has no such network: activation "leaky_relu", or a single class.
+            If scikit-learn has no such network, because the activation is "leaky_relu" or there is a single class.
         """
         from fcfast.convert import to_sklearn
 
@@ -150,8 +153,8 @@ class FittedFront(TrainedEstimator):
         Returns
         -------
         torch.nn.Sequential
-            Linear layers and activations, in the estimator's dtype. A classifier's outputs are logits, one for each of
-            `classes_`; a regressor's have shape (M, c).
+            Linear layers and activations, in the estimator's dtype. A classifier has one logit for each of `classes_`; the
+            outputs of a regressor have shape (M, c).
 
         Raises
         ------
@@ -164,7 +167,7 @@ class FittedFront(TrainedEstimator):
 
     @property
     def _dtypes(self) -> tuple[str, ...]:
-        # Means are taken in double precision: integers may be large beside what tells them apart.
+        # Means are taken in double precision, because integers may be large compared with their differences.
         return super()._dtypes if self._scaling is None else ("float64", "float32")
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
@@ -172,7 +175,7 @@ class FittedFront(TrainedEstimator):
         return self._scaled(X, self.dtype), y if self._scaling is None else self._scaling.scaled_targets(y)
 
     def _scaled(self, X: Any, dtype: DTypeLike) -> Any:
-        """Give inputs as the network knows them."""
+        """Scale inputs as the network expects them."""
         return X if self._scaling is None else scaled(X, np.arange(X.shape[0]), self._scaling.inputs, dtype)
 
     def _outputs(self, X: Any) -> Array:
@@ -181,7 +184,7 @@ class FittedFront(TrainedEstimator):
         return self._scaling.outputs(self._network_outputs, X, self.network_.dtype)
 
     def _network_outputs(self, X: Any) -> Array:
-        # BLAS may round otherwise with more threads, and workers of joblib give it one: so do predictions everywhere
+        # BLAS may round differently with more threads. Workers of joblib give it one thread, so all predictions do.
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
             S = self.network_.front.preactivations(X)
             outputs = self.network_.outputs_from_preactivations(S)
@@ -223,9 +226,9 @@ class FittedFront(TrainedEstimator):
         return estimator
 
     def _trained_inputs(self, X: Any, tensors: Tensors, dtype: np.dtype[Any]) -> Any:
-        """Find the rows that the estimator was trained on."""
+        """Find the rows of `X` that the estimator was trained on."""
         if X is None:
-            raise ValueError("it holds contributions, no weights: give the training inputs, load(path, X=...)")
+            raise ValueError("the file holds contributions, not weights; give the training inputs, load(path, X=...)")
         with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
             X = validate_data(self, X, **self._taken(X), reset=False)
         return trained_rows(self._scaled(X, dtype), tensors, dtype)

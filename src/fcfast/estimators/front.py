@@ -1,4 +1,4 @@
-"""What `FrontClassifier` and `FrontRegressor` share: parameters, and the training of a network with a front layer."""
+"""Base class of `FrontClassifier` and `FrontRegressor`: their parameters, and the training of a network with a front layer."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 class FrontEstimator(FittedFront):
-    """What classifier and regressor share: everything but targets and the meaning of outputs."""
+    """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class FrontEstimator(FittedFront):
         raise NotImplementedError
 
     def _chance(self, targets: Array, weights: Array | None) -> float:
-        """Give the loss of the best predictions that ignore the inputs; 0 where there is none to compare with."""
+        """Give the loss of the best predictions that ignore the inputs; 0 if there is nothing to compare with."""
         return 0.0
 
     @all_or_nothing
@@ -112,22 +112,24 @@ class FrontEstimator(FittedFront):
         intercepts_init: Sequence[ArrayLike] | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> "Self":
-        """Train.
+        """Train the network.
 
         Parameters
         ----------
         X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
-            In form "contributions" a reference to it is kept, for `predict` and `coefs_`: do not change it in place; a change
-            is noticed where it matters, and refused with a RuntimeError.
+            Training inputs. Form "contributions" keeps a reference to them for `predict` and `coefs_`, so do not change them in
+            place. Methods that need them raise a RuntimeError if they were changed.
         y : array-like of shape (N,), or (N, c) for regression
+            Class labels or targets.
         sample_weight : array-like of shape (N,) or None
-            Weights in the mean over a batch.
+            Weights of the samples in the mean over a batch; None weights all samples equally.
         coefs_init : sequence of array-like of shape (n_in, n_out), or None
-            Initial weights of all layers; None draws them (Glorot uniform, as scikit-learn's MLP).
+            Initial weights of all layers; None draws them (Glorot uniform, as scikit-learn's MLP does).
         intercepts_init : sequence of array-like of shape (n_out,), or None
-            Initial biases of all layers.
+            Initial biases of all layers; None draws them.
         callbacks : sequence of callable
-            Called after each epoch with a `fcfast.training.Epoch`; one that returns True ends the training.
+            Functions that are called after each epoch with a `fcfast.training.Epoch`. Training ends if one of them returns
+            True.
 
         Returns
         -------
@@ -136,7 +138,7 @@ class FrontEstimator(FittedFront):
         Raises
         ------
         ValueError, TypeError
-            For bad data or parameters.
+            If the data or parameters are invalid.
         MemoryError
             If the Gram matrix of form "contributions" would exceed `memory_limit`.
         """
@@ -144,7 +146,7 @@ class FrontEstimator(FittedFront):
         callbacks = validation.functions(callbacks, "callbacks")
         before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
         if before is None:
-            self._scaling = None  # a new network is one of X as it is
+            self._scaling = None  # a new network takes X unscaled
         X, y = self._validate(X, y, reset=True)
         targets = self._encode_targets(y, before is not None)
         weights = self._sample_weights(sample_weight, y, X)
@@ -153,7 +155,7 @@ class FrontEstimator(FittedFront):
             held, wanted = (before.front.n_features, *map(int, before.widths)), self._widths(X, targets)
             if wanted != held:
                 raise ValueError(
-                    f"warm_start goes on with layers of {held} units, features first, but X, hidden_layer_sizes and y need "
+                    f"warm_start continues with layers of {held} units, features first, but X, hidden_layer_sizes and y need "
                     f"{wanted}; use warm_start=False"
                 )
             coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
@@ -174,7 +176,7 @@ class FrontEstimator(FittedFront):
         self._check_parameters()
         if self.early_stopping or self._schedule != SCHEDULES["constant"]:
             raise ValueError(
-                "partial_fit sees no whole training: use early_stopping=False and schedule='constant', got "
+                "partial_fit does not know the whole training; use early_stopping=False and schedule='constant', got "
                 f"early_stopping={self.early_stopping!r} and schedule={self.schedule!r}"
             )
         first = not hasattr(self, "network_")
@@ -194,10 +196,10 @@ class FrontEstimator(FittedFront):
             rows = np.arange(X.shape[0])
         else:
             self.network_.front.check_room(X, self.memory_limit)
-            rows = self.network_.append(X)  # what fails after this leaves samples that contribute nothing
+            rows = self.network_.append(X)  # if a later line fails, these samples contribute nothing
             self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
             self._set_groups()
-        earlier = rows[0]  # samples that have joined before; their targets are not asked for
+        earlier = rows[0]  # number of samples from earlier calls, whose targets are not used
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
         history = self._train(rows, targets, weights, SCHEDULES["constant"], 1, 0, None, ())
@@ -211,27 +213,27 @@ class FrontEstimator(FittedFront):
         optimizer = self._optimizer()
         if max(self._groups()) > 1 and optimizer.mixes_units:
             raise ValueError(
-                f"groups={self.groups} with optimizer={optimizer.name!r}: its steps mix all units of a layer; use another "
+                f"optimizer={optimizer.name!r} mixes all units of a layer, which groups={self.groups} forbids; use another "
                 "optimizer"
             )
         make_rule(self.rule)
 
     def _refuse_changes(self) -> None:
-        """Refuse parameters that differ from those of the network that partial_fit goes on with."""
+        """Refuse parameters that differ from those of the network that partial_fit continues to train."""
         network = self.network_
         held: dict[str, tuple[Any, Any]] = {
             "hidden_layer_sizes": (self._hidden(), tuple(map(int, network.widths[:-1]))),
             "activation": (self.activation, network.activation),
             "dtype": (self.dtype, network.params.dtype.name),
         }
-        if self._random_state is not None:  # else the optimiser and the form are made anew
+        if self._random_state is not None:  # otherwise the optimiser and the form are made again
             held["optimizer"] = self._optimizer(), network.optimizer
             held["rule"] = make_rule(self.rule), network.rule
             held["groups"] = self._groups(), network.groups
             held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
         for name, (asked, had) in held.items():
             if asked != had:
-                raise ValueError(f"partial_fit goes on with {name}={had!r}, but it is {asked!r} now; set it back, or use fit")
+                raise ValueError(f"partial_fit continues with {name}={had!r}, but it is {asked!r} now; set it back, or use fit")
 
     def _hidden(self) -> tuple[int, ...]:
         sizes: Any = self.hidden_layer_sizes
@@ -243,7 +245,7 @@ class FrontEstimator(FittedFront):
         return tuple(validation.size(width, "hidden_layer_sizes") for width in widths)
 
     def _groups(self) -> tuple[int, ...]:
-        """Groups of each hidden layer, the front layer's 1."""
+        """Give the number of groups of each hidden layer; the front layer has 1."""
         hidden = self._hidden()
         given = tuple(self.groups) if validation.has_items(self.groups) else (1, *[self.groups] * (len(hidden) - 1))
         groups = tuple(validation.integer(count, "groups", 1) for count in given)
@@ -269,14 +271,14 @@ class FrontEstimator(FittedFront):
         return rates, validation.by_layer(self.weight_decay, "weight_decay", n_layers)
 
     def _settings(self) -> dict[str, Any]:
-        """Give the largest weight decay: layers with one of their own take it in place of the optimiser's."""
+        """Give the optimiser the largest weight decay of all layers; each layer replaces it by its own."""
         settings = super()._settings()
         if validation.has_items(self.weight_decay):
             settings["weight_decay"] = float(self._rates_and_decays()[1].max())
         return settings
 
     def _set_groups(self) -> None:
-        """Give each layer its learning rate and weight decay, where they are not the same for all."""
+        """Give each layer its learning rate and weight decay if they differ between layers."""
         rates, decays = self._rates_and_decays()
         own_rates, own_decays = validation.has_items(self.learning_rate), validation.has_items(self.weight_decay)
         self.network_.upper.set_groups(rates if own_rates else 1.0, decays if own_decays else None)
@@ -294,7 +296,9 @@ class FrontEstimator(FittedFront):
         """Make the network: initial weights, the form of the front layer, batch and window."""
         n_samples, widths = X.shape[0], self._widths(X, targets)
         optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
-        self.plan_ = self._plan(form, X, widths, n_epochs, optimizer)  # first: it refuses layers that memory has no room for
+        self.plan_ = self._plan(
+            form, X, widths, n_epochs, optimizer
+        )  # this comes first, because it refuses layers that do not fit into memory
         seed = int(random_state.randint(2**31 - 1))
         initial, weights = self._initial_weights(widths, groups, coefs_init, seed, random_state)
         biases = self._initial_biases(widths, intercepts_init, random_state)
@@ -308,7 +312,7 @@ class FrontEstimator(FittedFront):
         self._random_state = random_state
 
     def _widths(self, X: Any, targets: Array) -> tuple[int, ...]:
-        """Features, units of the hidden layers, outputs."""
+        """Give the numbers of features, of units in each hidden layer, and of outputs."""
         n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
         return X.shape[1], *self._hidden(), n_outputs
 
@@ -322,7 +326,7 @@ class FrontEstimator(FittedFront):
         return plan_for(problem, form, self.window, self.memory_limit)
 
     def _streaming_form(self, X: Any) -> str:
-        """Give the form for samples whose number is not known yet: one that forgets them, if it can be."""
+        """Give the form for samples whose number is not known yet; a form that does not keep them is preferred."""
         if self.form != "auto":
             return self.form
         any_form = self._optimizer().commutes and make_rule(self.rule).stays_in_span
@@ -339,7 +343,7 @@ class FrontEstimator(FittedFront):
         return batch_size, FORMS[self.form_].choose_window(self.window, batch_size, n_samples, has_velocity)
 
     def _bound(self, n_in: int, n_out: int) -> float:
-        """Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""
+        """Give Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""
         bound = float(self.init_scale) * ((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5
         if bound > float(np.finfo(self.dtype).max):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
@@ -353,7 +357,7 @@ class FrontEstimator(FittedFront):
         seed: int,
         random_state: np.random.RandomState,
     ) -> tuple[InitialWeights, list[Array]]:
-        """W1(0) as a function, and the weights (n_out, n_in) above it."""
+        """Give W1(0) as a function, and the weights (n_out, n_in) of the layers above it."""
         pairs = list(pairwise(widths))
         if coefs_init is None:
             upper = []
@@ -372,7 +376,7 @@ class FrontEstimator(FittedFront):
             if (array.T[~block_diagonal(array.shape[0], array.shape[1], count)] != 0).any():
                 raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
         self._refuse_large(arrays, "coefs_init")
-        # The caller may change the array later; a file that is mapped is not read into memory for that.
+        # The caller may change the array later, so it is copied, unless it is mapped from a file and may exceed memory.
         shared = np.may_share_memory(arrays[0], coefs[0])
         first = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
         return GivenWeights(first.T), [array.T for array in arrays[1:]]
@@ -388,7 +392,7 @@ class FrontEstimator(FittedFront):
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
 
     def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:
-        """Refuse initial values that `dtype` has no numbers for."""
+        """Refuse initial values that exceed the range of `dtype`."""
         for l, array in enumerate(arrays):
             if not np.can_cast(array.dtype, self.dtype) and max(array.max(), -array.min()) > np.finfo(self.dtype).max:
                 raise ValueError(f"{name}[{l}] has values too large for dtype={self.dtype!r}")

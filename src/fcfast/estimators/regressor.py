@@ -25,108 +25,122 @@ Array = NDArray[Any]
 
 @stored
 class FrontRegressor(RegressorMixin, FrontEstimator):
-    """A regressor: a dense network trained on half the squared error or a loss of your own, its first layer in any form.
+    """A dense network for regression, trained on half the squared error or your own loss with its first layer in any form.
 
-    As `FrontClassifier`; `y` may have several outputs. Scale inputs and targets to order 1, as for any network.
+    It works in the same way as `FrontClassifier`, and `y` may have several outputs. Scale inputs and targets to order 1, as for
+    any network.
 
     Parameters
     ----------
     hidden_layer_sizes : int or sequence of int, default (256,)
-        Widths of the hidden layers, the front layer first.
+        Number of units of each hidden layer, beginning with the front layer.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
-        Of all hidden layers; the leaky slope is 0.01.
+        Activation of all hidden layers. The slope of "leaky_relu" is 0.01 below 0.
     rule : str or object of `fcfast.rules`, default "backprop"
-        How deltas are made: "backprop", or one of its alternatives: "local-loss", "fa" and "dfa" (feedback alignment), "frozen"
-        (output layer only), "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a", "forward-gradient"
-        (see `fcfast.rules.ForwardGradient` for their whole grid). Noise on weights ("fg-w", "lg-fg-w") needs form "weights".
+        Learning rule that computes the updates. "backprop" is backpropagation. The alternatives are "local-loss", "fa" and
+        "dfa" (feedback alignment and direct feedback alignment), "frozen" (only the output layer is trained), and the forward
+        gradients "fg-w", "fg-a", "lg-fg-w", "lg-fg-a", "local-fg-w", "local-fg-a" and "forward-gradient"; see
+        `fcfast.rules.ForwardGradient` for all their settings. "fg-w" and "lg-fg-w" put noise on weights and need form
+        "weights".
     groups : int or sequence of int, default 1
-        Units of each hidden layer above the front layer are in so many groups, connected to the same group below only.
+        Number of groups of units in each hidden layer above the front layer. A group is connected only to the same group of the
+        layer below. A sequence has one number for each hidden layer, and the first of them must be 1.
     init_scale : float, default 1
-        Factor of the random initial weights and biases, which 1 draws as scikit-learn's MLP does. With far more features than
-        samples much of a network's output is that of its random start; 0.1 often predicts better then.
+        Factor of the random initial weights and biases. With 1 they are drawn as scikit-learn's MLP draws them. If there are
+        far more features than samples, much of a network's output comes from its random start, and 0.1 often predicts better.
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
-        A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" treat each feature by
-        itself and need form "weights"; the others train the same network in every form.
+        Optimiser. A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" scale the
+        updates of each feature separately and need form "weights". The others train the same network in every form.
     learning_rate : float or sequence, default 0.01
-        Step size; wide data that is not scaled, or very wide data, needs a smaller one. A sequence has a rate for each layer,
-        the front layer first: a number, or a pair for its weights and its biases; 0 freezes them.
+        Step size. Wide data that is not scaled, or very wide data, needs a smaller one. A sequence has one entry for each
+        layer, beginning with the front layer: a number, or a pair of numbers for the weights and the biases. A rate of 0
+        freezes them.
     schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
-        How the learning rate changes over `max_epochs`.
+        Course of the learning rate over `max_epochs`.
     momentum : float, default 0.9
-        In [0, 1), with the meaning that torch.optim.SGD gives it; beta1 of "neuron-adam", "adam" and "adamw".
+        Momentum in [0, 1), defined as in torch.optim.SGD. For "neuron-adam", "adam" and "adamw" it is beta1.
     dampening : float, default 0
-        In [0, 1); of "sgd" only.
+        Dampening of the momentum in [0, 1), for "sgd" only.
     nesterov : bool, default False
-        Of "sgd" and "muon".
+        Whether to use Nesterov momentum, for "sgd" and "muon" only.
     weight_decay : float or sequence, default 0
-        Weight decay of all parameters, biases included; "sgd" and "adam" add it to the gradient, in the others it is decoupled.
-        A sequence has one entry for each layer, as `learning_rate`.
+        Weight decay of all parameters, including biases. "sgd" and "adam" add it to the gradient; the other optimisers decouple
+        it from the gradient. A sequence has one entry for each layer, in the same way as `learning_rate`.
     max_grad_norm : float or None, default None
-        Gradients are scaled so that their global norm is at most this.
+        Largest global norm of the gradients, which are scaled down if they exceed it. None never scales them.
     batch_size : int or "auto", default "auto"
-        "auto" is min(200, N). The last, shorter batch of an epoch is kept.
+        Number of samples in a batch; "auto" is min(200, N). The last batch of an epoch may be shorter and is used too.
     max_epochs : int, default 200
+        Largest number of epochs.
     tol : float, default 1e-4
-        Improvements of the loss (or the validation score) below this do not count.
+        Smallest improvement of the loss (or of the validation score) that counts as one.
     n_iter_no_change : int, default 10
-        Epochs without improvement after which training stops.
+        Number of epochs without improvement after which training stops.
     early_stopping : bool, default False
-        Hold out part of the data, stop by its score (R²), and keep the best network.
+        Whether to hold out part of the data, stop when its score (R²) no longer improves, and keep the best network.
     validation_fraction : float, default 0.1
-        The part held out.
+        Fraction of the data that `early_stopping` holds out.
     shuffle : bool, default True
-        False takes the samples in order.
+        Whether to draw a new order of the samples in each epoch. With False they are taken in order.
     form : {"auto", "contributions", "windowed", "weights"}, default "auto"
-        How the front layer is held; all train the same network up to rounding. "contributions": one row per training sample
-        and their Gram matrix, for features that outnumber samples and for sparse data. "windowed": the weights, touched
-        once per window of samples, for many samples. "weights": the weights, touched every step. "auto" takes the fastest that
-        fits, as `fcfast.plan` predicts it for this machine; name a form for the same one on every machine.
+        Representation of the front layer. All forms train the same network up to rounding. "contributions" holds one row for
+        each training sample and the Gram matrix of the samples; it suits data with more features than samples, and sparse data.
+        "windowed" holds the weights and updates them once per window of samples; it suits many samples. "weights" holds the
+        weights and updates them in every step. "auto" takes the form that `fcfast.plan` predicts to be the fastest on this
+        machine within `memory_limit`. Name a form to get the same one on every machine.
     window : int or "auto", default "auto"
-        Samples between two passes over what is held; a multiple of the batch size is used.
+        Number of samples in a window, after which the held array is updated. It is rounded to a multiple of the batch size.
     memory_limit : int, default 4 GiB
-        Bytes that training may hold beside the data.
+        Largest number of bytes that training may hold in addition to the data.
     dtype : {"float32", "float64"}, default "float32"
-        Of computation and parameters.
+        Precision of the parameters and the computation.
     n_jobs : int or None, default None
-        Threads; None for all available. The bits of the result do not depend on it.
+        Number of threads; None uses all that are available. The result has the same bits for any number.
     random_state : int, RandomState or None, default None
-        Seeds initial weights, the order of samples and what is held out.
+        Seed of the initial weights, the order of the samples and the choice of held-out samples.
     warm_start : bool, default False
-        Continue from the last fit's weights.
+        Whether `fit` continues from the weights of the last fit.
     verbose : int, default 0
-        1: a progress bar on a terminal (with rich installed), elsewhere a line per epoch; 2: always lines.
+        Amount of output. 0 prints nothing. 1 shows a progress bar on a terminal (if rich is installed) and otherwise prints a
+        line per epoch. 2 always prints lines.
     loss : str or Loss, default "squared_error"
-        "squared_error" is half the squared distance to the target. An object of a subclass of `fcfast.losses.Loss`, or its
-        registered name, trains the outputs by a loss of your own.
+        Loss function. "squared_error" is half the squared distance to the target. An instance of your own subclass of
+        `fcfast.losses.Loss`, or its registered name, trains the outputs by your own loss.
 
     Attributes
     ----------
     form_ : {"contributions", "windowed", "weights"}
-        The form that was used.
+        Form that was used.
     plan_ : fcfast.planning.plan.Plan
-        What each form was predicted to take; ``str(plan_)`` says why this one.
-    coefs_, intercepts_ : list of ndarray
-        Conventional weights (n_in, n_out) and biases of all layers, read-only. Those of form "contributions" are computed when
-        they are first needed, and kept.
+        Predicted time and memory of each form; ``str(plan_)`` explains the choice.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Conventional weights of all layers, read-only. In form "contributions" the front layer's are computed when they are
+        first needed, and kept.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Biases of all layers, read-only.
     contributions_ : ndarray of shape (N, h)
-        Read-only; form "contributions" only.
+        Contribution of each training sample to the weights of each of the h front units, read-only; only in form
+        "contributions".
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
+        Score of the held-out samples after each epoch; None without `early_stopping`.
     n_epochs_ : int
+        Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
         How the last training ended. Model files do not hold it.
 
     Notes
     -----
-    In form "contributions" a fitted estimator refers to the training inputs, and a pickle contains them. If X is changed in
-    place afterwards, whatever still needs it (`explain`, `partial_fit`, a pickle; predictions, `coefs_` and `save` unless the
-    conventional weights are kept already) raises a RuntimeError: fit again, fit on a copy, or use another form. Any
-    change of a value is noticed; an exchange of values within a row may not be. `save` writes the conventional weights
-    instead of X.
+    In form "contributions" a fitted estimator keeps a reference to the training inputs, and a pickle contains them. If X is
+    changed in place afterwards, every method that still needs it raises a RuntimeError. These are `explain`, `partial_fit` and
+    pickling, and, unless the conventional weights have been computed and kept already, predictions, `coefs_` and `save`. In
+    this case fit again, fit on a copy, or use another form. Any change of a value is noticed, but an exchange of values within
+    a row may not be. `save` writes the conventional weights instead of X.
 
-    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns; within the first epoch it is
-    an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit: press it again.
+    Ctrl-C ends this fit with a warning, keeps the network of the last whole epoch and returns. Within the first epoch it raises
+    an ordinary `KeyboardInterrupt`. A search (`GridSearchCV`, `cross_val_score`) goes on with its next fit, so press Ctrl-C
+    again to end that one.
 
     Examples
     --------
@@ -211,16 +225,19 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         return self._encode_targets(y, False)
 
     def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "Self":
-        """Train one epoch on new samples, from where the last call left off, momentum included.
+        """Train one epoch on new samples and continue from the last call, including its momentum.
 
-        In form "contributions" the samples join those that are held, at a cost that grows with their number; ``form="auto"``
-        takes "windowed" here, which forgets them, and "contributions" for sparse data.
+        In form "contributions" the samples are appended to those that are held, and the cost grows with their number.
+        ``form="auto"`` takes "windowed" here, which does not keep samples, and "contributions" for sparse data.
 
         Parameters
         ----------
         X : ndarray or sparse matrix of shape (N, d)
+            New samples.
         y : array-like of shape (N,) or (N, c)
+            Targets.
         sample_weight : array-like of shape (N,) or None
+            Weights of the samples; None weights all samples equally.
 
         Returns
         -------
@@ -229,10 +246,10 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Raises
         ------
         ValueError, TypeError
-            For bad data or parameters, another number of outputs than before, early stopping, or a schedule that needs the
-            length of the training.
+            If the data or parameters are invalid, if the number of outputs has changed, or with early stopping or a schedule,
+            which need the length of the whole training.
         MemoryError
-            If the Gram matrix of all samples would exceed `memory_limit`; nothing is changed then.
+            If the Gram matrix of all samples would exceed `memory_limit`; the estimator is unchanged then.
         """
         return self._partial_fit(X, y, sample_weight, None)
 
@@ -243,7 +260,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         return outputs[:, 0] if self._y_ndim == 1 else outputs
 
     def predict(self, X: Any) -> Array:
-        """Give the outputs, shape (M,) or (M, c) as `y` had it."""
+        """Give the outputs, of shape (M,) or (M, c) as `y` had in `fit`."""
         return self._shaped(self._outputs(self._validate_new(X))).astype(np.float64)
 
     def __sklearn_tags__(self) -> Any:

@@ -1,4 +1,4 @@
-"""Fitted estimators in model files, and which estimators these can hold."""
+"""Saving fitted estimators in model files, and loading them."""
 
 import os
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -21,30 +21,34 @@ KINDS: dict[str, Any] = {}
 
 
 def stored(kind: Kind) -> Kind:
-    """Let model files hold estimators of this class, which are known there by its name; a class decorator.
+    """Let model files hold estimators of this class under its name; a class decorator.
 
-    Subclasses are not included: a file could not say what they add.
+    Subclasses are not included, because a file could not describe what they add.
     """
     KINDS[kind.__name__] = kind
     return kind
 
 
 def save(estimator: "Estimator", path: str | os.PathLike[str], weights: bool = True) -> None:
-    """Save a fitted estimator. The file is written whole or not at all: until it is complete, an older one stays.
+    """Save a fitted estimator.
+
+    The file is written completely or not at all. An older file is kept until the new one is complete.
 
     Parameters
     ----------
     estimator : FrontClassifier, FrontRegressor or NoPropClassifier
+        Fitted estimator.
     path : path-like
+        File to write.
     weights : bool
-        True stores the conventional weights of the front layer (expanded, as `coefs_` does, if it was fitted in form
-        "contributions"). False, for that form only, stores contributions instead: N h numbers, not d h, but the file can
-        only be loaded beside the training inputs.
+        Whether to store the conventional weights of the front layer, expanded as in `coefs_`. False stores the
+        contributions instead, which is possible in form "contributions" only. The file then has N h numbers instead of d h,
+        but it can only be loaded together with the training inputs.
 
     Raises
     ------
     TypeError
-        If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
+        If a parameter cannot be stored, such as your own random state, optimiser or schedule object.
     ValueError
         If a weight is not finite, a parameter is invalid, or ``weights=False`` in another form than "contributions".
     OSError
@@ -72,31 +76,34 @@ def save(estimator: "Estimator", path: str | os.PathLike[str], weights: bool = T
 
 
 def load(path: str | os.PathLike[str], X: Any = None) -> "Estimator":
-    """Load an estimator that was saved with `save`. It can predict, be saved again and fitted anew.
+    """Load an estimator that was saved with `save`. It can predict, be saved again and be fitted again.
 
-    It predicts the same bits, but for the weights of contributions over 128 MiB (`fcfast.front.contributions.KEPT_BYTES`): the
-    estimator that was saved never stores them to predict, and agrees with the file up to rounding.
+    Predictions have the same bits as before, with one exception. If an estimator in form "contributions" has weights of more
+    than 128 MiB (`fcfast.front.contributions.KEPT_BYTES`), it does not store them to predict, and agrees with its file up to
+    rounding.
 
-    `partial_fit`, and `fit` with ``warm_start=True``, go on from its weights; the optimiser, which no file holds, starts anew.
+    `partial_fit`, and `fit` with ``warm_start=True``, continue from the weights. The state of the optimiser is not in the file,
+    so the optimiser starts again.
 
     Parameters
     ----------
     path : path-like
+        File to read.
     X : ndarray, sparse matrix or numpy.memmap, or None
-        The training inputs, needed if the estimator was saved with ``weights=False`` and not used otherwise. They may have more
-        rows than those trained on (as with early stopping), in any order. A reference to them is kept.
+        Training inputs, which are needed only if the estimator was saved with ``weights=False``. They may contain more rows
+        than the estimator was trained on (as with early stopping), in any order. A reference to them is kept.
 
     Returns
     -------
     FrontClassifier, FrontRegressor or NoPropClassifier
-        Its `form_` says how the front layer is held now: "weights" if that of form "contributions" was saved as weights.
+        Fitted estimator. Its `form_` is the form of the file: "weights" if form "contributions" was saved as weights.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged, is no model file, or `X` is not what the estimator was trained on.
+        If the file is damaged or not a model file, or if `X` does not contain the rows that the estimator was trained on.
     OSError
-        If there is no such file, or it cannot be opened.
+        If the file does not exist or cannot be opened.
     """
     with reading(path, {name: KINDS[name]._header for name in sorted(KINDS)}) as (header, tensors):
         estimator: Estimator = KINDS[header.estimator]._from_file(header, tensors, X)
