@@ -219,9 +219,9 @@ def test_new_ways_need_no_new_training(blobs):
         ({"n_steps": 0, "variant": "ct"}, "n_steps must be >= 1"),
         ({"n_steps": 2.5, "variant": "fm"}, "n_steps must be an integer"),
         ({"update": "ode"}, "update='ode' is unknown; use one of 'posterior', 'deterministic'"),
-        ({"update": "deterministic"}, "update='deterministic' with variant='dt'"),
-        ({"update": "deterministic", "variant": "ct", "inference_noise": True}, "update='deterministic' keeps the noise"),
-        ({"inference_noise": True, "variant": "backprop"}, "inference_noise=True with variant='backprop'"),
+        ({"update": "deterministic"}, "update='deterministic' needs variant='ct'"),
+        ({"update": "deterministic", "variant": "ct", "inference_noise": True}, "update='deterministic' adds no noise"),
+        ({"inference_noise": True, "variant": "backprop"}, "variant='backprop' has no noise in its steps"),
     ],
 )
 def test_bad_ways(blobs, settings, message):

@@ -41,7 +41,7 @@ BAD_PARAMETERS = [
     ({"learning_rate": -1}, "learning_rate must be finite and > 0"),
     ({"schedule": "linear"}, "schedule='linear' is unknown"),
     ({"order": "reversed"}, "order='reversed' is unknown; use one of 'sequential', 'random'"),
-    ({"order": "random", "variant": "backprop"}, "order='random' with variant='backprop'"),
+    ({"order": "random", "variant": "backprop"}, "variant='backprop' trains all blocks in every step, got order='random'"),
     ({"batch_size": 0}, "batch_size must be >= 1"),
     ({"max_epochs": 0}, "max_epochs must be >= 1"),
     ({"form": "dual"}, "form='dual' is unknown"),
@@ -53,10 +53,10 @@ BAD_PARAMETERS = [
     ({"noise_schedule": [0.1, 0.9]}, "noise_schedule has 2 values of alpha_bar, but 3 blocks need 4"),
     ({"noise_schedule": [0.1, 0.5, 0.4, 0.9]}, "alpha_bar must rise"),
     ({"noise_schedule": [0.0, 0.5, 0.6, 0.9]}, r"alpha_bar must be in \(0, 1\)"),
-    ({"noise_schedule": [0.1, 0.5, 0.6, 0.9], "variant": "ct"}, "variant='ct' needs a noise_schedule over all times"),
+    ({"noise_schedule": [0.1, 0.5, 0.6, 0.9], "variant": "ct"}, "variant='ct' needs a noise_schedule for all times"),
     ({"noise_schedule": "learned"}, "noise_schedule='learned' needs variant='ct' and loss_weighting='snr'"),
     ({"noise_schedule": "learned", "variant": "ct"}, "got variant='ct' and loss_weighting='uniform'"),
-    ({"loss_weighting": "snr", "variant": "fm"}, "loss_weighting='snr' with variant='fm', which has no noise schedule"),
+    ({"loss_weighting": "snr", "variant": "fm"}, "loss_weighting='snr' needs a noise schedule, but variant='fm' has none"),
 ]  # fmt: skip
 
 

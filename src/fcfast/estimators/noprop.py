@@ -48,127 +48,151 @@ Array = NDArray[Any]
 
 ORDERS = ("sequential", "random")
 UPDATES = ("posterior", "deterministic")
-STEPS = {"ct": 50, "fm": 20}  # of inference; more were no better (docs/noprop.md)
+STEPS = {"ct": 50, "fm": 20}  # steps of a prediction; more did not predict better (docs/noprop.md)
 MAX_STEPS = MAX_DIMENSIONS = 1_000_000
 
 
 @stored
 class NoPropClassifier(ClassifierMixin, ClassTargets):
-    """A classifier of blocks that learn to remove noise from a label, each by itself (NoProp, arXiv 2503.24322).
+    """A classifier of blocks that each learn by themselves to remove noise from a label (NoProp, arXiv 2503.24322).
 
-    No block passes an error to another. A block sees the input and a noisy label; while training, the noisy label is made from
-    the true one, so that blocks need not wait for each other, and train in parallel threads. To predict, a label starts as
-    noise and goes through all blocks. All blocks read the raw input: in form "contributions" one Gram matrix serves them all,
-    and the cost of a step does not depend on the number of features.
+    No block passes an error to another. A block sees the input and a noisy label. In training the noisy label is made from the
+    true one, so that blocks need not wait for each other and can be trained in parallel threads. In prediction a label starts
+    as noise and passes through all blocks. All blocks read the raw input. In form "contributions" one Gram matrix serves all
+    blocks, and the cost of a step does not depend on the number of features.
 
-    The paper has no regression, and neither has this.
+    Regression is not supported; the paper has none either.
 
     Parameters
     ----------
     variant : {"dt", "ct", "fm", "backprop"}, default "dt"
-        "dt": each block stands for a time, an epoch is a pass over the samples for every block. "ct": one block for all times
-        from 0 to 1, which it takes as an input. "fm": the same, as the velocity of a flow from noise to label. "backprop": the
-        baseline of the paper, the blocks of "dt" trained end to end by backpropagation, and a linear classifier behind them.
+        Variant of NoProp. "dt" has discrete times: each block stands for one time, and an epoch is a pass over the samples for
+        every block. "ct" has continuous time: one block takes any time from 0 to 1 as an input. "fm" is flow matching: one
+        block learns the velocity of a flow from noise to label. "backprop" is the paper's baseline: the blocks of "dt" and a
+        linear classifier behind them are trained end to end by backpropagation.
     n_blocks : int, default 10
-        T; for "ct" and "fm", which have one block, it is not used.
+        Number of blocks, T. "ct" and "fm" have one block and do not use it.
     hidden : (int, int), default (256, 128)
-        Units of each branch of a block and of the first layer behind them; units of the second one.
+        Numbers of hidden units. The first is the width of each branch of a block and of the first layer behind the branches;
+        the second is the width of the second layer behind them.
     embedding : {"one-hot", "learned", "prototype"}, default "one-hot"
-        Points that labels are. "learned": trained, from orthogonal ones; blocks then share them, and are trained in turn.
-        "prototype": the same, but they start as the sample of each class that has the smallest median distance to its class,
-        and have as many dimensions as there are features.
+        Kind of points that represent the labels. "one-hot" embeddings are fixed. "learned" embeddings are trained from
+        orthogonal starting points; the blocks share them and are therefore trained in turn. "prototype" embeddings are trained
+        in the same way, but each starts as the training sample of its class with the smallest median distance to the class.
+        They have as many dimensions as there are features.
     embedding_dim : int, default 20
-        Dimensions of "learned" ones.
+        Number of dimensions of "learned" embeddings.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
+        Activation of all hidden layers.
     batch_norm : bool, default False
-        Batch normalisation behind every layer of a block but the last; while predicting, by running means and variances.
+        Whether batch normalisation follows every layer of a block except the last. Predictions use running means and variances.
     noise_schedule : {"auto", "cosine", "linear", "learned"}, object of `fcfast.noprop`, or array-like, default "auto"
-        How noise becomes signal: "cosine" in abar, "linear" in the logarithm of the signal-to-noise ratio. "auto" is "cosine"
-        for "dt" and "linear" for "ct"; the others have none. "dt" takes n_blocks + 1 rising values of abar in (0, 1) as well;
-        "ct" with ``loss_weighting="snr"`` may learn the two ends of the linear one.
+        Course from noise to signal over time. "cosine" is a cosine in abar, and "linear" is linear in the logarithm of the
+        signal-to-noise ratio. "auto" is "cosine" for "dt" and "linear" for "ct"; "fm" and "backprop" have no schedule. "dt"
+        also takes n_blocks + 1 rising values of abar in (0, 1). "ct" with ``loss_weighting="snr"`` can learn the two ends of
+        the linear schedule ("learned").
     eta : float, default 1
-        Factor of squared errors beside the classifier's cross-entropy, which there is with learned embeddings. Without, it
-        scales a block's whole loss, and adaptive optimisers take no notice.
+        Factor of the squared errors relative to the classifier's cross-entropy, which is part of the loss if embeddings are
+        learned. Otherwise it scales the whole loss of a block, which has no effect on adaptive optimisers.
     loss_weighting : {"uniform", "snr", "min-snr"}, default "uniform"
-        Weight of a squared error: 1, that of the paper's bound (by how much the signal-to-noise ratio changes), or that ratio
-        up to 5. The bound gives late times, when the noisy label shows the class already, up to a million times the weight of
-        early ones: "ct" then learns next to nothing of the input, and "dt" needs an adaptive optimiser.
+        Weight of each squared error. "uniform" is 1. "snr" is the weight in the paper's bound, the change of the
+        signal-to-noise ratio. "min-snr" is this ratio, but at most 5. With "snr" late times, when the noisy label shows the
+        class already, weigh up to a million times as much as early times. "ct" then learns next to nothing from the input, and
+        "dt" needs an adaptive optimiser.
     optimizer : {"neuron-adam", "adamw", "sgd", "muon", "adam"} or object of `fcfast.optimizers`, default "neuron-adam"
-        Each block has one of its own. The paper's is "adamw", which needs form "weights"; the default is as good (MNIST) and
-        trains the same network in every form.
+        Optimiser; each block has one of its own. The paper uses "adamw", which needs form "weights". The default is as good on
+        MNIST and trains the same network in every form.
     learning_rate : float, default 0.001
-        Wide data need a smaller one: 1e-4 for some 10,000 features.
+        Step size. Wide data needs a smaller one, such as 1e-4 for 10,000 features.
     schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
+        Course of the learning rate over `max_epochs`.
     momentum : float, default 0.9
-        In [0, 1), with the meaning that torch.optim.SGD gives it; beta1 of "neuron-adam", "adam" and "adamw".
+        Momentum in [0, 1), defined as in torch.optim.SGD. For "neuron-adam", "adam" and "adamw" it is beta1.
     dampening : float, default 0
-        In [0, 1); of "sgd" only.
+        Dampening of the momentum in [0, 1), for "sgd" only.
     nesterov : bool, default False
-        Of "sgd" and "muon".
+        Whether to use Nesterov momentum, for "sgd" and "muon" only.
     weight_decay : float, default 0.001
-        Of all parameters, biases included; added to the gradient by "sgd" and "adam", decoupled from it in the others.
+        Weight decay of all parameters, including biases. "sgd" and "adam" add it to the gradient; the other optimisers decouple
+        it from the gradient.
     max_grad_norm : float or None, default None
-        Each block's gradient is scaled so that its norm is at most this.
+        Largest norm of each block's gradient, which is scaled down if it exceeds it. None never scales it.
     order : {"sequential", "random"}, default "sequential"
-        Of the blocks in an epoch: one pass each, or a block drawn for every batch.
+        Order of the blocks in an epoch. "sequential" makes one pass over the samples for each block in turn; "random" draws a
+        block for every batch.
     batch_size : int or "auto", default "auto"
-        "auto" is min(128, N).
+        Number of samples in a batch; "auto" is min(128, N).
     max_epochs : int, default 50
+        Largest number of epochs.
     tol : float, default 0
-        Improvements of the validation score below this do not count.
+        Smallest improvement of the validation score that counts as one.
     n_iter_no_change : int, default 10
-        With early stopping: epochs without improvement after which training stops. The training loss stops nothing: it goes up
-        and down with the noise that is drawn.
+        Number of epochs without improvement after which early stopping ends training. The training loss never ends it, because
+        it goes up and down with the noise that is drawn.
     early_stopping : bool, default False
-        Hold out part of the data, stop by its score (accuracy), and keep the best network.
+        Whether to hold out part of the data, stop when its score (accuracy) no longer improves, and keep the best network.
     validation_fraction : float, default 0.1
+        Fraction of the data that `early_stopping` holds out.
     shuffle : bool, default True
-        False takes the samples in order in the first of an epoch's passes; the others have orders of their own in any case.
+        Whether to shuffle the samples for the first pass of each epoch. The other passes always have orders of their own.
     inference_noise : bool, default False
-        True finds labels as the paper does, with noise at z_0 and in every step of "dt" and "ct"; False takes the mean instead.
+        Whether predictions use noise, at z_0 and in every step of "dt" and "ct", as in the paper. False uses the mean instead.
     n_steps : int or None, default None
-        Of inference; "ct" and "fm" only. None is 50 and 20.
+        Number of steps of a prediction, for "ct" and "fm" only. None is 50 for "ct" and 20 for "fm".
     n_runs : int, default 1
-        With noise: probabilities are averaged over so many runs.
+        Number of runs with different noise over which probabilities are averaged; more than 1 needs ``inference_noise=True``.
     update : {"posterior", "deterministic"}, default "posterior"
-        The step of "ct": that of the chain (eq. 3 of the paper), or the one that keeps the noise it has and only scales it.
+        Step of a prediction with "ct". "posterior" is the step of the chain (eq. 3 of the paper); "deterministic" keeps the
+        noise and only scales it.
     form : {"auto", "contributions", "windowed", "weights"}, default "auto"
-        How the front layers are held, as in `FrontClassifier`.
+        Representation of the front layers, as in `FrontClassifier`.
     window : int or "auto", default "auto"
+        Number of samples in a window, as in `FrontClassifier`.
     init_scale : float, default 1
         Factor of the front layers' initial weights (He uniform).
     memory_limit : int, default 4 GiB
-        Bytes that training may hold beside the data.
+        Largest number of bytes that training may hold in addition to the data.
     dtype : {"float32", "float64"}, default "float32"
+        Precision of the parameters and the computation.
     n_jobs : int or None, default None
-        Threads, each of which trains a block where blocks share nothing. The bits of the result do not depend on it.
+        Number of threads; None uses all that are available. Blocks that share nothing are trained in parallel, one in each
+        thread. The result has the same bits for any number.
     random_state : int, RandomState or None, default None
+        Seed of the initial weights, the order of the samples, the noise and the choice of held-out samples.
     verbose : int, default 0
+        Amount of output, as in `FrontClassifier`.
     class_weight : dict, "balanced" or None, default None
+        Weights of the classes, as in `FrontClassifier`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (c,)
+        Class labels in sorted order.
     form_ : {"contributions", "windowed", "weights"}
+        Form that was used.
     plan_ : fcfast.planning.plan.Plan
-        What each form would take, for all blocks.
+        Predicted time and memory of each form for all blocks.
     embedding_ : ndarray of shape (c, d)
         Embeddings of the classes.
     loss_curve_ : list of float
-        Mean training loss of each epoch, averaged over the blocks, of the labels' terms too where something is learned of them.
+        Mean training loss of each epoch, averaged over the blocks. It includes the terms of the labels if embeddings or
+        schedule are learned.
     validation_scores_ : list of float or None
+        Score of the held-out samples after each epoch; None without `early_stopping`.
     n_epochs_ : int
+        Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
         How the last training ended. Model files do not hold it.
 
     Notes
     -----
-    `predict_proba` is, for "dt" and "ct", the distribution over the classes that the last block (or step) gives, whose mean of
-    embeddings it moves the label to; for "fm" how close the end of the flow is to each embedding; for "backprop" the
-    classifier's softmax. `predict` takes its largest. With ``inference_noise=True`` all samples share the noise of a run.
+    The meaning of `predict_proba` depends on the variant. For "dt" and "ct" it is the distribution over the classes that the
+    last block (or step) gives; the label moves towards its mean of embeddings. For "fm" it measures how close the end of the
+    flow is to each embedding. For "backprop" it is the classifier's softmax. `predict` takes the class with the largest value.
+    With ``inference_noise=True`` all samples share the noise of a run.
 
-    With embeddings and schedule given, the paper's classifier of z_T sees nothing but noisy labels and never the input, so that
-    it is left out; there is one where embeddings or schedule are learned, as it keeps them from collapsing.
+    If embeddings and schedule are fixed, the paper's classifier of z_T sees only noisy labels and never the input, so that it
+    is left out. If embeddings or schedule are learned, it is trained, because it keeps them from collapsing.
 
     Examples
     --------
@@ -185,7 +209,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     _header = NoPropHeader
     _largest_batch = 128
-    _stops_by_loss = False  # it goes up and down with the noise
+    _stops_by_loss = False  # the loss goes up and down with the noise
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS | {"weight_decay": 0.001}
 
     def __init__(
@@ -288,16 +312,16 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         self._variant(np.dtype(self.dtype))
         self._inference()
         if self.variant == "backprop" and self.order != "sequential":
-            raise ValueError("order='random' with variant='backprop': it trains all blocks in every step; use 'sequential'")
+            raise ValueError("variant='backprop' trains all blocks in every step, got order='random'; use 'sequential'")
 
     def _branch_and_trunk(self) -> tuple[int, int]:
         sizes = validation.sequence(self.hidden, "hidden")
         if len(sizes) != 2:
-            raise ValueError(f"hidden must be two widths, of a block's branches and behind them, got {self.hidden!r}")
+            raise ValueError(f"hidden must be two widths, one of a block's branches and one behind them, got {self.hidden!r}")
         return validation.integer(sizes[0], "hidden", 1), validation.integer(sizes[1], "hidden", 1)
 
     def _inference(self) -> Inference:
-        """How labels are found; parameters may have changed since training."""
+        """Give the settings of predictions, which may have changed since training."""
         validation.boolean(self.inference_noise, "inference_noise")
         validation.integer(self.n_runs, "n_runs", 1)
         validation.choice(self.update, "update", UPDATES)
@@ -305,21 +329,21 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             validation.size(self.n_steps, "n_steps", maximum=MAX_STEPS)
             if self.variant not in STEPS:
                 raise ValueError(
-                    f"n_steps={self.n_steps} with variant={self.variant!r}: it takes a step for each block; use None"
+                    f"n_steps={self.n_steps} with variant={self.variant!r}, which takes one step for each block; use None"
                 )
         if self.n_runs > 1 and not self.inference_noise:
-            raise ValueError(f"n_runs={self.n_runs} without noise: all runs would be the same; use inference_noise=True")
+            raise ValueError(f"n_runs={self.n_runs} without noise gives the same result in all runs; use inference_noise=True")
         if self.update != "posterior" and self.variant != "ct":
-            raise ValueError(f"update={self.update!r} with variant={self.variant!r}: only 'ct' has it; use 'posterior'")
+            raise ValueError(f"update={self.update!r} needs variant='ct', got variant={self.variant!r}; use 'posterior'")
         if self.update != "posterior" and self.inference_noise:
-            raise ValueError("update='deterministic' keeps the noise it has: use inference_noise=False")
+            raise ValueError("update='deterministic' adds no noise in its steps; use inference_noise=False")
         if self.inference_noise and self.variant == "backprop":
-            raise ValueError("inference_noise=True with variant='backprop': its steps have no noise; use False")
+            raise ValueError("variant='backprop' has no noise in its steps; use inference_noise=False")
         n_steps = STEPS.get(self.variant) if self.n_steps is None else int(self.n_steps)
         return Inference(self.inference_noise, n_steps, int(self.n_runs), self.update)
 
     def _variant(self, dtype: np.dtype[Any]) -> DiscreteTime | ContinuousTime | FlowMatching | EndToEnd:
-        """Make the variant; refuse a schedule that makes no sense with it."""
+        """Make the variant; refuse a schedule that it cannot have."""
         given, eta = self.noise_schedule, float(self.eta)
         is_auto = validation.is_auto(given)
         is_learned = isinstance(given, str) and given == "learned"
@@ -328,14 +352,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
                 raise ValueError(f"noise_schedule={given!r} with variant={self.variant!r}, which has none; use 'auto'")
             if self.loss_weighting != "uniform":
                 raise ValueError(
-                    f"loss_weighting={self.loss_weighting!r} with variant={self.variant!r}, which has no noise schedule to "
-                    "weight by; use 'uniform'"
+                    f"loss_weighting={self.loss_weighting!r} needs a noise schedule, but variant={self.variant!r} has none; "
+                    "use 'uniform'"
                 )
             return FlowMatching(eta) if self.variant == "fm" else EndToEnd(int(self.n_blocks), dtype)
         if is_learned and (self.variant != "ct" or self.loss_weighting != "snr"):
             raise ValueError(
-                "noise_schedule='learned' needs variant='ct' and loss_weighting='snr': only the paper's bound says what a good "
-                f"schedule is, got variant={self.variant!r} and loss_weighting={self.loss_weighting!r}"
+                "noise_schedule='learned' needs variant='ct' and loss_weighting='snr', because only the paper's bound measures "
+                f"how good a schedule is; got variant={self.variant!r} and loss_weighting={self.loss_weighting!r}"
             )
         if self.variant == "dt":
             return DiscreteTime(steps_of("cosine" if is_auto else given, int(self.n_blocks)), eta, self.loss_weighting)
@@ -344,7 +368,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             given = SCHEDULES[name]
         if not is_continuous(given):
             raise TypeError(
-                f"variant='ct' needs a noise_schedule over all times, 'cosine', 'linear' or an object, got {given!r}"
+                f"variant='ct' needs a noise_schedule for all times ('cosine', 'linear' or an object), got {given!r}"
             )
         continuous: ContinuousSchedule = given
         check_continuous(continuous)
@@ -355,18 +379,19 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     @all_or_nothing
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, callbacks: Sequence[Callback] = ()) -> "Self":
-        """Train.
+        """Train the blocks.
 
         Parameters
         ----------
         X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
-            In form "contributions" a reference to it is kept, for predictions: do not change it in place; a change is noticed
-            where it matters, and refused with a RuntimeError.
+            Training inputs. Form "contributions" keeps a reference to them for predictions, so do not change them in place.
+            Methods that need them raise a RuntimeError if they were changed.
         y : array-like of shape (N,)
+            Class labels.
         sample_weight : array-like of shape (N,) or None
-            Weights in the mean over a batch.
+            Weights of the samples in the mean over a batch; None weights all samples equally.
         callbacks : sequence of callable
-            Called after each epoch with a `fcfast.training.Epoch`; one that returns True ends the training.
+            Functions that are called after each epoch with a `fcfast.training.Epoch`. Training ends if one returns True.
 
         Returns
         -------
@@ -375,9 +400,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         Raises
         ------
         ValueError, TypeError
-            For bad data or parameters.
+            If the data or parameters are invalid.
         MemoryError
-            If what the form holds would exceed `memory_limit`.
+            If the arrays that the form holds would exceed `memory_limit`.
         """
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
@@ -420,7 +445,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         self.plan_ = self._plan(X, n_blocks, optimizer, shape, len(labels.params))
         self.form_ = self.plan_.form
         n_threads = resolve_n_jobs(self.n_jobs)
-        # the bound of He's uniform weights, as a factor of Glorot's, which those of all blocks as one layer would have
+        # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
         scale = self.init_scale * ((X.shape[1] + n_blocks * h) / X.shape[1]) ** 0.5
         initial = RandomWeights(n_blocks * h, X.shape[1], seed, "relu", scale)
         if not np.isfinite(initial.bound):
@@ -451,13 +476,13 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         missing = np.setdiff1d(np.arange(n_classes), targets[counted])
         if len(missing):
             raise ValueError(
-                f"embedding='prototype' takes a training sample of each class, but of {self.classes_[missing]} there is none "
-                "(of a weight above 0, and not held out by early_stopping); use another embedding"
+                f"embedding='prototype' needs a training sample of each class, but classes {self.classes_[missing]} have none "
+                "(with a weight above 0, and not held out by early_stopping); use another embedding"
             )
         return label_space.prototypes(X[counted], targets[counted], n_classes)
 
     def _plan(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int) -> Plan:
-        """Choose the form for all blocks; refuse what does not fit."""
+        """Choose the form for all blocks; refuse forms that are not possible or too large."""
         problem = Problem(
             **of_inputs(X, self.dtype), hidden=self._branch_and_trunk(), n_outputs=len(self.classes_),
             batch_size=self._batch_size(X.shape[0]), n_epochs=self.max_epochs, dtype=self.dtype, optimizer=optimizer,
@@ -467,7 +492,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         return plan_for(problem, self.form, self.window, self.memory_limit)
 
     # ------------------------------------------------------------------------------------------------------------------
-    # what is fitted
+    # results of training
 
     @property
     def embedding_(self) -> Array:
@@ -476,12 +501,12 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         return np.array(self.network_.labels.embedding)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Give the probability (M, c) of each class in `classes_`, in float64; the class's notes say what it is."""
+        """Give the probability (M, c) of each class in `classes_`, in float64; the notes of the class explain its meaning."""
         return self._probabilities(X).astype(np.float64)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        """Give the logarithms (M, c) of the probabilities, in float64; minus infinity where `predict_proba` gives 0."""
-        with np.errstate(divide="ignore"):  # that is the logarithm of 0
+        """Give the logarithms (M, c) of the probabilities, in float64; they are minus infinity if `predict_proba` gives 0."""
+        with np.errstate(divide="ignore"):  # the logarithm of 0 is minus infinity
             return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> Array:
@@ -490,7 +515,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         return self.classes_[probabilities.argmax(axis=1)]
 
     def staged_predict_proba(self, X: Any) -> Iterator[NDArray[np.float64]]:
-        """Give the probabilities (M, c) after each block; of "ct" and "fm" after each step."""
+        """Give the probabilities (M, c) after each block, or after each step of "ct" and "fm"."""
         X = self._ready(X)
         stages = self.network_.stages(X)
         while True:
@@ -502,15 +527,15 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             yield probabilities.astype(np.float64)
 
     def accuracy_by_block(self, X: Any, y: ArrayLike) -> NDArray[np.float64]:
-        """Give the accuracy after each block; of "ct" and "fm" after each step.
+        """Give the accuracy after each block, or after each step of "ct" and "fm".
 
-        The first block of "dt" sees next to nothing but noise beside the input: it is an ordinary classifier, and what
-        follows shows what the chain adds.
+        The first block of "dt" sees little more than noise in addition to the input, so that it is an ordinary classifier. The
+        later accuracies show how much the chain adds.
         """
         return np.array([accuracy_score(y, self.classes_[p.argmax(axis=1)]) for p in self.staged_predict_proba(X)])
 
     def trajectory(self, X: Any) -> Array:
-        """Give the noisy labels z_1 .. z_T (T, M, d) of the first run, on the way from noise to a class's embedding."""
+        """Give the noisy labels z_1 .. z_T (T, M, d) of the first run, which lead from noise to the embedding of a class."""
         X = self._ready(X)
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
             preactivations = self.network_.fronts.preactivations(X)
@@ -528,9 +553,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     def _refuse_other_variant(self) -> None:
         trained = self.network_.variant.name
         if validation.choice(self.variant, "variant", VARIANTS) != trained:
-            raise ValueError(
-                f"variant={self.variant!r} was set after fit, which trained {trained!r}; fit again, or set it back"
-            )
+            raise ValueError(f"variant={self.variant!r} was set after fit had trained {trained!r}; fit again, or set it back")
 
     def _probabilities(self, X: Any) -> Array:
         X = self._ready(X)
@@ -540,14 +563,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         return probabilities
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save to a safetensors file, for `fcfast.load`; it is written whole or not at all.
+        """Save to a safetensors file, for `fcfast.load`; it is written completely or not at all.
 
         The file holds the conventional weights of all front layers.
 
         Raises
         ------
         TypeError
-            If a parameter cannot be stored: a random state, optimiser or schedule that is an object of the user's own.
+            If a parameter cannot be stored, such as your own random state, optimiser or schedule object.
         ValueError
             If a weight is not finite, or a parameter is invalid.
         OSError
@@ -559,7 +582,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     def _to_file(self, weights: bool) -> tuple[NoPropHeader, Tensors]:
         if not weights:
-            raise ValueError("weights=False: files of blocks hold their weights; use weights=True")
+            raise ValueError("a file of NoProp blocks always holds their weights; use weights=True")
         form = WeightsForm.name if FORMS[self.form_].keeps_inputs else self.form_
         header = NoPropHeader(**self._header_entries(), **network_entries(self.network_), form=form)
         return header, network_tensors(self.network_, header)
