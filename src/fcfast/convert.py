@@ -1,4 +1,4 @@
-"""Fitted networks to scikit-learn's and PyTorch's classes, and initial weights from theirs."""
+"""Conversion of fitted networks to scikit-learn and PyTorch, and of their weights to initial weights."""
 
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -25,21 +25,24 @@ LEAKY_SLOPE = 0.01
 def to_sklearn(estimator: "FrontClassifier | FrontRegressor") -> MLPClassifier | MLPRegressor:
     """Convert a fitted estimator to scikit-learn's own network, fitted and with the same predictions up to rounding.
 
-    The two outputs of a binary classifier become their difference, as scikit-learn has a single logistic output there; it is
-    held in float64, where it is exact. Targets of shape (N, 1) come back as (N,), as always from MLPRegressor.
+    The two outputs of a binary classifier become their difference, because scikit-learn has a single logistic output for two
+    classes. The difference is held in float64, in which it is exact. Predictions for targets of shape (N, 1) have shape (N,),
+    as MLPRegressor always gives them.
 
     Parameters
     ----------
     estimator : FrontClassifier or FrontRegressor
+        Fitted estimator.
 
     Returns
     -------
     sklearn.neural_network.MLPClassifier or MLPRegressor
+        Fitted network.
 
     Raises
     ------
     ValueError
-        If scikit-learn has no such network: activation "leaky_relu", or a single class.
+        If scikit-learn has no such network, because the activation is "leaky_relu" or there is a single class.
 
     Examples
     --------
@@ -70,7 +73,7 @@ def to_sklearn(estimator: "FrontClassifier | FrontRegressor") -> MLPClassifier |
 
 
 def _settings(estimator: "FrontClassifier | FrontRegressor") -> dict[str, Any]:
-    """Parameters that both sides have, under scikit-learn's names."""
+    """Give the parameters that both libraries have, under scikit-learn's names."""
     return {
         "hidden_layer_sizes": tuple(map(int, estimator.network_.widths[:-1])),
         "activation": estimator.network_.activation,
@@ -89,7 +92,7 @@ def _settings(estimator: "FrontClassifier | FrontRegressor") -> dict[str, Any]:
 
 
 def _copied_layers(estimator: "FrontClassifier | FrontRegressor") -> Layers:
-    """Copies, so that training one network leaves the other alone."""
+    """Copy weights and biases, so that training one network does not change the other."""
     return [coef.copy() for coef in estimator.coefs_], [intercept.copy() for intercept in estimator.intercepts_]
 
 
@@ -116,28 +119,30 @@ def _mlp_regressor(estimator: "FrontRegressor") -> MLPRegressor:
 
 
 def from_sklearn(mlp: MLPClassifier | MLPRegressor) -> Layers:
-    """Take the weights of scikit-learn's network, to be passed to ``fit(..., coefs_init=, intercepts_init=)``.
+    """Take the weights of scikit-learn's network, for ``fit(..., coefs_init=, intercepts_init=)``.
 
-    The single logistic output of a binary classifier becomes two outputs, minus and plus half of it: their softmax is the same.
-    Give the estimator the same `activation`.
+    The single logistic output of a binary classifier becomes two outputs, minus half of it and plus half of it, whose softmax
+    is the same. Give the estimator the same `activation`.
 
     Parameters
     ----------
     mlp : sklearn.neural_network.MLPClassifier or MLPRegressor
-        Fitted.
+        Fitted network.
 
     Returns
     -------
     coefs : list of ndarray of shape (n_in, n_out)
+        Weights of all layers.
     intercepts : list of ndarray of shape (n_out,)
+        Biases of all layers.
 
     Raises
     ------
     TypeError
-        If it is something else.
+        If `mlp` is neither of these networks.
     ValueError
-        If it has no hidden layer, several labels per sample (multilabel), or another loss than the cross-entropy and the
-        squared error.
+        If the network has no hidden layer, several labels per sample (multilabel), or another loss than the cross-entropy or
+        the squared error.
     """
     if not isinstance(mlp, (MLPClassifier, MLPRegressor)):
         raise TypeError(f"mlp must be an MLPClassifier or an MLPRegressor, got a {type(mlp).__name__}")
@@ -148,7 +153,7 @@ def from_sklearn(mlp: MLPClassifier | MLPRegressor) -> Layers:
     binary = mlp.out_activation_ == "logistic" and mlp.n_outputs_ == 1
     if mlp.out_activation_ not in ("softmax", "identity") and not binary:
         kind = "several labels per sample" if mlp.out_activation_ == "logistic" else f"output {mlp.out_activation_!r}"
-        raise ValueError(f"mlp has {kind}; fcfast has classes that exclude one another, or the squared error")
+        raise ValueError(f"mlp has {kind}; fcfast needs one class per sample, or the squared error")
     if binary:
         coefs[-1] = coefs[-1] * np.array([-0.5, 0.5], coefs[-1].dtype)
         intercepts[-1] = intercepts[-1] * np.array([-0.5, 0.5], intercepts[-1].dtype)
@@ -161,12 +166,13 @@ def to_torch(estimator: "FrontClassifier | FrontRegressor") -> "Sequential":
     Parameters
     ----------
     estimator : FrontClassifier or FrontRegressor
+        Fitted estimator.
 
     Returns
     -------
     torch.nn.Sequential
-        Linear layers and activations, in the estimator's dtype. A classifier's outputs are logits, one for each of
-        `classes_`; a regressor's have shape (M, c).
+        Linear layers and activations, in the estimator's dtype. A classifier has one logit for each of `classes_`; the outputs
+        of a regressor have shape (M, c).
 
     Raises
     ------
@@ -179,7 +185,7 @@ def to_torch(estimator: "FrontClassifier | FrontRegressor") -> "Sequential":
     modules: list[Module] = []
     for coef, intercept in zip(estimator.coefs_, estimator.intercepts_, strict=True):
         dtype = getattr(torch, coef.dtype.name)
-        linear = torch.nn.utils.skip_init(torch.nn.Linear, *coef.shape, dtype=dtype)  # draws no random numbers
+        linear = torch.nn.utils.skip_init(torch.nn.Linear, *coef.shape, dtype=dtype)  # this draws no random numbers
         linear.weight.detach().numpy()[:], linear.bias.detach().numpy()[:] = coef.T, intercept
         modules += [linear, _activation_module(torch, activation)]
     return torch.nn.Sequential(*modules[:-1])
@@ -193,27 +199,29 @@ def _activation_module(torch: Any, name: str) -> "Module":
 
 
 def from_torch(sequential: "Sequential") -> Layers:
-    """Take the weights of a PyTorch module, to be passed to ``fit(..., coefs_init=, intercepts_init=)``.
+    """Take the weights of a PyTorch module, for ``fit(..., coefs_init=, intercepts_init=)``.
 
-    Give the estimator the same `activation`. A layer without bias becomes one with bias 0.
+    Give the estimator the same `activation`. A layer without bias becomes a layer with bias 0.
 
     Parameters
     ----------
     sequential : torch.nn.Sequential
-        Linear layers with the same activation after each but the last: ReLU, LeakyReLU(0.01), Tanh, Sigmoid or Identity.
+        Linear layers with the same activation after each layer except the last. The activation is ReLU, LeakyReLU(0.01), Tanh,
+        Sigmoid or Identity.
 
     Returns
     -------
     coefs : list of ndarray of shape (n_in, n_out)
+        Weights of all layers in float64.
     intercepts : list of ndarray of shape (n_out,)
-        In float64.
+        Biases of all layers in float64.
 
     Raises
     ------
     TypeError
-        If it is no Sequential.
+        If `sequential` is not a Sequential.
     ValueError
-        If it is another architecture.
+        If the module has another architecture.
     ImportError
         If PyTorch is not installed.
     """

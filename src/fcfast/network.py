@@ -1,4 +1,4 @@
-"""Dense layers trained together: packed parameters, one workspace, the compiled forward and backward passes."""
+"""A dense network with packed parameters, one workspace, and compiled forward and backward passes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,34 +19,34 @@ COMPILED_LOSSES = ("half_squared_error", "cross_entropy")
 
 
 class DenseNetwork:
-    """A chain of dense layers, hidden ones with an activation, the last one linear.
+    """A chain of dense layers; the hidden layers have an activation, and the last layer is linear.
 
     Parameters
     ----------
     weights : sequence of array-like of shape (n_out, n_in)
-        Initial weights, first layer first.
+        Initial weights, beginning with the first layer.
     biases : sequence of array-like of shape (n_out,), or None
-        Initial biases; None for a network without any.
+        Initial biases; None makes a network without biases.
     activation : {"identity", "relu", "leaky_relu", "tanh", "logistic"}
-        Of the hidden layers. ReLU has derivative 0 at 0; the leaky slope is 0.01.
+        Activation of the hidden layers. ReLU has derivative 0 at 0; the slope of "leaky_relu" is 0.01 below 0.
     loss : {"half_squared_error", "cross_entropy"}
         Mean over the batch of half the squared distance to the target, or of the cross-entropy of softmax outputs.
     dtype : {"float64", "float32"}
-        Of parameters and computation.
+        Precision of the parameters and the computation.
     n_jobs : int or None
-        Threads for the elementwise passes; matrix products use BLAS's own.
+        Number of threads for the elementwise passes; matrix products use the threads of BLAS.
 
     Attributes
     ----------
     params, grad : ndarray of shape (n_params,)
         All parameters and their gradient, packed.
     weights, biases, weight_grads, bias_grads : list of ndarray
-        Views into them. The lists of biases are empty for a network without any.
+        Views of these arrays. The lists of biases are empty for a network without biases.
 
     Raises
     ------
     ValueError, TypeError
-        For shapes that do not form a chain, NaN or infinity, unknown names.
+        If shapes do not form a chain, values are NaN or infinite, or a name is unknown.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class DenseNetwork:
         return workspace[-n_rows * self.widths[-1] :].reshape(n_rows, self.widths[-1])
 
     def outputs(self, X: ArrayLike) -> Array:
-        """Compute the outputs (N, c) for inputs X (N, d): before the softmax for cross-entropy."""
+        """Compute the outputs (N, c) for inputs X (N, d); with cross-entropy these are the values before the softmax."""
         return self._forward(X)[1].copy()
 
     def loss_and_gradient(self, X: ArrayLike, y: ArrayLike, input_gradient: Array | None = None) -> float:
@@ -120,13 +120,16 @@ class DenseNetwork:
         Parameters
         ----------
         X : array-like of shape (N, d)
+            Inputs of the batch.
         y : array-like of shape (N, c), or of shape (N,) and integers 0..c-1 for cross-entropy
+            Targets of the batch.
         input_gradient : ndarray of shape (N, d) or None
-            Filled with dLoss/dX.
+            Array that dLoss/dX is written to.
 
         Returns
         -------
         float
+            Mean loss.
         """
         inputs, outputs = self._forward(X)
         if input_gradient is not None:
@@ -154,9 +157,9 @@ class DenseNetwork:
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
-        """Apply `grad` by one step of SGD, with the settings of `fcfast.optimizers.SGD`."""
+        """Apply `grad` in one step of SGD with the settings of `fcfast.optimizers.SGD`."""
         validation.positive(learning_rate, "learning_rate")
-        SGD(momentum, dampening, nesterov, weight_decay)  # refuses what has no meaning
+        SGD(momentum, dampening, nesterov, weight_decay)  # this raises an error for invalid settings
         first = self._velocity is None
         if momentum and self._velocity is None:
             self._velocity = np.zeros_like(self.params)

@@ -1,4 +1,4 @@
-"""Layers as optimisers see them: weights as an array, or by their coordinates in the span of the inputs."""
+"""Layers as optimisers see them: weights as an array, or as coordinates in the span of the inputs."""
 
 from fcfast.layers.dense import DenseLayer
 from fcfast.layers.orthogonalizer import orthogonalizer

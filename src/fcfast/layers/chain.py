@@ -19,17 +19,18 @@ def packed(widths: NDArray[np.intp], n_rows: int, dtype: np.dtype[Any]) -> tuple
 
 
 class Chain:
-    """Layers one after the other; hidden ones have the activation, the last one is linear.
+    """Layers one after the other; the hidden layers have the activation, and the last layer is linear.
 
     Parameters
     ----------
     params : ndarray
-        Each layer's weights (n_out, n_in) and biases, packed.
+        Packed weights (n_out, n_in) and biases of each layer.
     widths : ndarray
-        Units before, between and after the layers.
+        Numbers of units before, between and after the layers.
     activation : int
-        Its code in the kernels.
+        Code of the activation in the kernels.
     n_threads : int
+        Number of threads of the kernels.
     """
 
     def __init__(self, params: Array, widths: NDArray[np.intp], activation: int, n_threads: int) -> None:
@@ -43,20 +44,20 @@ class Chain:
         return Chain(self.params[start:end], self.widths[first : last + 2], self.activation, self.n_threads)
 
     def forward(self, X: Array) -> tuple[Array, list[Array]]:
-        """Compute each layer's values: packed, and views of them."""
+        """Compute each layer's values; return them packed, and views of them."""
         flat, values = packed(self.widths[1:], len(X), X.dtype)
         backend.forward.forward(self.params, self.widths, True, self.activation, X, flat, self.n_threads)
         return flat, values
 
     def forward_activated(self, X: Array) -> tuple[Array, list[Array]]:
-        """Compute each layer's values where the last one is hidden too; nothing for no layers."""
+        """Compute each layer's values if the last layer is hidden too; the results are empty without layers."""
         flat, values = self.forward(X) if self.weights else (X[:0].ravel(), [])
         if values:
             backend.forward.activate(values[-1], self.activation)
         return flat, values
 
     def backward(self, X: Array, values: Array, deltas: Array, grad: Array, input_delta: Array | None = None) -> None:
-        """Fill the gradient, all deltas from those of the last layer, and the deltas of the inputs if they are wanted."""
+        """Fill the gradient, all deltas from the deltas of the last layer, and `input_delta` unless it is None."""
         backend.backprop.backward(
             self.params, self.widths, True, self.activation, X, values, deltas, grad, input_delta, self.n_threads
         )
@@ -66,7 +67,7 @@ class Chain:
         backend.forward_gradient.outer_products(self.widths, True, X, values, deltas, grad)
 
     def push(self, tangents: Array, values: list[Array]) -> Array:
-        """Push tangents (M, B, n) of the inputs to the outputs: a Jacobian-vector product."""
+        """Push tangents (M, B, n) of the inputs to the outputs, which is a Jacobian-vector product."""
         last = len(values) - 1
         for l, (weights, value) in enumerate(zip(self.weights, values, strict=True)):
             tangents = push(value, 0 if l == last else self.activation, self.n_threads, tangents, weights)
@@ -84,7 +85,7 @@ def push(
     bias_tangents: Array | None = None,
     noise: Array | None = None,
 ) -> Array:
-    """Push tangents through one layer of these values; see the kernel for the shapes."""
+    """Push tangents through one layer with these values; the kernel's docstring gives the shapes."""
     moving = next(array for array in (tangents, weight_tangents, noise) if array is not None)
     out = np.empty((len(moving), *values.shape), values.dtype)
     backend.forward_gradient.push(
@@ -94,5 +95,5 @@ def push(
 
 
 def times_derivative(delta: Array, values: Array, activation: int, n_threads: int) -> Array:
-    """Multiply by the activation's derivative, which is known from its values, into a new array (B, n)."""
+    """Multiply by the activation's derivative, computed from its values, into a new array (B, n)."""
     return push(values, activation, n_threads, noise=delta.copy()[None])[0]

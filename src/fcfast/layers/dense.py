@@ -16,7 +16,7 @@ Array = NDArray[Any]
 class DenseLayer:
     """Weights, velocity and gradient as arrays, changed in place."""
 
-    velocity: Array  # none, in fact, for an optimiser that has none and does not ask
+    velocity: Array  # None for an optimiser without a velocity, which never reads it
 
     def __init__(
         self, weights: Array, velocity: Array | None, gradient: Array, memory: dict[str, Array], n_threads: int

@@ -15,10 +15,10 @@ SMALLEST_NORM = 1e-7
 
 
 def orthogonalizer(gram: Array, n_iterations: int) -> Array:
-    """Compute P such that P U is close to semi-orthogonal, for the Gram matrix U U' (n, n): Newton-Schulz as Muon does it.
+    """Compute P from the Gram matrix U U' (n, n) such that P U is close to semi-orthogonal, by Muon's Newton-Schulz iteration.
 
-    Its iteration X <- a X + b (X X') X + c (X X')^2 X from X = U / |U| only multiplies by polynomials in X X', which is all
-    that has to be known; U' U gives the factor on the other side.
+    The iteration X <- a X + b (X X') X + c (X X')^2 X from X = U / |U| only multiplies by polynomials in X X', so the Gram
+    matrix is sufficient. U' U gives the factor on the other side.
     """
     a, b, c = (gram.dtype.type(coefficient) for coefficient in NEWTON_SCHULZ)
     norm = max(float(np.trace(gram)), 0.0) ** 0.5

@@ -1,8 +1,8 @@
-"""What an optimiser can do to a layer, whatever represents its weights.
+"""The operations of an optimiser on a layer, which are the same for every representation of its weights.
 
 Optimisers that commute with rotations of the inputs only scale W, move a velocity M towards the gradient, read the norm of the
-gradient unit by unit, and take steps along M scaled or mixed over the units. Both representations can do all of that, so an
-optimiser never knows which one it updates (docs/mathematics.md, 4).
+gradient of each unit, and take steps along M that are scaled or mixed over the units. Both representations support all of these
+operations, so an optimiser does not know which of them it updates (docs/mathematics.md, 4).
 
 Units are rows: W, M and the gradient are (n_out, n_in).
 """
@@ -40,25 +40,25 @@ class Layer(Protocol):
 
     n_in: int
     n_out: int
-    memory: dict[str, Array]  # what an optimiser remembers of the layer beside its velocity (`fcfast.optimizers.memory`)
+    memory: dict[str, Array]  # state of the optimiser for the layer, except its velocity (`fcfast.optimizers.memory`)
 
     def squared_gradient_norms(self) -> NDArray[np.float64]:
-        """Squared norm of the gradient of each unit, shape (n_out,)."""
+        """Give the squared norm of the gradient of each unit, shape (n_out,)."""
 
     def scale_gradient(self, factor: float) -> None:
         """Multiply the gradient."""
 
     def accumulate(self, decay: float, fresh: float) -> None:
-        """Move the velocity: M <- decay M + fresh gradient."""
+        """Update the velocity: M <- decay M + fresh * gradient."""
 
     def shrink(self, factor: float) -> None:
         """Multiply the weights."""
 
     def descend(self, rates: Array) -> None:
-        """Step along the velocity, each unit at its own rate (n_out,): W <- W - diag(rates) M."""
+        """Step along the velocity with a rate for each unit (n_out,): W <- W - diag(rates) M."""
 
     def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
         """Step along the nearest semi-orthogonal matrix to M, or for momentum > 0 (Nesterov) to gradient + momentum M."""
 
     def descend_as_sgd(self, rate: float, sgd: SgdSettings, first: bool) -> None:
-        """Take a step of torch.optim.SGD, whose weight decay goes through the velocity; the first one starts the velocity."""
+        """Take a step of torch.optim.SGD, whose weight decay enters the velocity; the first step starts the velocity."""

@@ -1,4 +1,4 @@
-"""A layer's weights by their coordinates in the span of the inputs."""
+"""A layer's weights as coordinates in the span of the inputs."""
 
 from typing import Any
 
@@ -13,27 +13,29 @@ Array = NDArray[Any]
 
 
 class SpanLayer:
-    """Weights W = c W_start + L M_start + Y' X and velocity M = m W_start + mu M_start + Z' X, by their coordinates.
+    """Weights W = c W_start + L M_start + Y' X and velocity M = m W_start + mu M_start + Z' X, held as coordinates.
 
-    X are the inputs that can occur: all training samples, with M_start = 0 (form "contributions"), or those of a window, with
-    the weights and the velocity at its start (form "windowed"). The gradient is D' X, where D is 0 but for the batch's rows.
-    Only SGD's weight decay brings weights into the velocity: m is 0 for all others.
+    X holds the inputs that can occur. In form "contributions" these are all training samples, and M_start is 0. In form
+    "windowed" these are the samples of a window, and W_start and M_start are the weights and the velocity at its start. The
+    gradient is D' X, where D is 0 outside the batch's rows. Only SGD's weight decay brings weights into the velocity; m is 0
+    for all other optimisers.
 
     Parameters
     ----------
     n_in : int
-        Input features.
+        Number of input features.
     gram : ndarray of shape (K, K)
-        X X'.
+        Gram matrix X X'.
     start, start_velocity : ndarray of shape (K, n_out), or None for a velocity that starts at 0
-        X W_start' and X M_start'.
+        Products X W_start' and X M_start'.
     velocity_gram : ndarray of shape (n_out, n_out), or None
-        M_start M_start', where a step mixes the units.
+        Product M_start M_start', needed if steps mix the units.
     Y, Z : ndarray of shape (K, n_out)
-        Changed in place; Z may be None for an optimiser without a velocity.
+        Coordinates, changed in place; Z may be None for an optimiser without a velocity.
     c, m : float
+        Factors of W_start in the weights and in the velocity.
     memory : dict of ndarray
-        What an optimiser remembers of the layer beside its velocity.
+        State of the optimiser for the layer, except its velocity.
     """
 
     def __init__(
@@ -54,13 +56,13 @@ class SpanLayer:
         self.Y, self.c, self.m, self.memory = Y, c, m, memory
         self.Z: Array = Z  # type: ignore[assignment]  # as a DenseLayer's velocity
         self.mu = 0.0 if start_velocity is None else 1.0
-        # a factor per unit, or a matrix where steps mix the units
+        # one factor for each unit, or a matrix if steps mix the units
         self.L = np.zeros(self.n_out if velocity_gram is None else velocity_gram.shape, gram.dtype)
         self.rows: slice | NDArray[np.intp] = slice(0)
         self.D = Y[:0]
 
     def preactivations(self, rows: slice | NDArray[np.intp]) -> Array:
-        """Pre-activations of some of the inputs."""
+        """Give the pre-activations of some of the inputs."""
         S = self.gram.dtype.type(self.c) * self.start[rows]
         if self.start_velocity is not None:
             S += self.mixed(self.start_velocity[rows].T).T
@@ -72,12 +74,12 @@ class SpanLayer:
         return multiply(self.L, M) if self.L.ndim == 2 else self.L[:, None] * M
 
     def take(self, D: Array, rows: slice | NDArray[np.intp]) -> None:
-        """Take the gradient D' X[rows]; the rows are distinct."""
+        """Set the gradient to D' X[rows]; the rows are distinct."""
         self.D, self.rows = D, rows
 
     def squared_gradient_norms(self) -> NDArray[np.float64]:
         batch_gram = self.gram[self.rows][:, self.rows]
-        # Of a unit with equal and opposite deltas rounding may leave less than nothing.
+        # Rounding may give a negative number for a unit with equal and opposite deltas.
         return np.maximum((multiply(batch_gram, self.D) * self.D).sum(axis=0), 0).astype(np.float64)
 
     def scale_gradient(self, factor: float) -> None:
@@ -107,7 +109,7 @@ class SpanLayer:
             V, mu = real(momentum) * V, momentum * mu
             V[self.rows] += self.D
         if self.start_velocity is None and len(V) < self.n_out:
-            # p(U U') U with U = V' X is (p(V V' G) V)' X: the smaller product
+            # p(U U') U with U = V' X equals (p(V V' G) V)' X, which is the smaller product
             P = orthogonalizer(multiply(V, multiply(self.gram, V).T), n_iterations)
             self.Y -= real(rate) * multiply(P, V)
             return
@@ -124,7 +126,7 @@ class SpanLayer:
         real, l = self.Y.dtype.type, float(self.L[0])  # all units take the same steps
         decay, fresh = sgd.weight_decay, 1.0 if first else 1 - sgd.dampening
         keep = 0.0 if first else sgd.momentum
-        # gradient = decay W + D' X, by the coordinates of W
+        # gradient = decay W + D' X, in the coordinates of W
         by_start, by_velocity = decay * self.c, decay * l
         by_inputs = real(decay) * self.Y
         by_inputs[self.rows] += self.D

@@ -10,7 +10,7 @@ Array = NDArray[Any]
 
 
 def layer_views(packed: Array, widths: NDArray[np.intp], bias: bool) -> tuple[list[Array], list[Array]]:
-    """Views of each layer's weights (n_out, n_in) and biases (n_out,) in a packed vector; no biases without `bias`."""
+    """Give views of each layer's weights (n_out, n_in) and, if `bias`, biases (n_out,) in a packed vector."""
     weights, biases, start = [], [], 0
     for n_in, n_out in pairwise(widths):
         weights.append(packed[start : start + n_out * n_in].reshape(n_out, n_in))

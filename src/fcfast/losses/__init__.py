@@ -11,14 +11,14 @@ __all__ = [
 
 
 def make_loss(loss: str | Loss) -> Loss:
-    """Give the loss of that name, or the loss itself.
+    """Give the loss with this name; a `Loss` is returned as it is.
 
     Raises
     ------
     ValueError
-        For an unknown name.
+        If the name is unknown.
     TypeError
-        For anything else.
+        If `loss` is neither a name nor a `Loss`.
 
     Examples
     --------

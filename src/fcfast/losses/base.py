@@ -1,7 +1,7 @@
-"""What training needs of a loss.
+"""The interface of losses.
 
-A loss is a mean over the samples of a batch, weighted if they have weights. One that the kernels know trains at full speed;
-any other is a class with one method, `of_samples`.
+A loss is a mean over the samples of a batch, weighted if they have weights. A loss that the kernels know trains at full speed.
+Any other loss is a class with one method, `of_samples`.
 """
 
 from typing import Any, ClassVar
@@ -26,8 +26,9 @@ class Loss:
     Attributes
     ----------
     name : str
+        Name under which users find the loss.
     kernel : int or None
-        Its code in the kernels; None if they do not know it, and for subclasses that do not say it again.
+        Code of the loss in the kernels, or None if they do not know it. A subclass that does not set it has None.
     has_classes : bool
         Whether targets are class numbers (N,); otherwise they are numbers (N, c), one for each output.
     """
@@ -47,11 +48,14 @@ class Loss:
         Parameters
         ----------
         outputs : ndarray of shape (B, c)
+            Outputs of the network.
         targets : ndarray of shape (B, c), or (B,) for classes
+            Targets of the same samples.
 
         Returns
         -------
         losses : ndarray of shape (B,)
+            Loss of each sample.
         gradient : ndarray of shape (B, c)
             Derivatives of each sample's loss with respect to its outputs.
         """
@@ -63,12 +67,13 @@ class Loss:
         Parameters
         ----------
         outputs : ndarray of shape (B, c)
+            Outputs of the network.
         rows : ndarray of int of shape (B,)
-            Which samples these are.
+            Row numbers of the batch's samples.
         targets, sample_weight : ndarray
-            Of all samples.
+            Targets and weights of all samples.
         delta : ndarray of shape (B, c)
-            Filled.
+            Array that the gradient is written to.
         """
         if self.kernel is not None:
             values, labels = (None, targets) if self.has_classes else (targets, None)
@@ -82,13 +87,16 @@ class Loss:
 
 
 class Targets:
-    """What the outputs of all samples are compared with.
+    """Targets of all samples, with the loss that compares outputs with them.
 
     Parameters
     ----------
     loss : Loss
+        Loss of the outputs.
     values : ndarray of shape (N, c), or (N,) for classes
+        Targets.
     sample_weight : ndarray of shape (N,) or None
+        Weights of the samples; None weights all samples equally.
     """
 
     def __init__(self, loss: Loss, values: Array, sample_weight: Floats | None) -> None:

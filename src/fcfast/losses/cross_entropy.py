@@ -1,4 +1,4 @@
-"""The cross-entropy of a softmax, and the probabilities that it makes of outputs."""
+"""The cross-entropy of a softmax, and the probabilities that the softmax gives."""
 
 from typing import ClassVar
 
@@ -24,13 +24,13 @@ class CrossEntropy(Loss):
 
 
 def softmax(scores: Array) -> Array:
-    """Give probabilities (N, c)."""
+    """Compute probabilities (N, c)."""
     shares = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
 
 
 def log_softmax(scores: Array) -> Array:
-    """Give the logarithms of probabilities (N, c), also of those too small to be told from 0."""
+    """Compute the logarithms of probabilities (N, c), even if the probabilities are too small to differ from 0."""
     below = scores - scores.max(axis=1, keepdims=True)
     return np.asarray(below - np.log(np.exp(below).sum(axis=1, keepdims=True)))

@@ -7,7 +7,7 @@ from fcfast.losses.base import LOSSES, Array, Loss, register
 
 @register
 class SquaredError(Loss):
-    """Half the squared distance of the outputs to the target."""
+    """Half the squared distance between outputs and target."""
 
     name: ClassVar[str] = "squared_error"
     kernel: ClassVar[int | None] = 0

@@ -1,7 +1,7 @@
-"""How gradients become updates: optimisers and learning-rate schedules.
+"""Optimisers and learning-rate schedules.
 
-An optimiser that commutes with rotations of the input gives the same network in every form of the front layer; one that treats
-each feature by itself needs the weights as they are, form "weights" (docs/mathematics.md, 4, has the table).
+An optimiser that commutes with rotations of the input trains the same network in every form of the front layer. An optimiser
+that treats each feature separately needs form "weights". docs/mathematics.md, 4, has a table.
 """
 
 from fcfast.optimizers.adaptive import Adam, AdamW, NeuronAdam

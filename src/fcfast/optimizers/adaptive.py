@@ -1,4 +1,4 @@
-"""Optimisers that divide steps by the root of a second moment: of a unit (NeuronAdam) or of a weight (Adam, AdamW)."""
+"""Optimisers that divide steps by the root of a second moment, one for each unit (NeuronAdam) or weight (Adam, AdamW)."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,24 +15,25 @@ from fcfast.optimizers.base import Optimizer, check_common, register
 class NeuronAdam(Optimizer):
     """AdamW with one second moment per unit instead of one per weight, so that it commutes with rotations of the input.
 
-    With g the gradient of a unit's n_in weights: M <- beta1 M + (1 - beta1) g, v <- beta2 v + (1 - beta2) mean(g^2), both
-    corrected for their start at 0, and W <- (1 - rate weight_decay) W - rate M / (sqrt(v) + eps). A bias has its own moment.
+    Let g be the gradient of a unit's n_in weights. A step sets M <- beta1 M + (1 - beta1) g and
+    v <- beta2 v + (1 - beta2) mean(g^2), corrects both for their start at 0, and sets
+    W <- (1 - rate weight_decay) W - rate M / (sqrt(v) + eps). A bias has its own moment.
 
     Parameters
     ----------
     beta1, beta2 : float
-        In [0, 1).
+        Decay rates of the velocity and of the second moment, in [0, 1).
     eps : float
-        > 0; set it near the gradient size that you regard as zero.
+        Number > 0 that is added to the root of the second moment. Set it near the gradient size that you regard as zero.
     weight_decay : float
-        Decoupled, of all parameters; >= 0.
+        Decoupled weight decay of all parameters, >= 0.
     max_grad_norm : float or None
-        As in `SGD`.
+        Largest global norm of the gradients, as in `SGD`.
 
     Raises
     ------
     ValueError, TypeError
-        For values out of range.
+        If a value is out of range.
 
     Examples
     --------
@@ -56,7 +57,7 @@ class NeuronAdam(Optimizer):
         _check_moments(self)
 
     def memory_shapes(self, n_out: int, n_in: int) -> dict[str, tuple[int, ...]]:
-        """One moment per unit."""
+        """Give the shape of the second moment, which has one number for each unit."""
         return {"second_moment": (n_out,)}
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
@@ -74,23 +75,23 @@ class NeuronAdam(Optimizer):
 @register
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam as torch.optim.Adam defines it (Kingma and Ba 2015). Form "weights" only: it scales every weight by itself.
+    """Adam as torch.optim.Adam defines it (Kingma and Ba 2015). It scales every weight separately and needs form "weights".
 
     Parameters
     ----------
     beta1, beta2 : float
-        In [0, 1).
+        Decay rates of the velocity and of the second moment, in [0, 1).
     eps : float
-        > 0.
+        Number > 0 that is added to the root of the second moment.
     weight_decay : float
-        Added to the gradient, of all parameters; >= 0.
+        Weight decay of all parameters, which is added to the gradient, >= 0.
     max_grad_norm : float or None
-        As in `SGD`.
+        Largest global norm of the gradients, as in `SGD`.
 
     Raises
     ------
     ValueError, TypeError
-        For values out of range.
+        If a value is out of range.
 
     Examples
     --------
@@ -117,7 +118,7 @@ class Adam(Optimizer):
         _check_moments(self)
 
     def memory_shapes(self, n_out: int, n_in: int) -> dict[str, tuple[int, ...]]:
-        """One moment per weight."""
+        """Give the shape of the second moment, which has one number for each weight."""
         return {"second_moment": (n_out, n_in)}
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
@@ -133,12 +134,12 @@ class Adam(Optimizer):
 @register
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """AdamW as torch.optim.AdamW defines it (Loshchilov and Hutter 2019): `Adam` with decoupled weight decay.
+    """AdamW as torch.optim.AdamW defines it (Loshchilov and Hutter 2019), which is `Adam` with decoupled weight decay.
 
     Parameters
     ----------
     beta1, beta2, eps, weight_decay, max_grad_norm
-        As in `Adam`; weight decay multiplies the weights by 1 - rate weight_decay.
+        The same settings as in `Adam`, but weight decay multiplies the weights by 1 - rate weight_decay.
 
     Examples
     --------

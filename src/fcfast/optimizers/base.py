@@ -1,4 +1,4 @@
-"""What training needs of an optimiser."""
+"""The interface of optimisers."""
 
 import math
 from dataclasses import fields
@@ -14,41 +14,42 @@ if TYPE_CHECKING:
 OPTIMIZERS = Registry("optimizer")
 register = OPTIMIZERS.register
 
-# What an estimator's parameters of these names are when nobody sets them.
+# Default values of an estimator's parameters with these names.
 DEFAULT_SETTINGS: dict[str, Any] = {
     "momentum": 0.9, "dampening": 0.0, "nesterov": False, "weight_decay": 0.0, "max_grad_norm": None,
 }  # fmt: skip
 
 
 class Optimizer:
-    """An optimiser: a frozen dataclass of settings, whose `update` moves a layer along its gradient.
+    """An optimiser, which is a frozen dataclass of settings whose `update` moves a layer along its gradient.
 
-    Subclasses say what they can do. What a subclass does not say itself is not inherited where it would be a risk: `compiled`
-    and `elementwise` are False in a subclass of an optimiser that has them, unless it repeats them.
+    Subclasses declare their capabilities. `compiled` and `elementwise` are not inherited, because the update of a subclass may
+    differ; they are False in every subclass that does not set them.
 
     Attributes
     ----------
     name : str
+        Name under which users find the optimiser.
     commutes : bool
         Whether updates commute with rotations of the inputs, so that the front layer may be held in any form.
     mixes_units : bool
-        Whether a unit's step depends on the gradients of others.
+        Whether a unit's step depends on the gradients of other units.
     elementwise : bool
-        Whether each parameter is treated by itself, so that all may be updated as one vector.
+        Whether each parameter is updated separately, so that all may be updated as one vector.
     compiled : bool
-        Whether the kernel of whole epochs has this update.
+        Whether the kernel of whole epochs contains this update.
     has_velocity : bool
-        Whether a velocity is kept beside the weights.
+        Whether the optimiser keeps a velocity.
     passes : int
-        Passes over what a step changes, for predictions of time (`fcfast.plan`).
+        Number of passes over the arrays that a step changes, for predictions of time (`fcfast.plan`).
     rate_to_try : float or None
-        A learning rate to begin with, where steps do not grow with the inputs and gradients; None where they do.
+        Learning rate to begin with, or None if steps grow with the inputs and gradients, so that no rate fits all data.
     weight_decay : float
         Weight decay of all parameters.
     max_grad_norm : float or None
-        Largest global norm of a gradient; None for no clipping.
+        Largest global norm of a gradient; None never scales gradients.
     parameters : mapping of str to str
-        For each parameter of an estimator that sets something here, the name of the setting.
+        Name of the setting that each parameter of an estimator sets, where the two names differ.
     """
 
     name: ClassVar[str]
@@ -71,16 +72,16 @@ class Optimizer:
                 setattr(cls, risky, False)
 
     def memory_shapes(self, n_out: int, n_in: int) -> dict[str, tuple[int, ...]]:
-        """Name what is remembered of a layer beside its velocity, with its shapes; it starts as 0."""
+        """Give names and shapes of the state that is kept for a layer in addition to its velocity; it starts as 0."""
         return {}
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
-        """Update a layer's weights from its gradient, in step number `step` (from 1)."""
+        """Update a layer's weights from its gradient; `step` is the number of the step, beginning with 1."""
         raise NotImplementedError
 
     @property
     def for_biases(self) -> "Optimizer":
-        """The optimiser of biases, each a layer of one feature."""
+        """The optimiser of biases, each of which is a layer with one feature."""
         return self
 
     @classmethod
@@ -92,12 +93,12 @@ class Optimizer:
         values : dict
             Values of the parameters in `DEFAULT_SETTINGS`, by name.
         defaults : dict
-            What they are when nobody sets them.
+            Default values of the same parameters.
 
         Raises
         ------
         ValueError
-            For a value that was set, but that this optimiser has no setting for.
+            If a parameter was set that this optimiser has no setting for.
         """
         validation.in_range(values["momentum"], "momentum", 0, 1)
         validation.in_range(values["dampening"], "dampening", 0, 1)
@@ -114,7 +115,7 @@ class Optimizer:
 
     @classmethod
     def _taken(cls) -> dict[str, str]:
-        """Settings by parameter: those of the same name, and those that `parameters` names."""
+        """Map parameters to settings: those with the same name, and those that `parameters` maps."""
         own = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses
         return {name: name for name in DEFAULT_SETTINGS if name in own} | cls.parameters
 

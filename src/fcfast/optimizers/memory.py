@@ -1,4 +1,4 @@
-"""What an optimiser remembers from step to step."""
+"""The state that an optimiser keeps from step to step."""
 
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,14 @@ Array = NDArray[Any]
 
 
 class Memory:
-    """What an optimiser remembers of each layer beside its velocity, and how many steps it has taken.
+    """The state that an optimiser keeps for each layer in addition to its velocity, and the number of steps taken.
 
     Parameters
     ----------
     optimizer : Optimizer
+        Optimiser whose `memory_shapes` name the state.
     dtype : dtype
+        Precision of the state.
 
     Examples
     --------
@@ -35,11 +37,11 @@ class Memory:
         self._layers: dict[Hashable, dict[str, Array]] = {}
 
     def of(self, key: Hashable, n_out: int, n_in: int) -> dict[str, Array]:
-        """Give what is remembered of the weights of a layer, zeros at first."""
+        """Give the state for the weights of a layer, which starts as zeros."""
         return self._of(self.optimizer, key, n_out, n_in)
 
     def of_bias(self, key: Hashable, n_out: int) -> dict[str, Array]:
-        """Give what is remembered of a layer's biases."""
+        """Give the state for the biases of a layer."""
         return self._of(self.optimizer.for_biases, key, n_out, 1)
 
     def _of(self, optimizer: "Optimizer", key: Hashable, n_out: int, n_in: int) -> dict[str, Array]:
@@ -52,7 +54,7 @@ class Memory:
         return (array for remembered in self._layers.values() for array in remembered.values())
 
     def forget(self) -> None:
-        """Start anew."""
+        """Set the state and the number of steps to 0."""
         for array in self:
             array[:] = 0
         self.n_steps = 0

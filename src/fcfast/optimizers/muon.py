@@ -1,4 +1,4 @@
-"""Muon: momentum whose steps are made semi-orthogonal."""
+"""Muon, an optimiser with momentum whose steps are semi-orthogonal."""
 
 import math
 from dataclasses import dataclass
@@ -15,27 +15,28 @@ from fcfast.optimizers.base import Optimizer, check_common, register
 class Muon(Optimizer):
     """Momentum whose steps are made semi-orthogonal (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 
-    As torch.optim.Muon with its "original" adjustment, in the network's own precision: M <- momentum M + g, the step is
-    rate sqrt(max(1, n_out / n_in)) times the matrix that Newton-Schulz makes of M, or of g + momentum M with Nesterov. It only
-    multiplies by matrices over the units, so it commutes with rotations of the input. Biases follow `NeuronAdam`.
+    It works as torch.optim.Muon with its "original" adjustment, but in the network's own precision. A step sets
+    M <- momentum M + g and moves the weights by rate sqrt(max(1, n_out / n_in)) times the matrix that the Newton-Schulz
+    iteration makes from M, or from g + momentum M with Nesterov momentum. It only multiplies by matrices over the units, so it
+    commutes with rotations of the input. `NeuronAdam` updates the biases.
 
     Parameters
     ----------
     momentum : float
-        In [0, 1).
+        Momentum in [0, 1).
     nesterov : bool
-        Needs momentum > 0.
+        Whether to use Nesterov momentum, which needs momentum > 0.
     weight_decay : float
-        Decoupled, of all parameters; >= 0.
+        Decoupled weight decay of all parameters, >= 0.
     max_grad_norm : float or None
-        As in `SGD`.
+        Largest global norm of the gradients, as in `SGD`.
     n_iterations : int
-        Of Newton-Schulz; >= 1.
+        Number of Newton-Schulz iterations, >= 1.
 
     Raises
     ------
     ValueError, TypeError
-        For values out of range.
+        If a value is out of range.
 
     Examples
     --------
@@ -71,5 +72,5 @@ class Muon(Optimizer):
 
     @property
     def for_biases(self) -> NeuronAdam:
-        """A vector has no orthogonal direction."""
+        """The optimiser of biases; a vector has no semi-orthogonal direction, so it is not Muon."""
         return NeuronAdam(weight_decay=self.weight_decay)

@@ -9,21 +9,22 @@ from fcfast.optimizers.base import DEFAULT_SETTINGS, OPTIMIZERS, Optimizer
 def make_optimizer(
     name: str, momentum: float, dampening: float, nesterov: bool, weight_decay: float, max_grad_norm: float | None
 ) -> Optimizer:
-    """Make the optimiser of that name.
+    """Make the optimiser with this name.
 
     Parameters
     ----------
     name : str
-        "sgd", "muon", "neuron-adam", "adam", "adamw", or one that `fcfast.optimizers.register` has entered.
+        Name of the optimiser: "sgd", "muon", "neuron-adam", "adam", "adamw", or a name that `fcfast.optimizers.register` has
+        entered.
     momentum : float
-        Of the adaptive optimisers, beta1.
+        Momentum; for the adaptive optimisers it is beta1.
     dampening, nesterov, weight_decay, max_grad_norm
-        As in `SGD`.
+        The same settings as in `SGD`.
 
     Raises
     ------
     ValueError
-        For an unknown name, values out of range, and settings that the optimiser has no use for.
+        If the name is unknown, a value is out of range, or a value was set that the optimiser has no setting for.
 
     Examples
     --------

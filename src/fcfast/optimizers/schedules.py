@@ -10,10 +10,10 @@ from fcfast import validation
 
 
 class Schedule(Protocol):
-    """A learning-rate schedule: the factor of the learning rate at each step."""
+    """A learning-rate schedule, which gives the factor of the learning rate at each step."""
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
-        """Give the factors at some steps (from 0) of a training that is to take `total` steps."""
+        """Give the factors at some steps (counted from 0) of a training with `total` steps."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Cosine:
         validation.plain_numbers(self)
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
-        """Give the factors; a training that goes on longer than planned stays at `final`."""
+        """Give the factors; a training that takes longer than planned stays at `final`."""
         progress = np.minimum(steps / max(total, 1), 1)
         return self.final + (1 - self.final) * (1 + np.cos(np.pi * progress)) / 2
 
@@ -54,7 +54,7 @@ class StepDecay:
         validation.plain_numbers(self)
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
-        """Give the factors; the steps are those of the planned length."""
+        """Give the factors; after the planned length they no longer change."""
         with np.errstate(over="ignore"):  # `fit` refuses factors that are not finite
             return self.factor ** np.floor(np.minimum(steps / max(total, 1), 1 - 1e-12) / self.every)
 

@@ -16,18 +16,18 @@ class SGD(Optimizer):
     Parameters
     ----------
     momentum, dampening : float
-        In [0, 1); dampening multiplies the fresh gradient by 1 - dampening from the second step on.
+        Momentum and its dampening in [0, 1). From the second step on, the fresh gradient is multiplied by 1 - dampening.
     nesterov : bool
-        Needs momentum > 0 and no dampening.
+        Whether to use Nesterov momentum, which needs momentum > 0 and no dampening.
     weight_decay : float
-        Of all parameters, biases included; >= 0.
+        Weight decay of all parameters, including biases, >= 0.
     max_grad_norm : float or None
-        Gradients are scaled so that their global norm is at most this; None for no clipping.
+        Largest global norm of the gradients, which are scaled down if they exceed it; None never scales them.
 
     Raises
     ------
     ValueError, TypeError
-        For values out of range, and for combinations that PyTorch refuses too.
+        If a value is out of range, or a combination is one that PyTorch refuses too.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class SGD(Optimizer):
 
     @property
     def has_velocity(self) -> bool:
-        """Whether a velocity is kept beside the weights."""
+        """Whether the optimiser keeps a velocity."""
         return self.momentum > 0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How fast a machine multiplies, moves memory and takes steps: the figures that predictions are made with."""
+"""Measured speeds of a machine, from which times are predicted: its products, its memory and its steps."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -14,31 +14,31 @@ WORKING_SETS = 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26  # bytes
 
 @dataclass(frozen=True)
 class Machine:
-    """The speed of a machine; rates are operations or bytes a second, for one thread unless stated otherwise.
+    """The speed of a machine. Rates are operations or bytes per second, for one thread unless stated otherwise.
 
     Attributes
     ----------
     inner, outer : dict
-        dtype -> floating-point operations per second of matrix products whose shortest side is each of `SIDES`. In `inner`
-        products that side belongs to the result, in `outer` ones it is summed over.
+        Floating-point operations per second of matrix products by dtype, for each of `SIDES` as the shortest side. In `inner`
+        products this side belongs to the result; in `outer` products it is summed over.
     bandwidth : list of float
-        Bytes read and written per second by an update of arrays that take each of `WORKING_SETS`.
+        Bytes read and written per second in an update of arrays, for each of `WORKING_SETS` as their size.
     speedup : float
-        How many times as fast all threads make a large product.
+        Speed of a large product in all threads relative to one thread.
     n_threads : int
-        Threads that BLAS uses.
+        Number of threads that BLAS uses.
     windows : bool
-        Whether the kernels leave what the front layer holds alone within a window; those in pure Python do not.
+        Whether the kernels touch the front layer's arrays only once per window; those in pure Python do not.
     decay : dict
-        dtype -> seconds to decay a weight and its velocity.
+        Seconds to decay a weight and its velocity by dtype.
     step, row, element : float
-        Seconds that a step, a sample of it, and an activation value of a hidden unit take apart from matrix products.
+        Seconds of a step, of one of its samples and of one activation value of a hidden unit, without matrix products.
     draw, fill : float
         Seconds to make an initial weight, and to make it as part of a stored array.
     sparse_pair, sparse_product : float
         Seconds of a multiplication between sparse rows, and of one between sparse rows and dense weights.
     python_step : float
-        Seconds of a step that Python drives, apart from arithmetic.
+        Seconds of a step that Python drives, without arithmetic.
     """
 
     inner: dict[str, list[float]]
@@ -58,7 +58,7 @@ class Machine:
     python_step: float
 
     def is_sound(self) -> bool:
-        """Whether all figures are there and can be: a file may have been changed by hand."""
+        """Whether all figures exist and are plausible; a file may have been edited by hand."""
         tables = [table[dtype] for table in (self.inner, self.outer) for dtype in DTYPES]
         rates = *(rate for table in tables for rate in table), *self.bandwidth
         decays = (self.decay[dtype] for dtype in DTYPES)
@@ -73,21 +73,21 @@ class Machine:
         )
 
     def product(self, m: float, n: float, k: float, dtype: str, n_threads: int = 1) -> float:
-        """Seconds of a product (m, k) times (k, n), its operands wherever they fit: limited by arithmetic or by memory."""
+        """Predict the seconds of a product (m, k) times (k, n), which arithmetic or memory limits."""
         rates = self.outer if k < min(m, n) else self.inner
         arithmetic = 2.0 * m * n * k / _interpolate(min(m, n, k), SIDES, rates[dtype])
-        n_bytes = (2 * m * n + m * k + n * k) * np.dtype(dtype).itemsize  # the result is added to what is there
+        n_bytes = (2 * m * n + m * k + n * k) * np.dtype(dtype).itemsize  # the result is read and written
         if n_threads > 1:
             arithmetic /= self.speedup
         return max(arithmetic, self.passes(n_bytes, n_bytes))
 
     def passes(self, n_bytes: float, working_set: float) -> float:
-        """Seconds to read and write so many bytes of arrays that take `working_set` bytes together."""
+        """Predict the seconds to read and write `n_bytes` of arrays that have `working_set` bytes in total."""
         return n_bytes / _interpolate(working_set, WORKING_SETS, self.bandwidth)
 
 
 def _interpolate(x: float, points: Sequence[float], values: Sequence[float]) -> float:
-    """Straight lines between logarithms; constant outside."""
+    """Interpolate linearly between logarithms; the values are constant outside the points."""
     x = min(max(x, points[0]), points[-1])
     right = min(bisect_right(points, x), len(points) - 1)
     low, high = points[right - 1], points[right]

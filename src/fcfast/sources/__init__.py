@@ -1,1 +1,1 @@
-"""Where features come from."""
+"""Training inputs that models refer to, in memory or on disk."""

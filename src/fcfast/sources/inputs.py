@@ -1,8 +1,8 @@
 """The training inputs that contributions refer to.
 
-They are the caller's own array, which may be as large as all other memory: it is not copied, so that the caller may change it
-behind the model's back. A fingerprint, taken again whenever the inputs are used, notices that: sums of all values, and a sample
-of values in their places. It reads the inputs once, which the products that they are used for do anyway.
+The inputs are the caller's own array. It may be very large, so it is not copied, and the caller may change it unnoticed by the
+model. A fingerprint is therefore taken again whenever the inputs are used. It consists of sums of all values and of a sample of
+values in their places. Taking it reads the inputs once, as do the products that the inputs are used for.
 """
 
 import hashlib
@@ -20,23 +20,23 @@ from fcfast.sources.mapped import is_mapped
 
 Array = NDArray[Any]
 
-SUMMED_BYTES = 1 << 18  # at a time, which stay in cache
-RUN = 4  # neighbouring values looked at together: they lie in one line of cache
-RUNS = 1024  # looked at, or one in each row if there are more rows
-GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fall evenly between 0 and 1, however many there are
+SUMMED_BYTES = 1 << 18  # bytes that are summed at a time and stay in cache
+RUN = 4  # neighbouring values that are sampled together, because they share a line of the cache
+RUNS = 1024  # runs of values that are sampled; with more rows, one in each row
+GOLDEN = (5**0.5 - 1) / 2  # any number of its multiples, modulo 1, is spread evenly between 0 and 1
 
-# Those that pickles brought, by fingerprint: the members of an ensemble that was fitted in several processes share one.
+# Inputs from pickles by their fingerprint: members of an ensemble that was fitted in several processes share one copy.
 _unpickled: "WeakValueDictionary[bytes, Any]" = WeakValueDictionary()
 
 
 class TrainingInputs:
-    """Training inputs, referred to, and the fingerprint that they had when the model was fitted.
+    """A reference to training inputs, with the fingerprint that they had when the model was fitted.
 
     Parameters
     ----------
     X : ndarray, memmap or sparse of shape (N, d)
-        Referred to. Sparse inputs with duplicate, unsorted or zero entries are copied without them: SciPy itself tidies them up
-        in place now and then, which is no change.
+        Training inputs. Sparse inputs with duplicate, unsorted or zero entries are copied and tidied, because SciPy sometimes
+        tidies them in place, which must not count as a change.
 
     Examples
     --------
@@ -49,7 +49,7 @@ class TrainingInputs:
     >>> X *= 2
     >>> inputs.X
     Traceback (most recent call last):
-    RuntimeError: the training inputs X were changed in place after fit, and form 'contributions' predicts by them: ...
+    RuntimeError: the training inputs X were changed in place after fit, but form 'contributions' needs them to predict; ...
     """
 
     def __init__(self, X: Any) -> None:
@@ -58,17 +58,17 @@ class TrainingInputs:
 
     @property
     def X(self) -> Any:
-        """The inputs, if they are what they were. Only a mere exchange of values within a row could pass unnoticed.
+        """The inputs, if they are unchanged. Only an exchange of values within a row may not be noticed.
 
         Raises
         ------
         RuntimeError
-            If they have been changed.
+            If the inputs have been changed.
         """
         if fingerprint(self._X) != self._fingerprint:
             raise RuntimeError(
-                "the training inputs X were changed in place after fit, and form 'contributions' predicts by them: fit again; "
-                "to use the array for something else, fit on a copy, X.copy(), or with form='windowed', which keeps no inputs"
+                "the training inputs X were changed in place after fit, but form 'contributions' needs them to predict; fit "
+                "again. To reuse the array, fit on a copy, X.copy(), or with form='windowed', which keeps no inputs"
             )
         return self._X
 
@@ -78,12 +78,12 @@ class TrainingInputs:
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        """Refuse pickles of inputs that have been changed: nobody could use them."""
+        """Refuse to pickle inputs that have been changed, because nobody could use the pickle."""
         return {"_X": self.X, "_fingerprint": self._fingerprint}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
-        if not is_mapped(self._X):  # by joblib.load(mmap_mode="r"): that file costs no memory
+        if not is_mapped(self._X):  # a file that joblib.load(mmap_mode="r") maps needs no memory
             held = _unpickled.setdefault(self._fingerprint, self._X)
             if _same(held, self._X):
                 self._X = held
@@ -104,7 +104,7 @@ def fingerprint(X: Any) -> bytes:
 
 
 def _row_sums(X: Array) -> Array:
-    """Add up the values of each row as integers of as many bits: exactly, so that any single change changes one."""
+    """Sum the bits of each row's values as integers; the sums are exact, so that any single change of a value changes one."""
     word = np.dtype(f"u{X.dtype.itemsize}")
     sums = np.zeros(len(X), word)
     for tile in _tiles(X):
@@ -114,7 +114,7 @@ def _row_sums(X: Array) -> Array:
 
 
 def _tiles(X: Array) -> Iterator[tuple[slice, slice]]:
-    """Part an array into tiles of `SUMMED_BYTES`, each as long as it can be along what is contiguous."""
+    """Split an array into tiles of `SUMMED_BYTES`, each as long as possible along the contiguous axis."""
     by_columns = X.strides[0] < X.strides[1]
     n_lines, length = X.shape[::-1] if by_columns else X.shape
     width = max(1, min(length, SUMMED_BYTES // X.dtype.itemsize))
@@ -133,7 +133,7 @@ def _sampled(X: Array) -> Array:
 
 @lru_cache(maxsize=4)
 def _places(n_samples: int, n_features: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give rows and columns of the values to look at: every row has its turn, at columns that are spread evenly."""
+    """Give rows and columns of the values to sample: all rows in turn, at columns that are spread evenly."""
     run = min(RUN, n_features)
     turns = np.arange(max(RUNS, n_samples))
     first = (turns * GOLDEN % 1 * (n_features - run + 1)).astype(np.intp)
@@ -150,7 +150,7 @@ def _spread(values: Array, n_samples: int) -> Array:
 
 
 def _tidy(X: Any) -> Any:
-    """Give sparse inputs that nothing but a change of values changes: in CSR or CSC, canonical, without stored zeros."""
+    """Give sparse inputs in CSR or CSC, canonical and without stored zeros, so that only a new value changes their arrays."""
     held = X if X.format in ("csr", "csc") else X.tocsr()
     if held.has_canonical_format and held.data.all():
         return held
@@ -161,7 +161,7 @@ def _tidy(X: Any) -> Any:
 
 
 def _same(X: Any, other: Any) -> bool:
-    """Tell whether inputs are equal in every value, and in their layout, which the last digits of products may depend on."""
+    """Whether inputs are equal in all values and in layout, on which the last digits of products may depend."""
     if type(X) is not type(other) or X.shape != other.shape:
         return False
     if sparse.issparse(X):
