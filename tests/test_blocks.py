@@ -122,3 +122,57 @@ def test_what_needs_every_epoch_gets_it(settings, monkeypatch):
     """Callbacks and validation scores see each epoch's network; other optimisers have no compiled epochs."""
     _, _, calls = fit(monkeypatch, True, **settings)
     assert calls == []
+
+
+class Until:
+    """A schedule that is none after some epochs."""
+
+    def __init__(self, n_epochs, ends):
+        self.n_epochs, self.ends = n_epochs, ends
+
+    def factors(self, steps, n_steps):
+        if self.ends and steps.max() >= self.n_epochs:
+            raise ValueError("there are no rates after that")
+        return np.where(steps < self.n_epochs, 1.0, -1.0)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_rates_of_epochs_that_are_not_reached_are_not_missed(ends, monkeypatch):
+    """A block may ask for rates of epochs after the one that ends the training."""
+    settings = {"schedule": Until(16, ends), "tol": 0.5, "n_iter_no_change": 10}
+    ahead, _, _ = fit(monkeypatch, True, **settings)
+    alone, _, _ = fit(monkeypatch, False, **settings)
+    assert 5 < alone.n_epochs_ < 16
+    assert_same(ahead, alone)
+    with pytest.raises(ValueError, match=r"no rates after that|for 1 steps, got array\(\[-1\.\]\)"):
+        fit(monkeypatch, True, schedule=Until(16, ends))
+
+
+def test_any_bit_generator(monkeypatch):
+    """Orders are drawn by random states of other generators than NumPy's oldest, too."""
+    ahead, heard, _ = fit(monkeypatch, True, random_state=np.random.RandomState(np.random.PCG64(0)))
+    alone, _, _ = fit(monkeypatch, False, random_state=np.random.RandomState(np.random.PCG64(0)))
+    assert not any("legacy" in message for message in heard)
+    assert_same(ahead, alone)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("ahead", [True, False])
+def test_ctrl_c_between_blocks(form, ahead, monkeypatch):
+    """It may come when a block is trained, and none of its epochs has been looked at."""
+    is_finite, n_calls = FrontNetwork.is_finite, []
+
+    def interrupted(self):
+        n_calls.append(1)
+        if len(n_calls) == 4:
+            raise KeyboardInterrupt
+        return is_finite(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FrontNetwork, "is_finite", interrupted)
+        stopped, _, _ = fit(monkeypatch, ahead, form=form, batch_size=9)
+    assert stopped.n_epochs_ == (1 + 4 + 16 if ahead else 3)
+    whole, _, _ = fit(monkeypatch, ahead, form=form, batch_size=9, max_epochs=stopped.n_epochs_)
+    assert stopped.loss_curve_ == whole.loss_curve_
+    for a, b in zip(stopped.coefs_, whole.coefs_, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -37,6 +37,7 @@ class _Block:
     checkpoint: Checkpoint | None = None  # where there are several epochs
     drawn: Any = None  # state of the random numbers before the orders were drawn, if there are several
     is_finite: bool = True
+    is_open: bool = False  # being trained: the network may be anywhere in it
 
 
 class Epochs:
@@ -65,7 +66,7 @@ class Epochs:
     def train(self, epoch: int) -> Floats:
         """Give the losses of the steps of the next epoch, fewer than there are steps where it diverged."""
         if epoch - self._block.first >= len(self._block.losses):
-            self._block = self._next_block(epoch)
+            self._next_block(epoch)
         self._n_seen = epoch + 1
         return self._block.losses[epoch - self._block.first]
 
@@ -97,40 +98,56 @@ class Epochs:
         """Have the network as it was after so many epochs, of which the last one that was given may be the first left out."""
         self._redraw()
         block = self._block
-        if 0 <= n_epochs - block.first < len(block.losses):
+        if block.is_open or 0 <= n_epochs - block.first < len(block.losses):
             self._replay(block, n_epochs - block.first)
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _next_block(self, epoch: int) -> _Block:
+    def _next_block(self, epoch: int) -> None:
+        """Train as many epochs as the last block allows."""
         count = min(self._n_next, self.training.max_epochs - epoch) if self._by_blocks else 1
         draw, several = self.training.shuffle, count > 1
-        drawn = self.random_state.get_state() if draw and several else None
+        try:
+            rates = self.training.rates(self.network, range(epoch, epoch + count), len(self.rows))
+        except Exception:
+            if not several:
+                raise
+            # The training may end before the epoch that has no rates.
+            self._one_by_one(epoch)
+            return
+        drawn = self.random_state.get_state(legacy=False) if draw and several else None
         orders = np.empty((count, len(self.rows)), self.rows.dtype)
         orders[:] = self.rows
         if draw:
             for order in orders:
                 self.random_state.shuffle(order)
-        rates = self.training.rates(self.network, range(epoch, epoch + count), len(self.rows))
         block = self._started(epoch, several)
         block.orders, block.rates, block.drawn = orders, rates, drawn
         started = perf_counter()
         try:
+            # From here on Ctrl-C finds the network within this block, also after the kernel and in the lines below.
+            block.is_open = True
+            self._block = block
             block.losses = self._losses(block)
+            block.is_finite = self.network.is_finite()
         except BaseException:  # Ctrl-C, or a lack of memory
             self._replay(block, 0)
             raise
-        block.is_finite = self.network.is_finite()
         if several and not (block.is_finite and np.isfinite(block.losses[-1]).all()):
             # After a loss that is not finite all others are NaN. Training one by one finds the epoch at which it diverges.
             self._replay(block, 0)
             if drawn is not None:
                 self.random_state.set_state(drawn)
-            self._by_blocks = None
-            return self._next_block(epoch)
+            self._one_by_one(epoch)
+            return
         each = (perf_counter() - started) / count
         self._n_next = max(1, min(GROWTH * count, int(BLOCK / max(each, 1e-9))))
-        return block
+        block.is_open = False
+
+    def _one_by_one(self, epoch: int) -> None:
+        """Go on in blocks of one epoch."""
+        self._by_blocks = None
+        self._next_block(epoch)
 
     def _started(self, epoch: int, several: bool) -> _Block:
         """Copy what the network holds now, into the copy that is wanted no more."""

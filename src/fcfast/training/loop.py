@@ -130,7 +130,8 @@ class Training:
                 self._refuse_factors(given, n_steps)
             row[:] = given
         if not (factors.min() >= 0 and factors.max() < np.inf):  # NaN is neither
-            self._refuse_factors(factors, n_steps)
+            are_good = (np.isfinite(factors) & (factors >= 0)).all(axis=1)
+            self._refuse_factors(factors[are_good.argmin()], n_steps)
         return self.base_rate * factors
 
     @property
