@@ -98,6 +98,19 @@ def test_divergence_within_a_block(form, at, factor, monkeypatch):
     assert_same(ahead, alone)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_divergence_at_the_start_of_a_block(form, monkeypatch):
+    """The loss grows a thousandfold and stays finite: the network before the block is the best, and the optimiser starts anew."""
+    settings = {"form": form, "schedule": Spike(5, 3e4), "learning_rate": 0.01}
+    ahead, said, calls = fit(monkeypatch, True, **settings)
+    alone, expected, _ = fit(monkeypatch, False, **settings)
+    assert "grown more than 1000 times" in said[0]
+    assert said == expected
+    assert (ahead.n_epochs_, calls) == (6, [4, 16])
+    assert not any(velocity.any() for velocity in alone.network_.checkpoint()[1][:2])
+    assert_same(ahead, alone)
+
+
 def test_interrupt_within_a_block(monkeypatch):
     """The block is taken back: the network is that of the epochs before it, from where it can be trained on."""
 

@@ -90,8 +90,8 @@ class Epochs:
         block, n_epochs = self._kept
         self._redraw()
         self._replay(block, n_epochs)
-        if n_epochs:
-            self.network.restore(self.network.snapshot())  # forgets
+        if block.checkpoint is not None:
+            self.network.restore(self.network.snapshot())  # forgets what a replay remembers
         self._block = _Block(self._n_seen, block.weights, [])
 
     def settle(self, n_epochs: int) -> None:
