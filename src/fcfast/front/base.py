@@ -1,8 +1,7 @@
-"""What training and predictions need of the front layer, in whatever form it is held.
+"""The interface of the front layer for training and predictions, which is the same in every form.
 
-A form answers four questions: the pre-activations of some training rows; take these deltas on those rows; the pre-activations
-of new data; your weights, please. Pre-activations are without biases; weights are conventional ones (h, d), C-contiguous in
-every form.
+A form gives the pre-activations of training rows, takes the deltas of these rows, gives the pre-activations of new data, and
+gives its weights. Pre-activations do not include biases. Weights are conventional weights (h, d), C-contiguous in every form.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -24,52 +23,53 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
 Memory = dict[str, Array]
-Preactivations = Callable[[int], Array]  # of one of several front layers
+Preactivations = Callable[[int], Array]  # gives the pre-activations of one of several front layers
 
 FORMS = Registry("form")
 register = FORMS.register
 
 
 class OpenFront(Protocol):
-    """The front layer in the middle of an epoch, as a learning rule sees it."""
+    """The front layer during an epoch, as a learning rule sees it."""
 
     @property
     def layer(self) -> Layer:
         """The weights as an optimiser sees them."""
 
     def preactivations(self, batch: Rows) -> Array:
-        """Give the pre-activations (B, h) of a batch as a new array; the next calls are about that batch."""
+        """Give the pre-activations (B, h) of a batch as a new array; the next calls refer to this batch."""
 
     def take(self, D: Array) -> None:
-        """Take the gradient with respect to those pre-activations (B, h)."""
+        """Take the gradient with respect to these pre-activations (B, h)."""
 
     def batch_gram(self) -> Array:
         """Give the inner products (B, B) of the batch's inputs."""
 
 
 class FrontForm(FormCosts):
-    """A form of the front layer: a subclass says how it is held, what it can do, and what it costs (`fcfast.front.costs`).
+    """A form of the front layer. A subclass defines its arrays, its capabilities and its costs (`fcfast.front.costs`).
 
     Attributes
     ----------
     name : str
-        What users call the form.
+        Name under which users find the form.
     updates_each_weight : bool
-        Whether every step reads and writes the weight of each feature, so that optimisers and rules may treat features one by
-        one. Other forms only know combinations of the inputs.
+        Whether every step reads and writes the weight of each feature, so that optimisers and rules may treat features
+        separately. Other forms only hold combinations of the inputs.
     takes_sparse : bool
         Whether X may be sparse.
     keeps_inputs : bool
-        Whether the form refers to the training inputs after training, and new samples join those that it has.
+        Whether the form refers to the training inputs after training, and appends new samples to them.
     base, velocity : ndarray
-        What steps change; the velocity is None for an optimiser without one.
+        Arrays that steps change; the velocity is None for an optimiser without one.
     source : ndarray
-        Rows that the base is multiplied with, one for each training sample.
+        Rows that the base is multiplied by, one for each training sample.
     S0 : ndarray of shape (N, h), or None
-        Pre-activations of the initial weights, where the base is a change since then.
+        Pre-activations of the initial weights, if the base is the change since then.
     scale : ndarray of shape (2,), or None
-        The factor of the initial weights, which weight decay takes down from 1, and its velocity.
+        Factor of the initial weights, which weight decay reduces from 1, and the velocity of this factor.
     n_features : int
+        Number of input features.
     """
 
     name: ClassVar[str]
@@ -93,47 +93,50 @@ class FrontForm(FormCosts):
     # training
 
     def begin(self) -> None:
-        """Note that training goes on."""
+        """Note that training continues."""
 
     def finish(self) -> None:
-        """Note that training has ended, and let go of the samples unless predictions need them."""
+        """Note that training has ended, and drop the samples unless predictions need them."""
 
     def windows(
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
     ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
-        """Give batches to train on, and the front layer over them; the form is up to date when the next ones are asked for.
+        """Give batches to train on together with the front layer; the form is up to date before the next ones are given.
 
         Parameters
         ----------
         batches : sequence of ndarray of int
+            Row numbers of each batch.
         per_window : int
-            How many batches a window has.
+            Number of batches in a window.
         optimizer : Optimizer
+            Optimiser of the layer.
         memory : dict of ndarray
-            What the optimiser remembers of the layer.
+            State of the optimiser for the layer.
         n_threads : int
+            Number of threads of the kernels.
         """
         raise NotImplementedError
 
     def rows_multiplied(self, optimizer: "Optimizer", batch_size: int, window: int) -> int:
-        """Give the rows of the largest product that `windows` makes with the source."""
+        """Give the number of rows of the largest product with the source in `windows`."""
         return window
 
     def append(self, X: Any) -> Rows:
-        """Take new samples to train on; give their rows."""
+        """Take new samples to train on, and give their row numbers."""
         raise NotImplementedError
 
     def check_room(self, X: Any, memory_limit: float) -> None:
-        """Raise an error if the form cannot take these samples with those that it has."""
+        """Raise an error if the form cannot take these samples in addition to those that it has."""
         if sparse.issparse(X) and not self.takes_sparse:
             raise TypeError(
-                f"partial_fit goes on in form {self.name!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
+                f"partial_fit continues in form {self.name!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
                 f"start again with form={_quoted(form.name for form in FORMS.values() if form.takes_sparse)}"
             )
 
     @property
     def held(self) -> list[Array]:
-        """What training changes, but for velocities."""
+        """Arrays that training changes, except velocities."""
         return [self.base] if self.scale is None else [self.base, self.scale]
 
     def forget(self) -> None:
@@ -160,7 +163,7 @@ class FrontForm(FormCosts):
 
     @property
     def contributions(self) -> Array | None:
-        """What each training sample contributes (N, h), where the form knows it."""
+        """Contributions (N, h) of the training samples; None for a form that does not hold them."""
         return None
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -176,38 +179,39 @@ class FrontForm(FormCosts):
         with_velocity: bool,
         n_jobs: int | None = None,
     ) -> "FrontStack":
-        """Make several front layers of the same inputs; `initial` has the weights of all, one layer after the other."""
-        X = converted(X, dtype)  # once for all
+        """Make several front layers with the same inputs; `initial` has the weights of all layers, one after the other."""
+        X = converted(X, dtype)  # this is done once for all layers
         parts = np.split(initial.dense(dtype), n_blocks)
         return FrontStack([cls(X, GivenWeights(part), dtype, with_velocity, n_jobs) for part in parts])
 
 
 class FrontStack:
-    """Front layers that read the same inputs, such as those of NoProp's blocks.
+    """Front layers that read the same inputs, such as the front layers of NoProp's blocks.
 
     Parameters
     ----------
     forms : sequence of FrontForm
+        Front layers.
     """
 
-    n_products = 0  # with other samples, that a new one takes
+    n_products = 0  # products of a new sample with training samples
 
     def __init__(self, forms: Sequence[FrontForm]) -> None:
         self.forms = list(forms)
 
     def preactivations(self, X: Any) -> Preactivations:
-        """Give the pre-activations of new data as a function of the layer; arrays are converted once for all of them."""
+        """Give the pre-activations of new data as a function of the layer's number; arrays are converted once for all."""
         if not sparse.issparse(X):
             X = np.ascontiguousarray(X, dtype=self.forms[0].base.dtype)
         return lambda t: self.forms[t].preactivations(X)
 
     def training_preactivations(self, n: int) -> Preactivations:
-        """Give those of the first training samples."""
+        """Give the pre-activations of the first n training samples as a function of the layer's number."""
         return lambda t: self.forms[t].training_preactivations(n)
 
     @property
     def held(self) -> list[Array]:
-        """What training changes, but for velocities."""
+        """Arrays that training changes, except velocities."""
         return [array for form in self.forms for array in form.held]
 
     def forget(self) -> None:
@@ -220,7 +224,7 @@ class FrontStack:
         return [form.expand() for form in self.forms]
 
     def begin(self) -> None:
-        """Note that training goes on."""
+        """Note that training continues."""
         for form in self.forms:
             form.begin()
 
@@ -231,15 +235,15 @@ class FrontStack:
 
 
 def is_converted(X: Any, dtype: np.dtype[Any]) -> bool:
-    """Tell whether the forms that multiply with weights copy these samples: `converted` does not give X itself."""
+    """Whether `converted` copies these samples, as the forms do that multiply by weights."""
     return not sparse.issparse(X) and (X.dtype != dtype or not X.flags.c_contiguous)
 
 
 def converted(X: Array, dtype: np.dtype[Any]) -> Array:
-    """Give validated samples contiguous and of that dtype: themselves if they are."""
+    """Give validated samples as a contiguous array with this dtype, without a copy if they already are."""
     with np.errstate(over="ignore"):  # reported below
         samples = np.ascontiguousarray(X, dtype=dtype)
-    if not (np.can_cast(X.dtype, dtype) or all_finite(samples)):  # a conversion that loses nothing cannot overflow
+    if not (np.can_cast(X.dtype, dtype) or all_finite(samples)):  # a lossless conversion cannot overflow
         raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
     return samples
 

@@ -34,19 +34,20 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-KEPT_BYTES = 128 << 20  # of weights that contributions are expanded to for predictions
-WINDOW_ROWS = 4  # times the root of the samples: each window reads N rows, each of its rows K others (measured)
-LARGE_BATCH = 32  # and larger: where a window of several also has to multiply velocities, they are faster one by one
-SPARSE_ENTRY = 30  # multiplications that take as long as finding the row that an entry of a sparse matrix is multiplied with
-SPARSE_TRIANGLE = 0.6  # of a sparse Gram matrix is computed, the rest is its mirror image
+KEPT_BYTES = 128 << 20  # largest size of expanded weights that are kept for predictions
+WINDOW_ROWS = 4  # rows of a window relative to the root of the number of samples (measured)
+LARGE_BATCH = 32  # smallest batch that is a window of its own if larger windows would also have to multiply velocities
+SPARSE_ENTRY = 30  # multiplications that take as long as finding the row that a sparse entry is multiplied by
+SPARSE_TRIANGLE = 0.6  # share of a sparse Gram matrix that is computed; the rest is its mirror image
 
 
 @register
 class ContributionsForm(FrontForm):
-    """W1 = c W1(0) + A' X: contributions A of the training samples and their Gram matrix; training never stores W1.
+    """The form that holds contributions A of the training samples, W1 = c W1(0) + A' X, and their Gram matrix.
 
-    After training, new data are multiplied by W1 where it has at most `KEPT_BYTES`: it is made at the first prediction and
-    kept, so that the next ones cost no more than those of an ordinary network. A larger W1 is never held for a prediction.
+    Training never stores W1. After training, new data are multiplied by W1 if it has at most `KEPT_BYTES`. It is made at the
+    first prediction and kept, so that later predictions cost no more than in an ordinary network. A larger W1 is never held for
+    a prediction.
     """
 
     name: ClassVar[str] = "contributions"
@@ -66,16 +67,18 @@ class ContributionsForm(FrontForm):
 
     @classmethod
     def from_products(cls, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> "ContributionsForm":
-        """Make the form from products that have been made already; it can be trained, and knows nothing of the inputs.
+        """Make the form from existing products. It can be trained, and has no access to the inputs.
 
         Parameters
         ----------
         gram : ndarray of shape (N, N)
-            Inner products of the training inputs; shared, and never changed.
+            Inner products of the training inputs, which are shared and never changed.
         S0 : ndarray of shape (N, h)
-            Their pre-activations under the initial weights.
+            Pre-activations of the training inputs under the initial weights.
         n_features : int
+            Number of input features.
         with_velocity : bool
+            Whether the optimiser needs a velocity.
         """
         form = cls.__new__(cls)
         form._start(gram, S0, n_features, with_velocity)
@@ -89,24 +92,24 @@ class ContributionsForm(FrontForm):
 
     @property
     def X(self) -> Any:
-        """The training inputs (N, d); a RuntimeError if they have been changed in place."""
+        """Training inputs (N, d); reading them raises a RuntimeError if they have been changed in place."""
         return self.inputs.X
 
     @property
     def contributions(self) -> Array:
-        """What each training sample contributes (N, h)."""
+        """Contributions (N, h) of the training samples."""
         return self.base
 
     @property
     def initial_share(self) -> float:
-        """The factor c of W1(0), which weight decay takes down from 1."""
+        """Factor c of W1(0), which weight decay reduces from 1."""
         return 1.0 if self.scale is None else float(self.scale[0])
 
     # ------------------------------------------------------------------------------------------------------------------
     # training
 
     def begin(self) -> None:
-        """Let go of the weights that predictions were made with."""
+        """Drop the weights that were kept for predictions."""
         self._is_finished, self._weights = False, None
 
     def finish(self) -> None:
@@ -116,7 +119,7 @@ class ContributionsForm(FrontForm):
     def windows(
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
     ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
-        """Give all batches at once: the contributions are up to date after each."""
+        """Give all batches at once, because the contributions are up to date after each batch."""
         opened = OpenContributions(self, memory)
         try:
             yield batches, opened
@@ -124,11 +127,11 @@ class ContributionsForm(FrontForm):
             opened.close()
 
     def rows_multiplied(self, optimizer: "Optimizer", batch_size: int, window: int) -> int:
-        """Give those of a batch, or all where units are mixed."""
+        """Give the number of rows of a batch, or of all samples if the optimiser mixes units."""
         return self.source.shape[1] if optimizer.mixes_units else batch_size
 
     def append(self, X: Any) -> Rows:
-        """Add samples, with no contributions yet. All are copied, so that add many at a time."""
+        """Append samples without contributions. All arrays are copied, so append many samples at a time."""
         gram, S0 = products(X, self.initial, self.dtype, self.n_jobs)
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             crossed = cross_gram(X, self.X, self.dtype, self.n_jobs)
@@ -136,7 +139,7 @@ class ContributionsForm(FrontForm):
         n_old, n_new = crossed.shape[::-1]
         none_yet = np.zeros_like(S0)
         velocity = None if self.velocity is None else np.concatenate([self.velocity, none_yet])
-        # All or nothing, should the memory not suffice
+        # One assignment changes all or nothing, in case memory does not suffice.
         self.inputs, self.source, self.S0, self.base, self.velocity = (
             TrainingInputs(stacked(self.X, X)),
             np.block([[self.source, crossed.T], [crossed, gram]]),
@@ -181,12 +184,12 @@ class ContributionsForm(FrontForm):
         return weights
 
     def explain(self, X: Any) -> tuple[Array, Array]:
-        """Split pre-activations of new data: the part of W1(0) (M, h), and the term of each training sample (M, N, h)."""
+        """Split pre-activations of new data into the part of W1(0) (M, h) and a term of each training sample (M, N, h)."""
         gram, S0 = cross_gram_and_preactivations(X, self.X, self.initial, self.dtype, self.n_jobs)
         return self.dtype.type(self.initial_share) * S0, gram[:, :, None] * self.base[None]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the weights out of copies and pickles: they are made again, with the same bits."""
+        """Leave the weights out of copies and pickles, because they can be made again with the same bits."""
         return self.__dict__ | {"_weights": None}
 
     @classmethod
@@ -199,11 +202,11 @@ class ContributionsForm(FrontForm):
         with_velocity: bool,
         n_jobs: int | None = None,
     ) -> "ContributionsStack":
-        """Make several front layers of the same inputs: one Gram matrix serves all."""
+        """Make several front layers with the same inputs, which share one Gram matrix."""
         return ContributionsStack(X, initial, n_blocks, dtype, with_velocity, n_jobs)
 
     # ------------------------------------------------------------------------------------------------------------------
-    # what it takes
+    # costs
 
     @classmethod
     def largest_part(cls, problem: "Problem") -> str:
@@ -213,7 +216,7 @@ class ContributionsForm(FrontForm):
 
     @classmethod
     def choose_window(cls, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:
-        """Resolve a window, a number of rows or "auto", into rows, a multiple of the batch size."""
+        """Turn `window`, a number of rows or "auto", into a number of rows that is a multiple of the batch size."""
         if not isinstance(window, str):
             rows = min(int(window), n_samples)
         elif has_velocity and batch_size >= LARGE_BATCH:
@@ -224,7 +227,7 @@ class ContributionsForm(FrontForm):
 
     @classmethod
     def _n_own(cls, problem: "Problem") -> int:
-        """Count the numbers of the Gram matrix, and of the initial pre-activations of each block."""
+        """Count the numbers in the Gram matrix and in the initial pre-activations of each block."""
         N = problem.n_samples
         return N * N + problem.n_blocks * N * problem.n_hidden
 
@@ -234,11 +237,11 @@ class ContributionsForm(FrontForm):
 
     @classmethod
     def seconds_once(cls, problem: "Problem", machine: "Machine") -> float:
-        """Predict initial weights, Gram matrix and initial pre-activations; of sparse inputs by their entries."""
+        """Predict the seconds for initial weights, Gram matrix and initial pre-activations; sparse inputs count by entries."""
         N, d, h, size = problem.n_samples, problem.n_features, problem.n_hidden * problem.n_blocks, problem.itemsize
         n_entries = N * d if problem.density is None else problem.density * N * d
         if problem.density is not None and FEWER * problem.density * N <= 1:
-            d = math.ceil(n_entries)  # columns without entries are left out, and no more can have some
+            d = math.ceil(n_entries)  # columns without entries are left out, and at most so many have entries
         made = machine.draw * d * h / machine.speedup
         if problem.density is not None and problem.gram_products < budget.SPARSE_SHARE * N * N * d:
             products = SPARSE_TRIANGLE * problem.gram_products + SPARSE_ENTRY * n_entries
@@ -250,7 +253,7 @@ class ContributionsForm(FrontForm):
 
     @classmethod
     def _driven_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
-        """Predict an epoch of a block: each step changes the coordinates of all training inputs."""
+        """Predict the seconds of an epoch of a block, whose steps change the coordinates of all training inputs."""
         N, h = problem.n_samples, problem.n_hidden
         n_threads = blas_threads(problem, N, N, machine)
         step = driven_step(problem, N, n_threads, machine)
@@ -260,7 +263,7 @@ class ContributionsForm(FrontForm):
 
 
 class OpenContributions:
-    """Contributions of all training samples: the coordinates in the span are what the form holds."""
+    """The front layer during an epoch; the contributions are its coordinates in the span of all training inputs."""
 
     def __init__(self, form: Any, memory: Memory) -> None:
         self.form = form
@@ -274,7 +277,7 @@ class OpenContributions:
         return self.layer.preactivations(batch)
 
     def take(self, D: Array) -> None:
-        """Take the gradient with respect to those pre-activations."""
+        """Take the gradient with respect to these pre-activations."""
         self.layer.take(D, self.batch)
 
     def batch_gram(self) -> Array:
@@ -282,23 +285,27 @@ class OpenContributions:
         return np.asarray(self.form.source[self.batch][:, self.batch])
 
     def close(self) -> None:
-        """Note the share of the initial weights."""
+        """Store the factor of the initial weights."""
         self.form.scale[:] = self.layer.c, self.layer.m
 
 
 class ContributionsStack(FrontStack):
-    """Front layers as contributions of the same training samples: one Gram matrix, and one pass over new data, for all.
+    """Front layers as contributions of the same training samples, with one Gram matrix and one pass over new data for all.
 
     Parameters
     ----------
     X : ndarray, memmap or sparse of shape (N, d)
-        Referred to, for predictions.
+        Training inputs; a reference to them is kept for predictions.
     initial : InitialWeights
-        Of all layers, one after the other.
+        Initial weights of all layers, one after the other.
     n_blocks : int
+        Number of layers.
     dtype : dtype
+        Precision of products and contributions.
     with_velocity : bool
+        Whether the optimiser needs a velocity.
     n_jobs : int or None
+        Number of threads; None uses all that are available.
 
     Raises
     ------
@@ -324,16 +331,16 @@ class ContributionsStack(FrontStack):
 
     @property
     def X(self) -> Any:
-        """The training inputs (N, d); a RuntimeError if they have been changed in place."""
+        """Training inputs (N, d); reading them raises a RuntimeError if they have been changed in place."""
         return self.inputs.X
 
     @property
     def n_products(self) -> int:  # type: ignore[override]
-        """Products with other samples that a new one takes."""
+        """Number of products of a new sample with training samples."""
         return len(self.forms[0].source)
 
     def preactivations(self, X: Any) -> Preactivations:
-        """Give the pre-activations of new data as a function of the layer, reading the data once."""
+        """Give the pre-activations of new data as a function of the layer's number; the data is read once."""
         if self._is_finished and is_kept(self.initial, self.dtype):
             weights = self.expand()
             X = X if sparse.issparse(X) else np.ascontiguousarray(X, dtype=self.dtype)
@@ -360,20 +367,20 @@ class ContributionsStack(FrontStack):
         return parts
 
     def begin(self) -> None:
-        """Note that training goes on."""
+        """Note that training continues."""
         self._is_finished, self._weights = False, None
 
     def finish(self) -> None:
-        """Note that training has ended: new data go through the weights, as in `ContributionsForm`."""
+        """Note that training has ended; predictions then use the weights, as in `ContributionsForm`."""
         self._is_finished = True
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the weights out of copies and pickles: they are made again, with the same bits."""
+        """Leave the weights out of copies and pickles, because they can be made again with the same bits."""
         return self.__dict__ | {"_weights": None}
 
 
 def products(X: Any, initial: InitialWeights, dtype: np.dtype[Any], n_jobs: int | None) -> tuple[Array, Array]:
-    """Give the Gram matrix (N, N) and the initial pre-activations (N, h), both finite, or a ValueError."""
+    """Compute the Gram matrix (N, N) and the initial pre-activations (N, h); raise a ValueError unless both are finite."""
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
         gram, S0 = gram_and_preactivations(X, initial, dtype, n_jobs)
     refuse_overflow(gram, S0)
@@ -381,7 +388,7 @@ def products(X: Any, initial: InitialWeights, dtype: np.dtype[Any], n_jobs: int 
 
 
 def refuse_overflow(*arrays: Array) -> None:
-    """Raise a ValueError for products that are no finite numbers."""
+    """Raise a ValueError unless all products are finite."""
     if not all_finite(*arrays):
         raise ValueError(
             f"X has values so large that its Gram matrix overflows {arrays[0].dtype}; scale X, or use dtype='float64'"
@@ -389,5 +396,5 @@ def refuse_overflow(*arrays: Array) -> None:
 
 
 def is_kept(initial: InitialWeights, dtype: np.dtype[Any]) -> bool:
-    """Tell whether weights of so many units and features are few enough to be kept for predictions."""
+    """Whether the conventional weights are small enough to be kept for predictions."""
     return initial.n_hidden * initial.n_features * dtype.itemsize <= KEPT_BYTES

@@ -1,6 +1,6 @@
-"""What a form takes, time and memory, and what rules it out. Counts follow what the kernels do (``_core/front.pyx``).
+"""The time and memory that a form takes, and the obstacles that rule it out. Counts follow the kernels (``_core/front.pyx``).
 
-A form inherits the figures of weights that every step changes, and overrides what is otherwise with it.
+A form inherits the figures for weights that every step changes, and overrides those that differ.
 """
 
 from typing import TYPE_CHECKING, ClassVar
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from fcfast.planning.figures import Machine
     from fcfast.planning.problem import Problem
 
-SNAPSHOTS = 2  # the best network and the last one, for a training that diverges
-DRIVEN_STEP = 7  # times `Machine.python_step`: NumPy's calls of a step that Python drives (`fcfast.training.stepwise`)
-RULE_STEP = 5  # the same for each hidden layer, where the kernels do not know the rule
-NOISE = 2.5e-9  # seconds of a random number (``_core/noise.pyx``)
+SNAPSHOTS = 2  # copies of the network: the best one, and the last one in case training diverges
+DRIVEN_STEP = 7  # NumPy's calls in a step that Python drives (`fcfast.training.stepwise`), in units of `Machine.python_step`
+RULE_STEP = 5  # the same for each hidden layer, if the kernels do not know the rule
+NOISE = 2.5e-9  # seconds to draw a random number (``_core/noise.pyx``)
 NEWTON_SCHULZ = 5 * 4  # products of Gram matrices in a step that mixes units
 
 
 class FormCosts:
-    """What plans ask a form. All are class methods, for a plan is made before there is a network.
+    """The costs of a form, for plans. They are class methods, because a plan is made before the network.
 
     Attributes
     ----------
     holds_gram : bool
-        Whether the source is the Gram matrix of the training inputs, and the base has a row for each of them.
+        Whether the source is the Gram matrix of the training inputs, and the base has a row for each input.
     saving : str
-        What to do about too much memory.
+        Advice for saving memory.
     """
 
     name: ClassVar[str]
@@ -41,12 +41,12 @@ class FormCosts:
 
     @classmethod
     def columns(cls, problem: "Problem") -> int:
-        """Give the length of a row of the source, with which the base is multiplied."""
+        """Give the length of a row of the source, which the base is multiplied by."""
         return problem.n_samples if cls.holds_gram else problem.n_features
 
     @classmethod
     def obstacle(cls, problem: "Problem") -> str:
-        """Say what rules the form out, as in "form 'windowed' needs a dense X"; nothing if it can be trained."""
+        """Name the obstacle to this form, as in "form 'windowed' needs a dense X"; the text is empty if it can be trained."""
         if problem.density is not None and not cls.takes_sparse:
             return "needs a dense X"
         if not cls.updates_each_weight and not problem.optimizer.commutes:
@@ -57,12 +57,12 @@ class FormCosts:
 
     @classmethod
     def largest_part(cls, problem: "Problem") -> str:
-        """Name what takes most of the memory, for an error, as in "a Gram matrix of ..."; nothing if that is no news."""
+        """Name the largest array for an error, as in "a Gram matrix of ..."; the text is empty if it is obvious."""
         return ""
 
     @classmethod
     def choose_window(cls, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:
-        """Resolve a window, a number of rows or "auto", into rows, a multiple of the batch size."""
+        """Turn `window`, a number of rows or "auto", into a number of rows that is a multiple of the batch size."""
         return batch_size
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ class FormCosts:
 
     @classmethod
     def n_bytes(cls, problem: "Problem", window: int) -> int:
-        """Give what training holds beside the data: the form's arrays, parameters above it, snapshots, and scratch."""
+        """Count the bytes that training holds besides the data: form, parameters above it, snapshots and scratch arrays."""
         n_held = problem.n_hidden * cls.columns(problem)
         numbers = (problem.n_blocks * n_held + problem.n_params) * (problem.copies + SNAPSHOTS) + cls._n_own(problem)
         if problem.compiled:
@@ -85,12 +85,12 @@ class FormCosts:
 
     @classmethod
     def _n_own(cls, problem: "Problem") -> int:
-        """Count the numbers that the form holds beside its base: here, a copy of the samples."""
+        """Count the numbers that the form holds besides its base, which are a copy of the samples here."""
         return problem.n_samples * problem.n_features if problem.copies_X else 0
 
     @classmethod
     def _n_driven(cls, problem: "Problem", window: int) -> int:
-        """Count those that steps need when Python drives them: here, the gradient of a front layer."""
+        """Count the numbers that steps need if Python drives them, which are the gradient of a front layer here."""
         return problem.n_hidden * cls.columns(problem)
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -98,22 +98,22 @@ class FormCosts:
 
     @classmethod
     def seconds_once(cls, problem: "Problem", machine: "Machine") -> float:
-        """Predict what comes before the first step: initial weights; conversion of X, and a look for what is not finite."""
+        """Predict the seconds before the first step: initial weights, conversion of X, and a check that X is finite."""
         X_bytes = problem.n_samples * problem.n_features * problem.itemsize
-        passes = 6 if problem.copies_X else 3  # three to look for what is not finite: that is slower than memory
+        passes = 6 if problem.copies_X else 3  # the check that X is finite takes three, because it is slower than memory
         weights = machine.fill * problem.n_features * problem.n_hidden * problem.n_blocks
         return weights + machine.passes(passes * X_bytes, X_bytes)
 
     @classmethod
     def seconds_per_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
-        """Predict an epoch: of a kernel, or step by step."""
+        """Predict the seconds of an epoch, in a kernel or step by step."""
         if problem.compiled:
             return cls._compiled_epoch(problem, window, machine)
         return problem.n_blocks * cls._driven_epoch(problem, window, machine)
 
     @classmethod
     def _compiled_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
-        """Predict an epoch of the kernel: windows of as many rows, and a shorter one."""
+        """Predict the seconds of an epoch in the kernel: windows of `window` rows, and a shorter last window."""
         rows = min(window, problem.n_samples) if machine.windows else problem.batch_size
         n_threads = blas_threads(problem, rows, cls.columns(problem), machine)
         n_windows, rest = divmod(problem.n_samples, rows)
@@ -122,7 +122,7 @@ class FormCosts:
 
     @classmethod
     def _window(cls, problem: "Problem", K: int, n_threads: int, machine: "Machine") -> float:
-        """Predict a window of K rows, some steps long, in the kernel."""
+        """Predict the seconds of a window of K rows in the kernel."""
         columns, h, size, copies = cls.columns(problem), problem.n_hidden, problem.itemsize, problem.copies
         batch = min(problem.batch_size, K)
         n_steps = -(-K // batch)
@@ -133,7 +133,7 @@ class FormCosts:
 
         seconds = n_steps * upper_step(problem, batch, n_threads, machine)
         seconds += product(K, h, columns) * (copies if n_steps > 1 else 1)
-        seconds += machine.passes(2 * K * columns * size, problem.n_samples * columns * size)  # rows gathered
+        seconds += machine.passes(2 * K * columns * size, problem.n_samples * columns * size)  # gathering the rows
         if problem.optimizer.has_velocity:
             seconds += max(machine.decay[problem.dtype] * columns * h, machine.passes(4 * base, 2 * base))
         elif problem.optimizer.weight_decay or not machine.windows:
@@ -149,7 +149,7 @@ class FormCosts:
 
     @classmethod
     def _driven_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
-        """Predict an epoch of a block that Python drives: here, a gradient of all weights, and passes over them."""
+        """Predict the seconds of an epoch of a block that Python drives, with a gradient of all weights."""
         columns, h, batch = cls.columns(problem), problem.n_hidden, problem.batch_size
         n_threads = blas_threads(problem, batch, columns, machine)
         step = driven_step(problem, columns, n_threads, machine)
@@ -164,13 +164,13 @@ class FormCosts:
 
 
 def blas_threads(problem: "Problem", rows: int, columns: int, machine: "Machine") -> int:
-    """Give the threads of BLAS: one where the largest product is small (`fcfast.threads.blas_threads_for`)."""
+    """Give the number of BLAS threads, which is one if the largest product is small (`fcfast.threads.blas_threads_for`)."""
     above = (2.0 * problem.batch_size * n_in * n_out for n_out, n_in in problem.layers)
     return machine.n_threads if max(2.0 * rows * columns * problem.n_hidden, *above) >= SMALL_PRODUCT else 1
 
 
 def upper_step(problem: "Problem", batch: int, n_threads: int, machine: "Machine") -> float:
-    """Predict a step above a front layer: three products a layer, activations and deltas, the update of the parameters."""
+    """Predict the seconds of a step above a front layer: three products per layer, activations, deltas and the update."""
     seconds = machine.step + batch * machine.row + batch * sum(problem.hidden) * machine.element
     for n_out, n_in in problem.layers:
         seconds += 3 * machine.product(batch, n_out, n_in, problem.dtype, n_threads)
@@ -179,9 +179,9 @@ def upper_step(problem: "Problem", batch: int, n_threads: int, machine: "Machine
 
 
 def driven_step(problem: "Problem", n_coordinates: int, n_threads: int, machine: "Machine") -> float:
-    """Predict a step that Python drives: above the front layer, pre-activations, and passes over a unit's coordinates."""
+    """Predict the seconds of a step that Python drives: layers above, pre-activations, and passes over the coordinates."""
     rule, n_layers, h = problem.rule, len(problem.layers), problem.n_hidden
-    share = rule.matrix_products(n_layers) / (3 * n_layers - 1)  # of what backpropagation takes
+    share = rule.matrix_products(n_layers) / (3 * n_layers - 1)  # relative to backpropagation
     seconds = share * upper_step(problem, problem.batch_size, n_threads, machine) + NOISE * problem.drawn_numbers
     seconds += (DRIVEN_STEP + (0 if rule.compiled else RULE_STEP * n_layers)) * machine.python_step
     touched = n_coordinates * h * problem.itemsize
@@ -190,7 +190,7 @@ def driven_step(problem: "Problem", n_coordinates: int, n_threads: int, machine:
 
 
 def mixing(problem: "Problem", side: int, n_coordinates: int, n_threads: int, machine: "Machine") -> float:
-    """Predict a step's products over the units, for an optimiser that mixes them: Newton-Schulz on matrices of that side."""
+    """Predict the seconds of a step's products over mixed units: Newton-Schulz iterations on matrices with this side."""
     h = problem.n_hidden
 
     def product(m: float, n: float, k: float) -> float:

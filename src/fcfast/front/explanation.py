@@ -13,10 +13,11 @@ class Explanation:
     Attributes
     ----------
     initial : ndarray of shape (M, h)
-        What the initial weights give.
+        Part of the initial weights.
     bias : ndarray of shape (h,)
+        Biases of the front layer.
     terms : ndarray of shape (M, N, h)
-        What each training sample contributes.
+        Part of each training sample.
     """
 
     initial: NDArray[Any]
@@ -25,5 +26,5 @@ class Explanation:
 
     @property
     def preactivations(self) -> NDArray[Any]:
-        """The sum of all parts, shape (M, h)."""
+        """Sum of all parts, of shape (M, h)."""
         return self.initial + self.terms.sum(axis=1) + self.bias

@@ -1,4 +1,4 @@
-"""The front layer as weights, which every step changes."""
+"""The front layer as weights that every step changes."""
 
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +19,7 @@ Array = NDArray[Any]
 
 @register
 class WeightsForm(FrontForm):
-    """W1 itself."""
+    """The form that holds W1 itself."""
 
     name: ClassVar[str] = "weights"
     updates_each_weight: ClassVar[bool] = True
@@ -34,7 +34,7 @@ class WeightsForm(FrontForm):
 
     @classmethod
     def of(cls, weights: Array, n_jobs: int | None = None) -> "WeightsForm":
-        """Give the form of weights (h, d) that are trained no more, without a copy of them."""
+        """Make the form from weights (h, d) that are not trained further, without copying them."""
         form = cls.__new__(cls)
         form.n_jobs = n_jobs
         form.source, form.base, form.velocity = np.empty((0, weights.shape[1]), weights.dtype), weights, None
@@ -44,16 +44,16 @@ class WeightsForm(FrontForm):
     def windows(
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
     ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
-        """Give all batches at once: the weights are up to date after each."""
+        """Give all batches at once, because the weights are up to date after each batch."""
         yield batches, OpenWeights(self, memory, n_threads)
 
     def append(self, X: Array) -> Rows:
-        """Replace the samples: the weights know all they need of earlier ones."""
+        """Replace the samples, because the weights contain everything that is needed from earlier samples."""
         self.source = converted(X, self.base.dtype)
         return np.arange(len(X))
 
     def finish(self) -> None:
-        """Let go of the samples."""
+        """Drop the samples."""
         self.source = self.source[:0].copy()
 
     def training_preactivations(self, n: int) -> Array:
@@ -70,7 +70,7 @@ class WeightsForm(FrontForm):
 
 
 class OpenWeights:
-    """Weights that every step touches."""
+    """The front layer during an epoch, with weights that every step changes."""
 
     def __init__(self, form: FrontForm, memory: Memory, n_threads: int) -> None:
         self.form = form
@@ -83,7 +83,7 @@ class OpenWeights:
         return multiply(self.inputs, self.form.base.T)
 
     def take(self, D: Array) -> None:
-        """Take the gradient with respect to those pre-activations."""
+        """Take the gradient with respect to these pre-activations."""
         self.layer.gradient = multiply(D.T, self.inputs)
 
     def batch_gram(self) -> Array:

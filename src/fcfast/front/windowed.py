@@ -1,4 +1,4 @@
-"""The front layer as weights that are touched once per window of samples."""
+"""The front layer as weights that are updated once per window of samples."""
 
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-WINDOW_ROWS = 96  # enough to make matrix products of single samples, so few that the K x K work inside stays small
+WINDOW_ROWS = 96  # enough rows for matrix products even if batches are single samples, with little K x K work inside
 
 
 @register
 class WindowedForm(WeightsForm):
-    """W1, read and written once per window; inside a window steps change its coordinates in the span of the window's inputs."""
+    """The form that reads and writes W1 once per window; steps change its coordinates in the span of the window's inputs."""
 
     name: ClassVar[str] = "windowed"
     updates_each_weight: ClassVar[bool] = False
@@ -32,7 +32,7 @@ class WindowedForm(WeightsForm):
     def windows(
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
     ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
-        """Give the batches of one window after the other."""
+        """Give the batches of each window, one window after the other."""
         if per_window == 1:
             yield from super().windows(batches, per_window, optimizer, memory, n_threads)
             return
@@ -45,22 +45,22 @@ class WindowedForm(WeightsForm):
                 opened.close()
 
     # ------------------------------------------------------------------------------------------------------------------
-    # what it takes
+    # costs
 
     @classmethod
     def choose_window(cls, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:
-        """Resolve a window, a number of rows or "auto", into rows, a multiple of the batch size."""
+        """Turn `window`, a number of rows or "auto", into a number of rows that is a multiple of the batch size."""
         rows = WINDOW_ROWS if isinstance(window, str) else min(int(window), n_samples)
         return max(batch_size, rows // batch_size * batch_size)
 
     @classmethod
     def _n_driven(cls, problem: "Problem", window: int) -> int:
-        """Count the numbers of a window that Python drives: its inputs, their Gram matrix, coordinates and pre-activations."""
+        """Count the numbers in a window that Python drives: inputs, Gram matrix, coordinates and pre-activations."""
         return window * (cls.columns(problem) + window + 4 * problem.n_hidden)
 
     @classmethod
     def _driven_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
-        """Predict an epoch of a block: steps change coordinates of a window's inputs; products with the weights at its ends."""
+        """Predict an epoch of a block, with steps in coordinates and products with the weights at both ends of a window."""
         columns, h, K = cls.columns(problem), problem.n_hidden, min(window, problem.n_samples)
         n_threads = blas_threads(problem, K, columns, machine)
 
@@ -79,7 +79,7 @@ class WindowedForm(WeightsForm):
 
 
 class OpenWindow:
-    """A window: coordinates in the span of its rows, until it is closed."""
+    """The front layer during a window, held as coordinates in the span of its rows until it is closed."""
 
     def __init__(self, form: WindowedForm, memory: Memory, rows: Rows, mixes_units: bool) -> None:
         self.form, self.rows = form, rows
@@ -107,7 +107,7 @@ class OpenWindow:
         return self.layer.preactivations(self.batch)
 
     def take(self, D: Array) -> None:
-        """Take the gradient with respect to those pre-activations."""
+        """Take the gradient with respect to these pre-activations."""
         self.layer.take(D, self.batch)
 
     def batch_gram(self) -> Array:

@@ -1,4 +1,4 @@
-"""What a learning rule is: settings, what it needs and costs, and the gradients, or stand-ins for them, that it makes."""
+"""The interface of learning rules: their settings, needs and costs, and the gradients that they compute or approximate."""
 
 import copy
 from dataclasses import dataclass, field
@@ -23,18 +23,18 @@ register = RULES.register
 
 @dataclass
 class RuleState:
-    """What a rule keeps from step to step beside the network.
+    """The state that a rule keeps from step to step in addition to the network.
 
     Attributes
     ----------
     generator : numpy.random.Generator
-        Source of its noise.
+        Source of the rule's noise.
     heads : list of Head
         Auxiliary heads that are trained.
     guides : list of Head
-        Random heads, never trained.
+        Random heads that are never trained.
     feedback : ndarray
-        Random weights that errors go back through, packed.
+        Packed random weights that carry errors backwards.
     """
 
     generator: np.random.Generator
@@ -43,7 +43,7 @@ class RuleState:
     feedback: Array = field(default_factory=lambda: np.empty(0))
 
     def go_on_from(self, earlier: "RuleState") -> None:
-        """Take over what an earlier training with this rule had, but for what the optimiser remembered."""
+        """Take over the state of an earlier training with this rule, except the optimiser's state."""
         self.generator = copy.deepcopy(earlier.generator)
         self.feedback[:] = earlier.feedback
         for ours, theirs in zip((*self.heads, *self.guides), (*earlier.heads, *earlier.guides), strict=True):
@@ -56,23 +56,24 @@ class RuleState:
 
 
 class Rule:
-    """A learning rule: a frozen dataclass of settings. It sees pre-activations and the layers above, and never the form.
+    """A learning rule, which is a frozen dataclass of settings. It sees pre-activations and the layers above, never the form.
 
     Attributes
     ----------
     name : str
+        Name under which users find the rule.
     compiled : bool
-        Whether the kernel of whole epochs makes these gradients; False in a subclass unless it says so again.
+        Whether the kernel of whole epochs computes these gradients; False in every subclass that does not set it.
     is_baseline : bool
-        Whether the others are compared with it; False in a subclass unless it says so again.
+        Whether other rules are compared with this one; False in every subclass that does not set it.
     stays_in_span : bool
         Whether updates of the front layer are combinations of the inputs, so that it can be held in any form.
     transposes : str
-        Which layers' transposed weights carry errors backwards.
+        Description of the layers whose transposed weights carry errors backwards.
     backward_passes : str
-        What gets an exact gradient by a backward pass.
+        Description of the parts that get an exact gradient in a backward pass.
     rate_factor : float
-        Learning rate relative to that of backpropagation, where steps grow with the gradient.
+        Learning rate relative to the rate of backpropagation, for optimisers whose steps grow with the gradient.
     """
 
     name: ClassVar[str]
@@ -90,28 +91,28 @@ class Rule:
                 setattr(cls, own, False)
 
     def matrix_products(self, n_hidden: int) -> int:
-        """Products of a batch with a square layer that a step takes, for so many hidden layers; heads are not counted."""
+        """Count the products of a batch with a square layer in a step, for `n_hidden` hidden layers and without heads."""
         return 3 * n_hidden - 1
 
     def kept_activations(self, n_hidden: int) -> int:
-        """How many layers' arrays (batch x width) a step holds at once, for so many hidden layers."""
+        """Count the arrays (batch x width) that a step holds at once, for `n_hidden` hidden layers."""
         return 2 * n_hidden
 
     def drawn_numbers(self, n_weights: int, n_activities: int) -> int:
-        """How much noise a step draws, for so many weights and biases and so many units of all samples of a batch."""
+        """Count the random numbers that a step draws, given the numbers of parameters and of activations in a batch."""
         return 0
 
     def start(self, upper: "UpperLayers", seed: int) -> RuleState:
-        """Make what the rule keeps from step to step."""
+        """Make the state that the rule keeps from step to step."""
         return RuleState(np.random.default_rng(seed))
 
     def gradients(self, upper: "UpperLayers", targets: Targets, state: RuleState, n_threads: int) -> "GradientRule":
-        """Make what computes the gradients of an epoch's batches."""
+        """Make the object that computes the gradients of an epoch's batches."""
         raise NotImplementedError
 
 
 def blocks_of(n_hidden: int, size: int) -> list[tuple[int, int]]:
-    """Split hidden layers into blocks of so many, (first, last); the last one may be smaller."""
+    """Split hidden layers into blocks (first, last) of `size` layers; the last block may be smaller."""
     return [(first, min(first + size, n_hidden) - 1) for first in range(0, n_hidden, size)]
 
 

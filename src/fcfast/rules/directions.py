@@ -1,4 +1,4 @@
-"""Directions: what moves in one layer, and the update that a directional derivative makes of it."""
+"""Directions in which one layer moves, and the updates that directional derivatives along them give."""
 
 from typing import Any, ClassVar
 
@@ -14,21 +14,21 @@ Floats = NDArray[np.float64]
 
 
 class Direction:
-    """A guess for one layer: what moves with it, its squared norm, and the update that a directional derivative makes of it.
+    """A guessed direction for one layer, its squared norm, and the update that a directional derivative gives.
 
     Attributes
     ----------
     moves : dict
-        Arguments of `push` that move at this layer.
+        Arguments of `push` that move this layer.
     is_shared : bool
-        Whether all samples of the batch move together, by one derivative of their mean loss.
+        Whether all samples of the batch move together and share one derivative of their mean loss.
     """
 
     moves: dict[str, Array]
     is_shared: ClassVar[bool] = False
 
     def squared_norm(self) -> Floats:
-        """Give squared norms by tangent, sample (one if shared) and group (M, B or 1, G); noise is masked as it is pushed."""
+        """Give squared norms by tangent, sample (one if shared) and group (M, B or 1, G), after `push` has masked the noise."""
         raise NotImplementedError
 
     def apply(self, coefficients: Floats, delta: Array) -> None:
@@ -36,11 +36,11 @@ class Direction:
         raise NotImplementedError
 
     def correct(self, coefficients: Floats, layer: Any, bias: Any) -> None:
-        """Correct gradients that are no outer product of the deltas and the inputs."""
+        """Correct gradients that are not an outer product of the deltas and the inputs."""
 
 
 class ActivityDirection(Direction):
-    """Noise (M, B, n) on the pre-activations, or a guess of their deltas."""
+    """A direction of the pre-activations: noise (M, B, n), or a guess of their deltas."""
 
     def __init__(self, noise: Array, groups: int) -> None:
         self.moves, self.groups = {"noise": noise}, groups
@@ -55,7 +55,7 @@ class ActivityDirection(Direction):
 
 
 class ValueDirection(Direction):
-    """A guess (B, n) of the gradient with respect to the activation values, which move by it."""
+    """A direction of the activation values: a guess (B, n) of the gradient with respect to them."""
 
     def __init__(self, guess: Array, values: Array, activation: int, n_threads: int) -> None:
         self.moves, self.guess = {}, guess
@@ -71,8 +71,9 @@ class ValueDirection(Direction):
 class SampleDirection(Direction):
     """A guess (B, n) of each sample's deltas, which moves the weights by its outer product with the inputs, and the biases.
 
-    Together they move pre-activations by the guess times the inputs' squared norm plus 1. Apart, the biases' derivative is that
-    of the guess, and the weights' that times the squared norm.
+    If weights and biases move together, pre-activations move by the guess times the squared norm of the inputs plus 1. If they
+    move apart, the derivative for the biases is the derivative along the guess, and the derivative for the weights is this
+    times the squared norm.
     """
 
     def __init__(self, delta: Array, norms: Array, apart: bool) -> None:
@@ -97,7 +98,7 @@ class SampleDirection(Direction):
 
 
 class WeightDirection(Direction):
-    """Noise on weights (M, n_out, n_in) and biases (M, n_out), the same for all samples."""
+    """Noise on weights (M, n_out, n_in) and biases (M, n_out), which is the same for all samples."""
 
     def __init__(self, weights: Array, biases: Array, inputs: Array, groups: int) -> None:
         self.moves, self.groups = {"weight_tangents": weights, "bias_tangents": biases, "inputs": inputs}, groups
@@ -110,7 +111,7 @@ class WeightDirection(Direction):
         return norms.reshape(len(U), 1, self.groups, -1).sum(axis=3)
 
     def apply(self, coefficients: Floats, delta: Array) -> None:
-        pass  # there are no deltas
+        pass  # noise on weights has no deltas
 
     def correct(self, coefficients: Floats, layer: Any, bias: Any) -> None:
         U, b = self.moves["weight_tangents"], self.moves["bias_tangents"]
@@ -122,9 +123,9 @@ class WeightDirection(Direction):
 
 
 class MeanDirection(Direction):
-    """The batch's summed guess: delta' A moves the weights and the sum of the deltas the biases, together or one by one.
+    """The summed guess of a batch: delta' A moves the weights, and the sum of the deltas moves the biases, together or apart.
 
-    Pre-activations then move by A A' delta, so that the weights' guess itself is never made.
+    Pre-activations then move by A A' delta, so that the guess of the weights itself is never computed.
     """
 
     is_shared = True

@@ -1,4 +1,4 @@
-"""Rules of exact gradients: of the loss (backpropagation), and of local losses."""
+"""Rules with exact gradients: backpropagation, and local losses."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Rows = NDArray[np.intp]
 @register
 @dataclass(frozen=True)
 class Backprop(Rule):
-    """Backpropagation: the gradient of the loss.
+    """Backpropagation, which computes the gradient of the loss.
 
     Examples
     --------
@@ -41,40 +41,41 @@ class Backprop(Rule):
     backward_passes = "one through the whole network"
 
     def matrix_products(self, n_hidden: int) -> int:
-        """Forward, weight gradients, and deltas of all layers but the first."""
+        """Count the forward pass, the weight gradients, and the deltas of all layers except the first."""
         return 3 * n_hidden - 1
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Values and deltas of every layer."""
+        """Count the values and deltas of every layer."""
         return 2 * n_hidden
 
     def feedback(self, upper: "UpperLayers", state: RuleState) -> Sequence[Array] | None:
-        """Give weights (n_out, n_in), layer by layer, for errors to go back through; None for the layers' own."""
+        """Give the weights (n_out, n_in) of each layer that carry errors backwards, or None for the layers' own weights."""
         return None
 
     def gradients(self, upper: "UpperLayers", targets: Targets, state: RuleState, n_threads: int) -> GradientRule:
-        """Make a forward and a backward pass."""
+        """Compute gradients in a forward and a backward pass."""
         return BackwardGradient(self, upper, targets, state, n_threads)
 
 
 @register
 @dataclass(frozen=True)
 class LocalLoss(Rule):
-    """Exact gradients of local losses: every block of hidden layers but the last one has an auxiliary head with a loss.
+    """Exact gradients of local losses: every block of hidden layers except the last has an auxiliary head with a loss.
 
-    No error crosses from block to block; the last block's head is the output layer. Heads are trained along and then dropped.
+    No error passes from block to block, and the head of the last block is the output layer. The heads are trained together with
+    the network and then dropped.
 
     Parameters
     ----------
     block_size : int
-        Hidden layers of a block; >= 1.
+        Number of hidden layers in a block, >= 1.
     head_layer_sizes : tuple of int
-        Hidden layers of the auxiliary heads; none makes them linear.
+        Number of units of each hidden layer of the auxiliary heads; an empty tuple makes them linear.
 
     Raises
     ------
     ValueError, TypeError
-        For sizes that are no integers >= 1.
+        If a size is not an integer >= 1.
 
     Examples
     --------
@@ -95,15 +96,15 @@ class LocalLoss(Rule):
 
     @property
     def transposes(self) -> str:
-        """Those of the heads, and those inside blocks of several layers."""
+        """Description of the layers whose transposed weights carry errors backwards."""
         return "of the heads" if self.block_size == 1 else "of the heads, and inside blocks"
 
     def matrix_products(self, n_hidden: int) -> int:
-        """Forward, weight gradients, and deltas inside blocks."""
+        """Count the forward pass, the weight gradients, and the deltas inside blocks."""
         return 2 * n_hidden + sum(last - first for first, last in blocks_of(n_hidden, self.block_size))
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Values and deltas of one block, its inputs, and what passes from its head to its deltas."""
+        """Count the values and deltas of one block, its inputs, and the arrays between its head and its deltas."""
         return 2 * min(self.block_size, n_hidden) + 5
 
     def start(self, upper: "UpperLayers", seed: int) -> RuleState:
@@ -113,7 +114,7 @@ class LocalLoss(Rule):
         return state
 
     def gradients(self, upper: "UpperLayers", targets: Targets, state: RuleState, n_threads: int) -> GradientRule:
-        """Make a forward and a backward pass through each block."""
+        """Compute gradients in a forward and a backward pass through each block."""
         return LocalGradient(upper, targets, state, n_threads, blocks_of(upper.n_hidden, self.block_size), streams=True)
 
 
@@ -121,7 +122,7 @@ class LocalLoss(Rule):
 
 
 class BackwardGradient(GradientRule):
-    """A forward and a backward pass; errors go back through the rule's feedback weights."""
+    """A forward and a backward pass, in which the rule's feedback weights carry errors backwards."""
 
     def __init__(self, rule: Backprop, upper: "UpperLayers", targets: Targets, state: RuleState, n_threads: int) -> None:
         super().__init__(upper, targets, state, n_threads, whole(upper.n_hidden))
@@ -129,7 +130,7 @@ class BackwardGradient(GradientRule):
         self._back = Chain(np.zeros_like(self.chain.params), self.chain.widths, self.activation, n_threads)
 
     def back(self) -> Chain:
-        """Give the layers that errors go back through."""
+        """Give the layers that carry errors backwards."""
         feedback = self.rule.feedback(self.upper, self.state)
         if feedback is None:
             return self.chain

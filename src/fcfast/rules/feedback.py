@@ -1,4 +1,4 @@
-"""Feedback alignment: errors go back through random weights."""
+"""Feedback alignment, in which random weights carry errors backwards."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Rows = NDArray[np.intp]
 @register
 @dataclass(frozen=True)
 class FeedbackAlignment(Backprop):
-    """Feedback alignment (Lillicrap et al. 2016): errors go back through fixed random weights in place of the transposes.
+    """Feedback alignment (Lillicrap et al. 2016): fixed random weights carry errors backwards in place of the transposes.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class FeedbackAlignment(Backprop):
     backward_passes = "one through the whole network, with those"
 
     def start(self, upper: "UpperLayers", seed: int) -> RuleState:
-        """Draw the feedback weights as the network's own are drawn."""
+        """Draw the feedback weights in the same way as the network's own weights."""
         state = super().start(upper, seed)
         state.feedback = np.zeros_like(upper.above)
         for weights, groups, mask in zip(self.feedback(upper, state), (*upper.groups[1:], 1), upper.masks[1:], strict=True):
@@ -50,14 +50,14 @@ class FeedbackAlignment(Backprop):
         return state
 
     def feedback(self, upper: "UpperLayers", state: RuleState) -> Sequence[Array]:
-        """Give the weights that were drawn."""
+        """Give the feedback weights of each layer."""
         return layer_views(state.feedback, upper.widths, bias=True)[0]
 
 
 @register
 @dataclass(frozen=True)
 class DirectFeedbackAlignment(Rule):
-    """Direct feedback alignment (Nokland 2016): each hidden layer gets the output's error through random weights of its own.
+    """Direct feedback alignment (Nokland 2016): each hidden layer gets the error of the output through its own random weights.
 
     Examples
     --------
@@ -71,15 +71,15 @@ class DirectFeedbackAlignment(Rule):
     backward_passes = "none"
 
     def matrix_products(self, n_hidden: int) -> int:
-        """Forward and weight gradients."""
+        """Count the forward pass and the weight gradients."""
         return 2 * n_hidden
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Values and deltas of every layer."""
+        """Count the values and deltas of every layer."""
         return 2 * n_hidden
 
     def start(self, upper: "UpperLayers", seed: int) -> RuleState:
-        """Draw the feedback weights (outputs x units), each layer's after the other."""
+        """Draw the feedback weights (outputs x units), layer after layer."""
         state = super().start(upper, seed)
         n_outputs, n_units = int(upper.widths[-1]), int(upper.widths[:-1].sum())
         state.feedback = np.empty((n_outputs, n_units), upper.params.dtype)
@@ -88,7 +88,7 @@ class DirectFeedbackAlignment(Rule):
         return state
 
     def gradients(self, upper: "UpperLayers", targets: Targets, state: RuleState, n_threads: int) -> GradientRule:
-        """Send the output's error to each layer."""
+        """Compute gradients from the error that each layer gets from the output."""
         return DirectGradient(upper, targets, state, n_threads, whole(upper.n_hidden))
 
 
@@ -98,7 +98,7 @@ def _draw_uniform(weights: Array, generator: np.random.Generator, groups: int = 
 
 
 class DirectGradient(GradientRule):
-    """Deltas straight from the output's error."""
+    """Gradients from deltas that come directly from the error of the output."""
 
     def step(self, front: OpenFront, batch: Rows) -> Iterator[Update]:
         A = self.front_values(front, batch)

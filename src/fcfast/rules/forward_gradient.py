@@ -1,5 +1,6 @@
-"""Forward gradients: a direction is guessed, a Jacobian-vector product says how the loss changes along it, and the product of
-the two stands in for the gradient. See docs/learning_rules.md for the family and what each member costs.
+"""Forward gradients: a direction is guessed, and a Jacobian-vector product gives the change of the loss along it.
+
+The product of the two replaces the gradient. docs/learning_rules.md describes the family and the cost of each member.
 """
 
 from dataclasses import dataclass
@@ -36,42 +37,44 @@ class ForwardGradient(Rule):
     Parameters
     ----------
     target : {"global", "local"}
-        Loss whose directional derivative is taken: of the output, or of an auxiliary head at the end of each block (the output
-        layer, for the last one).
+        Loss whose directional derivative is taken. "global" is the loss of the output. "local" is the loss of an auxiliary head
+        at the end of each block; the head of the last block is the output layer.
     guess : {"gaussian", "rademacher", "local", "ntk", "ntk-fixed", "global"}
-        The direction: noise, drawn anew for every batch; the gradient of a trained auxiliary head at that layer; that of a head
-        with random weights, drawn anew for every batch or once; the gradient of the loss by backpropagation, to compare with.
-        All but noise are exact in the last hidden layer, whose head is the output layer.
+        Kind of direction. "gaussian" and "rademacher" are noise that is drawn for every batch. "local" is the gradient of a
+        trained auxiliary head of the layer. "ntk" and "ntk-fixed" are the gradient of a head with random weights, which are
+        drawn for every batch or once. "global" is the gradient of the loss by backpropagation, for comparison. All guesses
+        except noise are exact in the last hidden layer, whose head is the output layer.
     space : {"activation", "weight", "avg-weight"}
-        What moves. "activation": the units of each sample; noise moves their pre-activations (and is 0 where a ReLU is off),
-        other guesses their values. "weight": noise moves the weights and biases, for all samples of a batch alike; other
-        guesses the weights of each sample, for a dense layer the same as its pre-activations. "avg-weight": the batch's mean
-        guess moves the weights, and apart from them the biases.
+        Quantity that moves. With "activation" the units of each sample move: noise moves their pre-activations (and is 0 where
+        a ReLU is off), and other guesses move their values. With "weight" noise moves the weights and biases in the same way
+        for all samples of a batch, and other guesses move the weights of each sample, which for a dense layer is the same as
+        moving its pre-activations. With "avg-weight" the batch's mean guess moves the weights and, apart from them, the biases.
     normalize : bool or "auto"
-        True projects onto the guess (the product is divided by the guess's squared norm), False does not, which is unbiased for
-        noise. "auto" is False for noise and True for all other guesses.
+        Whether to project onto the guess, by dividing the product by the guess's squared norm. False is unbiased for noise.
+        "auto" is False for noise and True for all other guesses.
     scalar : {"block", "joint"} or "auto"
-        A directional derivative for each block (of a guess other than noise on weights, for weights and biases apart), or one
-        for all. "auto" is "joint" for noise and the global target, otherwise "block".
+        Number of directional derivatives. "block" takes one for each block, and for guesses other than noise on weights one
+        each for the weights and the biases. "joint" takes one for all. "auto" is "joint" for noise with the global target and
+        "block" otherwise.
     n_tangents : int
-        Noise is averaged over so many draws.
+        Number of draws over which noise is averaged.
     groups : int
-        Local target, noise: units of a block are in so many groups, each with a directional derivative of its own. Layers of a
-        block above its first one must connect each group to itself only (`groups` of the estimator).
+        Number of groups of units in a block, each with a directional derivative of its own, for noise with the local target.
+        Layers of a block above its first layer must connect each group only to itself (`groups` of the estimator).
     block_size : int
-        Hidden layers of a block; noise only.
+        Number of hidden layers in a block, for noise only.
     head_layer_sizes : tuple of int
-        Hidden layers of the auxiliary heads; none makes them linear.
+        Number of units of each hidden layer of the auxiliary heads; an empty tuple makes them linear.
 
     Raises
     ------
     ValueError, TypeError
-        For unknown names, and for combinations that make no sense, saying why.
+        If a name is unknown, or a combination is meaningless; the message explains why.
 
     Notes
     -----
     The output layer and trained auxiliary heads get their exact gradients. A step never makes a backward pass through hidden
-    layers, but for ``guess="global"``.
+    layers, except with ``guess="global"``.
 
     Examples
     --------
@@ -107,31 +110,33 @@ class ForwardGradient(Rule):
             raise ValueError(reason)
 
     def _nonsense(self) -> str:
-        """Say why this combination makes no sense; nothing if it does."""
+        """Explain why this combination is meaningless; the text is empty if it is not."""
         if self.is_random and self.space == "avg-weight":
             return (
-                f"guess={self.guess!r} with space='avg-weight': noise on the weights is drawn once for a batch, there is "
-                "nothing to average; use space='weight'"
+                f"guess={self.guess!r} with space='avg-weight' has nothing to average, because noise on the weights is drawn "
+                "once for a batch; use space='weight'"
             )
         if self.target == "local" and self.scalar == "joint":
-            return "target='local' with scalar='joint': each block has a loss of its own; their sum would only mix them up"
+            return "target='local' with scalar='joint' would mix the separate losses of the blocks; use scalar='block'"
         if not self.is_random and self.n_tangents > 1:
-            return f"guess={self.guess!r} with n_tangents={self.n_tangents}: there is one such guess; only noise is averaged"
+            return f"guess={self.guess!r} gives one guess, got n_tangents={self.n_tangents}; only noise is averaged, use 1"
         if not self.is_random and self.block_size > 1:
             return (
-                f"guess={self.guess!r} with block_size={self.block_size}: taking the guess to a block's lower layers would be "
-                "a backward pass; use block_size=1"
+                f"guess={self.guess!r} with block_size={self.block_size} would need a backward pass to the lower layers of a "
+                "block; use block_size=1"
             )
         if self.groups > 1 and (self.target != "local" or not self.is_random):
             return f"groups={self.groups} splits the noise among copies of a local loss; use target='local' and a noise guess"
         if self.groups > 1 and self.head_layer_sizes:
             return f"groups={self.groups} needs linear heads, whose outputs are sums over the groups; use head_layer_sizes=()"
         if self.head_layer_sizes and not self._has_heads:
-            return f"head_layer_sizes={self.head_layer_sizes}: target='global' with guess={self.guess!r} has no heads"
+            return (
+                f"head_layer_sizes={self.head_layer_sizes}, but target='global' with guess={self.guess!r} has no heads; use ()"
+            )
         return ""
 
     # ------------------------------------------------------------------------------------------------------------------
-    # what follows from the settings
+    # consequences of the settings
 
     @property
     def is_random(self) -> bool:
@@ -150,7 +155,7 @@ class ForwardGradient(Rule):
 
     @property
     def stays_in_span(self) -> bool:
-        """False for noise on the weights: it has components that no input has."""
+        """Whether updates are combinations of the inputs; noise on the weights has components outside their span."""
         return not (self.is_random and self.space == "weight")
 
     @property
@@ -163,7 +168,7 @@ class ForwardGradient(Rule):
 
     @property
     def transposes(self) -> str:
-        """Which transposed weights carry errors backwards."""
+        """Description of the layers whose transposed weights carry errors backwards."""
         if self.guess == "global":
             return "of every layer above the front layer"
         if self.is_random:
@@ -172,20 +177,20 @@ class ForwardGradient(Rule):
 
     @property
     def backward_passes(self) -> str:
-        """What gets an exact gradient by a backward pass."""
+        """Description of the parts that get an exact gradient in a backward pass."""
         if self.guess == "global":
             return "one through the whole network, for the guess"
         return "through the heads" if self._has_heads and (not self.is_random or self.head_layer_sizes) else "none"
 
     @property
     def rate_factor(self) -> float:
-        """Noise needs smaller rates, on weights even more than on activations; guesses that are not normalised, larger ones."""
+        """Learning rate relative to backpropagation: smaller for noise (on weights most), larger for unnormalised guesses."""
         if self.is_normalized:
             return 1.0
         return (0.1 if self.space == "activation" else 0.01) if self.is_random else 3.0
 
     def matrix_products(self, n_hidden: int) -> int:
-        """Forward, weight gradients, and what the tangents take; heads are not counted."""
+        """Count the forward pass, the weight gradients and the products of the tangents, without heads."""
         blocks = blocks_of(n_hidden, self.block_size)
         weighty = self.is_random and self.space == "weight"
         pushed = sum(last - first for first, last in blocks)  # inside blocks
@@ -197,15 +202,15 @@ class ForwardGradient(Rule):
             pushed *= 2  # weights and biases apart
         moved = n_hidden * (self.n_tangents if weighty else 1 if self.space == "avg-weight" else 0)
         gradients = 0 if weighty else n_hidden
-        # a local target needs the guess, and so a pass through all layers and back, before its own
+        # before its own pass, a local target needs the guess, which takes a pass through all layers and back
         backward = (n_hidden - 1) * (1 + (self.target == "local")) if self.guess == "global" else 0
         return n_hidden + gradients + self.n_tangents * pushed + moved + backward
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Values, guesses, directions and deltas of every layer; of one block at a time, where each has its own loss."""
+        """Count the values, guesses, directions and deltas of every layer, or of one block if each has its own loss."""
         by_layer = 2 + (self.n_tangents if self.is_random else 2)
         if self.space == "avg-weight":
-            by_layer += 1 if self.is_joint else 2  # pre-activations moved by the weights' guess, and by that of the biases
+            by_layer += 1 if self.is_joint else 2  # pre-activations that the weights' and the biases' guesses move
         elif self.space == "weight" and not self.is_random and (self.is_joint or not self.is_normalized):
             by_layer += 1
         if self.target == "local" and self.guess != "global":
@@ -213,13 +218,13 @@ class ForwardGradient(Rule):
         return by_layer * n_hidden + self.n_tangents
 
     def drawn_numbers(self, n_weights: int, n_activities: int) -> int:
-        """How much noise a step draws, for so many weights and biases and so many units of all samples of a batch."""
+        """Count the random numbers that a step draws, given the numbers of parameters and of activations in a batch."""
         if not self.is_random:
             return 0
         return self.n_tangents * (n_weights if self.space == "weight" else n_activities)
 
     def start(self, upper: "UpperLayers", seed: int) -> RuleState:
-        """Draw the heads, trained and random."""
+        """Draw the trained heads and the random heads."""
         state = super().start(upper, seed)
         if self._trains_heads:
             state.heads = heads_of(upper, blocks_of(upper.n_hidden, self.block_size), self.head_layer_sizes, state.generator)
@@ -243,7 +248,7 @@ class ForwardGradient(Rule):
                 )
 
     def gradients(self, upper: "UpperLayers", targets: Targets, state: RuleState, n_threads: int) -> GradientRule:
-        """Take directional derivatives of the target."""
+        """Compute updates from directional derivatives of the target."""
         if self.target == "local":
             blocks = blocks_of(upper.n_hidden, self.block_size)
             return LocalTarget(self, upper, targets, state, n_threads, blocks, streams=True)

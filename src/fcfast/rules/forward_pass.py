@@ -1,4 +1,4 @@
-"""Forward gradients at work: directions for every layer, pushed forward, and what their derivatives make of them."""
+"""The computation of forward gradients: directions for every layer are pushed forward, and their derivatives give updates."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 class ForwardPass(GradientRule):
-    """What forward gradients share: directions for a layer, and coefficients from directional derivatives."""
+    """Base class of forward gradients, with directions for a layer and coefficients from directional derivatives."""
 
     def __init__(self, rule: "ForwardGradient", *arguments: Any, **options: Any) -> None:
         self.rule = rule
@@ -53,14 +53,14 @@ class ForwardPass(GradientRule):
         if self.rule.space == "activation":
             return ActivityDirection(self.noise(M, *values.shape), self.rule.groups)
         if inputs is None:
-            inputs = front.inputs  # type: ignore[attr-defined]  # form "weights", the only one that these rules take
+            inputs = front.inputs  # type: ignore[attr-defined]  # these rules need form "weights"
         weights = self.noise(M, n_out, inputs.shape[1])
         if (mask := self.upper.masks[i]) is not None:
             weights *= mask
         return WeightDirection(weights, self.noise(M, n_out), inputs, self.rule.groups)
 
     def guided_direction(self, i: int, guess: Array, front: OpenFront, inputs: Array | None, values: Array) -> Direction:
-        """Make a direction of a guess of the gradient with respect to a layer's values; inputs are None for the front layer."""
+        """Make a direction from a guess of a layer's gradient with respect to its values; the front layer's inputs are None."""
         rule = self.rule
         if rule.space == "activation":
             return ValueDirection(guess, values, self.activation, self.n_threads)
@@ -79,7 +79,7 @@ class ForwardPass(GradientRule):
         return MeanDirection(delta, moved, apart=not rule.is_joint)
 
     def push(self, tangents: Array | None, i: int, direction: Direction, values: Array) -> Array:
-        """Push tangents into hidden layer i, where its direction joins them."""
+        """Push tangents into hidden layer i, and add the direction of this layer."""
         if isinstance(direction, ValueDirection):
             if tangents is None:
                 return direction.guess[None]
@@ -90,17 +90,17 @@ class ForwardPass(GradientRule):
         return push(values, self.activation, self.n_threads, tangents, weights, **direction.moves)
 
     def coefficients(self, derivatives: Floats, directions: list[Direction]) -> Floats:
-        """Make coefficients (M, B, G) of directional derivatives of that shape."""
+        """Compute coefficients (M, B, G) from directional derivatives of the same shape."""
         if directions[0].is_shared:
             derivatives = derivatives.sum(axis=1, keepdims=True)
         if self.rule.is_normalized:
             norms = np.sum([direction.squared_norm() for direction in directions], axis=0)
-            # a guess that is 0 says nothing
+            # a guess of 0 has no direction
             derivatives = np.divide(derivatives, norms, out=np.zeros_like(derivatives), where=norms > 0)
         return np.ascontiguousarray(derivatives / self.rule.n_tangents)
 
     def guess(self, i: int, top: Array, batch: Rows) -> Array:
-        """Give an auxiliary head's gradient with respect to the values of hidden layer i, not the last one."""
+        """Give an auxiliary head's gradient with respect to the values of hidden layer i, which is not the last layer."""
         if self.rule.guess == "local":
             head, grad = self.state.heads[i], self.head_grads[i]
         else:
@@ -233,7 +233,7 @@ class LocalTarget(ForwardPass):
             direction.correct(c, self.weights_above[i] if i else front.layer, self.biases[i])
 
     def _guess_beside(self, block: int, i: int, head: HeadPass, batch: Rows) -> Array:
-        """Give the guess of the head that the target has, too, or of a random one."""
+        """Give the guess of the head that also has the target, or of a random head."""
         if self.rule.guess == "local" or i == self.n_hidden - 1:
             return head.input_gradient()
         return self.guess(i, head.top, batch)

@@ -1,4 +1,4 @@
-"""The baseline that trains the output layer alone."""
+"""The baseline that trains only the output layer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ Rows = NDArray[np.intp]
 @register
 @dataclass(frozen=True)
 class FrozenHidden(Rule):
-    """Train the output layer alone: the baseline that shows whether a rule learns features at all.
+    """Train only the output layer, as a baseline that shows whether a rule learns features at all.
 
-    Hidden layers stay as they were drawn, to the last bit: no momentum and no weight decay moves them.
+    Hidden layers keep their initial weights to the last bit; neither momentum nor weight decay changes them.
 
     Examples
     --------
@@ -40,20 +40,20 @@ class FrozenHidden(Rule):
     backward_passes = "none: the output layer needs none"
 
     def matrix_products(self, n_hidden: int) -> int:
-        """Forward."""
+        """Count the forward pass."""
         return n_hidden
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Values of every layer."""
+        """Count the values of every layer."""
         return n_hidden
 
     def gradients(self, upper: "UpperLayers", targets: Targets, state: RuleState, n_threads: int) -> GradientRule:
-        """Train the output layer."""
+        """Compute the gradient of the output layer."""
         return OutputGradient(upper, targets, state, n_threads, whole(upper.n_hidden))
 
 
 class OutputGradient(GradientRule):
-    """The output layer's gradient."""
+    """The gradient of the output layer alone."""
 
     def step(self, front: OpenFront, batch: Rows) -> Iterator[Update]:
         A = self.front_values(front, batch)

@@ -1,4 +1,4 @@
-"""A gradient rule at work: from a batch's pre-activations of the front layer to gradients of all layers."""
+"""The computation of a rule's gradients, from a batch's pre-activations of the front layer to the gradients of all layers."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -20,26 +20,29 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
-Update = list[tuple[Layer, "Group"]]  # layers whose gradients are ready, and how they are updated
+Update = list[tuple[Layer, "Group"]]  # layers whose gradients are ready, with their groups of parameters
 
 
 class GradientRule:
-    """Where the gradients of all layers go, and the passes that rules have in common.
+    """Arrays for the gradients of all layers, and the passes that rules have in common.
 
-    Subclasses say in `step` what a batch's gradients are. Hidden layers are counted from 0, the front layer.
+    Subclasses compute the gradients of a batch in `step`. Hidden layers are counted from 0, which is the front layer.
 
     Parameters
     ----------
     upper : UpperLayers
+        Layers above the front layer, and the biases of the front layer.
     targets : Targets
+        Targets of all samples, with the loss.
     state : RuleState
+        State of the rule.
     n_threads : int
-        Threads of the kernels.
+        Number of threads of the kernels.
     blocks : sequence of (first, last)
-        Hidden layers that are trained together; the last one takes the output layer along.
+        Hidden layers that are trained together; the output layer belongs to the last block.
     streams : bool
-        Whether updates come block by block: then one block's gradient is all the room there is, unless the optimiser has to see
-        all gradients before it applies one.
+        Whether updates come block by block. All blocks then share the memory of one block's gradient, unless the optimiser has
+        to see all gradients before it applies the first.
     """
 
     loss: float
@@ -63,18 +66,18 @@ class GradientRule:
         self._make_room(streams and upper.optimizer.max_grad_norm is None)
 
     def step(self, front: OpenFront, batch: Rows) -> Iterator[Update]:
-        """Set `loss`, and give the layers whose gradients are ready, all or block by block."""
+        """Set `loss`, and give the layers whose gradients are ready, all at once or block by block."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------------------------------
     # gradients and what they update
 
     def _make_room(self, shared: bool) -> None:
-        """Make views of each block's parameters, and room for their gradients."""
+        """Make views of each block's parameters, and arrays for their gradients."""
         upper, dtype = self.upper, self.upper.params.dtype
         sizes = [upper.widths[0], *(upper.widths[1:] * (upper.widths[:-1] + 1))]
         ends = np.cumsum(sizes)
-        # the last block takes the output layer along
+        # the output layer belongs to the last block
         ranges = [(first, last + (last == self.n_hidden - 1)) for first, last in self.blocks]
         spans = [(int(ends[first] - sizes[first]), int(ends[last])) for first, last in ranges]
         room = np.empty(max(end - start for start, end in spans) if shared else len(upper.params), dtype)
@@ -114,7 +117,7 @@ class GradientRule:
                 layer.gradient *= mask
             weights.append((layer, self.upper.group(i)))
         biases: Update = [(self.biases[i], self.upper.group(i, of_biases=True)) for i in range(first, last + 1)]
-        # a block has one head, but all hidden layers trained together have a head each
+        # a block has one head, but if all hidden layers are one block, each of them has a head
         n_heads = len(self.state.heads)
         for head in range(n_heads) if len(self.blocks) == 1 else range(block, min(block + 1, n_heads)):
             weights += self._head_layers(head, of_biases=False)
@@ -122,7 +125,7 @@ class GradientRule:
         return weights + biases
 
     def _head_layers(self, index: int, of_biases: bool) -> Update:
-        """Give the weights, or the biases, of a head; they are updated as the output layer's."""
+        """Give the weights, or the biases, of a head; they have the settings of the output layer."""
         head, memory = self.state.heads[index], self.upper.memory
         ready: Update = []
         start = 0
@@ -150,17 +153,17 @@ class GradientRule:
         return S
 
     def take_front(self, front: OpenFront, D: Array) -> None:
-        """Hand the deltas of the front layer's pre-activations to it and its bias."""
+        """Give the deltas of the front layer's pre-activations to the front layer and its bias."""
         self.biases[0].gradient[:, 0] = D.sum(axis=0)
         front.take(D)
 
     def layers_of(self, block: int) -> Chain:
-        """Give the hidden layers of a block above the front layer: none for a first block of one layer."""
+        """Give the hidden layers of a block above the front layer; a first block of one layer has none."""
         first, last = self.blocks[block]
         return self.chain.part(max(first, 1) - 1, last - 1)
 
     def layer_grads(self, block: int) -> Array:
-        """Where the gradient of `layers_of` goes."""
+        """Give the array for the gradient of `layers_of`."""
         return self.grads[block][int(self.upper.widths[0]) * (self.blocks[block][0] == 0) :]
 
     def fill_output_gradient(self, top: Array, error: Array) -> None:
@@ -169,7 +172,7 @@ class GradientRule:
         output.outer_products(top, top[:0].ravel(), error.ravel(), self.grads[-1][-len(output.params) :])
 
     def head_pass(self, block: int, top: Array, batch: Rows) -> HeadPass:
-        """Go through the head of a block: for the last one, the output layer."""
+        """Pass through the head of a block, which is the output layer for the last block."""
         if block == len(self.blocks) - 1:
             head = self.chain.part(self.n_hidden - 1, self.n_hidden - 1)
             grad = self.grads[block][-len(head.params) :]

@@ -1,4 +1,4 @@
-"""Auxiliary heads: dense layers from a hidden layer to outputs of its own."""
+"""Auxiliary heads, which are dense layers from a hidden layer to outputs of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
 
-LOGISTIC = 4  # its code in the kernels
+LOGISTIC = 4  # code of the logistic activation in the kernels
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Head:
     velocity: Array | None
 
     def randomise(self, generator: np.random.Generator, activation: int) -> None:
-        """Draw the weights anew, Glorot uniform as the network's; biases are 0."""
+        """Draw new weights, Glorot uniform as in the network, and set biases to 0."""
         chain = self.chain(activation, 1)
         for weights, bias in zip(chain.weights, chain.biases, strict=True):
             bound = ((2 if activation == LOGISTIC else 6) / sum(weights.shape)) ** 0.5
@@ -37,12 +37,12 @@ class Head:
             bias[:] = 0
 
     def chain(self, activation: int, n_threads: int) -> Chain:
-        """Give its layers."""
+        """Give the layers of the head."""
         return Chain(self.params, self.widths, activation, n_threads)
 
 
 class HeadPass:
-    """A pass through a head: its values, its loss, and the gradient of that with respect to its outputs."""
+    """A pass through a head, with its values, its loss, and the gradient of the loss with respect to its outputs."""
 
     def __init__(self, head: Chain, top: Array, targets: Targets, batch: Rows, grad: Array) -> None:
         self.head, self.top, self.grad = head, top, grad
@@ -56,13 +56,13 @@ class HeadPass:
         return self.delta_blocks[-1]
 
     def input_gradient(self) -> Array:
-        """Fill the head's gradient by a backward pass; give the gradient with respect to its inputs."""
+        """Fill the head's gradient in a backward pass, and give the gradient with respect to its inputs."""
         below = np.empty_like(self.top)
         self.head.backward(self.top, self.flat, self.deltas, self.grad, below)
         return below
 
     def fill_gradient(self) -> None:
-        """Fill the head's gradient; that of a linear head needs no transpose."""
+        """Fill the head's gradient, which needs no transpose if the head is linear."""
         self.head.backward(self.top, self.flat, self.deltas, self.grad)
 
 
@@ -83,7 +83,7 @@ def heads_of(
 
 
 def check_head_layers(sizes: tuple[int, ...]) -> None:
-    """Refuse what is no tuple of widths."""
+    """Raise an error unless `sizes` is a tuple of widths."""
     if not isinstance(sizes, tuple):
         raise TypeError(f"head_layer_sizes must be a tuple of integers, got {sizes!r}")
     for size in sizes:
