@@ -1,11 +1,12 @@
-"""Pre-activations and outputs of a network, split by training sample.
+"""Outputs of a network, split by training sample.
 
-`FrontClassifier.explain` splits the pre-activations s of the front layer by training sample, without remainder. To carry that
-split through the layers above, every hidden unit is taken as the straight line from its activation at 0 to the one that it has,
-``phi(s) = phi(0) + k s``. The output is then linear in s, ``o = m s + (what the biases above give)``, and a training sample's
-part of s, weighted with m, is its part of the output: they add up to it, whatever the activation and the depth.
+`FrontClassifier.explain` splits the pre-activations s of the front layer by training sample, without remainder. To carry this
+split through the layers above, every hidden unit is replaced by the straight line from its activation at 0 to its actual
+activation, ``phi(s) = phi(0) + k s``. The output is then linear in s, ``o = m s + (part of the biases above)``. The part of a
+training sample in s, weighted with m, is its part in the output. These parts add up to the output for any activation and depth.
 
-For ReLU, leaky ReLU and identity the line is the activation itself, and m the gradient; for tanh and logistic it is a secant.
+For ReLU, leaky ReLU and identity the line is the activation itself, and m is the gradient. For tanh and logistic it is a
+secant.
 """
 
 from dataclasses import dataclass
@@ -33,15 +34,15 @@ class OutputExplanation:
     Attributes
     ----------
     chosen : ndarray of int of shape (M,)
-        Which output: the place of a class in `classes_`, or the column of a regression.
+        Number of the output, which is the position of a class in `classes_` or the column of a regression.
     outputs : ndarray of shape (M,)
-        Its value; for a classifier before the softmax.
+        Value of the output; for a classifier it is the value before the softmax.
     initial : ndarray of shape (M,)
-        The part of the initial weights of the front layer.
+        Part of the initial weights of the front layer.
     terms : ndarray of shape (M, N)
-        The part of each training sample, in the order of `contributions_`.
+        Part of each training sample, in the order of `contributions_`.
     rest : ndarray of shape (M,)
-        The part of the biases (and of phi(0), where it is not 0).
+        Part of the biases, and of phi(0) if it is not 0.
     """
 
     chosen: NDArray[np.intp]
@@ -54,27 +55,29 @@ class OutputExplanation:
 def explain_output(estimator: "FrontClassifier | FrontRegressor", X: Any, chosen: ArrayLike | None = None) -> OutputExplanation:
     """Split an output of each sample by training sample.
 
-    The weights of the layers above the front layer are those after training, which the training samples shaped too: what is
-    split is how the output comes out of the front layer.
+    The layers above the front layer keep their weights after training. The training samples shaped these weights too, but the
+    split only covers how the output depends on the front layer.
 
     Parameters
     ----------
     estimator : FrontClassifier or FrontRegressor
-        Fitted in form "contributions".
+        Estimator that was fitted in form "contributions".
     X : ndarray or sparse matrix of shape (M, d)
+        Samples to explain.
     chosen : array-like of int of shape (M,), int, or None
-        Which output; None takes the predicted class, or the first output of a regression.
+        Number of the output; None takes the predicted class, or the first output of a regression.
 
     Returns
     -------
     OutputExplanation
+        The output of each sample and its parts.
 
     Raises
     ------
     AttributeError
-        If fitted in another form.
+        If the estimator was fitted in another form.
     ValueError
-        If there is no such output.
+        If the chosen output does not exist.
 
     Examples
     --------
@@ -105,9 +108,9 @@ def _chosen(chosen: ArrayLike | None, outputs: Array, classification: bool) -> N
         return outputs.argmax(axis=1) if classification else np.zeros(n_samples, dtype=np.intp)
     index = np.asarray(chosen)
     if index.dtype.kind not in "iu" or index.shape not in ((), (n_samples,)):
-        raise ValueError(f"chosen must be an int, or {n_samples} of them, got shape {index.shape} and dtype {index.dtype}")
+        raise ValueError(f"chosen must be one int or {n_samples} ints, got shape {index.shape} and dtype {index.dtype}")
     if index.size and not (index.min() >= 0 and index.max() < n_outputs):
-        raise ValueError(f"chosen must be 0 to {n_outputs - 1}, got {index.min()} to {index.max()}")
+        raise ValueError(f"chosen must be from 0 to {n_outputs - 1}, got {index.min()} to {index.max()}")
     return np.broadcast_to(index, n_samples).astype(np.intp)
 
 
@@ -130,7 +133,7 @@ def _weights_of_preactivations(network: Any, preactivations: list[Array], index:
 
 
 def _slope(S: Array, activation: str) -> Array:
-    """Slope of the line from (0, phi(0)) to (s, phi(s))."""
+    """Give the slope of the line from (0, phi(0)) to (s, phi(s))."""
     if activation in HOMOGENEOUS:
         code = ACTIVATIONS[activation]
         return derivative(activate(S, code), code)

@@ -1,4 +1,4 @@
-"""Model files: their format, and what they hold of each kind of network. `load` and `save` are those of the estimators."""
+"""Model files: their format, and their contents for each kind of network. `load` and `save` belong to the estimators."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ __all__ = ["load", "save"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # not imported before: estimators import this package
+    if name in __all__:  # imported late, because estimators import this package
         from fcfast.estimators import store
 
         return getattr(store, name)

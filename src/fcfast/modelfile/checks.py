@@ -1,4 +1,4 @@
-"""Small checks of what a model file says. Each raises a ValueError."""
+"""Small checks of the contents of a model file, which raise a ValueError."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,10 +1,10 @@
-"""The format of model files: safetensors for the arrays, a versioned JSON header for the rest. Never pickle.
+"""The format of model files: safetensors for the arrays, a versioned JSON header for everything else, and no pickle.
 
-Metadata of the safetensors file: ``format`` and ``version`` of this layout, ``model`` (the JSON of a
-`fcfast.modelfile.headers.Header`) and ``checksum`` (SHA-256 of that text and of all tensors). `fcfast.modelfile` has a module
-for each kind of network, which says what its tensors are. Estimators say which header is theirs, and what they store.
+The metadata of the safetensors file are ``format`` and ``version`` of this layout, ``model`` (the JSON of a
+`fcfast.modelfile.headers.Header`) and ``checksum`` (SHA-256 of this text and of all tensors). `fcfast.modelfile` has a module
+for each kind of network, which defines its tensors. Estimators define their header and the values that they store.
 
-A file is trusted in nothing: whatever does not fit is a `ModelFileError`, before it reaches a kernel.
+Files are not trusted. Anything that does not fit raises a `ModelFileError` before it reaches a kernel.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 def write(path: str | os.PathLike[str], header: Header, tensors: Tensors) -> None:
-    """Write a file whole or not at all: until it is complete, an older one stays.
+    """Write a file completely or not at all. An older file is kept until the new one is complete.
 
     Raises
     ------
@@ -58,27 +58,28 @@ def write(path: str | os.PathLike[str], header: Header, tensors: Tensors) -> Non
 
 @contextmanager
 def reading(path: str | os.PathLike[str], kinds: Mapping[str, type[Header]]) -> Iterator[tuple[Header, Tensors]]:
-    """Read a file and check it. A file that the caller can make no estimator of raises a `ModelFileError`, too.
+    """Read a file and check it. If the caller cannot make an estimator from it, that raises a `ModelFileError` too.
 
     Parameters
     ----------
     path : path-like
+        File to read.
     kinds : mapping
-        The class of each estimator's header, by the estimator's name.
+        Class of each estimator's header, by the name of the estimator.
 
     Raises
     ------
     ModelFileError
-        If the file is damaged or is no model file.
+        If the file is damaged or not a model file.
     OSError
-        If there is no such file, or it cannot be opened.
+        If the file does not exist or cannot be opened.
     """
     from safetensors import SafetensorError
 
     path = os.fspath(path)
     check_file(Path(path), "model file")
     with open(path, "rb"):
-        pass  # none that may be read: the system says so better than safetensors
+        pass  # for a file that cannot be opened, the system's error is better than that from safetensors
     try:
         yield _read(path, kinds)
     except SafetensorError as error:
@@ -90,12 +91,12 @@ def reading(path: str | os.PathLike[str], kinds: Mapping[str, type[Header]]) -> 
 
 
 def _read(path: str, kinds: Mapping[str, type[Header]]) -> tuple[Header, Tensors]:
-    """Read a file, checking sizes before reading tensors, and tensors before giving them."""
+    """Read a file. Sizes are checked before tensors are read, and tensors before they are returned."""
     from safetensors import safe_open
 
     with safe_open(path, framework="numpy") as file:
         metadata = file.metadata() or {}
-        require(metadata.get("format") == FORMAT, "it is a safetensors file, but no fcfast model")
+        require(metadata.get("format") == FORMAT, "it is a safetensors file, but not a fcfast model")
         version = metadata.get("version")
         require(version in VERSIONS, f"it has version {version!r}, this fcfast reads up to {VERSIONS[-1]!r}; update fcfast")
         same_names(metadata, METADATA, "metadata")

@@ -34,18 +34,19 @@ from fcfast.training.network import FrontNetwork
 
 SCALED = ("inputs", "targets")
 DIGEST_BYTES = 16
-BLOCK_BYTES = 64 << 20  # of inputs in double precision, digested at a time
+BLOCK_BYTES = 64 << 20  # size in double precision of the inputs that are digested at a time
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class FrontHeader(Header):
-    """All that a file of a network with a front layer says beside its tensors.
+    """The header of a file of a network with a front layer, which holds everything except its tensors.
 
-    `form` is how the front layer is stored; `n_samples`, `scale` (the factor c of W1(0)), `initial_seed` and `initial_scale`
-    (None: W1(0) is a tensor) belong to contributions and are None in other forms, `y_ndim` to a regressor. `scaled` says what
-    the network knows scaled only: "inputs", "targets", both in that order, or nothing.
+    `form` is the stored form of the front layer. `n_samples`, `scale` (the factor c of W1(0)), `initial_seed` and
+    `initial_scale` (both None if W1(0) is a tensor) belong to contributions and are None in other forms. `y_ndim` belongs to a
+    regressor. `scaled` lists the data that the network was trained on in scaled form: "inputs", "targets", both in this order,
+    or nothing.
     """
 
     later: ClassVar[tuple[str, ...]] = ("scaled",)
@@ -62,16 +63,16 @@ class FrontHeader(Header):
 
     @property
     def n_features(self) -> int:
-        """Features of the inputs."""
+        """Number of input features."""
         return self.widths[0]
 
     @property
     def n_outputs(self) -> int:
-        """Outputs: for a classifier, its classes."""
+        """Number of outputs, which for a classifier is the number of classes."""
         return self.widths[-1]
 
     def check(self) -> None:
-        """Raise a ValueError or a TypeError for what makes no sense."""
+        """Raise a ValueError or a TypeError if an entry is invalid."""
         super().check()
         validation.choice(self.activation, "activation", ACTIVATIONS)
         require(isinstance(self.widths, list) and len(self.widths) >= 3, "widths is not a list of at least 3")
@@ -96,7 +97,7 @@ class FrontHeader(Header):
             require(seed < 2**128, f"initial_seed is {seed}; it must be below 2**128")
             validation.positive(self.initial_scale, "initial_scale")
         else:
-            require(self.initial_scale is None, "it has a scale of random weights, but a tensor of initial ones")
+            require(self.initial_scale is None, "it has a scale of random weights, but a tensor of initial weights")
 
     def _check_targets(self) -> None:
         raise NotImplementedError
@@ -124,7 +125,7 @@ class FrontHeader(Header):
 
 @dataclass(frozen=True)
 class ClassifierHeader(FrontHeader):
-    """The header of a file whose outputs are those of classes."""
+    """The header of a file of a classifier, whose outputs belong to classes."""
 
     may_be_scaled: ClassVar[tuple[list[str], ...]] = ([], ["inputs"])
 
@@ -135,7 +136,7 @@ class ClassifierHeader(FrontHeader):
 
 @dataclass(frozen=True)
 class RegressorHeader(FrontHeader):
-    """The header of a file whose outputs are numbers."""
+    """The header of a file of a regressor, whose outputs are numbers."""
 
     may_be_scaled: ClassVar[tuple[list[str], ...]] = ([], ["inputs"], ["targets"], ["inputs", "targets"])
 
@@ -146,7 +147,7 @@ class RegressorHeader(FrontHeader):
 
 
 def network_entries(network: FrontNetwork, as_contributions: bool) -> dict[str, Any]:
-    """Collect the entries of `FrontHeader` that a network knows; its front layer is stored as contributions or as weights."""
+    """Collect the entries of `FrontHeader` that a network determines, with its front layer as contributions or as weights."""
     front: Any = network.front
     return {
         "dtype": network.params.dtype.name,
@@ -168,7 +169,7 @@ def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
         tensors["front.contributions"] = front.base
         tensors["front.row_digests"] = row_digests(front.X, network.params.dtype)
         if header.initial_seed is None:
-            # as coefs_init has it, so that products round alike
+            # in the memory order of coefs_init, so that products are rounded in the same way
             tensors["front.initial"] = front.initial.array.T.astype(np.float64)
     else:
         tensors["layers.0.weights"] = network.front.expand()
@@ -206,12 +207,12 @@ def network_of(header: FrontHeader, tensors: Tensors, X: Any, loss: Loss, n_thre
 
 
 def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
-    """Digest the non-zero values of each row, in the precision of training: dense and sparse inputs agree."""
+    """Digest the non-zero values of each row in the precision of training, so that dense and sparse inputs agree."""
     n_samples, n_features = X.shape
     digests = np.empty((n_samples, DIGEST_BYTES), np.uint8)
     height = max(1, BLOCK_BYTES // (8 * n_features))
     for start in range(0, n_samples, height):
-        with np.errstate(over="ignore"):  # what overflows is no sample that was trained on
+        with np.errstate(over="ignore"):  # the network was not trained on rows that overflow
             rows = sparse.csr_array(X[start : start + height], dtype=dtype, copy=True)
         rows.sum_duplicates()
         rows.eliminate_zeros()
@@ -223,7 +224,7 @@ def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
 
 
 def trained_rows(X: Any, tensors: Tensors, dtype: np.dtype[Any]) -> Any:
-    """Find the rows of X that a network was trained on, in that order."""
+    """Find the rows of X that a network was trained on, in the order of training."""
     digests, given = tensors["front.row_digests"], row_digests(X, dtype)
     if np.array_equal(given, digests):
         return X

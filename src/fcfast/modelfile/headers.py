@@ -27,9 +27,9 @@ Expected = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape of every te
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says beside its tensors, of any estimator. `labels` belong to a classifier."""
+    """The entries that files of all estimators hold besides tensors. `labels` belong to a classifier."""
 
-    later: ClassVar[tuple[str, ...]] = ()  # entries that version 1 has not, left out where they are empty
+    later: ClassVar[tuple[str, ...]] = ()  # entries that version 1 does not have; they are left out if they are empty
 
     estimator: str
     params: dict[str, Any]
@@ -44,7 +44,7 @@ class Header:
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> "Self":
-        """Take and check what a file says."""
+        """Take the entries of a file and check them."""
         content = {name: [] for name in cls.later} | content
         same_names(content, [field.name for field in fields(cls)], "entries of the header")
         header = cls(**content)
@@ -52,27 +52,27 @@ class Header:
         return header
 
     def content(self) -> dict[str, Any]:
-        """Give what a file says."""
+        """Give the entries for a file."""
         entries = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in entries.items() if value or name not in self.later}
 
     @property
     def version(self) -> str:
-        """The first version of the format that can say it."""
+        """First version of the format that has all entries of this header."""
         return "2" if any(getattr(self, name) for name in self.later) else "1"
 
     @property
     def n_features(self) -> int:
-        """Features of the inputs."""
+        """Number of input features."""
         raise NotImplementedError
 
     @property
     def n_outputs(self) -> int:
-        """Outputs: for a classifier, its classes."""
+        """Number of outputs, which for a classifier is the number of classes."""
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raise a ValueError or a TypeError for what makes no sense."""
+        """Raise a ValueError or a TypeError if an entry is invalid."""
         validation.choice(self.form, "form", FORMS)
         validation.choice(self.dtype, "dtype", ("float32", "float64"))
         require(isinstance(self.params, dict), "params is not an object")
@@ -82,15 +82,15 @@ class Header:
             numbers(self.validation_scores, "validation_scores")
 
     def check_feature_names(self) -> None:
-        """Look at them once the number of features is known to make sense."""
+        """Check the feature names, after the number of features has been checked."""
         if self.feature_names is not None:
             list_of(self.feature_names, (str,), "feature_names", self.n_features)
 
     def classes(self) -> Array:
-        """Give the class labels as an array: distinct and in order, with their own type."""
+        """Give the class labels as a sorted array without duplicates, in their own type."""
         labels = list_of(self.labels, (str, int, float, bool), "labels", self.n_outputs)
         dtype = np.dtype(validation.choice(str(self.label_dtype), "label_dtype", LABEL_DTYPES))
-        if dtype.kind in "iu":  # NumPy 1.26 would wrap what is too large
+        if dtype.kind in "iu":  # NumPy 1.26 would wrap numbers that are too large
             limits = np.iinfo(dtype)
             fits = all(type(label) is int and limits.min <= label <= limits.max for label in labels)
             require(fits, f"labels are not of type {self.label_dtype}: {labels}")
@@ -105,7 +105,7 @@ class Header:
         raise NotImplementedError
 
     def parameters(self, known: Collection[str]) -> dict[str, Any]:
-        """Give the parameters of the estimator, which has those that are `known`."""
+        """Give the parameters of the estimator; all of them must be `known` to it."""
         params = {name: decoded(value) for name, value in self.params.items()}
         unknown = sorted(set(params) - set(known))
         require(not unknown, f"{', '.join(map(repr, unknown))}: no such parameter of {self.estimator}")
@@ -113,7 +113,7 @@ class Header:
 
 
 def parse(text: str, kinds: Mapping[str, type[Header]]) -> Header:
-    """Read and check a header; `kinds` has the class of each estimator's header, by the estimator's name."""
+    """Read and check a header; `kinds` maps the name of each estimator to the class of its header."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -123,7 +123,7 @@ def parse(text: str, kinds: Mapping[str, type[Header]]) -> Header:
 
 
 def label_dtype(classes: Array) -> str:
-    """Give the name of the type of class labels; a TypeError where no file can hold them."""
+    """Give the name of the type of class labels; raise a TypeError if no file can hold them."""
     name = "str" if classes.dtype.kind == "U" else classes.dtype.name
     if name not in LABEL_DTYPES:
         raise TypeError(f"classes_ of dtype {classes.dtype} cannot be stored; use labels that are str, int, float or bool")

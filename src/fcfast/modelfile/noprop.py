@@ -35,10 +35,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class NoPropHeader(Header):
-    """All that a file of a stack of blocks says beside its tensors.
+    """The header of a file of a stack of blocks, which holds everything except its tensors.
 
-    `widths` are features, units of a branch and behind them, and dimensions of the embeddings. `schedule` is that of variant
-    "ct", None if its ends were learned.
+    `widths` are the numbers of features, of units of a branch and behind the branches, and of dimensions of the embeddings.
+    `schedule` is the schedule of variant "ct", or None if its ends were learned.
     """
 
     variant: str
@@ -53,22 +53,22 @@ class NoPropHeader(Header):
 
     @property
     def n_features(self) -> int:
-        """Features of the inputs."""
+        """Number of input features."""
         return self.widths[0]
 
     @property
     def n_outputs(self) -> int:
-        """Classes."""
+        """Number of classes."""
         return len(self.labels or [])
 
     @property
     def shape(self) -> Shape:
-        """What the blocks have in common."""
+        """Sizes that all blocks have in common."""
         _, h, fused, d = self.widths
         return Shape(h, fused, d, self.n_outputs, ACTIVATIONS[self.activation], self.variant in ("ct", "fm"), self.batch_norm)
 
     def check(self) -> None:
-        """Raise a ValueError or a TypeError for what makes no sense."""
+        """Raise a ValueError or a TypeError if an entry is invalid."""
         super().check()
         validation.choice(self.variant, "variant", VARIANTS)
         validation.choice(self.activation, "activation", ACTIVATIONS)
@@ -108,7 +108,7 @@ class NoPropHeader(Header):
 
     @property
     def n_own(self) -> int:
-        """Parameters of the variant's own."""
+        """Number of the variant's own parameters."""
         if self.variant == "backprop":
             return self.n_blocks
         return 2 if self.variant == "ct" and self.schedule is None else 0
@@ -132,7 +132,7 @@ class NoPropHeader(Header):
 
 
 def network_entries(network: NoPropNetwork) -> dict[str, Any]:
-    """Collect the entries of `NoPropHeader` that a network knows."""
+    """Collect the entries of `NoPropHeader` that a network determines."""
     shape, variant = network.shape, network.variant
     fixed = variant.name == "ct" and not variant.learns_ends
     return {

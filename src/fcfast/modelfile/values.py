@@ -1,4 +1,4 @@
-"""Parameters of estimators as JSON values, and back."""
+"""Conversion of estimators' parameters to JSON values and back."""
 
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -17,7 +17,7 @@ OTHER_SETTINGS = (Constant, Cosine, StepDecay, WarmUp, CosineNoise, LinearNoise)
 def settings_classes() -> dict[str, type[Any]]:
     """Give the classes of objects that are stored by the values of their fields.
 
-    A file names the class, and no other is ever made from it: those of the library, and those that were registered.
+    A file names the class. Only classes of the library and registered classes are ever made from a file.
     """
     named = (*OPTIMIZERS.values(), *RULES.values(), *LOSSES.values(), *OTHER_SETTINGS)
     kinds = [kind if isinstance(kind, type) else type(kind) for kind in named]
@@ -25,7 +25,7 @@ def settings_classes() -> dict[str, type[Any]]:
 
 
 def encoded(value: Any, name: str) -> Any:
-    """Write a parameter so that JSON gives it back: it knows no tuples, and no keys but strings."""
+    """Convert a parameter so that JSON can restore it, because JSON has no tuples and only strings as keys."""
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or type(value) in (bool, int, float, str):
@@ -52,7 +52,7 @@ def decoded(value: Any) -> Any:
         return value
     ((kind, items),) = value.items() if len(value) == 1 else (("?", None),)
     known = kind in ("tuple", "dict", "settings") and isinstance(items, list)
-    require(known, "a parameter is an object that is no tuple, no dict and no settings of an optimiser, schedule or rule")
+    require(known, "a parameter is an object, but not a tuple, a dict or settings of an optimiser, schedule or rule")
     content = decoded(items)
     if kind == "settings":
         return settings(content)
@@ -60,7 +60,7 @@ def decoded(value: Any) -> Any:
 
 
 def settings(content: list[Any]) -> Any:
-    """Make the settings of an optimiser, a schedule or a rule again; they check their values themselves."""
+    """Restore the settings of an optimiser, a schedule or a rule; they check their values themselves."""
     known = settings_classes()
     require(len(content) == 2 and content[0] in known and isinstance(content[1], dict), "a parameter has unknown settings")
     name, fields = content

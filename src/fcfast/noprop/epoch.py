@@ -1,4 +1,4 @@
-"""An epoch of NoProp's training: block after block, or blocks side by side where nothing that is trained is shared."""
+"""An epoch of NoProp's training: block after block, or blocks in parallel if they share no trained parameters."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,11 +23,11 @@ Array = NDArray[Any]
 Rows = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
-LARGEST_GAMMA, SMALLEST_GAP = 20.0, 1.0  # of a learned schedule's ends
+LARGEST_GAMMA, SMALLEST_GAP = 20.0, 1.0  # limits of the ends of a learned schedule, and of their difference
 
 
 def own_parameters(variant: Any) -> Array:
-    """Give what a variant trains beside blocks and labels."""
+    """Give the parameters that a variant trains in addition to blocks and labels."""
     if isinstance(variant, EndToEnd):
         return variant.gates
     if isinstance(variant, ContinuousTime) and variant.learns_ends:
@@ -36,7 +36,7 @@ def own_parameters(variant: Any) -> Array:
 
 
 def train_epoch(network: "NoPropNetwork", rows: Rows, rates: Floats, targets: Array, sample_weight: Floats | None) -> Floats:
-    """Train on some rows: each block has passed over all of them then, or with one block for all times, that one."""
+    """Train on some rows; each block passes over all of them once."""
     trainer = _Trainer(network, targets, sample_weight)
     if isinstance(network.variant, EndToEnd):
         return trainer.end_to_end(_batches(network, rows), rates)
@@ -45,7 +45,7 @@ def train_epoch(network: "NoPropNetwork", rows: Rows, rates: Floats, targets: Ar
     return _mean_by_step(losses, len(rates))
 
 
-Work = list[tuple[int, int, Rows]]  # of an epoch, in order: the block, the step of the pass, the batch
+Work = list[tuple[int, int, Rows]]  # an epoch in order, as (block, step of the pass, batch)
 
 
 def _batches(network: "NoPropNetwork", rows: Rows) -> list[Rows]:
@@ -53,19 +53,19 @@ def _batches(network: "NoPropNetwork", rows: Rows) -> list[Rows]:
 
 
 def _work(network: "NoPropNetwork", rows: Rows) -> Work:
-    """Plan an epoch: a pass over the rows for each block, one after the other or at random."""
+    """Plan an epoch, which has a pass over the rows for each block, with the blocks in turn or at random."""
     n_blocks = len(network.blocks)
     passes = [_batches(network, rows if t == 0 else network.generators[-1].permutation(rows)) for t in range(n_blocks)]
     if network.order == "sequential":
         return [(t, step, batch) for t, batches in enumerate(passes) for step, batch in enumerate(batches)]
     n_steps = len(passes[0])
     drawn = network.generators[-1].integers(n_blocks, size=n_blocks * n_steps)
-    # the learning rate follows the share of the epoch that is done
+    # the learning rate depends on the finished share of the epoch
     return [(int(t), k // n_blocks, passes[k // n_steps][k % n_steps]) for k, t in enumerate(drawn)]
 
 
 def _side_by_side(network: "NoPropNetwork", trainer: "_Trainer", work: Work, rates: Floats) -> list[tuple[int, float]]:
-    """Train each block by itself, as many at a time as there are threads."""
+    """Train the blocks separately, one in each thread."""
     by_block = [[item for item in work if item[0] == t] for t in range(len(network.blocks))]
     if network.n_threads == 1:
         return [loss for items in by_block for loss in trainer.in_turn(items, rates)]
@@ -73,7 +73,7 @@ def _side_by_side(network: "NoPropNetwork", trainer: "_Trainer", work: Work, rat
         try:
             return [loss for losses in pool.map(lambda items: trainer.in_turn(items, rates), by_block) for loss in losses]
         except BaseException:
-            trainer.stopped.set()  # the others need not go on
+            trainer.stopped.set()  # the other blocks stop too
             pool.shutdown(cancel_futures=True)
             raise
 
@@ -100,10 +100,10 @@ class _Trainer:
     # blocks by themselves
 
     def in_turn(self, work: Work, rates: Floats) -> list[tuple[int, float]]:
-        """Do some of an epoch's work in order; give steps and losses, up to the first one that is not finite."""
+        """Do some of an epoch's work in order; give steps and losses, up to the first loss that is not finite."""
         losses: list[tuple[int, float]] = []
         start = 0
-        while start < len(work):  # as long as it is the same block
+        while start < len(work):  # the range start..end belongs to one block
             t = work[start][0]
             end = start
             while end < len(work) and work[end][0] == t:
@@ -114,14 +114,14 @@ class _Trainer:
         return losses
 
     def _train(self, t: int, work: Work, rates: Floats, losses: list[tuple[int, float]]) -> bool:
-        """Train a block on batches; say whether to go on."""
+        """Train a block on batches; return whether to continue."""
         network = self.network
         batches = [batch for _, _, batch in work]
         opened = network.fronts.forms[t].windows(
             batches, network.per_window, network.optimizer, network.front_memory(t), network.kernel_threads
         )
         steps = iter(step for _, step, _ in work)
-        # A diverging run overflows; its loss is looked at, and NumPy need not warn.
+        # A diverging run overflows. Its loss is checked, so NumPy need not warn.
         with np.errstate(over="ignore", invalid="ignore"), closing(opened):
             for window, front in opened:
                 for batch in window:
@@ -135,7 +135,7 @@ class _Trainer:
         return True
 
     def _step(self, t: int, front: Any, batch: Rows, rate: float) -> float:
-        """Take a step with a block and the space of labels; give the loss, and change nothing if it is not finite."""
+        """Take a step with a block and the space of labels; give the loss, and change nothing if the loss is not finite."""
         network, generator = self.network, self.network.generators[t]
         labels, y = network.labels, self.targets[batch]
         draw = network.variant.draw(t, len(batch), generator)
@@ -155,7 +155,7 @@ class _Trainer:
             labels.grad[:] = 0
             by_target, by_z = -to_point, np.zeros_like(z)
             if labels.is_flow:
-                ahead = (1 - draw.signal).astype(u.dtype)  # z + (1 - t) v is where the flow would end
+                ahead = (1 - draw.signal).astype(u.dtype)  # the flow would end at z + (1 - t) v
                 extra, anchor = labels.head_loss(z + ahead * made.point, y, shares)
                 loss += extra
                 to_point = to_point + ahead * anchor
@@ -185,7 +185,7 @@ class _Trainer:
         return noise
 
     def _shares(self, batch: Rows) -> Floats:
-        """Shares of the samples in the batch's mean loss."""
+        """Give the shares of the samples in the batch's mean loss."""
         if self.sample_weight is None:
             return np.full(len(batch), 1 / len(batch))
         weights = self.sample_weight[batch]
@@ -193,7 +193,7 @@ class _Trainer:
         return weights / total if total > 0 else weights
 
     def _ends(self, draw: Draw, squares: Floats, by_z: Array, noise: Array, u: Array, y: Array, shares: Floats) -> float:
-        """Add the terms of the first and the last state: -log p(y | z_T) of the head, and KL(q(z_0 | y) || N(0, I))."""
+        """Give the loss terms of the first and the last state: KL(q(z_0 | y) || N(0, I)), and -log p(y | z_T) of the head."""
         network, labels, variant = self.network, self.network.labels, self.network.variant
         if variant.ends is None:
             return 0.0
@@ -220,12 +220,12 @@ class _Trainer:
         return loss
 
     def _by_gamma(self, draw: Draw, squares: Floats, by_z: Array, noise: Array, u: Array, shares: Floats) -> Floats:
-        """Give the gradient of each sample's gamma: by its noisy label, and by its weight (start - end) exp(-gamma) eta / 2."""
+        """Give the gradient of each sample's gamma through its noisy label and its weight (start - end) exp(-gamma) eta / 2."""
         by_label = (_slope(np.square(draw.signal), u, noise) * by_z).sum(axis=1)
         return np.asarray(by_label - shares * draw.weight * squares, dtype=np.float64)
 
     def _descend(self, parameters: "Parameters", params: Array, grad: Array, rate: float, also: Sequence[Layer] = ()) -> None:
-        """Take an optimiser's step."""
+        """Take a step of the optimiser."""
         update = parameters.update(params, grad)
         update[:0] = [(layer, Group(parameters.optimizer, 1.0)) for layer in also]
         if parameters.optimizer.max_grad_norm is not None:
@@ -292,7 +292,7 @@ class _Trainer:
 
 
 def _slope(abar: Array, u: Array, noise: Array) -> Array:
-    """Derivative of sqrt(abar) u + sqrt(1 - abar) noise with respect to gamma, where abar = 1 / (1 + exp(gamma))."""
+    """Give the derivative of sqrt(abar) u + sqrt(1 - abar) noise with respect to gamma, for abar = 1 / (1 + exp(gamma))."""
     return (np.sqrt(1 - abar) * abar * noise - np.sqrt(abar) * (1 - abar) * u) / 2
 
 

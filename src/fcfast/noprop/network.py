@@ -1,4 +1,4 @@
-"""A network of NoProp blocks: what is held of it, how its labels are found, and an epoch of its training."""
+"""A network of NoProp blocks: its parameters, its predictions, and an epoch of its training."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -27,19 +27,22 @@ from fcfast.validation import all_finite
 Array = NDArray[Any]
 Places = Sequence[tuple[slice, tuple[int, int]]]
 
-PREDICTED_BYTES = 64 << 20  # of one layer of all blocks, predicted at a time
+PREDICTED_BYTES = 64 << 20  # size of one layer of all blocks for the samples that are predicted at a time
 
 
 class Parameters:
-    """Packed parameters as an optimiser sees them, with what it remembers of them.
+    """Packed parameters as an optimiser sees them, with the optimiser's state.
 
-    An optimiser that treats every parameter by itself gets them as one layer, others each matrix and each vector.
+    An optimiser that treats every parameter separately gets all of them as one layer. Others get each matrix and each vector.
 
     Parameters
     ----------
     params : ndarray
+        Packed parameters.
     matrices, vectors : sequence of (slice, shape)
+        Places of weights and of biases in the packed parameters.
     optimizer : Optimizer
+        Optimiser of the parameters.
     """
 
     def __init__(self, params: Array, matrices: Places, vectors: Places, optimizer: Optimizer) -> None:
@@ -51,7 +54,7 @@ class Parameters:
         self.matrices, self.vectors = list(matrices), list(vectors)
 
     def update(self, params: Array, grad: Array) -> Update:
-        """Give matrices and vectors as layers, with their optimisers."""
+        """Give matrices and vectors as layers together with their optimisers."""
         ready: Update = []
         kinds = ((self.matrices, self.optimizer, False), (self.vectors, self.optimizer.for_biases, True))
         for places, optimizer, are_biases in kinds:
@@ -65,35 +68,41 @@ class Parameters:
 
     @property
     def remembered(self) -> list[Array]:
-        """What the optimiser remembers."""
+        """Arrays of the optimiser's state."""
         return [*([] if self.velocity is None else [self.velocity]), *self.memory]
 
     def forget(self) -> None:
-        """Start the optimiser anew."""
+        """Reset the optimiser's state."""
         self.memory.forget()
         if self.velocity is not None:
             self.velocity[:] = 0
 
 
 class NoPropNetwork:
-    """Blocks, the front layer of each in one form, and the space of labels between them.
+    """Blocks with front layers in one form, and the space of labels between the blocks.
 
     Parameters
     ----------
     variant : Variant
+        Variant of NoProp.
     shape : Shape
+        Sizes that all blocks have in common.
     fronts : FrontStack
+        Front layers, one for each block.
     blocks : list of Block
-        As many as there are front layers.
+        Blocks, one for each front layer.
     labels : LabelSpace
+        Embeddings of the labels, and the classifier if there is one.
     optimizer : Optimizer
-        Every block has its own memory of it.
+        Optimiser, which keeps a separate state for each block.
     batch_size, window : int
+        Numbers of samples in a batch and in a window.
     n_threads : int
+        Number of threads.
     order : {"sequential", "random"}
-        Of the blocks in an epoch.
+        Order of the blocks in an epoch.
     seed : int
-        Of noise and times.
+        Seed of noise and times.
     """
 
     def __init__(
@@ -115,12 +124,12 @@ class NoPropNetwork:
         self.n_threads, self.seed = n_threads, seed
         self.inference = Inference()
         seeds = np.random.SeedSequence(seed).spawn(len(blocks) + 1)
-        self.generators = [np.random.default_rng(one) for one in seeds]  # one for each block, and the last for their order
+        self.generators = [np.random.default_rng(one) for one in seeds]  # one for each block, the last for the blocks' order
         self.block_parameters = [
             Parameters(block.params, block.layers.matrices, block.layers.vectors, optimizer) for block in blocks
         ]
         self.label_parameters = Parameters(labels.params, *labels.trained, optimizer)
-        # the variant's own: gates of the blocks, or the ends of a schedule
+        # parameters of the variant: gates of the blocks, or the ends of a schedule
         self.own = epoch.own_parameters(variant)
         self.own_grad = np.zeros_like(self.own)
         places = [(slice(0, len(self.own)), (len(self.own), 1))] if len(self.own) else []
@@ -130,32 +139,32 @@ class NoPropNetwork:
     # training
 
     def front_memory(self, t: int) -> dict[str, Array]:
-        """What the optimiser remembers of a block's front layer."""
+        """Give the optimiser's state for a block's front layer."""
         return self.block_parameters[t].memory.of("front", self.shape.n_hidden, self.fronts.forms[t].n_features)
 
     @property
     def is_parallel(self) -> bool:
-        """Whether blocks share nothing that is trained, so that each can be trained by itself."""
+        """Whether blocks share no trained parameters, so that each can be trained separately."""
         return self.variant.name == "dt" and not self.labels.has_head
 
     @property
     def per_window(self) -> int:
-        """Batches in a window of the front layers; of a block drawn at random the first one may be a short one."""
+        """Number of batches in a window of the front layers; in a block drawn at random, the first batch may be short."""
         return self.window // self.batch_size
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the parameters."""
+        """Dtype of the parameters."""
         return self.labels.params.dtype
 
     @property
     def by_blocks(self) -> None:
-        """None: its blocks are driven from Python."""
+        """None, because the blocks are driven from Python."""
 
     def train_epoch(
         self, rows: NDArray[np.intp], rates: NDArray[np.float64], targets: Array, sample_weight: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
-        """Train on some rows; give a loss for each batch of a pass, the mean over the blocks, or less where one diverged."""
+        """Train on some rows; give the mean loss over the blocks for each batch of a pass, or for fewer after a divergence."""
         self.fronts.begin()
         return epoch.train_epoch(self, rows, rates, targets, sample_weight)
 
@@ -168,31 +177,31 @@ class NoPropNetwork:
         return max(front, *(2.0 * self.batch_size * n_out * n_in for n_out, n_in in self.shape.layers.values()))
 
     def blas_threads(self) -> AbstractContextManager[Any]:
-        """Let BLAS use one thread where each thread trains a block, else those that its products are worth."""
+        """Let BLAS use one thread if each thread trains a block, and otherwise as many as suit its products."""
         if self.is_parallel:
             return one_blas_thread()
         return blas_threads_for(self.largest_product)
 
     @property
     def kernel_threads(self) -> int:
-        """Threads of a step's kernels."""
+        """Number of threads of a step's kernels."""
         return 1 if self.is_parallel else kernel_threads(self.n_threads, self.largest_product)
 
     # ------------------------------------------------------------------------------------------------------------------
-    # going back
+    # snapshots
 
     @property
     def _held(self) -> list[Array]:
-        """All that training changes, but for what optimisers remember."""
+        """Arrays that training changes, except the state of optimisers."""
         of_blocks = [array for block in self.blocks for array in (block.params, *block.running.values())]
         return [*self.fronts.held, *of_blocks, self.labels.params, self.own]
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
-        """Copy what is trained, to come back to it with `restore`; into an older snapshot that is not wanted any more."""
+        """Copy the trained arrays for `restore`, into an older snapshot if one is given."""
         return copied(self._held, into)
 
     def restore(self, kept: Snapshot) -> None:
-        """Go back to a snapshot, from where the optimisers start anew."""
+        """Go back to a snapshot and reset the optimisers."""
         for array, copy in zip(self._held, kept, strict=True):
             array[:] = copy
         self.fronts.forget()
@@ -206,30 +215,30 @@ class NoPropNetwork:
     def has_finite_outputs(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""
         n = min(64, len(self.fronts.forms[0].source))
-        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+        with np.errstate(over="ignore", invalid="ignore"):  # these are checked here
             how = replace(self.inference, noise=False, n_runs=1)
             return all(all_finite(p) for p in self._stages(self.fronts.training_preactivations(n), n, 0, how))
 
     def finish(self) -> None:
-        """Note that training has ended, and let go of samples that predictions do not need."""
+        """Note that training has ended, and drop samples that predictions do not need."""
         self.fronts.finish()
 
     # ------------------------------------------------------------------------------------------------------------------
-    # finding labels
+    # predictions
 
     def outputs(self, X: Any) -> Array:
-        """Probabilities of the classes (M, m) for new data, averaged over the runs."""
+        """Give the probabilities (M, m) of the classes for new data, averaged over the runs."""
         last = [deque(self._averaged(part, self.inference), maxlen=1).pop() for part in self._parts(X)]
         return np.concatenate(last)
 
     def stages(self, X: Any) -> Iterator[Array]:
-        """Probabilities after each block, or step, averaged over the runs."""
-        by_part = [list(self._averaged(part, self.inference)) for part in self._parts(X)]  # each is done before the next
+        """Give the probabilities after each block, or step, averaged over the runs."""
+        by_part = [list(self._averaged(part, self.inference)) for part in self._parts(X)]  # one part after the other
         for stage in zip(*by_part, strict=True):
             yield np.concatenate(stage)
 
     def _parts(self, X: Any) -> Iterator[Any]:
-        """Split new data so that the pre-activations of all blocks, and products with the training samples, stay small."""
+        """Split new data so that the pre-activations of all blocks and the products with training samples stay small."""
         per_row = (len(self.blocks) * self.shape.n_hidden + self.fronts.n_products) * self.dtype.itemsize
         size = max(2, PREDICTED_BYTES // per_row)
         for start in range(0, X.shape[0], size):
@@ -247,21 +256,21 @@ class NoPropNetwork:
             yield probabilities
 
     def trajectory(self, preactivations: Any, n: int, run: int, how: Inference) -> Iterator[tuple[Array, Array]]:
-        """Give z_t (n, d) and probabilities (n, m) after each block, or step. Without noise z_0 is 0, the mean.
+        """Give z_t (n, d) and probabilities (n, m) after each block, or step. Without noise z_0 is its mean, 0.
 
-        All samples share the noise of a run, so that which others are predicted with a sample changes rounding at most.
+        All samples share the noise of a run, so that the other samples of a prediction change at most the rounding.
         """
-        # a stream of its own, beside those of the blocks (`spawn`) and of the initial weights (the seed alone)
+        # this stream differs from the streams of the blocks (`spawn`) and of the initial weights (the seed alone)
         generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(len(self.generators), run)))
         d = self.shape.n_embedding
 
         def noise() -> Array:
             return generator.normal(size=d).astype(self.dtype)
 
-        z = np.zeros((max(n, 2), d), self.dtype)  # one sample as one of two, so that its products are rounded as in company
+        z = np.zeros((max(n, 2), d), self.dtype)  # a lone sample is duplicated, so that rounding does not depend on the number
         if how.noise:
             z += noise()
-        seen: dict[int, Array] = {}  # a block that is used again sees the same inputs
+        seen: dict[int, Array] = {}  # inputs of a block that is used again
 
         def scores(t: int, z: Array, time: float | None) -> Array:
             if t not in seen:
