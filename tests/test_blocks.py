@@ -100,7 +100,7 @@ def test_divergence_within_a_block(form, at, factor, monkeypatch):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_divergence_at_the_start_of_a_block(form, monkeypatch):
-    """The loss grows a thousandfold, yet is finite: the network before the block is the best; the optimiser starts anew."""
+    """The loss grows a thousandfold, and stays finite: the optimiser starts anew from the network before the block."""
     settings = {"form": form, "schedule": Spike(5, 3e4), "learning_rate": 0.01}
     ahead, said, calls = fit(monkeypatch, True, **settings)
     alone, expected, _ = fit(monkeypatch, False, **settings)

@@ -249,7 +249,7 @@ def test_a_name_stands_for_one_class():
     shapes.register(make("cell"))
     again = shapes.register(make("cell"))
     assert shapes["square"] is again
-    with pytest.raises(ValueError, match=r"shape 'square' already, cell\.Square"):
+    with pytest.raises(ValueError, match=r"cell\.Square is the shape 'square' already"):
         shapes.register(make("other"))
     for nameless in (type("None_", (), {}), type("Inherits", (again,), {})):
         with pytest.raises(TypeError, match="name of its own"):
@@ -360,6 +360,26 @@ def test_equal_settings_by_layer_are_one_setting(wide):
         np.testing.assert_array_equal(a, b)
 
 
+@dataclass(frozen=True)
+class DecayOfWeights(optimizers.NeuronAdam):
+    """Only weights decay, as is usual."""
+
+    name = "decay-of-weights"
+
+    @property
+    def for_biases(self):
+        return optimizers.NeuronAdam()
+
+
+def test_biases_have_the_decay_of_their_optimiser(wide):
+    """An optimiser's `for_biases` may have another weight decay."""
+    X, y = wide
+    own = FrontClassifier((6,), optimizer=DecayOfWeights(weight_decay=5.0), **SETTINGS).fit(X, y)
+    layered = FrontClassifier((6,), optimizer="neuron-adam", weight_decay=[(5, 0), (5, 0)], **SETTINGS).fit(X, y)
+    for one, other in zip(own.coefs_ + own.intercepts_, layered.coefs_ + layered.intercepts_, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_settings_by_layer_may_change_between_partial_fits(wide):
     """The next call takes the new ones."""
     X, y = wide
@@ -380,6 +400,9 @@ def test_settings_by_layer_may_change_between_partial_fits(wide):
         ({"learning_rate": [0.1, np.nan]}, r"learning_rate must be in \[0, inf\)"),
         ({"weight_decay": [0.1, 0.1, 0.1]}, r"weight_decay has 3 value\(s\)"),
         ({"weight_decay": [0.1, "x"]}, "weight_decay must be a number"),
+        ({"learning_rate": {0: 0.1, 1: 0.2}}, "learning_rate must be a number, or a list"),
+        ({"weight_decay": {0.1, 0.2}}, "weight_decay must be a number, or a list"),
+        ({"weight_decay": iter([0.1, 0.2])}, "weight_decay must be a number, or a list"),
     ],
 )
 def test_bad_settings_by_layer(wide, settings, message):

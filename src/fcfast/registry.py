@@ -45,12 +45,10 @@ class Registry(dict[str, Any]):
         """
         name = vars(named).get("name")
         if not isinstance(name, str) or not name:
-            raise TypeError(f"{named.__qualname__} needs a name of its own, a string, to be registered as a {self.kind}")
+            raise TypeError(f"{named.__qualname__} needs a name of its own, a string, to be registered as {self.kind}")
         held = self.get(name)
         kind = held if held is None or isinstance(held, type) else type(held)
         if kind is not None and (kind.__module__, kind.__qualname__) != (named.__module__, named.__qualname__):
-            raise ValueError(
-                f"there is a {self.kind} {name!r} already, {kind.__module__}.{kind.__qualname__}; use another name"
-            )
+            raise ValueError(f"{kind.__module__}.{kind.__qualname__} is the {self.kind} {name!r} already; use another name")
         self[name] = self._make(named)
         return named

@@ -1,7 +1,7 @@
 """Checks of arguments. Every message names the argument, the value it got and what to do."""
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import fields
 from numbers import Integral, Real
@@ -179,6 +179,8 @@ def by_layer(value: object, name: str, n_layers: int) -> Floats:
     """
     if not has_items(value) or isinstance(value, str):
         return np.full((n_layers, 2), in_range(value, name, 0, math.inf))
+    if isinstance(value, (Mapping, Set, Iterator)):
+        raise TypeError(f"{name} must be a number, or a list or another sequence of one per layer, got {value!r}")
     listed = list(value)
     if len(listed) != n_layers:
         raise ValueError(

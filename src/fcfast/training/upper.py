@@ -51,7 +51,7 @@ class UpperLayers:
     rate_factors : array-like of shape (n_layers, 2), or float
         Factors of the learning rate of each layer's weights and biases.
     weight_decay : array-like of shape (n_layers, 2), float, or None
-        Their weight decay; None is the optimiser's.
+        Their weight decay; None is that of the optimiser, and of its `for_biases`.
 
     Attributes
     ----------
@@ -93,7 +93,9 @@ class UpperLayers:
         """Set factors of the learning rate, and weight decay, of each layer's weights and biases."""
         optimizer = self.optimizer
         self.rate_factors[:] = rate_factors
-        self.weight_decay[:] = optimizer.weight_decay if weight_decay is None else weight_decay
+        # Biases may have an optimiser with a weight decay of its own.
+        own = optimizer.weight_decay, optimizer.for_biases.weight_decay
+        self.weight_decay[:] = own if weight_decay is None else weight_decay
         self._groups = [
             (Group(decaying(optimizer, decay), rate), Group(decaying(optimizer.for_biases, bias_decay), bias_rate))
             for (decay, bias_decay), (rate, bias_rate) in zip(
