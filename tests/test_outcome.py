@@ -77,6 +77,15 @@ def test_the_latest_training_counts():
     assert estimator.partial_fit(X, Y).outcome_ is Outcome.MAX_EPOCHS
 
 
+@pytest.mark.parametrize("form", ["contributions", "windowed"])
+def test_the_line_that_calls_partial_fit_is_the_one_to_look_at(form):
+    """As with `fit`."""
+    regressor = FrontRegressor((8,), form=form, activation="identity", learning_rate=1e30, batch_size=5, **SETTINGS)
+    with pytest.warns(TrainingWarning) as caught:
+        regressor.partial_fit(X, X[:, 0])
+    assert {warning.filename for warning in caught} == {__file__}
+
+
 def test_blocks_have_outcomes_too():
     """NoProp trains in the same loop."""
     classifier = NoPropClassifier(n_blocks=2, hidden=(4, 4), max_epochs=2, **SETTINGS).fit(X, Y)

@@ -180,3 +180,21 @@ def test_partial_fit_refuses_changed_parameters(wide, change):
     with pytest.raises(ValueError, match=f"partial_fit continues with {wanted}="):
         classifier.set_params(**change).partial_fit(X, y)
     np.testing.assert_array_equal(classifier.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
+def test_ctrl_c_leaves_the_weights(wide, form, monkeypatch):
+    """Also after the epoch is trained and before it is noted."""
+    X, y = wide
+    model = FrontClassifier((8,), form=form, random_state=0).partial_fit(X, y, classes=["a", "b", "c"])
+    before = [coef.copy() for coef in model.coefs_]
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fcfast.training.loop._mean_loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X, y)
+    for one, other in zip(model.coefs_, before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert model.n_epochs_ == 1

@@ -1,5 +1,6 @@
 """The fit loop: epochs, early stopping, divergence, callbacks. It does not know the form of the front layer."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -93,6 +94,7 @@ class Training:
                     _warn(history, Outcome.MAX_EPOCHS, f"{message}; {remedy}")
         except KeyboardInterrupt:
             if not history.losses:  # nothing was fitted
+                epochs.settle(0)
                 raise
             message = f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept"
             _warn(history, Outcome.INTERRUPTED, message)
@@ -149,13 +151,21 @@ class Training:
             f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
             "set max_grad_norm, or scale X and y (StandardScaler)"
         )
-        _warn(history, Outcome.DIVERGED, message, stacklevel=7)
+        _warn(history, Outcome.DIVERGED, message)
 
 
-def _warn(history: History, outcome: Outcome, message: str, stacklevel: int = 6) -> None:
-    """Note how the training ended, and tell the caller of `fit`."""
+def _warn(history: History, outcome: Outcome, message: str) -> None:
+    """Note how the training ended, and tell whoever called the library, in `fit` or `partial_fit`."""
     history.end(outcome)
-    warnings.warn(TrainingWarning(message, outcome), stacklevel=stacklevel)
+    warnings.warn(TrainingWarning(message, outcome), stacklevel=1 + _frames_within())
+
+
+def _frames_within() -> int:
+    """Count the frames of the library above this one, up to its caller's."""
+    package, frame, count = f"{__name__.split('.')[0]}.", inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(package):
+        frame, count = frame.f_back, count + 1
+    return count - 1
 
 
 def _is_true(reply: Any) -> bool:
