@@ -12,6 +12,7 @@ import fcfast
 from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, front, losses, optimizers, rules
 from fcfast.commands import options
 from fcfast.front import FORMS
+from fcfast.gram.start import GivenWeights
 from fcfast.losses import LOSSES
 from fcfast.optimizers import OPTIMIZERS
 from fcfast.registry import Registry
@@ -418,3 +419,109 @@ def test_noprop_has_one_rate(wide):
     for name in ("learning_rate", "weight_decay"):
         with pytest.raises(TypeError, match=f"{name} must be a number"):
             NoPropClassifier(**{name: [0.1, 0.1]}).fit(X, y)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# classes that are wrong
+
+
+class Short(front.WeightsForm):
+    """It forgets half of the samples."""
+
+    name = "short"
+
+    def __init__(self, X, initial, dtype, with_velocity, n_jobs=None):
+        super().__init__(X[: len(X) // 2], initial, dtype, with_velocity, n_jobs)
+
+
+class Precise(front.WeightsForm):
+    """It holds double precision, whatever was asked for."""
+
+    name = "precise"
+
+    def __init__(self, X, initial, dtype, with_velocity, n_jobs=None):
+        super().__init__(X, initial, np.dtype("float64"), with_velocity, n_jobs)
+
+
+class Narrow(front.WeightsForm):
+    """It reads the first features only, and inherits an `append` that brings all."""
+
+    name = "narrow"
+
+    def __init__(self, X, initial, dtype, with_velocity, n_jobs=None):
+        super().__init__(X[:, :20], GivenWeights(initial.dense(dtype)[:, :20]), dtype, with_velocity, n_jobs)
+        self.n_features = initial.n_features
+
+    def expand(self):
+        return np.pad(self.base, ((0, 0), (0, self.n_features - 20)))
+
+    def preactivations(self, X):
+        return super().preactivations(X[:, :20])
+
+
+def test_a_form_whose_arrays_do_not_fit_is_refused(wide):
+    """Before a kernel reads them."""
+    X, y = wide
+    for kind in (Short, Precise, Narrow):
+        front.register(kind)
+    settings = {"max_epochs": 1, "random_state": 0}
+    for kind in (FrontClassifier, NoPropClassifier):
+        with pytest.raises(ValueError, match=r"form 'short' cannot be trained: its source has shape \(20, 300\).*\(40, 300\)"):
+            kind(form="short", **settings).fit(X, y)
+        with pytest.raises(ValueError, match=r"form 'precise' cannot be trained: its arrays have dtypes .*float64.*float32"):
+            kind(form="precise", dtype="float32", **settings).fit(X, y)
+    narrow = FrontClassifier((4,), form="narrow", **settings).partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="form 'narrow' takes no more samples: it holds 20 columns"):
+        narrow.partial_fit(X, y)
+    assert fcfast.plan(40, 300).form in ("contributions", "windowed", "weights")
+    assert not {"short", "precise", "narrow"} & {fcfast.plan(n, 20).form for n in (10, 1000, 100_000)}
+
+
+class OneColumn(losses.Loss):
+    """Its gradient has one column for all outputs."""
+
+    name = "one-column"
+
+    def of_samples(self, outputs, targets):
+        return (outputs[:, 0] - targets[:, 0]) ** 2, outputs[:, :1] - targets[:, :1]
+
+
+@dataclass(frozen=True)
+class OneMatrix(rules.Backprop):
+    """It forgets the output layer."""
+
+    name = "one-matrix"
+
+    def feedback(self, upper, state):
+        return upper.weights[:1]
+
+
+def test_wrong_shapes_of_losses_and_rules_are_named(wide):
+    """The message names the class and the shapes."""
+    X, y = wide
+    with pytest.raises(ValueError, match=r"loss OneColumn gave .*\(40, 1\), but .*\(40, 2\) are needed"):
+        FrontRegressor((4,), loss=OneColumn(), **SETTINGS).fit(X, X[:, :2])
+    with pytest.raises(ValueError, match=r"rule 'one-matrix' gave feedback weights of shapes \[\(5, 4\)\].*\(3, 5\)"):
+        FrontClassifier((4, 5), rule=OneMatrix(), **SETTINGS).fit(X, y)
+
+
+@dataclass(frozen=True)
+class Plain(optimizers.Optimizer):
+    """Gradient descent without a velocity, one rate for all units."""
+
+    name = "plain"
+    has_velocity = False
+
+    def update(self, layer, rate, step):
+        layer.descend(rate)
+
+
+def test_a_step_without_a_velocity_goes_along_the_gradient(wide):
+    """As SGD without momentum, in every form."""
+    X, y = wide
+    for form in ("contributions", "windowed", "weights"):
+        plain, sgd = (
+            FrontClassifier((4,), optimizer=optimizer, form=form, batch_size=8, window=16, **SETTINGS).fit(X, y)
+            for optimizer in (Plain(), optimizers.SGD())
+        )
+        np.testing.assert_allclose(plain.coefs_[0], sgd.coefs_[0], rtol=1e-9, atol=1e-12)

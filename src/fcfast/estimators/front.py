@@ -304,6 +304,7 @@ class FrontEstimator(FittedFront):
         biases = self._initial_biases(widths, intercepts_init, random_state)
         self.form_ = self.plan_.form
         front = FORMS[self.form_](X, initial, dtype, optimizer.has_velocity, self.n_jobs)
+        front.check(n_samples, dtype)
         self.network_ = FrontNetwork(
             front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples),
             resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
@@ -333,7 +334,7 @@ class FrontEstimator(FittedFront):
         possible = [
             (kind.keeps_inputs, kind.updates_each_weight, name)
             for name, kind in FORMS.items()
-            if (any_form or kind.updates_each_weight) and (kind.takes_sparse or not sparse.issparse(X))
+            if kind.is_automatic and (any_form or kind.updates_each_weight) and (kind.takes_sparse or not sparse.issparse(X))
         ]
         return min(possible, default=(False, True, "auto"))[-1]
 

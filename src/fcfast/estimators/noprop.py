@@ -451,6 +451,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         if not np.isfinite(initial.bound):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
         fronts = FORMS[self.form_].stack(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
+        for front in fronts.forms:
+            front.check(X.shape[0], dtype)
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
             variant, shape, fronts, blocks, labels, optimizer, batch_size, self.plan_.window, n_threads, self.order, seed,

@@ -56,6 +56,8 @@ class FrontForm(FormCosts):
     updates_each_weight : bool
         Whether every step reads and writes the weight of each feature, so that optimisers and rules may treat features
         separately. Other forms only hold combinations of the inputs.
+    is_automatic : bool
+        Whether ``form="auto"`` may choose it; a subclass has to say so again, because the costs that it inherits may be wrong.
     takes_sparse : bool
         Whether X may be sparse.
     keeps_inputs : bool
@@ -74,6 +76,7 @@ class FrontForm(FormCosts):
 
     name: ClassVar[str]
     updates_each_weight: ClassVar[bool] = False
+    is_automatic: ClassVar[bool] = False
     takes_sparse: ClassVar[bool] = False
     keeps_inputs: ClassVar[bool] = False
 
@@ -84,6 +87,11 @@ class FrontForm(FormCosts):
     scale: NDArray[np.float64] | None = None
     n_features: int
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "is_automatic" not in vars(cls):
+            cls.is_automatic = False
+
     def __init__(
         self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
     ) -> None:
@@ -91,6 +99,31 @@ class FrontForm(FormCosts):
 
     # ------------------------------------------------------------------------------------------------------------------
     # training
+
+    def check(self, n_samples: int, dtype: np.dtype[Any]) -> None:
+        """Raise a ValueError if the arrays do not fit together: kernels trust them.
+
+        Parameters
+        ----------
+        n_samples : int
+            Number of training samples.
+        dtype : dtype
+            Precision that was asked for.
+        """
+        n_columns = len(self.base) if self.S0 is not None else self.base.shape[1]
+        arrays = [array for array in (self.base, self.velocity, self.source, self.S0) if array is not None]
+        problems = {
+            f"source has shape {self.source.shape}, but training needs ({n_samples}, {n_columns})": self.source.shape
+            != (n_samples, n_columns),
+            f"arrays have dtypes {[array.dtype.name for array in arrays]}, but {dtype} is needed": any(
+                array.dtype != dtype for array in arrays
+            ),
+            "arrays are not C-contiguous": not all(array.flags.c_contiguous for array in arrays),
+            "the velocity has not the shape of the base": self.velocity is not None and self.velocity.shape != self.base.shape,
+        }
+        for problem, found in problems.items():
+            if found:
+                raise ValueError(f"form {self.name!r} cannot be trained: its {problem}")
 
     def begin(self) -> None:
         """Note that training continues."""

@@ -51,6 +51,7 @@ class ContributionsForm(FrontForm):
     """
 
     name: ClassVar[str] = "contributions"
+    is_automatic: ClassVar[bool] = True
     takes_sparse: ClassVar[bool] = True
     keeps_inputs: ClassVar[bool] = True
     holds_gram: ClassVar[bool] = True

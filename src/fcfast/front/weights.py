@@ -22,6 +22,7 @@ class WeightsForm(FrontForm):
     """The form that holds W1 itself."""
 
     name: ClassVar[str] = "weights"
+    is_automatic: ClassVar[bool] = True
     updates_each_weight: ClassVar[bool] = True
 
     def __init__(
@@ -49,7 +50,10 @@ class WeightsForm(FrontForm):
 
     def append(self, X: Array) -> Rows:
         """Replace the samples, because the weights contain everything that is needed from earlier samples."""
-        self.source = converted(X, self.base.dtype)
+        samples = converted(X, self.base.dtype)
+        if samples.shape[1] != self.base.shape[1]:
+            raise ValueError(f"form {self.name!r} takes no more samples: it holds {self.base.shape[1]} columns; use fit")
+        self.source = samples
         return np.arange(len(X))
 
     def finish(self) -> None:

@@ -26,6 +26,7 @@ class WindowedForm(WeightsForm):
     """The form that reads and writes W1 once per window; steps change its coordinates in the span of the window's inputs."""
 
     name: ClassVar[str] = "windowed"
+    is_automatic: ClassVar[bool] = True
     updates_each_weight: ClassVar[bool] = False
     _without_weights: ClassVar[str] = "touches the weights only once per window"
 

@@ -40,8 +40,9 @@ class DenseLayer:
     def shrink(self, factor: float) -> None:
         self.weights *= self.weights.dtype.type(factor)
 
-    def descend(self, rates: Array) -> None:
-        self.weights -= rates.astype(self.weights.dtype)[:, None] * self.velocity
+    def descend(self, rates: Array | float) -> None:
+        direction = self.gradient if self.velocity is None else self.velocity
+        self.weights -= np.asarray(rates, self.weights.dtype).reshape(-1, 1) * direction
 
     def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
         real = self.weights.dtype.type

@@ -54,8 +54,8 @@ class Layer(Protocol):
     def shrink(self, factor: float) -> None:
         """Multiply the weights."""
 
-    def descend(self, rates: Array) -> None:
-        """Step along the velocity with a rate for each unit (n_out,): W <- W - diag(rates) M."""
+    def descend(self, rates: Array | float) -> None:
+        """Step along the velocity, or the gradient without one: W <- W - diag(rates) M, with a rate for each unit (n_out,)."""
 
     def descend_orthogonally(self, rate: float, momentum: float, n_iterations: int) -> None:
         """Step along the nearest semi-orthogonal matrix to M, or for momentum > 0 (Nesterov) to gradient + momentum M."""

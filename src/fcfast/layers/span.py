@@ -55,6 +55,7 @@ class SpanLayer:
         self.gram, self.start, self.start_velocity, self.velocity_gram = gram, start, start_velocity, velocity_gram
         self.Y, self.c, self.m, self.memory = Y, c, m, memory
         self.Z: Array = Z  # type: ignore[assignment]  # as a DenseLayer's velocity
+        self.has_velocity = Z is not None
         self.mu = 0.0 if start_velocity is None else 1.0
         # one factor for each unit, or a matrix if steps mix the units
         self.L = np.zeros(self.n_out if velocity_gram is None else velocity_gram.shape, gram.dtype)
@@ -97,8 +98,11 @@ class SpanLayer:
         self.L *= real(factor)
         self.Y *= real(factor)
 
-    def descend(self, rates: Array) -> None:
-        rates = rates.astype(self.Y.dtype)
+    def descend(self, rates: Array | float) -> None:
+        rates = np.asarray(rates, self.Y.dtype)
+        if not self.has_velocity:
+            self.Y[self.rows] -= rates * self.D
+            return
         self.L -= self.Y.dtype.type(self.mu) * rates
         self.Y -= rates * self.Z
 

@@ -79,6 +79,11 @@ class Loss:
             values, labels = (None, targets) if self.has_classes else (targets, None)
             return float(backend.forward.loss_of_rows(outputs, rows, values, labels, sample_weight, delta))
         losses, gradient = self.of_samples(outputs, targets[rows])
+        if np.shape(losses) != rows.shape or np.shape(gradient) != outputs.shape:
+            raise ValueError(
+                f"loss {type(self).__name__} gave losses of shape {np.shape(losses)} and a gradient of shape "
+                f"{np.shape(gradient)}, but {rows.shape} and {outputs.shape} are needed"
+            )
         weights = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
         total = float(weights.sum())
         shares = weights / total if total > 0 else weights

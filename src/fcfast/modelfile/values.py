@@ -42,7 +42,10 @@ def encoded(value: Any, name: str) -> Any:
         own = fields(value) if is_dataclass(value) else ()
         settings = {field.name: getattr(value, field.name) for field in own}
         return {"settings": [type(value).__name__, encoded(settings, name)]}
-    raise TypeError(f"{name}={value!r} cannot be stored; use numbers, strings, None, or lists and dicts of them")
+    raise TypeError(
+        f"{name}={value!r} cannot be stored; use numbers, strings, None, lists and dicts of them, or an object of a class that "
+        "is registered (as fcfast.optimizers.register does)"
+    )
 
 
 def decoded(value: Any) -> Any:
@@ -62,7 +65,11 @@ def decoded(value: Any) -> Any:
 def settings(content: list[Any]) -> Any:
     """Restore the settings of an optimiser, a schedule or a rule; they check their values themselves."""
     known = settings_classes()
-    require(len(content) == 2 and content[0] in known and isinstance(content[1], dict), "a parameter has unknown settings")
+    require(len(content) == 2 and isinstance(content[1], dict), "a parameter has unknown settings")
+    require(
+        content[0] in known,
+        f"a parameter has settings of an unknown class, {content[0]!r}; if it is your own, import the module that registers it",
+    )
     name, fields = content
     try:
         return known[name](**fields)

@@ -192,7 +192,8 @@ def plan_for(
     forms = sorted(FORMS.values(), key=lambda kind: kind.updates_each_weight)
     costs = {kind.name: _cost(kind, problem, window, limit, figures) for kind in forms}
     possible = [name for name, cost in costs.items() if not cost.reason]
-    fastest = min(possible, key=lambda name: costs[name].seconds, default=None)
+    offered = [name for name in possible if FORMS[name].is_automatic]
+    fastest = min(offered, key=lambda name: costs[name].seconds, default=None)
     chosen = fastest if form == "auto" else form
     if chosen is None or costs[chosen].reason:
         raise text.refusal(problem, form, costs, fastest, limit)

@@ -134,6 +134,12 @@ class BackwardGradient(GradientRule):
         feedback = self.rule.feedback(self.upper, self.state)
         if feedback is None:
             return self.chain
+        shapes, wanted = [np.shape(given) for given in feedback], [weights.shape for weights in self._back.weights]
+        if shapes != wanted:
+            raise ValueError(
+                f"rule {self.rule.name!r} gave feedback weights of shapes {shapes}, but the layers above the front layer need "
+                f"{wanted}"
+            )
         for weights, given in zip(self._back.weights, feedback, strict=True):
             weights[:] = given
         return self._back

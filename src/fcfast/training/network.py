@@ -283,4 +283,6 @@ class FrontNetwork:
 
     def append(self, X: Any) -> NDArray[np.intp]:
         """Take new samples to train on; give their rows."""
-        return self.front.append(X)
+        rows = self.front.append(X)
+        self.front.check(len(self.front.source), self.dtype)
+        return rows
