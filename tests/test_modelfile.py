@@ -460,7 +460,7 @@ HOSTILE = {
     "params": ({"header": {"params": []}}, "params"),
     "bad parameter": ({"header": {"params": {"learning_rate": -1}}}, "learning_rate"),
     "bad schedule": ({"header": {"params": {"schedule": [1]}}}, "schedule"),
-    "settings of an unknown class": ({"header": {"params": {"rule": {"settings": ["Popen", {"dict": []}]}}}}, "unknown settings"),
+    "unknown settings": ({"header": {"params": {"rule": {"settings": ["Popen", {"dict": []}]}}}}, "settings of an unknown class"),
     "bad settings": (
         {"header": {"params": {"rule": {"settings": ["LocalLoss", {"dict": [["block_size", 0]]}]}}}},
         "LocalLoss with bad settings",
