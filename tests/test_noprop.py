@@ -2,8 +2,10 @@
 
 import pickle
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from itertools import count, product
+from time import sleep
 
 import numpy as np
 import pytest
@@ -425,6 +427,36 @@ def test_interrupt(wide, monkeypatch, n_jobs):
             classifier = NoPropClassifier(**SMALL, n_jobs=n_jobs).fit(X, y)
     assert_same_bits(classifier, expected)
     assert classifier.n_epochs_ == 2
+
+
+def test_interrupt_while_a_thread_starts(wide, monkeypatch):
+    """A pool does not wait for a thread that it could not note; training does, before it takes the epoch back."""
+    pools, predicted = count(1), LabelSpace.predicted
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            future = super().submit(*arguments)
+            if self.number == 3 and len(self._threads) == 2:
+                sleep(0.05)  # both are at work
+                self._threads.clear()
+                raise KeyboardInterrupt
+            return future
+
+        def __enter__(self):
+            self.number = next(pools)
+            return super().__enter__()
+
+    def slow(self, scores):
+        sleep(0.02)
+        return predicted(self, scores)
+
+    expected = trained(*wide, max_epochs=2)
+    monkeypatch.setattr("fcfast.noprop.epoch.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(LabelSpace, "predicted", slow)
+    with pytest.warns(UserWarning, match="interrupted after 2 epoch"):
+        classifier = NoPropClassifier(**SMALL, n_jobs=2).fit(*wide)
+    sleep(0.1)  # for a thread that is left behind
+    assert_same_bits(classifier, expected)
 
 
 def test_a_fit_that_fails_changes_nothing(wide, monkeypatch):

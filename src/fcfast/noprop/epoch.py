@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from threading import Event
+from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,12 +69,21 @@ def _side_by_side(network: "NoPropNetwork", trainer: "_Trainer", work: Work, rat
     by_block = [[item for item in work if item[0] == t] for t in range(len(network.blocks))]
     if network.n_threads == 1:
         return [loss for items in by_block for loss in trainer.in_turn(items, rates)]
+    at_work = [Lock() for _ in by_block]
+
+    def train(items: Work, lock: Lock) -> list[tuple[int, float]]:
+        with lock:
+            return trainer.in_turn(items, rates)
+
     with ThreadPoolExecutor(min(network.n_threads, len(by_block))) as pool:
         try:
-            return [loss for losses in pool.map(lambda items: trainer.in_turn(items, rates), by_block) for loss in losses]
+            return [loss for losses in pool.map(train, by_block, at_work) for loss in losses]
         except BaseException:
             trainer.stopped.set()  # the other blocks stop too
             pool.shutdown(cancel_futures=True)
+            for lock in at_work:  # a pool that Ctrl-C interrupts while it starts a thread does not wait for that one
+                with lock:
+                    pass
             raise
 
 
