@@ -33,7 +33,7 @@ def claims_text(claims: "Sequence[Claim]") -> str:
     lines = [
         f"{len(claims)} claims: {counted}. Judged by {made}.",
         "",
-        "| claim | verdict | what it says | what has to be read differently | evidence |",
+        "| claim | verdict | what it says | correction | evidence |",
         "|---|---|---|---|---|",
     ]
     for claim in claims:

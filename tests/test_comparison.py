@@ -266,7 +266,7 @@ def test_warnings_in_words():
     nothing = np.ones_like(X)
     result = compare(nothing, y, ["frozen"], only=True, learning_rate=0.1, **QUICK | {"epochs": 12}).results[0]
     assert [run.losses[-1] > run.losses[0] for run in result.runs] == [False, True]
-    assert result.remark == "1 of 2 seeds: no better than class frequencies; 1 of 2 seeds: loss ended higher than it began"
+    assert result.remark == "1 of 2 seeds: learned only the class frequencies; 1 of 2 seeds: loss ended higher than it began"
 
 
 def test_divergence_is_reported():

@@ -322,4 +322,4 @@ def prepare() -> None:
     """Load what PyTorch loads with its first network; a few epochs converge nowhere, which is no news here."""
     X, y = Cell(20, 50, 10).data()
     peers.TorchNetwork(X, y, 8, CLASSES, 10, 0.01, 0.9).train(2)
-    warnings.filterwarnings("ignore", message=".*(max_epochs|no better than the class frequencies|loss ended higher)")
+    warnings.filterwarnings("ignore", message=".*(max_epochs|learns only the class frequencies|loss ended higher)")

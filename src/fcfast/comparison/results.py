@@ -76,7 +76,7 @@ class Run:
             return ""
         if self.losses[-1] > self.losses[0]:
             return "loss ended higher than it began"
-        return "no better than class frequencies"
+        return "learned only the class frequencies"
 
 
 @dataclass(frozen=True)

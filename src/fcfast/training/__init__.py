@@ -1,4 +1,4 @@
-"""Training: a network with a front layer in any form, and the fit loop around it."""
+"""Training of a network with a front layer in any form, and the fit loop around it."""
 
 from fcfast.training.loop import Training
 from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning

@@ -1,4 +1,4 @@
-"""Whether a kernel trains whole epochs, or Python takes one step after the other: asked by training and by its plan."""
+"""The choice between a kernel for whole epochs and single steps in Python, for training and for plans."""
 
 from collections.abc import Sequence
 

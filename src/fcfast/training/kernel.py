@@ -1,4 +1,4 @@
-"""The compiled epochs of a network: what their kernel takes, held from call to call."""
+"""The compiled epochs of a network, with the arguments of their kernel kept from call to call."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ class EpochKernel:
         self._workspace = kernel.Workspace(self._network, n_rows, batch_size, window)
 
     def serves(self, front: FrontForm, targets: Targets, batch_size: int, window: int, n_rows: int) -> bool:
-        """Whether it works on these very arrays, and its scratch suffices."""
+        """Whether the kernel works on these very arrays, and its scratch is large enough."""
         same = all(a is b for a, b in zip(self._held, _arrays(front, targets), strict=True))
         return same and n_rows <= self.n_rows and self._sizes == (batch_size, window)
 
@@ -78,5 +78,5 @@ class EpochKernel:
 
 
 def _arrays(front: FrontForm, targets: Targets) -> tuple[Array | None, ...]:
-    """Give the arrays that may be replaced from call to call."""
+    """Give the arrays that may be replaced between calls."""
     return front.base, front.velocity, front.source, front.S0, front.scale, targets.values, targets.sample_weight

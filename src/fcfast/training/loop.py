@@ -17,17 +17,17 @@ from fcfast.training.trainable import Trainable
 
 Array = NDArray[Any]
 
-GROWTH = 1000  # a loss that has grown so many times is no training any more
+GROWTH = 1000  # growth of the loss from which on a training counts as diverged
 
 
 @dataclass(frozen=True)
 class Training:
-    """How to train: the parameters of an estimator of the same names.
+    """Settings of a training, which are the parameters of an estimator with the same names.
 
-    `score` gives the score of held-out samples (not a finite number: the training has diverged), or is None to go by the
-    training loss. A callback that returns True ends the training after that epoch. `chance` is the loss of predictions that
-    ignore the inputs, the class frequencies; 0 for none. A loss that `is_random` goes up and down with noise that is drawn: it
-    may end higher than it began.
+    `score` gives the score of held-out samples, and the training has diverged if it is not finite; with None the training loss
+    decides instead. A callback that returns True ends the training after this epoch. `chance` is the loss of predictions that
+    ignore the inputs, such as the class frequencies, or 0 without such predictions. A loss that `is_random` goes up and down
+    with the noise that is drawn, so that it may end higher than it began.
     """
 
     learning_rate: Any
@@ -51,8 +51,8 @@ class Training:
     ) -> History:
         """Train on some rows until there is no improvement, or for `max_epochs`.
 
-        The network then is the best one where there are validation scores, the last one otherwise; after a divergence the best
-        one before it, after Ctrl-C that of the last whole epoch; within the first one, `KeyboardInterrupt` is raised.
+        The network is then the best one with validation scores, and otherwise the last one. After a divergence it is the best
+        one before, and after Ctrl-C that of the last whole epoch. Ctrl-C in the first epoch raises `KeyboardInterrupt`.
         """
         history = History()
         best, since_best = -np.inf, 0
@@ -74,7 +74,7 @@ class Training:
                 since_best = 0 if quality > best + self.tol else since_best + 1
                 if quality > best:
                     best = quality
-                    # A training loss is that of the weights before the updates, a validation score that of those after.
+                    # A training loss belongs to the weights before the updates, a validation score to those after them.
                     if score is None:
                         epochs.keep_before(epoch)
                     else:
@@ -109,9 +109,8 @@ class Training:
             _warn(history, Outcome.LOSS_ROSE, message)
         elif stuck and 0 < NO_BETTER * self.chance <= history.losses[-1]:
             message = (
-                f"the network predicts no better than the class frequencies (loss {history.losses[-1]:.3f}, theirs "
-                f"{self.chance:.3f}): scale X (StandardScaler) or change learning_rate={self.learning_rate}, most often to a "
-                "lower one"
+                f"the network learns only the class frequencies (loss {history.losses[-1]:.3f}, theirs {self.chance:.3f}); "
+                f"scale X (StandardScaler) or change learning_rate={self.learning_rate}, most often to a lower one"
             )
             _warn(history, Outcome.NOTHING_LEARNED, message)
         return history
@@ -122,7 +121,7 @@ class Training:
         return any(_is_true(reply) for reply in replies)
 
     def rates(self, network: Trainable, epochs: range, n_samples: int) -> NDArray[np.float64]:
-        """Learning rates of the steps of some epochs (n_epochs, n_steps)."""
+        """Give the learning rates of the steps of some epochs (n_epochs, n_steps)."""
         n_steps = -(-n_samples // network.batch_size)
         factors = np.empty((len(epochs), n_steps))
         for row, epoch in zip(factors, epochs, strict=True):
@@ -138,7 +137,7 @@ class Training:
 
     @property
     def base_rate(self) -> float:
-        """The learning rate that schedules multiply; 1 where each layer of the network has a rate of its own."""
+        """Learning rate that schedules multiply; 1 if each layer of the network has a rate of its own."""
         return 1.0 if validation.has_items(self.learning_rate) else float(self.learning_rate)
 
     def _refuse_factors(self, factors: NDArray[np.float64], n_steps: int) -> None:
@@ -155,7 +154,7 @@ class Training:
 
 
 def _warn(history: History, outcome: Outcome, message: str) -> None:
-    """Note how the training ended, and tell whoever called the library, in `fit` or `partial_fit`."""
+    """Note how the training ended, and warn the caller of `fit` or `partial_fit`."""
     history.end(outcome)
     warnings.warn(TrainingWarning(message, outcome), stacklevel=1 + _frames_within())
 
@@ -169,12 +168,12 @@ def _frames_within() -> int:
 
 
 def _is_true(reply: Any) -> bool:
-    """Whether it is True itself; a callback may return what it likes to nobody."""
+    """Whether a reply is True itself; other values that a callback returns are ignored."""
     return isinstance(reply, (bool, np.bool_)) and bool(reply)
 
 
 def _mean_loss(network: Trainable, losses: NDArray[np.float64], n_samples: int) -> float:
-    """Mean over the samples, as the last batch may be shorter; NaN if a step is missing."""
+    """Give the mean over the samples, because the last batch may be shorter; NaN if a step is missing."""
     last = n_samples - network.batch_size * (len(losses) - 1)
     if not 0 < last <= network.batch_size:
         return np.nan
@@ -183,7 +182,7 @@ def _mean_loss(network: Trainable, losses: NDArray[np.float64], n_samples: int) 
 
 
 def _divergence(epochs: Epochs, losses: NDArray[np.float64], loss: float, history: History) -> str:
-    """Say why this epoch is no training any more; nothing if it is."""
+    """Explain why the training has diverged in this epoch; the text is empty if it has not."""
     if np.isnan(loss):
         return f"the loss of step {len(losses) + 1} is not finite"
     if history.losses and loss > GROWTH * max(history.losses[0], 1e-3):
@@ -191,5 +190,5 @@ def _divergence(epochs: Epochs, losses: NDArray[np.float64], loss: float, histor
     return "" if epochs.is_finite else "weights are not finite any more"
 
 
-ENOUGH_EPOCHS = 10  # to have learnt something, if there is anything to learn
-NO_BETTER = 0.98  # of the loss of the class frequencies
+ENOUGH_EPOCHS = 10  # epochs after which a network has learned something if it ever does
+NO_BETTER = 0.98  # share of the class frequencies' loss from which on a loss is no better

@@ -1,4 +1,4 @@
-"""What a training was like, epoch by epoch, and how it ended."""
+"""The course of a training, epoch by epoch, and its outcome."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 
 class Outcome(str, Enum):
-    """How a training ended. A member equals its value, as in ``classifier.outcome_ == "converged"``.
+    """The way in which a training ended. A member equals its value, as in ``classifier.outcome_ == "converged"``.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Outcome(str, Enum):
     LOSS_ROSE
         It ended in one of the first three ways, but the loss was higher than after the first epoch.
     NOTHING_LEARNED
-        It ended by itself, but a classifier's loss was no better than that of the class frequencies.
+        It ended by itself, but a classifier had learned only the class frequencies.
 
     Examples
     --------
@@ -56,8 +56,9 @@ class TrainingWarning(ConvergenceWarning):
     Parameters
     ----------
     message : str
+        Text of the warning.
     outcome : Outcome
-        What the warning is about, also as an attribute.
+        Outcome of the training, which is also an attribute.
     """
 
     def __init__(self, message: str, outcome: Outcome) -> None:
@@ -65,22 +66,22 @@ class TrainingWarning(ConvergenceWarning):
         self.outcome = outcome
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let processes send it to each other."""
+        """Let processes send the warning to each other."""
         return type(self), (str(self), self.outcome)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What a callback is told after each epoch.
+    """The state of a training after an epoch, as callbacks get it.
 
     Attributes
     ----------
     epoch, max_epochs : int
-        Epochs done, from 1, and the most that will be.
+        Number of finished epochs, and the largest number of epochs.
     loss : float
         Mean training loss over the epoch.
     validation_score : float or None
-        Score of the held-out samples, with early stopping.
+        Score of the held-out samples; None without early stopping.
     """
 
     epoch: int
@@ -94,14 +95,14 @@ Callback = Callable[[Epoch], Any]
 
 @dataclass
 class History:
-    """Mean training loss of each epoch, the validation scores where there are any, and how the training ended."""
+    """Mean training loss of each epoch, the validation scores with early stopping, and the outcome."""
 
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     outcome: Outcome = Outcome.MAX_EPOCHS
 
     def end(self, outcome: Outcome) -> None:
-        """Note how it ended. An interruption or a divergence outweighs what is found out about the network afterwards."""
+        """Note the outcome. Later outcomes do not replace an interruption or a divergence."""
         if self.outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED):
             self.outcome = outcome
 

@@ -1,4 +1,4 @@
-"""How many threads are the faster: told by the time that epochs take."""
+"""The choice of the faster number of threads, by the measured time of epochs."""
 
 import math
 from time import perf_counter

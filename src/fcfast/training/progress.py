@@ -1,4 +1,4 @@
-"""Progress display of `verbose`: a progress bar on a terminal, lines elsewhere."""
+"""The display of progress for `verbose`: a progress bar on a terminal, and lines elsewhere."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from fcfast.training import Callback, Epoch
 
 @contextmanager
 def progress(verbose: int, max_epochs: int) -> Iterator[list[Callback]]:
-    """Yield the callbacks that show the progress: none, a bar (for 1, on a terminal, with rich) or a line per epoch."""
+    """Yield the callbacks that show progress: none, a bar (with 1, on a terminal, if rich is installed), or lines."""
     if not verbose:
         yield []
         return

@@ -1,4 +1,4 @@
-"""An epoch of any rule, optimiser and loss that no kernel of whole epochs has: one batch at a time."""
+"""An epoch in single steps, for rules, optimisers and losses that the kernel of whole epochs does not have."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -21,7 +21,7 @@ CLIP_EPS = 1e-6  # as torch.nn.utils.clip_grad_norm_ has it
 
 
 def train_epoch(network: "FrontNetwork", rows: Rows, rates: NDArray[np.float64], targets: Targets) -> NDArray[np.float64]:
-    """Train on some distinct rows in that order; give the loss of each step, fewer than `rates` where it diverged."""
+    """Train on some distinct rows in this order; give the loss of each step, or of fewer steps after a divergence."""
     losses: list[float] = []
     upper, optimizer, memory = network.upper, network.optimizer, network.upper.memory
     gradients = network.rule.gradients(upper, targets, network.rule_state, network.kernel_threads)
@@ -29,7 +29,7 @@ def train_epoch(network: "FrontNetwork", rows: Rows, rates: NDArray[np.float64],
     of_front = memory.of("front", int(upper.widths[0]), network.front.n_features)
     per_window = network.window // network.batch_size
     opened = network.front.windows(batches, per_window, optimizer, of_front, network.kernel_threads)
-    # A diverging run overflows; its loss is looked at, as in the kernels, and NumPy need not warn.
+    # A diverging run overflows. Its loss is checked, as in the kernels, so NumPy need not warn.
     with np.errstate(over="ignore", invalid="ignore"), closing(opened):
         for window, front in opened:
             for batch in window:
@@ -45,7 +45,7 @@ def train_epoch(network: "FrontNetwork", rows: Rows, rates: NDArray[np.float64],
 
 
 def clipped(ready: "Iterable[Update]", max_norm: float | None) -> "Iterable[Update]":
-    """Give a step's updates as they come; at once, with gradients clipped, where their norm has to be known."""
+    """Give a step's updates as they come, or all at once with clipped gradients if their norm is limited."""
     if max_norm is None:
         return ready
     updates = list(ready)
@@ -54,7 +54,7 @@ def clipped(ready: "Iterable[Update]", max_norm: float | None) -> "Iterable[Upda
 
 
 def clip(layers: Iterable[Layer], limit: float) -> None:
-    """Scale the gradients of layers so that the norm of all of them is at most this."""
+    """Scale the gradients of layers so that their global norm is at most `limit`."""
     layers = list(layers)
     norm = sum(float(layer.squared_gradient_norms().sum()) for layer in layers) ** 0.5
     for layer in layers:
@@ -68,7 +68,7 @@ def descend(update: "Update", rate: float, step: int) -> None:
 
 
 def flush(*remembered: Array | None) -> None:
-    """Set subnormal numbers to 0. What a dead unit remembers decays for ever, and arithmetic with subnormal numbers is slow."""
+    """Set subnormal numbers to 0. The state of a dead unit decays for ever, and arithmetic with subnormal numbers is slow."""
     for array in remembered:
         if array is not None:
             array[np.abs(array) < np.finfo(array.dtype).tiny] = 0

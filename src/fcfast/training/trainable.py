@@ -1,4 +1,4 @@
-"""What the fit loop asks of a network."""
+"""The interface of a network for the fit loop."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -19,17 +19,17 @@ class Trainable(Protocol):
     batch_size: int
 
     def train_epoch(self, rows: Rows, rates: Floats, targets: Array, sample_weight: Floats | None) -> Floats:
-        """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
+        """Train on some rows in this order; give the loss of each step, or of fewer steps than `rates` after a divergence."""
 
     @property
     def by_blocks(self) -> "TrainableByBlocks | None":
-        """Itself, if it can train several epochs in a call."""
+        """The network itself if it can train several epochs in a call, otherwise None."""
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
-        """Copy what is trained, to come back to it with `restore`; into an older snapshot that is not wanted any more."""
+        """Copy the trained arrays for `restore`, into an older snapshot if one is given."""
 
     def restore(self, kept: Snapshot) -> None:
-        """Go back to a snapshot, from where the optimiser starts anew."""
+        """Go back to a snapshot and reset the optimiser."""
 
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers."""
@@ -38,14 +38,14 @@ class Trainable(Protocol):
         """Whether the outputs for some of the training rows are finite."""
 
     def finish(self) -> None:
-        """Note that training has ended, and let go of samples that predictions do not need."""
+        """Note that training has ended, and drop samples that predictions do not need."""
 
 
 class TrainableByBlocks(Protocol):
     """A network that trains several epochs in a call, and from the same weights and checkpoint to the same bits again."""
 
     def train_epochs(self, orders: Rows, rates: Floats, targets: Array, sample_weight: Floats | None) -> Floats:
-        """Train on some rows in the order of each epoch; give the loss of each step, NaN where it had diverged."""
+        """Train on some rows in the order of each epoch; give the loss of each step, or NaN after a divergence."""
 
     def checkpoint(self, into: Checkpoint | None = None) -> Checkpoint:
         """Copy what the optimiser remembers; into an older checkpoint that is not wanted any more."""
@@ -55,7 +55,7 @@ class TrainableByBlocks(Protocol):
 
 
 def copied(held: Sequence[Array], into: Snapshot | None) -> Snapshot:
-    """Copy arrays, into an older snapshot if there is one."""
+    """Copy arrays, into an older snapshot if one is given."""
     if into is None:
         return tuple(array.copy() for array in held)
     for copy, array in zip(into, held, strict=True):

@@ -17,14 +17,14 @@ Array = NDArray[Any]
 
 
 class Group(NamedTuple):
-    """Parameters that are updated alike: by which optimiser, and at which multiple of the learning rate."""
+    """The optimiser of a group of parameters, and the factor of their learning rate."""
 
     optimizer: Optimizer
     rate: float
 
 
 def decaying(optimizer: Optimizer, weight_decay: float) -> Optimizer:
-    """Give an optimiser with that weight decay: itself, if it has it."""
+    """Give an optimiser with this weight decay; an optimiser that already has it is returned as it is."""
     if optimizer.weight_decay == weight_decay:
         return optimizer
     changed: Optimizer = replace(optimizer, weight_decay=weight_decay)  # type: ignore[type-var]  # they are dataclasses
@@ -32,9 +32,9 @@ def decaying(optimizer: Optimizer, weight_decay: float) -> Optimizer:
 
 
 class UpperLayers:
-    """Weights and biases above the front layer, and all that an optimiser keeps beside them.
+    """Weights and biases above the front layer, and the optimiser's state for them.
 
-    Layers are counted from 0, the front layer; of that one only the biases are here.
+    Layers are counted from 0, which is the front layer. Only the biases of the front layer are here.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class UpperLayers:
 
     @property
     def n_hidden(self) -> int:
-        """How many hidden layers there are, the front layer among them."""
+        """Number of hidden layers, including the front layer."""
         return len(self.widths) - 1
 
     @property
@@ -128,11 +128,11 @@ class UpperLayers:
         return Chain(self.above, self.widths, self.activation, n_threads)
 
     def group(self, layer: int, of_biases: bool = False) -> Group:
-        """Say how the weights, or the biases, of a layer are updated."""
+        """Give the group of the weights, or of the biases, of a layer."""
         return self._groups[layer][of_biases]
 
 
 def block_diagonal(n_in: int, n_out: int, groups: int) -> NDArray[np.bool_]:
-    """Give the mask (n_out, n_in) of a layer that connects each of so many groups of units to the same one below only."""
+    """Give the mask (n_out, n_in) of a layer that connects each group of units only to the same group below."""
     blocks = np.eye(groups, dtype=bool)
     return np.repeat(np.repeat(blocks, n_out // groups, axis=0), n_in // groups, axis=1)
