@@ -1,4 +1,4 @@
-"""What all estimators share: checked parameters, validated data, and the fit loop around whatever network there is."""
+"""Base classes of all estimators, with checked parameters, validated data and the fit loop."""
 
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
@@ -34,7 +34,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Callable[Concatenate[Fitted, Arguments], Fitted]:
-    """Leave an estimator as it was if the method fails: new classes must not meet an old network."""
+    """Leave an estimator unchanged if the method fails, so that new classes never meet an old network."""
 
     @wraps(fit)
     def fit_or_undo(self: Fitted, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Fitted:
@@ -49,12 +49,12 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
 
 
 def _is_set(value: Any, default: Any) -> bool:
-    """Whether a parameter that nobody has checked yet is another than the default."""
+    """Whether a parameter, which may not have been checked yet, differs from its default."""
     return isinstance(value, np.ndarray) or bool(value != default)
 
 
 class TrainedEstimator(BaseEstimator):
-    """An estimator with a network that `fcfast.training.Training` trains. Subclasses say what it is, and what targets are."""
+    """An estimator with a network that `fcfast.training.Training` trains. Subclasses define the network and the targets."""
 
     network_: Any  # fcfast.training.Trainable
     form_: str
@@ -110,7 +110,7 @@ class TrainedEstimator(BaseEstimator):
         validation.positive(self.learning_rate, "learning_rate")
 
     def _settings(self) -> dict[str, Any]:
-        """Give the parameters that make an optimiser of a name."""
+        """Give the parameters from which a named optimiser is made."""
         return {name: getattr(self, name) for name in self._optimizer_settings}
 
     def _optimizer(self) -> Optimizer:
@@ -140,17 +140,17 @@ class TrainedEstimator(BaseEstimator):
             return validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
 
     def _taken(self, X: Any) -> dict[str, Any]:
-        """Say what training inputs are converted to: numbers of any type, and sparse columns, are left as they are.
+        """Give the conversion of training inputs; numbers of any type and sparse columns are not converted.
 
-        A form that refers to X then refers to the caller's own array, and so do all members of an ensemble. Forms convert what
-        they multiply.
+        A form that refers to X then refers to the caller's own array, as do all members of an ensemble. Forms convert the
+        blocks that they multiply.
         """
         is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
         return {"accept_sparse": ("csr", "csc"), "dtype": None if is_numeric else self._dtypes}
 
     @property
     def _dtypes(self) -> tuple[str, ...]:
-        """What is taken as it is; anything else becomes the first."""
+        """Dtypes that are not converted; all others are converted to the first one."""
         return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
 
     def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
@@ -166,7 +166,7 @@ class TrainedEstimator(BaseEstimator):
         return weights
 
     def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Split the rows into those to train on and at least two to stop by."""
+        """Split the rows into training rows and at least two held-out rows for early stopping."""
         validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
         n_held_out = round(self.validation_fraction * len(y))
         n_classes = len(getattr(self, "classes_", [None]))
@@ -181,7 +181,7 @@ class TrainedEstimator(BaseEstimator):
     def _split_off(
         self, X: Any, y: Array, targets: Array, weights: Array | None, random_state: np.random.RandomState
     ) -> tuple[Any, Array, Array | None, Callable[[], float] | None]:
-        """Give what to train on and, with early stopping, the score of what is held out."""
+        """Give the training data and, with early stopping, a function that scores the held-out data."""
         if not self.early_stopping:
             return X, targets, weights, None
         rows, others = self._hold_out(y, random_state)
@@ -189,7 +189,7 @@ class TrainedEstimator(BaseEstimator):
         return X[rows], targets[rows], None if weights is None else weights[rows], score
 
     def _note(self, history: History) -> None:
-        """Set what a training found out."""
+        """Set the attributes that describe a training."""
         self.loss_curve_, self.outcome_ = history.losses, history.outcome
         self.validation_scores_ = history.scores if self.early_stopping else None
         self.n_epochs_ = self.n_iter_ = len(history.losses)
@@ -221,7 +221,7 @@ class TrainedEstimator(BaseEstimator):
                 network.finish()
 
     def _score_held_out(self, X: Any, targets: Array) -> float:
-        """Score the network as it is now; NaN where its outputs, or their squares, are not finite."""
+        """Score the network in its current state; give NaN if its outputs, or their squares, are not finite."""
         with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
             outputs = self.network_.outputs(X)
             return self._score_outputs(outputs, targets) if validation.all_finite(outputs) else np.nan
@@ -232,14 +232,14 @@ class TrainedEstimator(BaseEstimator):
             return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
 
     def _refuse_overflow(self, *results: Array) -> None:
-        """Refuse samples whose states or outputs are no numbers."""
+        """Raise an error for samples whose pre-activations or outputs are not finite."""
         if not validation.all_finite(*results):
             dtype = self.network_.dtype
             other = ", or train with dtype='float64'" if dtype == np.float32 else ""
             raise ValueError(f"X has values so large that the network's {dtype} overflows; scale X as for training{other}")
 
     def _takes_sparse(self) -> bool:
-        """Whether X may be sparse, as far as parameters say that nobody has checked yet."""
+        """Whether X may be sparse, according to parameters that may not have been checked yet."""
         form, optimizer = self.form, self.optimizer
         if isinstance(optimizer, str):
             optimizer = OPTIMIZERS.get(optimizer, Optimizer)
@@ -255,7 +255,7 @@ class TrainedEstimator(BaseEstimator):
 
     @classmethod
     def _from_file(cls, header: Any, tensors: Tensors, X: Any) -> "Self":
-        """Make the fitted estimator again; subclasses add the network."""
+        """Restore the fitted estimator; subclasses add the network."""
         estimator = cls(**header.parameters(cls._get_param_names()))
         estimator._check_parameters()
         estimator.form_, estimator.n_features_in_ = header.form, header.n_features
@@ -268,7 +268,7 @@ class TrainedEstimator(BaseEstimator):
         return estimator
 
     def _header_entries(self) -> dict[str, Any]:
-        """Collect the entries that all headers have, but for those that the network knows."""
+        """Collect the entries that all headers have, except those that the network determines."""
         classes = getattr(self, "classes_", None)
         names = getattr(self, "feature_names_in_", None)
         return {
@@ -289,7 +289,7 @@ class TrainedEstimator(BaseEstimator):
 
 
 class ClassTargets(TrainedEstimator):
-    """Targets that are classes."""
+    """Methods for targets that are classes."""
 
     classes_: Array
     class_weight: Any

@@ -27,7 +27,7 @@ GROWTH = 4  # times as many epochs as in the block before, at most: its time may
 
 @dataclass
 class _Block:
-    """Epochs that were trained in a call, and what they started from."""
+    """Epochs that were trained in a call, and the state that they started from."""
 
     first: int
     weights: Snapshot
@@ -64,7 +64,7 @@ class Epochs:
         self._n_seen, self._n_next = 0, 1
 
     def train(self, epoch: int) -> Floats:
-        """Give the losses of the steps of the next epoch, fewer than there are steps where it diverged."""
+        """Give the losses of the steps of the next epoch, or of fewer steps after a divergence."""
         if epoch - self._block.first >= len(self._block.losses):
             self._next_block(epoch)
         self._n_seen = epoch + 1

@@ -17,7 +17,7 @@ def is_compiled(rule: Rule, optimizer: Optimizer, groups: Sequence[int] = (1,), 
     groups : sequence of int
         Groups of units of each hidden layer.
     loss : Loss or None
-        None is one that the kernels know.
+        Loss; None stands for a loss that the kernels know.
     """
     has_loss = loss is None or loss.kernel is not None
     return rule.compiled and optimizer.compiled and has_loss and max(groups) == 1

@@ -1,4 +1,4 @@
-"""A network whose first layer is held in a form: an epoch of its training, and its outputs."""
+"""A network with its first layer in a form, the epochs of its training, and its outputs."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -34,20 +34,24 @@ class FrontNetwork:
     Parameters
     ----------
     front : FrontForm
+        Front layer.
     biases : sequence of ndarray
-        Of every layer, the front layer's first.
+        Biases of every layer, beginning with the front layer.
     weights : sequence of ndarray of shape (n_out, n_in)
-        Of the layers above the front layer; at least one.
+        Weights of the layers above the front layer, at least one.
     activation : str
+        Activation of the hidden layers.
     loss : str or Loss
+        Loss of the outputs.
     window : int
-        Rows of a window, a multiple of the batch size.
+        Number of rows in a window, a multiple of the batch size.
     rule : Rule or None
-        How deltas are made; None is backpropagation.
+        Learning rule; None is backpropagation.
     groups : sequence of int or None
-        Of each hidden layer, the front layer's 1: so many groups of units are connected to their own group below only.
+        Number of groups of units in each hidden layer, 1 for the front layer. A group is connected only to the same group
+        below.
     seed : int
-        Of what the rule draws.
+        Seed of the rule's random numbers.
     """
 
     def __init__(
@@ -91,12 +95,12 @@ class FrontNetwork:
 
     @property
     def widths(self) -> NDArray[np.intp]:
-        """Units of each layer, the front layer's first."""
+        """Number of units of each layer, beginning with the front layer."""
         return self.upper.widths
 
     @property
     def params(self) -> Array:
-        """Packed parameters but for the front layer's weights."""
+        """Packed parameters, except the front layer's weights."""
         return self.upper.params
 
     @property
@@ -111,7 +115,7 @@ class FrontNetwork:
 
     @property
     def groups(self) -> tuple[int, ...]:
-        """Groups of units of each hidden layer."""
+        """Number of groups of units in each hidden layer."""
         return self.upper.groups
 
     @property
@@ -122,7 +126,7 @@ class FrontNetwork:
     def train_epoch(
         self, rows: NDArray[np.intp], rates: NDArray[np.float64], targets: Array, sample_weight: NDArray[np.float64] | None
     ) -> NDArray[np.float64]:
-        """Train on some rows in that order; give the loss of each step, one fewer than `rates` or less where it diverged."""
+        """Train on some rows in this order; give the loss of each step, or of fewer steps than `rates` after a divergence."""
         n_steps = -(-len(rows) // self.batch_size)
         if len(rates) != n_steps:
             raise ValueError(f"rates has {len(rates)} value(s), but {len(rows)} rows make {n_steps} step(s)")
@@ -139,7 +143,7 @@ class FrontNetwork:
 
     @property
     def by_blocks(self) -> "FrontNetwork | None":
-        """Itself, if several epochs can be trained in a call."""
+        """The network itself if it can train several epochs in a call, otherwise None."""
         return self if self.is_compiled else None
 
     def train_epochs(
@@ -149,7 +153,7 @@ class FrontNetwork:
         targets: Array,
         sample_weight: NDArray[np.float64] | None,
     ) -> NDArray[np.float64]:
-        """Train on some rows in the order of each epoch; give the loss of each step, NaN where it had diverged."""
+        """Train on some rows in the order of each epoch; give the loss of each step, or NaN after a divergence."""
         self.front.begin()
         return self._train_compiled(orders, rates, targets, sample_weight)[0]
 
@@ -183,11 +187,11 @@ class FrontNetwork:
         return self._kernel
 
     def outputs(self, X: Any) -> Array:
-        """Outputs (M, c) for new data: before the softmax for cross-entropy."""
+        """Give the outputs (M, c) for new data; with cross-entropy these are the values before the softmax."""
         return self.outputs_from_preactivations(self.front.preactivations(X))
 
     def outputs_from_preactivations(self, S: Array) -> Array:
-        """Outputs for pre-activations of the front layer without its biases."""
+        """Give the outputs for pre-activations of the front layer without its biases."""
         if len(S) == 1:
             # A lone row is duplicated, so that rounding does not depend on the batch size: alone it would take another routine.
             return self.outputs_from_preactivations(np.repeat(S, 2, axis=0))[:1]
@@ -215,12 +219,12 @@ class FrontNetwork:
         return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths.tolist())))
 
     def blas_threads(self) -> AbstractContextManager[None]:
-        """Let BLAS use the threads that its products are worth."""
+        """Let BLAS use as many threads as suit its products."""
         return blas_threads_for(self.largest_product)
 
     @property
     def kernel_threads(self) -> int:
-        """Threads of a step's kernels."""
+        """Number of threads of a step's kernels."""
         return kernel_threads(self.n_threads, self.largest_product)
 
     def is_finite(self) -> bool:
@@ -233,7 +237,7 @@ class FrontNetwork:
             return all_finite(self.outputs_from_preactivations(self.front.training_preactivations(64)))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the scratch out of copies and pickles, and times by this process's clock."""
+        """Leave scratch arrays, and times by this process's clock, out of copies and pickles."""
         state = self.__dict__ | {"_kernel": None}
         del state["_pace"]
         return state
@@ -248,11 +252,11 @@ class FrontNetwork:
         return (*self.front.held, self.params, *(head.params for head in self.rule_state.heads))
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
-        """Copy the parameters, to come back to them with `restore`; into an older snapshot that is not wanted any more."""
+        """Copy the parameters for `restore`, into an older snapshot if one is given."""
         return copied(self._held, into)
 
     def restore(self, kept: Snapshot) -> None:
-        """Go back to the parameters of a snapshot, from where the optimiser starts anew: it remembers nothing."""
+        """Go back to the parameters of a snapshot and reset the optimiser."""
         for array, copy in zip(self._held, kept, strict=True):
             array[:] = copy
         self.front.forget()
@@ -277,12 +281,12 @@ class FrontNetwork:
         return tuple(array for array in (self.front.velocity, self.upper.velocity, self.front.scale) if array is not None)
 
     def finish(self) -> None:
-        """Note that training has ended, and let go of samples that predictions do not need."""
+        """Note that training has ended, and drop samples that predictions do not need."""
         self._kernel = None
         self.front.finish()
 
     def append(self, X: Any) -> NDArray[np.intp]:
-        """Take new samples to train on; give their rows."""
+        """Take new samples to train on, and give their row numbers."""
         rows = self.front.append(X)
         self.front.check(len(self.front.source), self.dtype)
         return rows

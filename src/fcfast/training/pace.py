@@ -3,19 +3,20 @@
 import math
 from time import perf_counter
 
-ALONE = 0.03  # seconds with one thread at first: OpenMP's go on waiting for work for milliseconds, in the way of all others
-PATIENCE = 20  # times what a slower epoch took, until the next one is risked
+ALONE = 0.03  # seconds with one thread at first, because waiting OpenMP threads disturb other threads for milliseconds
+PATIENCE = 20  # time before the slower number is tried again, relative to the time of its last epoch
 
 
 class Pace:
     """A choice between several threads and one, which give the same bits.
 
-    Steps of a tenth of a millisecond are worth sharing out, as long as there are processors for all threads: where another
-    process keeps one busy, threads that wait for each other take up to a hundred times as long as one (measured on two cores).
+    Sharing steps of a tenth of a millisecond pays as long as there are processors for all threads. If another process keeps one
+    busy, threads that wait for each other take up to a hundred times as long as one thread (measured on two cores).
 
     Parameters
     ----------
     n_threads : int
+        Largest number of threads.
 
     Examples
     --------

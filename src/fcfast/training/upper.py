@@ -39,30 +39,34 @@ class UpperLayers:
     Parameters
     ----------
     weights : sequence of ndarray of shape (n_out, n_in)
-        Weights of the layers above the front layer; at least one.
+        Weights of the layers above the front layer, at least one.
     biases : sequence of ndarray
-        Biases of every layer, the front layer's first.
+        Biases of every layer, beginning with the front layer.
     activation : str
+        Activation of the hidden layers.
     optimizer : Optimizer
+        Optimiser of all layers.
     dtype : dtype
+        Precision of the parameters.
     groups : sequence of int or None
-        Into how many groups the units of each hidden layer are split, 1 for the front layer; a group is connected to its own
-        group below only.
+        Number of groups of units in each hidden layer, 1 for the front layer. A group is connected only to the same group
+        below.
     rate_factors : array-like of shape (n_layers, 2), or float
-        Factors of the learning rate of each layer's weights and biases.
+        Factors of the learning rate for each layer's weights and biases.
     weight_decay : array-like of shape (n_layers, 2), float, or None
-        Their weight decay; None is that of the optimiser, and of its `for_biases`.
+            Weight decay of each layer's weights and biases; None takes the optimiser's, and that of its `for_biases`.
 
     Attributes
     ----------
     params, velocity : ndarray
-        Packed: the front layer's biases, then weights and biases of each layer; the velocity is None for an optimiser without.
+        Packed arrays: the front layer's biases, then weights and biases of each layer. The velocity is None for an optimiser
+        without one.
     widths : ndarray of int
-        Units of the front layer to those of the output.
+        Numbers of units from the front layer to the output.
     masks : list of ndarray or None
-        Which weights (n_out, n_in) there are, by layer; None for all.
+        Mask (n_out, n_in) of the weights that exist in each layer; None if all exist.
     memory : Memory
-        What the optimiser remembers, of the front layer too.
+        State of the optimiser, including that for the front layer.
     """
 
     def __init__(
