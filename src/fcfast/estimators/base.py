@@ -222,7 +222,7 @@ class TrainedEstimator(BaseEstimator):
 
     def _score_held_out(self, X: Any, targets: Array) -> float:
         """Score the network in its current state; give NaN if its outputs, or their squares, are not finite."""
-        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+        with np.errstate(over="ignore", invalid="ignore"):  # the check below looks for these
             outputs = self.network_.outputs(X)
             return self._score_outputs(outputs, targets) if validation.all_finite(outputs) else np.nan
 

@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 class SgdSettings(Protocol):
-    """What a layer has to know of `fcfast.optimizers.SGD`."""
+    """The settings of `fcfast.optimizers.SGD` that a layer needs."""
 
     @property
     def momentum(self) -> float:
@@ -24,11 +24,11 @@ class SgdSettings(Protocol):
 
     @property
     def dampening(self) -> float:
-        """What is missing from 1 in the factor of a fresh gradient."""
+        """Difference between 1 and the factor of a fresh gradient."""
 
     @property
     def nesterov(self) -> bool:
-        """Whether a step looks ahead."""
+        """Whether a step uses Nesterov momentum."""
 
     @property
     def weight_decay(self) -> float:

@@ -177,14 +177,14 @@ def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
 
 
 def network_of(header: FrontHeader, tensors: Tensors, X: Any, loss: Loss, n_threads: int) -> FrontNetwork:
-    """Make the network again. It is only to predict, later training makes its own: it has no optimiser, batches or windows.
+    """Restore the network for predictions, without optimiser, batches and windows; later training makes a network of its own.
 
     Parameters
     ----------
     header, tensors
-        Of the file.
+        Header and tensors of the file.
     X : ndarray, sparse matrix or None
-        The training inputs, for contributions.
+        Training inputs, which contributions need.
     loss : Loss
     n_threads : int
     """

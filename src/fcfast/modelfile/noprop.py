@@ -163,16 +163,18 @@ def network_tensors(network: NoPropNetwork, header: NoPropHeader) -> Tensors:
 
 
 def network_of(header: NoPropHeader, tensors: Tensors, eta: float, weighting: str, n_threads: int) -> NoPropNetwork:
-    """Make the network again. It is only to predict: it has no optimiser, batches or windows.
+    """Restore the network for predictions, without optimiser, batches and windows.
 
     Parameters
     ----------
     header, tensors
-        Of the file.
+        Header and tensors of the file.
     eta : float
+        Factor of the squared errors.
     weighting : str
-        Of the loss.
+        Weighting of the loss.
     n_threads : int
+        Number of threads.
     """
     dtype, shape = np.dtype(header.dtype), header.shape
     weights = [tensors[f"blocks.{t}.front"] for t in range(header.n_blocks)]

@@ -99,7 +99,7 @@ def _mean_by_step(losses: Sequence[tuple[int, float]], n_steps: int) -> Floats:
 
 
 class _Trainer:
-    """What teaches a network in an epoch."""
+    """The training of a network in an epoch."""
 
     def __init__(self, network: "NoPropNetwork", targets: Array, sample_weight: Floats | None) -> None:
         self.network, self.targets, self.sample_weight = network, targets, sample_weight

@@ -9,7 +9,7 @@ from fcfast.optimizers.base import Optimizer
 
 @dataclass(frozen=True)
 class NoOptimizer(Optimizer):
-    """What a network that only predicts has in place of an optimiser: it remembers nothing, and has no steps."""
+    """The optimiser of a network that only predicts, which has no state and takes no steps."""
 
     name: ClassVar[str] = "none"
     has_velocity: bool = field(default=False, init=False)

@@ -22,24 +22,25 @@ from fcfast.threads import blas
 
 __all__ = ["Machine", "machine"]
 
-FORMAT = 2  # of the file; another is measured anew
+FORMAT = 2  # format of the file; with any other format the machine is measured again
 
 
 def machine(remeasure: bool = False) -> Machine:
-    """Give the figures of this machine: in memory, else from the file, else measured and kept.
+    """Give the figures of this machine, from memory or a file if they exist; otherwise they are measured and kept.
 
-    They are kept in the user's cache folder, or in that of the environment variable ``FCFAST_CACHE``, and measured anew when
-    the versions of NumPy, SciPy or fcfast, the BLAS, the processor, the threads or the backend are others. Without a place to
-    keep them, every process measures.
+    The file is in the user's cache folder, or in the folder that the environment variable ``FCFAST_CACHE`` names. The machine
+    is measured again if the versions of NumPy, SciPy or fcfast, the BLAS, the processor, the number of threads or the backend
+    have changed. If no file can be written, every process measures.
 
     Parameters
     ----------
     remeasure : bool
-        Measure whether there are figures or not.
+        Whether to measure even if figures exist.
 
     Returns
     -------
     Machine
+        Figures of this machine.
 
     Examples
     --------
@@ -63,7 +64,7 @@ _known: dict[tuple[Path, int], Machine] = {}  # by folder and threads: a process
 
 
 def _facts() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Facts that the figures depend on."""
     return {
         "format": FORMAT,
         "fcfast": __version__,

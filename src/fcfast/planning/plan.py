@@ -19,7 +19,7 @@ from fcfast.planning.problem import Problem
 from fcfast.rules import Rule, make_rule
 from fcfast.training.compiled import is_compiled
 
-# What a form may hold beside the data unless the caller says otherwise.
+# Bytes that a form may hold in addition to the data, unless the caller sets a limit.
 DEFAULT_MEMORY_LIMIT = 4 << 30
 
 
@@ -34,11 +34,11 @@ class FormCost:
     seconds_per_epoch, seconds : float
         Time of an epoch, and of the whole training.
     n_bytes : int
-        Bytes that training holds beside the data.
+        Bytes that training holds in addition to the data.
     window : int
-        Rows between two passes over what the form holds.
+        Number of rows between two passes over the form's arrays.
     reason : str
-        Why the form is out of the question; empty if it is not.
+        Reason why the form cannot be used; empty if it can.
     """
 
     seconds_once: float
@@ -111,48 +111,53 @@ def plan(
     n_samples, n_features : int
         Shape of the training inputs X.
     hidden : int or sequence of int
-        Widths of the hidden layers, the front layer first.
+        Number of units of each hidden layer, beginning with the front layer.
     batch_size : int
-        Samples of a step; more than `n_samples` means all of them.
+        Number of samples in a step; more than `n_samples` means all samples.
     n_epochs : int
+        Number of epochs.
     dtype : {"float32", "float64"}
-        Precision of computation and parameters.
+        Precision of the parameters and the computation.
     density : float or None
-        Share of entries of a sparse X that are not zero, > 0 and at most 1; None for dense inputs. Without `n_products` they
-        are taken as spread evenly over the features. Text is not, and can take forty times as long before the first step.
+        Share of the entries of a sparse X that are not zero, > 0 and at most 1; None for dense inputs. Without `n_products` the
+        entries are assumed to be spread evenly over the features. In text they are not, and it can take forty times as long
+        before the first step.
     memory_limit : int or None
-        Bytes that a form may hold beside the data itself; None for 4 GiB.
+        Largest number of bytes that a form may hold in addition to the data; None is 4 GiB.
     n_outputs : int
         Number of classes or targets.
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`
-        Predicted times are rough for all but "sgd".
+        Optimiser. Predicted times are rough for all optimisers except "sgd".
     momentum, weight_decay : float
         Settings of an optimiser given by name, as in the estimators; an object has its own.
     window : int or "auto"
-        As in the estimators.
+        Number of samples in a window, as in the estimators.
     form : str
-        "auto" chooses; "contributions", "windowed", "weights" or a form of your own is taken if it can be.
+        Form of the front layer. "auto" takes the fastest; "contributions", "windowed", "weights" or your own form is taken if
+        it is possible.
     copies_X : bool
-        Whether the forms that multiply with weights need a copy of X: it has another dtype, or its rows are not contiguous.
+        Whether the forms that multiply by weights need a copy of X, because X has another dtype or its rows are not contiguous.
     n_products : float or None
-        Multiplications of the Gram matrix of a sparse X: the sum over its features of the squared number of entries.
+        Number of multiplications in the Gram matrix of a sparse X, which is the sum over its features of the squared number of
+        entries.
     rule : str or object of `fcfast.rules`
-        Predicted times are rough for all but "backprop".
+        Learning rule. Predicted times are rough for all rules except "backprop".
     remeasure : bool
-        Measure the machine anew.
+        Whether to measure the machine again.
 
     Returns
     -------
     Plan
+        Predicted costs of all forms, and the form that was chosen.
 
     Raises
     ------
     MemoryError
-        If no form fits, or not the one that is asked for, with the figures and the alternatives.
+        If no form fits into memory, or the requested form does not. The message has the figures and the alternatives.
     TypeError
-        If the form that is asked for cannot take sparse inputs, or an argument has another type.
+        If the requested form cannot take sparse inputs, or an argument has another type.
     ValueError
-        If the form that is asked for cannot be trained with the optimiser or the rule, or an argument is out of range.
+        If the requested form cannot be trained with the optimiser or the rule, or an argument is out of range.
 
     Examples
     --------

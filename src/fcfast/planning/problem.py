@@ -41,11 +41,11 @@ class Problem:
     copies_X : bool
         Whether the forms that multiply with weights need a copy of X.
     n_blocks : int
-        Networks that read the same inputs, each with a front layer of its own: those of NoProp.
+        Number of networks that read the same inputs, each with its own front layer, as in NoProp.
     layers : tuple of (int, int)
-        Units after and before each layer above a front layer; by default those of `hidden` and `n_outputs` in a chain.
+        Numbers of outputs and inputs of each layer above a front layer; by default `hidden` and `n_outputs` form a chain.
     n_params : int or None
-        Parameters above all front layers, and their biases; None counts those of the chain.
+        Number of parameters above all front layers, including the front layers' biases; None counts the chain's.
     """
 
     n_samples: int
@@ -99,12 +99,12 @@ class Problem:
 
     @property
     def copies(self) -> int:
-        """Arrays of what is trained that steps change: the parameters, and their velocity if there is one."""
+        """Number of arrays that steps change: the parameters, and their velocity if there is one."""
         return 2 if self.optimizer.has_velocity else 1
 
     @property
     def n_remembered(self) -> int:
-        """Numbers that the optimiser remembers of all layers beside velocities."""
+        """Count of the numbers in the optimiser's state for all layers, except velocities."""
         weights, biases = self.optimizer, self.optimizer.for_biases
         layers = ((self.n_hidden, self.n_features), *self.layers)
         arrays = [array for shape in layers for array in weights.memory_shapes(*shape).values()]

@@ -72,7 +72,7 @@ class Epochs:
 
     @property
     def is_finite(self) -> bool:
-        """Whether all parameters are finite numbers; what is not finite at an epoch's end is not at that of its block."""
+        """Whether all parameters are finite numbers; if they are not after an epoch, they are not after its block."""
         return self._block.is_finite
 
     def keep_before(self, epoch: int) -> None:
@@ -86,7 +86,7 @@ class Epochs:
         self._kept = _Block(self._n_seen, self.network.snapshot(self._kept[0].weights), []), 0
 
     def go_back(self) -> None:
-        """Have the network as it was kept, from where the optimiser starts anew."""
+        """Restore the network that was kept, and reset the optimiser."""
         block, n_epochs = self._kept
         self._redraw()
         self._replay(block, n_epochs)
@@ -95,7 +95,7 @@ class Epochs:
         self._block = _Block(self._n_seen, block.weights, [])
 
     def settle(self, n_epochs: int) -> None:
-        """Have the network as it was after so many epochs, of which the last one that was given may be the first left out."""
+        """Restore the network after `n_epochs` epochs, which may leave out the last epoch that was given."""
         self._redraw()
         block = self._block
         if block.is_open or 0 <= n_epochs - block.first < len(block.losses):

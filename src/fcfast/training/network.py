@@ -181,7 +181,7 @@ class FrontNetwork:
         return losses, done
 
     def _kernel_for(self, targets: Targets, n_rows: int) -> EpochKernel:
-        """Give what the kernel takes: that of the last call, unless an array is another or there are more rows."""
+        """Give the kernel with its arguments, which is reused unless an array was replaced or there are more rows."""
         if self._kernel is None or not self._kernel.serves(self.front, targets, self.batch_size, self.window, n_rows):
             self._kernel = EpochKernel(self.front, self.upper, targets, self.batch_size, self.window, n_rows)
         return self._kernel
@@ -233,7 +233,7 @@ class FrontNetwork:
 
     def has_finite_outputs(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""
-        with np.errstate(over="ignore", invalid="ignore"):  # what is being looked for
+        with np.errstate(over="ignore", invalid="ignore"):  # the check looks for these
             return all_finite(self.outputs_from_preactivations(self.front.training_preactivations(64)))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -277,7 +277,7 @@ class FrontNetwork:
 
     @property
     def _velocities(self) -> Snapshot:
-        """What SGD remembers; ``scale`` holds the velocity of c."""
+        """Arrays of SGD's state; ``scale`` holds the velocity of c."""
         return tuple(array for array in (self.front.velocity, self.upper.velocity, self.front.scale) if array is not None)
 
     def finish(self) -> None:
