@@ -460,7 +460,10 @@ HOSTILE = {
     "params": ({"header": {"params": []}}, "params"),
     "bad parameter": ({"header": {"params": {"learning_rate": -1}}}, "learning_rate"),
     "bad schedule": ({"header": {"params": {"schedule": [1]}}}, "schedule"),
-    "unknown settings": ({"header": {"params": {"rule": {"settings": ["Popen", {"dict": []}]}}}}, "settings of an unknown class"),
+    "unknown settings": (
+        {"header": {"params": {"rule": {"settings": ["Popen", {"dict": []}]}}}},
+        "settings of an unknown class",
+    ),
     "bad settings": (
         {"header": {"params": {"rule": {"settings": ["LocalLoss", {"dict": [["block_size", 0]]}]}}}},
         "LocalLoss with bad settings",
