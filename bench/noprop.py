@@ -34,7 +34,7 @@ from bench.measure import markdown
 from fcfast import FrontClassifier, NoPropClassifier
 from fcfast.commands.shared import json_text, progress_on_terminal
 from fcfast.config import config
-from fcfast.estimators.noprop import STEPS
+from fcfast.estimators.noprop_settings import STEPS
 from fcfast.files import write_text
 from fcfast.noprop.variants import Inference
 from fcfast.plots import trajectory_figure

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.base import ClassTargets, all_or_nothing
+from fcfast.estimators.noprop_settings import inference_of, variant_of
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
 from fcfast.gram.start import RandomWeights
@@ -23,16 +24,7 @@ from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
-from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, check_continuous, is_continuous, steps_of
-from fcfast.noprop.variants import (
-    VARIANTS,
-    WEIGHTINGS,
-    ContinuousTime,
-    DiscreteTime,
-    EndToEnd,
-    FlowMatching,
-    Inference,
-)
+from fcfast.noprop.variants import VARIANTS, WEIGHTINGS
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
@@ -47,9 +39,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 ORDERS = ("sequential", "random")
-UPDATES = ("posterior", "deterministic")
-STEPS = {"ct": 50, "fm": 20}  # steps of a prediction; more did not predict better (docs/noprop.md)
-MAX_STEPS = MAX_DIMENSIONS = 1_000_000
+MAX_DIMENSIONS = 1_000_000
 
 
 @stored
@@ -309,8 +299,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         validation.boolean(self.batch_norm, "batch_norm")
         validation.positive(self.eta, "eta")
         self._branch_and_trunk()
-        self._variant(np.dtype(self.dtype))
-        self._inference()
+        variant_of(self, np.dtype(self.dtype))
+        inference_of(self)
         if self.variant == "backprop" and self.order != "sequential":
             raise ValueError("variant='backprop' trains all blocks in every step, got order='random'; use 'sequential'")
 
@@ -319,60 +309,6 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         if len(sizes) != 2:
             raise ValueError(f"hidden must be two widths, one of a block's branches and one behind them, got {self.hidden!r}")
         return validation.integer(sizes[0], "hidden", 1), validation.integer(sizes[1], "hidden", 1)
-
-    def _inference(self) -> Inference:
-        """Give the settings of predictions, which may have changed since training."""
-        validation.boolean(self.inference_noise, "inference_noise")
-        validation.integer(self.n_runs, "n_runs", 1)
-        validation.choice(self.update, "update", UPDATES)
-        if self.n_steps is not None:
-            validation.size(self.n_steps, "n_steps", maximum=MAX_STEPS)
-            if self.variant not in STEPS:
-                raise ValueError(
-                    f"n_steps={self.n_steps} with variant={self.variant!r}, which takes one step for each block; use None"
-                )
-        if self.n_runs > 1 and not self.inference_noise:
-            raise ValueError(f"n_runs={self.n_runs} without noise gives the same result in all runs; use inference_noise=True")
-        if self.update != "posterior" and self.variant != "ct":
-            raise ValueError(f"update={self.update!r} needs variant='ct', got variant={self.variant!r}; use 'posterior'")
-        if self.update != "posterior" and self.inference_noise:
-            raise ValueError("update='deterministic' adds no noise in its steps; use inference_noise=False")
-        if self.inference_noise and self.variant == "backprop":
-            raise ValueError("variant='backprop' has no noise in its steps; use inference_noise=False")
-        n_steps = STEPS.get(self.variant) if self.n_steps is None else int(self.n_steps)
-        return Inference(self.inference_noise, n_steps, int(self.n_runs), self.update)
-
-    def _variant(self, dtype: np.dtype[Any]) -> DiscreteTime | ContinuousTime | FlowMatching | EndToEnd:
-        """Make the variant; refuse a schedule that it cannot have."""
-        given, eta = self.noise_schedule, float(self.eta)
-        is_auto = validation.is_auto(given)
-        is_learned = isinstance(given, str) and given == "learned"
-        if self.variant in ("fm", "backprop"):
-            if not is_auto:
-                raise ValueError(f"noise_schedule={given!r} with variant={self.variant!r}, which has none; use 'auto'")
-            if self.loss_weighting != "uniform":
-                raise ValueError(
-                    f"loss_weighting={self.loss_weighting!r} needs a noise schedule, but variant={self.variant!r} has none; "
-                    "use 'uniform'"
-                )
-            return FlowMatching(eta) if self.variant == "fm" else EndToEnd(int(self.n_blocks), dtype)
-        if is_learned and (self.variant != "ct" or self.loss_weighting != "snr"):
-            raise ValueError(
-                "noise_schedule='learned' needs variant='ct' and loss_weighting='snr', because only the paper's bound measures "
-                f"how good a schedule is; got variant={self.variant!r} and loss_weighting={self.loss_weighting!r}"
-            )
-        if self.variant == "dt":
-            return DiscreteTime(steps_of("cosine" if is_auto else given, int(self.n_blocks)), eta, self.loss_weighting)
-        if isinstance(given, str):
-            name = "linear" if is_auto or is_learned else validation.choice(given, "noise_schedule", SCHEDULES)
-            given = SCHEDULES[name]
-        if not is_continuous(given):
-            raise TypeError(
-                f"variant='ct' needs a noise_schedule for all times ('cosine', 'linear' or an object), got {given!r}"
-            )
-        continuous: ContinuousSchedule = given
-        check_continuous(continuous)
-        return ContinuousTime(continuous if not is_learned else LinearNoise(), eta, self.loss_weighting, is_learned)
 
     # ------------------------------------------------------------------------------------------------------------------
     # fitting
@@ -429,7 +365,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         optimizer, dtype = self._optimizer(), np.dtype(self.dtype)
         seed = int(random_state.randint(2**31 - 1))
         generator = np.random.default_rng(seed)
-        variant, n_classes = self._variant(dtype), len(self.classes_)
+        variant, n_classes = variant_of(self, dtype), len(self.classes_)
         n_blocks = 1 if variant.has_time else int(self.n_blocks)
         learned = self.embedding != "one-hot"
         has_head = learned or self.variant == "backprop" or getattr(variant, "learns_ends", False)
@@ -459,7 +395,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         )  # fmt: skip
         for block in blocks:
             block.n_threads = self.network_.kernel_threads
-        self.network_.inference = self._inference()
+        self.network_.inference = inference_of(self)
         self._random_state = random_state
 
     def _first_embedding(
@@ -549,7 +485,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     def _ready(self, X: Any) -> Any:
         X = self._validate_new(X)
         self._refuse_other_variant()
-        self.network_.inference = self._inference()
+        self.network_.inference = inference_of(self)
         return X
 
     def _refuse_other_variant(self) -> None:
