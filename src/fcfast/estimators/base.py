@@ -307,7 +307,7 @@ class ClassTargets(TrainedEstimator):
         check_classification_targets(y)
         classes = unique_labels(y)
         if warm and not np.array_equal(classes, self.classes_):
-            raise ValueError(f"y has classes {classes}, but warm_start goes on with {self.classes_}; use warm_start=False")
+            raise ValueError(f"y has classes {classes}, but warm_start continues with {self.classes_}; use warm_start=False")
         self.classes_ = classes
         return np.searchsorted(classes, y).astype(np.intp)
 

@@ -115,9 +115,9 @@ class Training:
             _warn(history, Outcome.NOTHING_LEARNED, message)
         return history
 
-    def _is_stopped(self, told: Epoch) -> bool:
+    def _is_stopped(self, epoch: Epoch) -> bool:
         """Call every callback, and say whether one of them ends the training."""
-        replies = [callback(told) for callback in self.callbacks]
+        replies = [callback(epoch) for callback in self.callbacks]
         return any(_is_true(reply) for reply in replies)
 
     def rates(self, network: Trainable, epochs: range, n_samples: int) -> NDArray[np.float64]:
