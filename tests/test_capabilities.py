@@ -223,6 +223,31 @@ class Scaled(front.WeightsForm):
         return X @ self.expand().T
 
 
+class Clipped(front.WeightsForm):
+    """Weights that are clipped after each step."""
+
+    name = "clipped"
+
+    def windows(self, *arguments):
+        for opened in super().windows(*arguments):
+            yield opened
+            np.clip(self.base, -0.01, 0.01, out=self.base)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam"])
+def test_windows_of_ones_own_are_never_left_out(wide, optimizer):
+    """No kernel knows them, so none trains that form; a form that inherits its windows has kernels."""
+    X, y = wide
+    front.register(Clipped)
+    try:
+        model = FrontClassifier((4,), form="clipped", optimizer=optimizer, **SETTINGS).fit(X, y)
+    finally:
+        del FORMS["clipped"]
+    assert abs(model.coefs_[0]).max() == 0.01
+    assert (Clipped.compiled, Scaled.compiled) == (False, True)
+    assert all(kind.compiled for kind in (FORMS["weights"], FORMS["windowed"], FORMS["contributions"]))
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam", "muon"])
 def test_a_form_of_ones_own_trains_the_same_network(wide, optimizer):
     """In estimators with optimisers that commute, and in NoProp; the others are refused; a file of it loads."""

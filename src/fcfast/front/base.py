@@ -58,6 +58,9 @@ class FrontForm(FormCosts):
         separately. Other forms only hold combinations of the inputs.
     is_automatic : bool
         Whether ``form="auto"`` may choose it; a subclass has to say so again, because the costs that it inherits may be wrong.
+    compiled : bool
+        Whether the kernel of whole epochs trains `base` from `source`, `S0` and `scale` as `windows` does; False in a subclass
+        with `windows` of its own, unless it says so.
     takes_sparse : bool
         Whether X may be sparse.
     keeps_inputs : bool
@@ -77,6 +80,7 @@ class FrontForm(FormCosts):
     name: ClassVar[str]
     updates_each_weight: ClassVar[bool] = False
     is_automatic: ClassVar[bool] = False
+    compiled: ClassVar[bool] = False
     takes_sparse: ClassVar[bool] = False
     keeps_inputs: ClassVar[bool] = False
 
@@ -91,6 +95,8 @@ class FrontForm(FormCosts):
         super().__init_subclass__()
         if "is_automatic" not in vars(cls):
             cls.is_automatic = False
+        if "windows" in vars(cls) and "compiled" not in vars(cls):
+            cls.compiled = False
 
     def __init__(
         self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None

@@ -52,6 +52,7 @@ class ContributionsForm(FrontForm):
 
     name: ClassVar[str] = "contributions"
     is_automatic: ClassVar[bool] = True
+    compiled: ClassVar[bool] = True
     takes_sparse: ClassVar[bool] = True
     keeps_inputs: ClassVar[bool] = True
     holds_gram: ClassVar[bool] = True

@@ -34,6 +34,7 @@ class FormCosts:
 
     name: ClassVar[str]
     updates_each_weight: ClassVar[bool]
+    compiled: ClassVar[bool]
     takes_sparse: ClassVar[bool]
     holds_gram: ClassVar[bool] = False
     saving: ClassVar[str] = "use fewer hidden units"
@@ -73,7 +74,7 @@ class FormCosts:
         """Count the bytes that training holds besides the data: form, parameters above it, snapshots and scratch arrays."""
         n_held = problem.n_hidden * cls.columns(problem)
         numbers = (problem.n_blocks * n_held + problem.n_params) * (problem.copies + SNAPSHOTS) + cls._n_own(problem)
-        if problem.compiled:
+        if problem.compiled and cls.compiled:
             widths = np.array([*problem.hidden, problem.n_outputs], dtype=np.intp)
             numbers += backend.front.work_size(
                 problem.n_samples, problem.batch_size, window, cls.columns(problem), widths, problem.n_params
@@ -107,7 +108,7 @@ class FormCosts:
     @classmethod
     def seconds_per_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
         """Predict the seconds of an epoch, in a kernel or step by step."""
-        if problem.compiled:
+        if problem.compiled and cls.compiled:
             return cls._compiled_epoch(problem, window, machine)
         return problem.n_blocks * cls._driven_epoch(problem, window, machine)
 

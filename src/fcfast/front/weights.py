@@ -24,6 +24,7 @@ class WeightsForm(FrontForm):
     name: ClassVar[str] = "weights"
     is_automatic: ClassVar[bool] = True
     updates_each_weight: ClassVar[bool] = True
+    compiled: ClassVar[bool] = True
 
     def __init__(
         self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None

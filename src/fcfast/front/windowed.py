@@ -28,6 +28,7 @@ class WindowedForm(WeightsForm):
     name: ClassVar[str] = "windowed"
     is_automatic: ClassVar[bool] = True
     updates_each_weight: ClassVar[bool] = False
+    compiled: ClassVar[bool] = True
     _without_weights: ClassVar[str] = "touches the weights only once per window"
 
     def windows(

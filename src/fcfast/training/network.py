@@ -139,7 +139,7 @@ class FrontNetwork:
     @property
     def is_compiled(self) -> bool:
         """Whether there is a kernel for whole epochs."""
-        return is_compiled(self.rule, self.optimizer, self.groups, self.loss)
+        return self.front.compiled and is_compiled(self.rule, self.optimizer, self.groups, self.loss)
 
     @property
     def by_blocks(self) -> "FrontNetwork | None":
