@@ -234,6 +234,31 @@ class Clipped(front.WeightsForm):
             np.clip(self.base, -0.01, 0.01, out=self.base)
 
 
+class EveryOther(front.WeightsForm):
+    """Every other feature: a form whose inputs have other columns than X, and that does not say how it takes new ones."""
+
+    name = "a-half"
+    updates_each_weight = False
+
+    def __init__(self, X, initial, dtype, with_velocity, n_jobs=None):
+        super().__init__(X, initial, dtype, with_velocity, n_jobs)
+        self.source, self.base = (np.ascontiguousarray(array[:, ::2]) for array in (self.source, self.base))
+        self.velocity = np.zeros_like(self.base)
+
+
+def test_a_form_of_ones_own_changes_no_stream(wide):
+    """`partial_fit` takes the library's own forms; one whose new samples do not fit what it holds is refused."""
+    X, y = wide
+    front.register(EveryOther)
+    try:
+        assert FrontClassifier((4,), **SETTINGS).partial_fit(X, y, classes=[0, 1, 2]).form_ == "windowed"
+        model = FrontClassifier((4,), form="a-half", **SETTINGS).partial_fit(X, y, classes=[0, 1, 2])
+        with pytest.raises(ValueError, match="form 'a-half' has a base of shape"):
+            model.partial_fit(X, y)
+    finally:
+        del FORMS["a-half"]
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "neuron-adam"])
 def test_windows_of_ones_own_are_never_left_out(wide, optimizer):
     """No kernel knows them, so none trains that form; a form that inherits its windows has kernels."""

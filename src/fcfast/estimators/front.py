@@ -336,7 +336,8 @@ class FrontEstimator(FittedFront):
             for name, kind in FORMS.items()
             if kind.is_automatic and (any_form or kind.updates_each_weight) and (kind.takes_sparse or not sparse.issparse(X))
         ]
-        return min(possible, default=(False, True, "auto"))[-1]
+        # The first of equals: the library's own forms come before those that users register.
+        return min(possible, default=(False, True, "auto"), key=lambda form: form[:2])[-1]
 
     def _batch_and_window(self, n_samples: int) -> tuple[int, int]:
         batch_size = self._batch_size(n_samples)
