@@ -23,6 +23,10 @@ from sklearn.datasets import make_blobs
 import fcfast
 from bench import data as real_data
 from fcfast import backend
+from fcfast.front import FORMS
+from fcfast.losses import LOSSES
+from fcfast.optimizers import OPTIMIZERS
+from fcfast.rules import RULES
 
 pytest.register_assert_rewrite("twins", "rule_reference", "noprop_cases")
 
@@ -113,3 +117,13 @@ def wide():
     """A wide, separable problem: 40 samples, 3000 features, 3 classes."""
     X, y = make_blobs(40, 3000, centers=3, cluster_std=8.0, random_state=0)
     return X, np.array(["a", "b", "c"])[y]
+
+
+@pytest.fixture(autouse=True)
+def same_registries():
+    """Take out what a test has registered."""
+    before = [dict(registry) for registry in (FORMS, OPTIMIZERS, RULES, LOSSES)]
+    yield
+    for registry, held in zip((FORMS, OPTIMIZERS, RULES, LOSSES), before, strict=True):
+        registry.clear()
+        registry.update(held)

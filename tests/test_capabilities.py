@@ -83,16 +83,6 @@ def test_the_command_line_knows_all_names():
 # classes of the user's own; docs/architecture.md has more of them, which its test runs
 
 
-@pytest.fixture(autouse=True)
-def same_registries():
-    """Take out what a test has registered."""
-    before = [dict(registry) for registry in REGISTRIES]
-    yield
-    for registry, held in zip(REGISTRIES, before, strict=True):
-        registry.clear()
-        registry.update(held)
-
-
 @pytest.fixture
 def wide():
     """Forty samples of three classes with three hundred features."""
