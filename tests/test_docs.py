@@ -26,11 +26,7 @@ import typer
 from typer.testing import CliRunner
 
 from fcfast.commands import app
-from fcfast.front import FORMS
-from fcfast.losses import LOSSES
-from fcfast.optimizers import OPTIMIZERS
 from fcfast.paper import Claim
-from fcfast.rules import RULES
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -46,17 +42,6 @@ class Block(NamedTuple):
     language: str
     code: str
     line: int
-
-
-@pytest.fixture(autouse=True)
-def same_registries():
-    """Take out the classes that a page has registered: other tests would meet them."""
-    registries = FORMS, OPTIMIZERS, RULES, LOSSES
-    before = [dict(registry) for registry in registries]
-    yield
-    for registry, held in zip(registries, before, strict=True):
-        registry.clear()
-        registry.update(held)
 
 
 def blocks(page):

@@ -31,12 +31,6 @@ class EpochKernel:
     def __init__(
         self, front: FrontForm, upper: UpperLayers, targets: Targets, batch_size: int, window: int, n_rows: int
     ) -> None:
-        n_columns = front.base.shape[1 if front.S0 is None else 0]
-        if front.source.shape[1] != n_columns:  # the kernel would read beyond the arrays
-            raise ValueError(
-                f"form {front.name!r} has a base of shape {front.base.shape}, which does not fit a source of shape "
-                f"{front.source.shape}: has its class an `append` of its own?"
-            )
         kernel, sgd = backend.front, upper.optimizer
         self._held, self._sizes, self.n_rows = _arrays(front, targets), (batch_size, window), n_rows
         self._network = kernel.Network(
