@@ -227,6 +227,8 @@ def test_memory_is_what_is_allocated(form, momentum, copies_X, n, d, hidden, bat
     if form == "contributions" or copies_X:
         arrays.append(front.source)
     snapshots = 2 * (front.base.nbytes + network.params.nbytes)  # of the fit loop
+    if momentum:  # and the velocities that it goes on from
+        snapshots += 2 * (front.velocity.nbytes + network.upper.velocity.nbytes)
     assert cost.n_bytes == snapshots + sum(array.nbytes for array in arrays if array is not None)
 
 

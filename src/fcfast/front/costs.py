@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fcfast.planning.problem import Problem
 
 SNAPSHOTS = 2  # copies of the network: the best one, and the last one in case training diverges
+CHECKPOINTS = 2  # copies of the velocity, for the block of epochs that is trained and for the one that is kept
+CHECKPOINT_BYTES = 20 << 20  # no network with larger copies has epochs so short that several are trained in a call
 DRIVEN_STEP = 7  # NumPy's calls in a step that Python drives (`fcfast.training.stepwise`), in units of `Machine.python_step`
 RULE_STEP = 5  # the same for each hidden layer, if the kernels do not know the rule
 NOISE = 2.5e-9  # seconds to draw a random number (``_core/noise.pyx``)
@@ -82,7 +84,14 @@ class FormCosts:
         else:
             kept = problem.rule.kept_activations(len(problem.layers)) * problem.batch_size * max(problem.hidden)
             numbers += problem.n_params + kept + problem.drawn_numbers + problem.n_remembered + cls._n_driven(problem, window)
-        return int(numbers * problem.itemsize)
+        return int(numbers * problem.itemsize) + cls._checkpoint_bytes(problem, n_held)
+
+    @classmethod
+    def _checkpoint_bytes(cls, problem: "Problem", n_held: int) -> int:
+        """Count the copies of velocities that several epochs in a call need; long epochs are trained one by one, without."""
+        if not (problem.compiled and cls.compiled and problem.optimizer.has_velocity):
+            return 0
+        return min(CHECKPOINTS * (n_held + problem.n_params) * problem.itemsize, CHECKPOINT_BYTES)
 
     @classmethod
     def _n_own(cls, problem: "Problem") -> int:
