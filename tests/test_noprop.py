@@ -25,6 +25,7 @@ from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.variants import Inference
 from fcfast.optimizers import SGD, Muon, NeuronAdam
+from fcfast.threads import resolve_n_jobs
 
 COMPILED = backend.NAME == "compiled"
 FORMS = ("weights", "windowed", "contributions")
@@ -429,6 +430,7 @@ def test_interrupt(wide, monkeypatch, n_jobs):
     assert classifier.n_epochs_ == 2
 
 
+@pytest.mark.skipif(resolve_n_jobs(2) == 1, reason="one thread makes no pool")
 def test_interrupt_while_a_thread_starts(wide, monkeypatch):
     """A pool does not wait for a thread that it could not note; training does, before it takes the epoch back."""
     pools, predicted = count(1), LabelSpace.predicted
