@@ -315,7 +315,7 @@ def test_samples_are_converted_once():
     for n_blocks in (1, 8):
         tracemalloc.start()
         try:
-            trained(X, y, form="weights", n_blocks=n_blocks, max_epochs=1, dtype="float32")
+            trained(X, y, form="weights", n_blocks=n_blocks, max_epochs=1, batch_size=500, dtype="float32")
             peaks.append(tracemalloc.get_traced_memory()[1])
         finally:
             tracemalloc.stop()
