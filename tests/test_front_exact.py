@@ -159,13 +159,13 @@ def test_float32_drifts_no_more_than_pytorch(form):
     assert np.max(ours) <= 1e-3
 
 
-def network_in(form, X, coefs, biases, activation, optimizer, batch_size, window, **by_layer):
+def network_in(form, X, coefs, biases, activation, optimizer, batch_size, window):
     """A network of the core in one of the forms, for labels."""
     front = (ContributionsForm if form == "contributions" else WeightsForm)(
         X, GivenWeights(np.ascontiguousarray(coefs[0].T)), np.dtype(float), optimizer.has_velocity
     )
     above = [np.ascontiguousarray(coef.T) for coef in coefs[1:]]
-    return FrontNetwork(front, biases, above, activation, "cross_entropy", optimizer, batch_size, window, 1, **by_layer)
+    return FrontNetwork(front, biases, above, activation, "cross_entropy", optimizer, batch_size, window, 1)
 
 
 @pytest.mark.parametrize("form", ["weights", "windowed", "contributions"])
@@ -192,10 +192,8 @@ def test_rates_and_decay_by_layer_equal_parameter_groups(form, global_random_see
         reference, descent = torch.nn.Sequential(*layers[:-1]), torch.optim.SGD(groups, lr=1.0, **settings)
         per_window = 1 if form == "weights" else 1 + seed % 3
         optimizer = SGD(**settings, max_grad_norm=parameters["max_grad_norm"])
-        network = network_in(
-            form, X, coefs, biases, parameters["activation"], optimizer, size, per_window * size,
-            rate_factors=factors, weight_decay=decay,
-        )  # fmt: skip
+        network = network_in(form, X, coefs, biases, parameters["activation"], optimizer, size, per_window * size)
+        network.upper.set_groups(factors, decay)
         inputs, labels, losses, expected = torch.tensor(X), torch.tensor(y), [], []
         for _ in range(n_epochs):
             order = rng.permutation(len(X))

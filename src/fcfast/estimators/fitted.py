@@ -104,7 +104,7 @@ class FittedFront(TrainedEstimator):
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             initial, terms = front.explain(self._scaled(self._validate_new(X), self.network_.dtype))
         self._refuse_overflow(initial, terms)
-        return Explanation(initial, self.network_.biases[0], terms)
+        return Explanation(initial, self.network_.upper.front_biases, terms)
 
     def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
         """Save to a safetensors file, for `fcfast.load`.

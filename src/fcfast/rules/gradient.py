@@ -147,7 +147,7 @@ class GradientRule:
     def front_values(self, front: OpenFront, batch: Rows) -> Array:
         """Give the activation values of the front layer."""
         S = front.preactivations(batch)
-        S += self.upper.biases[0]
+        S += self.upper.front_biases
         S = np.ascontiguousarray(S)
         backend.forward.activate(S, self.activation)
         return S

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend
-from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FrontForm
 from fcfast.losses import Loss, Targets, make_loss
 from fcfast.optimizers import Optimizer
@@ -68,13 +67,11 @@ class FrontNetwork:
         rule: Rule | None = None,
         groups: Sequence[int] | None = None,
         seed: int = 0,
-        rate_factors: Any = 1.0,
-        weight_decay: Any = None,
     ) -> None:
         dtype = front.base.dtype
         self.front, self.activation, self.loss, self.optimizer = front, activation, make_loss(loss), optimizer
         self.batch_size, self.window, self.n_threads = batch_size, window, n_threads
-        self.upper = UpperLayers(weights, biases, activation, optimizer, dtype, groups, rate_factors, weight_decay)
+        self.upper = UpperLayers(weights, biases, activation, optimizer, dtype, groups)
         self.rule: Rule = rule or Backprop()
         self.rule_state = self.rule.start(self.upper, seed)
         self._pace = Pace(n_threads)
@@ -195,19 +192,10 @@ class FrontNetwork:
         if len(S) == 1:
             # A lone row is duplicated, so that rounding does not depend on the batch size: alone it would take another routine.
             return self.outputs_from_preactivations(np.repeat(S, 2, axis=0))[:1]
-        hidden = np.ascontiguousarray(S + self.biases[0], dtype=self.params.dtype)
-        backend.forward.activate(hidden, ACTIVATIONS[self.activation])
-        values = np.empty(len(hidden) * int(self.widths[1:].sum()), dtype=self.params.dtype)
-        backend.forward.forward(
-            self.params[self.widths[0] :],
-            self.widths,
-            True,
-            ACTIVATIONS[self.activation],
-            hidden,
-            values,
-            self.kernel_threads,
-        )
-        return values[-len(hidden) * self.widths[-1] :].reshape(len(hidden), self.widths[-1])
+        hidden = np.ascontiguousarray(S + self.upper.front_biases, dtype=self.params.dtype)
+        backend.forward.activate(hidden, self.upper.activation)
+        _, values = self.upper.chain(self.kernel_threads).forward(hidden)
+        return values[-1]
 
     @property
     def largest_product(self) -> float:
@@ -266,7 +254,7 @@ class FrontNetwork:
                 velocity[:] = 0
 
     def checkpoint(self, into: Checkpoint | None = None) -> Checkpoint:
-        """Copy what the optimiser remembers; into an older checkpoint that is not wanted any more."""
+        """Copy what the optimiser remembers; into an older checkpoint if one is given."""
         return self.upper.memory.n_steps, copied(self._velocities, None if into is None else into[1])
 
     def resume(self, checkpoint: Checkpoint) -> None:

@@ -48,7 +48,7 @@ class TrainableByBlocks(Protocol):
         """Train on some rows in the order of each epoch; give the loss of each step, or NaN after a divergence."""
 
     def checkpoint(self, into: Checkpoint | None = None) -> Checkpoint:
-        """Copy what the optimiser remembers; into an older checkpoint that is not wanted any more."""
+        """Copy what the optimiser remembers; into an older checkpoint if one is given."""
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Let the optimiser go on from a checkpoint."""

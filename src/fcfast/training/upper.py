@@ -51,10 +51,6 @@ class UpperLayers:
     groups : sequence of int or None
         Number of groups of units in each hidden layer, 1 for the front layer. A group is connected only to the same group
         below.
-    rate_factors : array-like of shape (n_layers, 2), or float
-        Factors of the learning rate for each layer's weights and biases.
-    weight_decay : array-like of shape (n_layers, 2), float, or None
-            Weight decay of each layer's weights and biases; None takes the optimiser's, and that of its `for_biases`.
 
     Attributes
     ----------
@@ -67,6 +63,8 @@ class UpperLayers:
         Mask (n_out, n_in) of the weights that exist in each layer; None if all exist.
     memory : Memory
         State of the optimiser, including that for the front layer.
+    rate_factors, weight_decay : ndarray of shape (n_layers, 2)
+        Factors of the learning rate, and weight decay, of each layer's weights and biases; `set_groups` changes them.
     """
 
     def __init__(
@@ -77,8 +75,6 @@ class UpperLayers:
         optimizer: Optimizer,
         dtype: np.dtype[Any],
         groups: Sequence[int] | None = None,
-        rate_factors: Any = 1.0,
-        weight_decay: Any = None,
     ) -> None:
         self.activation, self.optimizer, self.memory = ACTIVATIONS[activation], optimizer, Memory(optimizer, dtype)
         self.widths = np.array([len(bias) for bias in biases], dtype=np.intp)
@@ -91,10 +87,18 @@ class UpperLayers:
         self.masks: list[NDArray[np.bool_] | None] = [None, *hidden, None]
         by_layer = len(self.widths), 2
         self.rate_factors, self.weight_decay = np.empty(by_layer), np.empty(by_layer)
-        self.set_groups(rate_factors, weight_decay)
+        self.set_groups()
 
     def set_groups(self, rate_factors: Any = 1.0, weight_decay: Any = None) -> None:
-        """Set factors of the learning rate, and weight decay, of each layer's weights and biases."""
+        """Set the parameter groups, which are the weights and the biases of each layer.
+
+        Parameters
+        ----------
+        rate_factors : array-like of shape (n_layers, 2), or float
+            Factors of the learning rate.
+        weight_decay : array-like of shape (n_layers, 2), float, or None
+            Weight decay; None takes the optimiser's, and that of its `for_biases`.
+        """
         optimizer = self.optimizer
         self.rate_factors[:] = rate_factors
         # Biases may have an optimiser with a weight decay of its own.
@@ -113,6 +117,11 @@ class UpperLayers:
         return len(self.widths) - 1
 
     @property
+    def front_biases(self) -> Array:
+        """The biases of the front layer."""
+        return self.params[: self.widths[0]]
+
+    @property
     def above(self) -> Array:
         """The parameters without the front layer's biases."""
         return self.params[self.widths[0] :]
@@ -125,7 +134,7 @@ class UpperLayers:
     @property
     def biases(self) -> list[Array]:
         """Views of the biases of all layers."""
-        return [self.params[: self.widths[0]], *layer_views(self.above, self.widths, bias=True)[1]]
+        return [self.front_biases, *layer_views(self.above, self.widths, bias=True)[1]]
 
     def chain(self, n_threads: int) -> Chain:
         """Give the layers as a chain."""
