@@ -61,35 +61,6 @@ class Loss:
         """
         raise NotImplementedError
 
-    def mean(self, outputs: Array, rows: Rows, targets: Array, sample_weight: Floats | None, delta: Array) -> float:
-        """Give the mean loss of a batch, and fill its gradient with respect to the outputs.
-
-        Parameters
-        ----------
-        outputs : ndarray of shape (B, c)
-            Outputs of the network.
-        rows : ndarray of int of shape (B,)
-            Row numbers of the batch's samples.
-        targets, sample_weight : ndarray
-            Targets and weights of all samples.
-        delta : ndarray of shape (B, c)
-            Array that the gradient is written to.
-        """
-        if self.kernel is not None:
-            values, labels = (None, targets) if self.has_classes else (targets, None)
-            return float(backend.forward.loss_of_rows(outputs, rows, values, labels, sample_weight, delta))
-        losses, gradient = self.of_samples(outputs, targets[rows])
-        if np.shape(losses) != rows.shape or np.shape(gradient) != outputs.shape:
-            raise ValueError(
-                f"loss {type(self).__name__} gave losses of shape {np.shape(losses)} and a gradient of shape "
-                f"{np.shape(gradient)}, but {rows.shape} and {outputs.shape} are needed"
-            )
-        weights = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
-        total = float(weights.sum())
-        shares = weights / total if total > 0 else weights
-        delta[:] = shares[:, None] * gradient
-        return float(shares @ np.asarray(losses, dtype=np.float64))
-
 
 class Targets:
     """Targets of all samples, with the loss that compares outputs with them.
@@ -105,8 +76,40 @@ class Targets:
     """
 
     def __init__(self, loss: Loss, values: Array, sample_weight: Floats | None) -> None:
-        self.of, self.values, self.sample_weight = loss, values, sample_weight
+        self.loss, self.values, self.sample_weight = loss, values, sample_weight
 
-    def loss(self, outputs: Array, rows: Rows, delta: Array) -> float:
-        """Give the mean loss of some rows; fill its gradient with respect to their outputs."""
-        return self.of.mean(outputs, rows, self.values, self.sample_weight, delta)
+    @property
+    def numbers(self) -> Array | None:
+        """The targets (N, c) if they are numbers, otherwise None."""
+        return None if self.loss.has_classes else self.values
+
+    @property
+    def labels(self) -> Array | None:
+        """The targets (N,) if they are class numbers, otherwise None."""
+        return self.values if self.loss.has_classes else None
+
+    def mean_loss(self, outputs: Array, rows: Rows, delta: Array) -> float:
+        """Give the mean loss of a batch, and fill its gradient with respect to the outputs.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (B, c)
+            Outputs of the network.
+        rows : ndarray of int of shape (B,)
+            Row numbers of the batch's samples.
+        delta : ndarray of shape (B, c)
+            Array that the gradient is written to.
+        """
+        if self.loss.kernel is not None:
+            return float(backend.forward.loss_of_rows(outputs, rows, self.numbers, self.labels, self.sample_weight, delta))
+        losses, gradient = self.loss.of_samples(outputs, self.values[rows])
+        if np.shape(losses) != rows.shape or np.shape(gradient) != outputs.shape:
+            raise ValueError(
+                f"loss {type(self.loss).__name__} gave losses of shape {np.shape(losses)} and a gradient of shape "
+                f"{np.shape(gradient)}, but {rows.shape} and {outputs.shape} are needed"
+            )
+        weights = np.ones(len(rows)) if self.sample_weight is None else self.sample_weight[rows]
+        total = float(weights.sum())
+        shares = weights / total if total > 0 else weights
+        delta[:] = shares[:, None] * gradient
+        return float(shares @ np.asarray(losses, dtype=np.float64))

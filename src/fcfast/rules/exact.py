@@ -148,7 +148,7 @@ class BackwardGradient(GradientRule):
         A = self.front_values(front, batch)
         flat, values = self.chain.forward(A)
         deltas, blocks = packed(self.chain.widths[1:], len(A), A.dtype)
-        self.loss = self.targets.loss(values[-1], batch, blocks[-1])
+        self.loss = self.targets.mean_loss(values[-1], batch, blocks[-1])
         D = np.empty_like(A)
         self.back().backward(A, flat, deltas, self.grads[0][len(A.T) :], D)
         self.take_front(front, times_derivative(D, A, self.activation, self.n_threads))

@@ -104,7 +104,7 @@ class DirectGradient(GradientRule):
         A = self.front_values(front, batch)
         flat, values = self.chain.forward(A)
         deltas, blocks = packed(self.chain.widths[1:], len(A), A.dtype)
-        self.loss = self.targets.loss(values[-1], batch, blocks[-1])
+        self.loss = self.targets.mean_loss(values[-1], batch, blocks[-1])
         feedback = np.split(self.state.feedback, np.cumsum(self.chain.widths[:-1])[:-1], axis=1)
         for into, value, F in zip(blocks[:-1], values[:-1], feedback[1:], strict=True):
             into[:] = times_derivative(multiply(blocks[-1], F), value, self.activation, self.n_threads)

@@ -133,7 +133,7 @@ class GlobalTarget(ForwardPass):
         flat, values = self.chain.forward(A)
         deltas, delta_blocks = packed(self.chain.widths[1:], len(A), A.dtype)
         error = delta_blocks[-1]
-        self.loss = self.targets.loss(values[-1], batch, error)
+        self.loss = self.targets.mean_loss(values[-1], batch, error)
         hidden = [A, *values[:-1]]
         directions = self._directions(front, batch, hidden, error)
         coefficients = self._coefficients(directions, hidden, values, error)
@@ -241,7 +241,7 @@ class LocalTarget(ForwardPass):
     def _from_above(self, A: Array, batch: Rows) -> list[Array]:
         _, values = self.chain.forward(A)
         error = np.empty_like(values[-1])
-        self.targets.loss(values[-1], batch, error)
+        self.targets.mean_loss(values[-1], batch, error)
         return self.backpropagated([A, *values[:-1]], error)
 
     def _derivative(self, head: HeadPass, tangents: Array) -> Floats:

@@ -59,7 +59,7 @@ class OutputGradient(GradientRule):
         A = self.front_values(front, batch)
         values = [A, *self.chain.forward(A)[1]]
         error = np.empty_like(values[-1])
-        self.loss = self.targets.loss(values[-1], batch, error)
+        self.loss = self.targets.mean_loss(values[-1], batch, error)
         self.fill_output_gradient(values[-2], error)
         output = self.n_hidden
         yield [

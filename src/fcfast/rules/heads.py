@@ -48,7 +48,7 @@ class HeadPass:
         self.head, self.top, self.grad = head, top, grad
         self.flat, self.values = head.forward(top)
         self.deltas, self.delta_blocks = packed(head.widths[1:], len(top), top.dtype)
-        self.loss = targets.loss(self.values[-1], batch, self.delta_blocks[-1])
+        self.loss = targets.mean_loss(self.values[-1], batch, self.delta_blocks[-1])
 
     @property
     def error(self) -> Array:

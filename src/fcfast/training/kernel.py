@@ -31,19 +31,17 @@ class EpochKernel:
     def __init__(
         self, front: FrontForm, upper: UpperLayers, targets: Targets, batch_size: int, window: int, n_rows: int
     ) -> None:
-        kernel, sgd = backend.front, upper.optimizer
+        kernel = backend.front
+        sgd: Any = upper.optimizer  # its settings are those of SGD
         self._held, self._sizes, self.n_rows = _arrays(front, targets), (batch_size, window), n_rows
         self._network = kernel.Network(
             front.base, front.velocity, front.source, front.S0, front.scale, upper.params, upper.velocity, upper.widths,
             upper.activation,
         )  # fmt: skip
-        values, labels = (None, targets.values) if targets.of.has_classes else (targets.values, None)
-        self._targets = kernel.Targets(values, labels, targets.sample_weight)
-        settings: Any = sgd
+        self._targets = kernel.Targets(targets.numbers, targets.labels, targets.sample_weight)
         self._sgd = kernel.Sgd(
-            settings.momentum, settings.dampening, settings.nesterov, sgd.max_grad_norm or 0.0, upper.rate_factors,
-            upper.weight_decay,
-        )  # fmt: skip
+            sgd.momentum, sgd.dampening, sgd.nesterov, sgd.max_grad_norm or 0.0, upper.rate_factors, upper.weight_decay
+        )
         self._workspace = kernel.Workspace(self._network, n_rows, batch_size, window)
 
     def serves(self, front: FrontForm, targets: Targets, batch_size: int, window: int, n_rows: int) -> bool:
