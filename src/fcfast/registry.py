@@ -1,20 +1,23 @@
-"""Classes by the names that users give them: the one place where a form, rule, optimiser or loss is named outside its file."""
+"""Classes by the names that users give them, and the capabilities that a class does not inherit.
+
+This is the one place where a form, rule, optimiser or loss is named outside its file.
+"""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 Named = TypeVar("Named", bound=type[Any])
 
 
 class Registry(dict[str, Any]):
-    """What can be asked for by name.
+    """Classes, or objects, by name.
 
     Parameters
     ----------
     kind : str
-        What the entries are, for error messages.
+        Kind of the entries, for error messages.
     make : callable
-        What an entry is, given the class: the class itself, unless names stand for objects.
+        Function that makes the entry of a class: by default the class itself, otherwise an object of it.
 
     Examples
     --------
@@ -52,3 +55,35 @@ class Registry(dict[str, Any]):
             raise ValueError(f"{kind.__module__}.{kind.__qualname__} is the {self.kind} {name!r} already; use another name")
         self[name] = self._make(named)
         return named
+
+
+class Capable:
+    """A base of classes that tell what they can do by attributes.
+
+    A subclass may replace the methods that a capability is about. Therefore it does not inherit the
+    capabilities listed here: it has their plain values unless it claims more itself.
+
+    Attributes
+    ----------
+    not_inherited : dict
+        Names of these capabilities, with their plain values.
+
+    Examples
+    --------
+    >>> from fcfast.registry import Capable
+    >>> class Kernel(Capable):
+    ...     not_inherited = {"compiled": False}
+    ...     compiled = True
+    >>> class Changed(Kernel):
+    ...     pass
+    >>> Changed.compiled
+    False
+    """
+
+    not_inherited: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for capability, plain in cls.not_inherited.items():
+            if capability not in vars(cls):
+                setattr(cls, capability, plain)

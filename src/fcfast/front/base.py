@@ -14,7 +14,7 @@ from scipy import sparse
 from fcfast.front.costs import FormCosts
 from fcfast.gram.start import GivenWeights, InitialWeights
 from fcfast.layers.protocol import Layer
-from fcfast.registry import Registry
+from fcfast.registry import Capable, Registry
 from fcfast.validation import all_finite
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class OpenFront(Protocol):
         """Give the inner products (B, B) of the batch's inputs."""
 
 
-class FrontForm(FormCosts):
+class FrontForm(FormCosts, Capable):
     """A form of the front layer. A subclass defines its arrays, its capabilities and its costs (`fcfast.front.costs`).
 
     Attributes
@@ -77,6 +77,8 @@ class FrontForm(FormCosts):
         Number of input features.
     """
 
+    not_inherited: ClassVar[dict[str, Any]] = {"is_automatic": False}
+
     name: ClassVar[str]
     updates_each_weight: ClassVar[bool] = False
     is_automatic: ClassVar[bool] = False
@@ -93,8 +95,6 @@ class FrontForm(FormCosts):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "is_automatic" not in vars(cls):
-            cls.is_automatic = False
         if "windows" in vars(cls) and "compiled" not in vars(cls):
             cls.compiled = False
 
@@ -118,18 +118,17 @@ class FrontForm(FormCosts):
         """
         n_columns = len(self.base) if self.S0 is not None else self.base.shape[1]
         arrays = [array for array in (self.base, self.velocity, self.source, self.S0) if array is not None]
-        problems = {
-            f"source has shape {self.source.shape}, but training needs ({n_samples}, {n_columns})": self.source.shape
-            != (n_samples, n_columns),
-            f"arrays have dtypes {[array.dtype.name for array in arrays]}, but {dtype} is needed": any(
-                array.dtype != dtype for array in arrays
-            ),
-            "arrays are not C-contiguous": not all(array.flags.c_contiguous for array in arrays),
-            "the velocity has not the shape of the base": self.velocity is not None and self.velocity.shape != self.base.shape,
-        }
-        for problem, found in problems.items():
-            if found:
-                raise ValueError(f"form {self.name!r} cannot be trained: its {problem}")
+        problem = ""
+        if self.source.shape != (n_samples, n_columns):
+            problem = f"source has shape {self.source.shape}, but training needs ({n_samples}, {n_columns})"
+        elif any(array.dtype != dtype for array in arrays):
+            problem = f"arrays have dtypes {[array.dtype.name for array in arrays]}, but {dtype} is needed"
+        elif not all(array.flags.c_contiguous for array in arrays):
+            problem = "arrays are not C-contiguous"
+        elif self.velocity is not None and self.velocity.shape != self.base.shape:
+            problem = f"velocity has shape {self.velocity.shape}, but the base has {self.base.shape}"
+        if problem:
+            raise ValueError(f"form {self.name!r} cannot be trained: its {problem}")
 
     def begin(self) -> None:
         """Note that training continues."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend
-from fcfast.registry import Registry
+from fcfast.registry import Capable, Registry
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -20,7 +20,7 @@ LOSSES = Registry("loss", make=lambda kind: kind())
 register = LOSSES.register
 
 
-class Loss:
+class Loss(Capable):
     """A loss of the outputs.
 
     Attributes
@@ -33,14 +33,11 @@ class Loss:
         Whether targets are class numbers (N,); otherwise they are numbers (N, c), one for each output.
     """
 
+    not_inherited: ClassVar[dict[str, Any]] = {"kernel": None}
+
     name: ClassVar[str]
     kernel: ClassVar[int | None] = None
     has_classes: ClassVar[bool] = False
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "kernel" not in vars(cls):
-            cls.kernel = None
 
     def of_samples(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Give the loss of each sample and its gradient.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from fcfast import validation
 from fcfast.layers import Layer
-from fcfast.registry import Registry
+from fcfast.registry import Capable, Registry
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -20,7 +20,7 @@ DEFAULT_SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Optimizer:
+class Optimizer(Capable):
     """An optimiser, which is a frozen dataclass of settings whose `update` moves a layer along its gradient.
 
     Subclasses declare their capabilities. `compiled` and `elementwise` are not inherited, because the update of a subclass may
@@ -52,6 +52,8 @@ class Optimizer:
         Name of the setting that each parameter of an estimator sets, where the two names differ.
     """
 
+    not_inherited: ClassVar[dict[str, Any]] = {"elementwise": False, "compiled": False}
+
     name: ClassVar[str]
     commutes: ClassVar[bool] = True
     mixes_units: ClassVar[bool] = False
@@ -64,12 +66,6 @@ class Optimizer:
 
     weight_decay: float = 0.0
     max_grad_norm: float | None = None
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        for risky in ("elementwise", "compiled"):
-            if risky not in vars(cls):
-                setattr(cls, risky, False)
 
     def memory_shapes(self, n_out: int, n_in: int) -> dict[str, tuple[int, ...]]:
         """Give names and shapes of the state that is kept for a layer in addition to its velocity; it starts as 0."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.losses import Targets
-from fcfast.registry import Registry
+from fcfast.registry import Capable, Registry
 from fcfast.rules.heads import Head
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class RuleState:
         return [head.velocity for head in self.heads if head.velocity is not None]
 
 
-class Rule:
+class Rule(Capable):
     """A learning rule, which is a frozen dataclass of settings. It sees pre-activations and the layers above, never the form.
 
     Attributes
@@ -76,6 +76,8 @@ class Rule:
         Learning rate relative to the rate of backpropagation, for optimisers whose steps grow with the gradient.
     """
 
+    not_inherited: ClassVar[dict[str, Any]] = {"compiled": False, "is_baseline": False}
+
     name: ClassVar[str]
     compiled: ClassVar[bool] = False
     is_baseline: ClassVar[bool] = False
@@ -84,18 +86,12 @@ class Rule:
     backward_passes: Any = ""
     rate_factor: Any = 1.0
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        for own in ("compiled", "is_baseline"):
-            if own not in vars(cls):
-                setattr(cls, own, False)
-
     def matrix_products(self, n_hidden: int) -> int:
-        """Count the products of a batch with a square layer in a step, for `n_hidden` hidden layers and without heads."""
+        """Count a step's products of a batch with a square layer, without heads; by default as in backpropagation."""
         return 3 * n_hidden - 1
 
     def kept_activations(self, n_hidden: int) -> int:
-        """Count the arrays (batch x width) that a step holds at once, for `n_hidden` hidden layers."""
+        """Count the arrays (batch x width) that a step holds at once; by default values and deltas of each layer."""
         return 2 * n_hidden
 
     def drawn_numbers(self, n_weights: int, n_activities: int) -> int:

@@ -40,14 +40,6 @@ class Backprop(Rule):
     transposes = "of every layer above the front layer"
     backward_passes = "one through the whole network"
 
-    def matrix_products(self, n_hidden: int) -> int:
-        """Count the forward pass, the weight gradients, and the deltas of all layers except the first."""
-        return 3 * n_hidden - 1
-
-    def kept_activations(self, n_hidden: int) -> int:
-        """Count the values and deltas of every layer."""
-        return 2 * n_hidden
-
     def feedback(self, upper: "UpperLayers", state: RuleState) -> Sequence[Array] | None:
         """Give the weights (n_out, n_in) of each layer that carry errors backwards, or None for the layers' own weights."""
         return None
@@ -109,7 +101,7 @@ class LocalLoss(Rule):
 
     def start(self, upper: "UpperLayers", seed: int) -> RuleState:
         """Make the heads."""
-        state = RuleState(np.random.default_rng(seed))
+        state = super().start(upper, seed)
         state.heads = heads_of(upper, blocks_of(upper.n_hidden, self.block_size), self.head_layer_sizes, state.generator)
         return state
 

@@ -74,10 +74,6 @@ class DirectFeedbackAlignment(Rule):
         """Count the forward pass and the weight gradients."""
         return 2 * n_hidden
 
-    def kept_activations(self, n_hidden: int) -> int:
-        """Count the values and deltas of every layer."""
-        return 2 * n_hidden
-
     def start(self, upper: "UpperLayers", seed: int) -> RuleState:
         """Draw the feedback weights (outputs x units), layer after layer."""
         state = super().start(upper, seed)

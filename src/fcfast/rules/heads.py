@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
+from fcfast.activations import ACTIVATIONS
 from fcfast.layers.chain import Chain, packed
 from fcfast.losses import Targets
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
-
-LOGISTIC = 4  # code of the logistic activation in the kernels
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Head:
         """Draw new weights, Glorot uniform as in the network, and set biases to 0."""
         chain = self.chain(activation, 1)
         for weights, bias in zip(chain.weights, chain.biases, strict=True):
-            bound = ((2 if activation == LOGISTIC else 6) / sum(weights.shape)) ** 0.5
+            bound = ((2 if activation == ACTIVATIONS["logistic"] else 6) / sum(weights.shape)) ** 0.5
             weights[:] = generator.uniform(-bound, bound, weights.shape)
             bias[:] = 0
 
