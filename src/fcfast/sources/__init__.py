@@ -1,1 +1,6 @@
-"""Training inputs that models refer to, in memory or on disk."""
+"""What can be read by blocks of features: arrays, sparse matrices, files and views of them."""
+
+from fcfast.sources.arrays import ArraySource, SparseSource
+from fcfast.sources.protocol import SelectedRows, Source
+
+__all__ = ["ArraySource", "SelectedRows", "Source", "SparseSource"]
