@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 import fcfast
 from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
-from fcfast.front import contributions
+from fcfast.front import contributed
 
 pytestmark = pytest.mark.bits
 
@@ -99,10 +99,10 @@ def test_training_keeps_its_bits(make, form, size):
 @pytest.mark.parametrize("size", SHAPES)
 @pytest.mark.parametrize("make", [ESTIMATORS["classifier"], ESTIMATORS["noprop dt"]], ids=["classifier", "noprop dt"])
 @pytest.mark.parametrize("container", [np.asarray, np.asfortranarray, sparse.csr_array])
-@pytest.mark.parametrize("kept_bytes", [0, contributions.KEPT_BYTES])
+@pytest.mark.parametrize("kept_bytes", [0, contributed.KEPT_BYTES])
 def test_both_ways_of_predicting(kept_bytes, container, make, size, monkeypatch, tmp_path):
     """Contributions predict through weights or, where those are too large to keep, by products with the training samples."""
-    monkeypatch.setattr(contributions, "KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr(contributed, "KEPT_BYTES", kept_bytes)
     X, y, n_hidden = inputs(size, "float32")
     X = container(np.where(np.abs(X) > 1, X, 0))
     fitted = make("contributions", "float32", n_hidden, None).fit(X, y)
@@ -137,8 +137,8 @@ def test_threads_of_blas_change_no_prediction(make, form, monkeypatch):
     X, y, n_hidden = np.random.default_rng(0).standard_normal((150, 5000)).astype("f4"), np.arange(150) % 3, 256
     with threadpool_limits(1, "blas"):
         fitted = make(form, "float32", n_hidden, 2).fit(X, y)
-    for kept_bytes in (contributions.KEPT_BYTES, 0):
-        monkeypatch.setattr(contributions, "KEPT_BYTES", kept_bytes)
+    for kept_bytes in (contributed.KEPT_BYTES, 0):
+        monkeypatch.setattr(contributed, "KEPT_BYTES", kept_bytes)
         predictions = []
         for n_threads in (1, 2):
             with threadpool_limits(n_threads, "blas"):

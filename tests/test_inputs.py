@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.ensemble import BaggingClassifier
 
 from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, load
-from fcfast.front import contributions
+from fcfast.front import contributed
 from fcfast.sources.inputs import TrainingInputs, fingerprint
 
 N, D = 60, 3000
@@ -90,8 +90,8 @@ def test_changes_are_noticed(change, order, make, tmp_path):
 def test_predictions_by_weights_that_are_kept_or_not(make, monkeypatch):
     """Where the first prediction has made the weights, and kept them, later ones need no X; else each of them looks."""
     values, y = data()
-    for kept_bytes in (contributions.KEPT_BYTES, 0):
-        monkeypatch.setattr(contributions, "KEPT_BYTES", kept_bytes)
+    for kept_bytes in (contributed.KEPT_BYTES, 0):
+        monkeypatch.setattr(contributed, "KEPT_BYTES", kept_bytes)
         X = values.copy()
         model = make().fit(X, y)
         expected = model.predict_proba(values)
@@ -305,10 +305,10 @@ def test_mapped_inputs_of_a_pickle_stay_mapped(tmp_path):
 
 
 @pytest.mark.parametrize("held", [sparse.csc_array, sparse.csr_array, lambda X: (10 * X).astype(int), np.asfortranarray])
-@pytest.mark.parametrize("kept_bytes", [0, contributions.KEPT_BYTES])
+@pytest.mark.parametrize("kept_bytes", [0, contributed.KEPT_BYTES])
 def test_a_file_beside_its_inputs_predicts_the_same_bits(held, kept_bytes, tmp_path, monkeypatch):
     """Loading takes X as fit took it: in the same format and type."""
-    monkeypatch.setattr(contributions, "KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr(contributed, "KEPT_BYTES", kept_bytes)
     values, y = data()
     X = held(values)
     model = front().fit(X, y)

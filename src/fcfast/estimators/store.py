@@ -79,7 +79,7 @@ def load(path: str | os.PathLike[str], X: Any = None) -> "Estimator":
     """Load an estimator that was saved with `save`. It can predict, be saved again and be fitted again.
 
     Predictions have the same bits as before, with one exception. If an estimator in form "contributions" has weights of more
-    than 128 MiB (`fcfast.front.contributions.KEPT_BYTES`), it does not store them to predict, and agrees with its file up to
+    than 128 MiB (`fcfast.front.contributed.KEPT_BYTES`), it does not store them to predict, and agrees with its file up to
     rounding.
 
     `partial_fit`, and `fit` with ``warm_start=True``, continue from the weights. The state of the optimiser is not in the file,

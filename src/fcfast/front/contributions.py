@@ -9,23 +9,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, register
+from fcfast.front.contributed import Contributed, features_of
 from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.gram import budget
 from fcfast.gram.occurring import FEWER
-from fcfast.gram.products import (
-    cross_gram,
-    cross_gram_and_preactivations,
-    expand,
-    gram_and_preactivations,
-    preactivations_by_weights,
-    preactivations_of,
-    stacked,
-)
-from fcfast.gram.start import InitialWeights
+from fcfast.gram.products import preactivations_by_weights
+from fcfast.gram.start import InitialWeights, SpanStart
 from fcfast.layers import SpanLayer
-from fcfast.sources.inputs import TrainingInputs
 from fcfast.units import bytes_text
-from fcfast.validation import all_finite
 
 if TYPE_CHECKING:
     from fcfast.optimizers import Optimizer
@@ -34,7 +25,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-KEPT_BYTES = 128 << 20  # largest size of expanded weights that are kept for predictions
 WINDOW_ROWS = 4  # rows of a window relative to the root of the number of samples (measured)
 LARGE_BATCH = 32  # smallest batch that is a window of its own if larger windows would also have to multiply velocities
 SPARSE_ENTRY = 30  # multiplications that take as long as finding the row that a sparse entry is multiplied by
@@ -59,30 +49,34 @@ class ContributionsForm(FrontForm):
     saving: ClassVar[str] = "use fewer samples"
 
     def __init__(
-        self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
+        self,
+        X: Any,
+        initial: InitialWeights | SpanStart,
+        dtype: np.dtype[Any],
+        with_velocity: bool,
+        n_jobs: int | None = None,
     ) -> None:
-        self.inputs, self.initial, self.dtype, self.n_jobs = TrainingInputs(X), initial, dtype, n_jobs
-        self._is_finished = False
-        self._weights: Array | None = None
-        gram, S0 = products(self.X, initial, dtype, n_jobs)
-        self._start(gram, S0, initial.n_features, with_velocity)
+        contributed, S0 = Contributed.starting(X, initial, dtype, n_jobs)
+        self.contributed: Contributed | None = contributed
+        self._start(contributed.gram.matrix, S0, initial.n_features, with_velocity)
 
     @classmethod
     def from_products(cls, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> "ContributionsForm":
-        """Make the form from existing products. It can be trained, and has no access to the inputs.
+        """Make the form from existing products. It can be trained, and has no access to the samples.
 
         Parameters
         ----------
         gram : ndarray of shape (N, N)
-            Inner products of the training inputs, which are shared and never changed.
+            Inner products of the training samples, which are shared and never changed.
         S0 : ndarray of shape (N, h)
-            Pre-activations of the training inputs under the initial weights.
+            Pre-activations of the training samples under the initial weights.
         n_features : int
             Number of input features.
         with_velocity : bool
             Whether the optimiser needs a velocity.
         """
         form = cls.__new__(cls)
+        form.contributed = None
         form._start(gram, S0, n_features, with_velocity)
         return form
 
@@ -93,18 +87,28 @@ class ContributionsForm(FrontForm):
         self.scale: NDArray[np.float64] | None = np.array([1.0, 0.0])
 
     @property
+    def _contributed(self) -> Contributed:
+        assert self.contributed is not None, "a form from products alone makes no predictions"
+        return self.contributed
+
+    @property
     def X(self) -> Any:
         """Training inputs (N, d); reading them raises a RuntimeError if they have been changed in place."""
-        return self.inputs.X
+        return self._contributed.gram.X
+
+    @property
+    def initial(self) -> InitialWeights:
+        """Initial weights W1(0)."""
+        return self._contributed.initial
 
     @property
     def contributions(self) -> Array:
-        """Contributions (N, h) of the training samples."""
-        return self.base
+        """Contributions (N, h) of the training samples, those of a start in their span included."""
+        return self.base if self.contributed is None else self.contributed.total(self.base, self.initial_share)
 
     @property
     def initial_share(self) -> float:
-        """Factor c of W1(0), which weight decay reduces from 1."""
+        """Factor c of the initial weights, which weight decay reduces from 1."""
         return 1.0 if self.scale is None else float(self.scale[0])
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -112,11 +116,13 @@ class ContributionsForm(FrontForm):
 
     def begin(self) -> None:
         """Drop the weights that were kept for predictions."""
-        self._is_finished, self._weights = False, None
+        if self.contributed is not None:
+            self.contributed.begin()
 
     def finish(self) -> None:
         """Note that training has ended."""
-        self._is_finished = True
+        if self.contributed is not None:
+            self.contributed.finish()
 
     def windows(
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
@@ -134,22 +140,18 @@ class ContributionsForm(FrontForm):
 
     def append(self, X: Any) -> Rows:
         """Append samples without contributions. All arrays are copied, so append many samples at a time."""
-        gram, S0 = products(X, self.initial, self.dtype, self.n_jobs)
-        with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            crossed = cross_gram(X, self.X, self.dtype, self.n_jobs)
-        refuse_overflow(crossed)
-        n_old, n_new = crossed.shape[::-1]
-        none_yet = np.zeros_like(S0)
+        contributed, S0 = self._contributed.append(X)
+        n_old, none_yet = len(self.source), np.zeros_like(S0)
         velocity = None if self.velocity is None else np.concatenate([self.velocity, none_yet])
         # One assignment changes all or nothing, in case memory does not suffice.
-        self.inputs, self.source, self.S0, self.base, self.velocity = (
-            TrainingInputs(stacked(self.X, X)),
-            np.block([[self.source, crossed.T], [crossed, gram]]),
+        self.contributed, self.source, self.S0, self.base, self.velocity = (
+            contributed,
+            contributed.gram.matrix,
             np.concatenate([np.asarray(self.S0), S0]),
             np.concatenate([self.base, none_yet]),
             velocity,
         )
-        return np.arange(n_old, n_old + n_new)
+        return np.arange(n_old, n_old + len(S0))
 
     def check_room(self, X: Any, memory_limit: float) -> None:
         """Raise a MemoryError if the Gram matrix with these samples would exceed the limit."""
@@ -172,27 +174,21 @@ class ContributionsForm(FrontForm):
 
     def preactivations(self, X: Any) -> Array:
         """Give the pre-activations (M, h) of new data."""
-        if self._is_finished and is_kept(self.initial, self.dtype):
-            return preactivations_by_weights(X, self.expand(), self.n_jobs)
-        return preactivations_of(X, self.X, self.base, self.initial_share, self.initial, self.dtype, self.n_jobs)
+        return self._contributed.preactivations(X, self.base, self.initial_share)
 
     def expand(self) -> Array:
         """Give the conventional weights (h, d)."""
-        if self._weights is not None:
-            return self._weights
-        weights = expand(self.X, self.base, self.initial_share, self.initial, self.dtype, n_jobs=self.n_jobs)
-        if self._is_finished:
-            self._weights = weights
-        return weights
+        return self._contributed.expand(self.base, self.initial_share)
 
     def explain(self, X: Any) -> tuple[Array, Array]:
         """Split pre-activations of new data into the part of W1(0) (M, h) and a term of each training sample (M, N, h)."""
-        gram, S0 = cross_gram_and_preactivations(X, self.X, self.initial, self.dtype, self.n_jobs)
-        return self.dtype.type(self.initial_share) * S0, gram[:, :, None] * self.base[None]
+        gram, S0 = self._contributed.products(X)
+        return self.dtype.type(self.initial_share) * S0, gram[:, :, None] * self.contributions[None]
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the weights out of copies and pickles, because they can be made again with the same bits."""
-        return self.__dict__ | {"_weights": None}
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of products and contributions."""
+        return self.base.dtype
 
     @classmethod
     def stack(
@@ -318,85 +314,58 @@ class ContributionsStack(FrontStack):
     def __init__(
         self,
         X: Any,
-        initial: InitialWeights,
+        initial: InitialWeights | SpanStart,
         n_blocks: int,
         dtype: np.dtype[Any],
         with_velocity: bool,
         n_jobs: int | None = None,
     ) -> None:
-        self.inputs, self.initial, self.dtype, self.n_jobs = TrainingInputs(X), initial, dtype, n_jobs
-        self._is_finished = False
-        self._weights: list[Array] | None = None
-        gram, S0 = products(self.X, initial, dtype, n_jobs)
+        self.contributed, S0 = Contributed.starting(X, initial, dtype, n_jobs)
+        gram = self.contributed.gram.matrix
         parts = [np.ascontiguousarray(part) for part in np.split(S0, n_blocks, axis=1)]
         super().__init__([ContributionsForm.from_products(gram, part, initial.n_features, with_velocity) for part in parts])
 
     @property
-    def X(self) -> Any:
-        """Training inputs (N, d); reading them raises a RuntimeError if they have been changed in place."""
-        return self.inputs.X
-
-    @property
-    def n_products(self) -> int:  # type: ignore[override]
+    def n_products(self) -> int:  # type: ignore[override]  # the other forms' constant depends on the samples here
         """Number of products of a new sample with training samples."""
         return len(self.forms[0].source)
 
     def preactivations(self, X: Any) -> Preactivations:
         """Give the pre-activations of new data as a function of the layer's number; the data is read once."""
-        if self._is_finished and is_kept(self.initial, self.dtype):
+        contributed, dtype, n_blocks = self.contributed, self.forms[0].base.dtype, len(self.forms)
+        if contributed.is_kept:
             weights = self.expand()
-            X = X if sparse.issparse(X) else np.ascontiguousarray(X, dtype=self.dtype)
-            return lambda t: preactivations_by_weights(X, weights[t], self.n_jobs)
-        gram, S0 = cross_gram_and_preactivations(X, self.X, self.initial, self.dtype, self.n_jobs)
-        parts = np.split(S0, len(self.forms), axis=1)
-        shares = [self.dtype.type(form.initial_share) for form in self._contributions]
-        return lambda t: shares[t] * parts[t] + gram @ self.forms[t].base
+            X = features_of(X)
+            X = X if sparse.issparse(X) else np.ascontiguousarray(X, dtype=dtype)
+            return lambda t: preactivations_by_weights(X, weights[t], contributed.gram.n_jobs)
+        gram, S0 = contributed.products(X)
+        parts = np.split(S0, n_blocks, axis=1)
+        shares = [dtype.type(share) for share in self._shares]
+        totals = np.split(contributed.total(self._contributions, self._repeated_shares), n_blocks, axis=1)
+        return lambda t: shares[t] * parts[t] + gram @ totals[t]
 
     @property
-    def _contributions(self) -> list[ContributionsForm]:
-        return self.forms  # type: ignore[return-value]
+    def _shares(self) -> list[float]:
+        """Factor of the initial weights in each layer."""
+        return [1.0 if form.scale is None else float(form.scale[0]) for form in self.forms]
+
+    @property
+    def _repeated_shares(self) -> Array:
+        return np.repeat(self._shares, self.forms[0].base.shape[1])
+
+    @property
+    def _contributions(self) -> Array:
+        """Contributions (N, n_blocks h) to all layers, one after the other."""
+        return np.concatenate([form.base for form in self.forms], axis=1)
 
     def expand(self) -> list[Array]:
         """Give the conventional weights (h, d) of each layer."""
-        if self._weights is not None:
-            return self._weights
-        contributions = np.concatenate([form.base for form in self.forms], axis=1)
-        shares = np.repeat([form.initial_share for form in self._contributions], self.initial.n_hidden // len(self.forms))
-        weights = expand(self.X, contributions, shares, self.initial, self.dtype, n_jobs=self.n_jobs)
-        parts = np.split(weights, len(self.forms))
-        if self._is_finished:
-            self._weights = parts
-        return parts
+        return np.split(self.contributed.expand(self._contributions, self._repeated_shares), len(self.forms))
 
     def begin(self) -> None:
         """Note that training continues."""
-        self._is_finished, self._weights = False, None
+        self.contributed.begin()
 
     def finish(self) -> None:
         """Note that training has ended; predictions then use the weights, as in `ContributionsForm`."""
-        self._is_finished = True
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the weights out of copies and pickles, because they can be made again with the same bits."""
-        return self.__dict__ | {"_weights": None}
-
-
-def products(X: Any, initial: InitialWeights, dtype: np.dtype[Any], n_jobs: int | None) -> tuple[Array, Array]:
-    """Compute the Gram matrix (N, N) and the initial pre-activations (N, h); raise a ValueError unless both are finite."""
-    with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        gram, S0 = gram_and_preactivations(X, initial, dtype, n_jobs)
-    refuse_overflow(gram, S0)
-    return gram, S0
-
-
-def refuse_overflow(*arrays: Array) -> None:
-    """Raise a ValueError unless all products are finite."""
-    if not all_finite(*arrays):
-        raise ValueError(
-            f"X has values so large that its Gram matrix overflows {arrays[0].dtype}; scale X, or use dtype='float64'"
-        )
-
-
-def is_kept(initial: InitialWeights, dtype: np.dtype[Any]) -> bool:
-    """Whether the conventional weights are small enough to be kept for predictions."""
-    return initial.n_hidden * initial.n_features * dtype.itemsize <= KEPT_BYTES
+        self.contributed.finish()

@@ -10,6 +10,7 @@ tiles depend on shapes alone, and each thread uses one BLAS thread. The bits of 
 of threads, on the memory order of the inputs, or on whether two arguments are the same array.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ Array = NDArray[Any]
 
 
 def gram_and_preactivations(
-    X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None
+    X: Inputs, initial: InitialWeights | None, dtype: DTypeLike, n_jobs: int | None = None
 ) -> tuple[Array, Array]:
     """Compute the Gram matrix and the initial pre-activations of the training inputs.
 
@@ -36,8 +37,8 @@ def gram_and_preactivations(
     ----------
     X : ndarray, memmap or sparse of shape (N, d)
         Training inputs.
-    initial : InitialWeights
-        Initial weights W1(0) of the h hidden units.
+    initial : InitialWeights or None
+        Initial weights W1(0) of the h hidden units; None computes the Gram matrix alone.
     dtype : {"float32", "float64"}
         Precision of the products and results.
     n_jobs : int or None
@@ -48,7 +49,7 @@ def gram_and_preactivations(
     G : ndarray of shape (N, N)
         X X', exactly symmetric.
     S0 : ndarray of shape (N, h)
-        X W1(0)'.
+        X W1(0)'; of shape (N, 0) without initial weights.
 
     Raises
     ------
@@ -66,22 +67,57 @@ def gram_and_preactivations(
     """
     dtype = np.dtype(dtype)
     n_samples, n_features = X.shape
-    _check_features("X", X, "W1(0)", initial.n_features)
+    if initial is not None:
+        _check_features("X", X, "W1(0)", initial.n_features)
     if (columns := occurring(X)) is not None:
-        return gram_and_preactivations(within(X, columns), ChosenWeights(initial, columns), dtype, n_jobs)
+        chosen = None if initial is None else ChosenWeights(initial, columns)
+        return gram_and_preactivations(within(X, columns), chosen, dtype, n_jobs)
     n_threads = resolve_n_jobs(n_jobs)
     inputs = reader(X, dtype)
     # A few single-precision products can be added in single precision; a sum of many would lose digits.
     G = np.zeros((n_samples, n_samples), dtype if n_features <= budget.FEW_BLOCKS * inputs.width else np.float64)
-    S0 = np.zeros((n_samples, initial.n_hidden))
+    S0 = np.zeros((n_samples, 0 if initial is None else initial.n_hidden))
     with sharing(n_threads) as run:
         for features in slices(n_features, inputs.width):
             block = inputs.read(features)
             add_gram(G, block, run)
-            parts = parts_of(initial, features, dtype)
-            add_preactivations(S0, block, parts, lambda part: initial.block(part.start, part.stop, dtype), n_threads, run)
+            if initial is not None:
+                make = partial(_weights, initial, dtype)
+                add_preactivations(S0, block, parts_of(initial, features, dtype), make, n_threads, run)
     mirror(G)
     return G.astype(dtype, copy=False), S0.astype(dtype, copy=False)
+
+
+def initial_preactivations(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None) -> Array:
+    """Compute the initial pre-activations alone, with the bits that `gram_and_preactivations` gives them.
+
+    Parameters
+    ----------
+    X, initial, dtype, n_jobs
+        The same as for `gram_and_preactivations`.
+
+    Returns
+    -------
+    ndarray of shape (N, h)
+        X W1(0)'.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of features differ.
+    """
+    dtype = np.dtype(dtype)
+    _check_features("X", X, "W1(0)", initial.n_features)
+    if (columns := occurring(X)) is not None:
+        return initial_preactivations(within(X, columns), ChosenWeights(initial, columns), dtype, n_jobs)
+    n_threads = resolve_n_jobs(n_jobs)
+    inputs = reader(X, dtype)
+    S0 = np.zeros((X.shape[0], initial.n_hidden))
+    with sharing(n_threads) as run:
+        for features in slices(X.shape[1], inputs.width):
+            make = partial(_weights, initial, dtype)
+            add_preactivations(S0, inputs.read(features), parts_of(initial, features, dtype), make, n_threads, run)
+    return S0.astype(dtype, copy=False)
 
 
 def cross_gram_and_preactivations(
@@ -126,10 +162,8 @@ def cross_gram_and_preactivations(
             for features in slices(X.shape[1], min(inputs.width, new_inputs.width)):
                 block = new_inputs.read(features)
                 add_cross(products, block, inputs.read(features), run)
-                parts = parts_of(initial, features, dtype)
-                add_preactivations(
-                    preactivations, block, parts, lambda part: initial.block(part.start, part.stop, dtype), n_threads, run
-                )
+                make = partial(_weights, initial, dtype)
+                add_preactivations(preactivations, block, parts_of(initial, features, dtype), make, n_threads, run)
             G_new[rows], S0_new[rows] = products, preactivations
     return G_new, S0_new
 
@@ -331,6 +365,10 @@ def expand(
 
             list(run(fill, parts_of(initial, features, dtype)))
     return W1
+
+
+def _weights(initial: InitialWeights, dtype: np.dtype[Any], features: slice) -> Array:
+    return initial.block(features.start, features.stop, dtype)
 
 
 def _check_features(name: str, X: Inputs, other_name: str, n_features: int) -> None:

@@ -136,3 +136,76 @@ class GivenWeights:
     def dense(self, dtype: DTypeLike) -> Array:
         """Copy all weights to a new C-contiguous array (n_hidden, n_features)."""
         return np.array(self.array, dtype, order="C")
+
+
+@dataclass(frozen=True)
+class NoWeights:
+    """Initial weights that are all 0, as beside a start in the span.
+
+    Parameters
+    ----------
+    n_hidden, n_features : int
+        Numbers of hidden units and of input features.
+    """
+
+    n_hidden: int
+    n_features: int
+
+    def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
+        """Give zeros of shape (n_hidden, stop - start), without memory for them."""
+        return np.broadcast_to(np.zeros((), dtype), (self.n_hidden, stop - start))
+
+    def dense(self, dtype: DTypeLike) -> Array:
+        """Give zeros of shape (n_hidden, n_features)."""
+        return np.zeros((self.n_hidden, self.n_features), dtype)
+
+
+def glorot_variance(n_hidden: int, n_features: float, activation: str, scale: float) -> float:
+    """Give the variance of Glorot-uniform weights, a third of the squared bound."""
+    return scale**2 * (2 if activation == "logistic" else 6) / (3 * (n_features + n_hidden))
+
+
+@dataclass(frozen=True)
+class SpanStart:
+    """A start in the span of the training samples, W1(0) = A(0)' X, that has the pre-activations of Gaussian weights.
+
+    The part of random weights that is orthogonal to every training sample is left out: training could never reach it, and it
+    only adds noise to the pre-activations of new samples. No weight is drawn for any feature, but one number per sample and
+    unit.
+
+    Parameters
+    ----------
+    n_hidden : int
+        Number of hidden units.
+    n_features : int
+        Number of input features.
+    seed : int
+        Seed from 0 to 2**32 - 1.
+    activation : str
+        Activation of the hidden units, on which Glorot's bound depends.
+    scale : float
+        Factor of the deviation.
+    """
+
+    n_hidden: int
+    n_features: int
+    seed: int
+    activation: str
+    scale: float = 1.0
+
+    def draw(self, G: Array, has_features: bool) -> tuple[Array, Array]:
+        """Draw pre-activations S0 (N, h) and the contributions A0 (N, h) that they come from, S0 = G A0.
+
+        The deviation is that of Glorot-uniform weights. Samples known by products alone count as having many features with a
+        mean square of 1 each.
+        """
+        from fcfast.gram.span import span_start
+
+        if has_features:
+            variance = glorot_variance(self.n_hidden, self.n_features, self.activation, self.scale)
+        else:
+            mean_square = float(np.mean(np.diagonal(G), dtype=np.float64))
+            variance = glorot_variance(0, mean_square, self.activation, self.scale) if mean_square else 0.0
+        # NumPy promises that the stream of RandomState never changes
+        Z = np.random.RandomState(self.seed).standard_normal((len(G), self.n_hidden))
+        return span_start(G, Z, math.sqrt(variance))

@@ -1,0 +1,150 @@
+"""What contributions are good for after training: pre-activations of new data, conventional weights, explanations.
+
+The front layer is ``W1 = c W1(0) + A' X``. It starts either from weights W1(0), which are a function of feature and unit, or in
+the span of the training samples, W1(0) = A(0)' X. Then W1 = (A + c A(0))' X refers to the samples alone, and X may be replaced
+by the feature space of any kernel.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast.gram.object import Gram, refuse_overflow
+from fcfast.gram.products import (
+    cross_gram_and_preactivations,
+    expand,
+    initial_preactivations,
+    preactivations_by_weights,
+    preactivations_of,
+)
+from fcfast.gram.start import InitialWeights, NoWeights, SpanStart
+
+Array = NDArray[Any]
+
+KEPT_BYTES = 128 << 20  # largest size of expanded weights that are kept for predictions
+
+
+class Contributed:
+    """The weights of contributions, as a function of the contributions A and of the factor c of the initial weights.
+
+    Parameters
+    ----------
+    gram : Gram
+        Training samples.
+    initial : InitialWeights
+        Initial weights W1(0); `NoWeights` for a start in the span.
+    start : ndarray of shape (N, h), or None
+        Contributions A(0) that a start in the span begins with.
+    is_own : bool
+        Whether the products were made for these contributions alone, so that copies of them depend on the inputs.
+    """
+
+    def __init__(self, gram: Gram, initial: InitialWeights, start: Array | None, is_own: bool) -> None:
+        self.gram, self.initial, self.start, self.is_own = gram, initial, start, is_own
+        self._is_finished = False
+        self._weights: Array | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether predictions use conventional weights, which are small enough to be kept after training."""
+        n_bytes = self.initial.n_hidden * self.initial.n_features * self.gram.dtype.itemsize
+        return self._is_finished and self.gram.has_features and n_bytes <= KEPT_BYTES
+
+    @classmethod
+    def starting(
+        cls, X: Any, initial: InitialWeights | SpanStart, dtype: np.dtype[Any], n_jobs: int | None
+    ) -> tuple["Contributed", Array]:
+        """Start from training samples X, a `Gram` or validated features; give the initial pre-activations (N, h), too."""
+        gram, is_own = (X, False) if isinstance(X, Gram) else (None, True)
+        if isinstance(initial, SpanStart):
+            gram = Gram.of(X, None, dtype, n_jobs)[0] if gram is None else gram
+            S0, start = initial.draw(gram.matrix, gram.has_features)
+            none = NoWeights(initial.n_hidden, initial.n_features)
+            return cls(gram, none, start.astype(dtype, copy=False), is_own), S0.astype(dtype, copy=False)
+        if gram is None:
+            gram, S0 = Gram.of(X, initial, dtype, n_jobs)
+        else:
+            S0 = initial_preactivations(gram.X, initial, dtype, n_jobs)
+            refuse_overflow(S0)
+        return cls(gram, initial, None, is_own), S0
+
+    def begin(self) -> None:
+        """Drop the weights that were kept for predictions."""
+        self._is_finished, self._weights = False, None
+
+    def finish(self) -> None:
+        """Note that training has ended."""
+        self._is_finished = True
+
+    def total(self, A: Array, c: float | Array) -> Array:
+        """Give all contributions (N, h), those of the start included."""
+        return A if self.start is None else A + np.asarray(c, A.dtype) * self.start
+
+    def preactivations(self, X: Any, A: Array, c: float) -> Array:
+        """Give the pre-activations (M, h) of new data."""
+        gram = self.gram
+        if self.is_kept and not (isinstance(X, Gram) and self.start is not None):
+            return preactivations_by_weights(features_of(X), self.expand(A, c), gram.n_jobs)
+        if self.start is None:
+            return preactivations_of(features_of(X), gram.X, A, c, self.initial, gram.dtype, gram.n_jobs)
+        if gram.has_features and not isinstance(X, Gram):
+            return preactivations_of(X, gram.X, self.total(A, c), 1.0, self.initial, gram.dtype, gram.n_jobs)
+        return np.asarray(gram.crossed(X) @ self.total(A, c))
+
+    def products(self, X: Any) -> tuple[Array, Array]:
+        """Give the products (M, N) of new data with the training samples, and the pre-activations (M, h) of W1(0)."""
+        gram = self.gram
+        if self.start is None:
+            return cross_gram_and_preactivations(features_of(X), gram.X, self.initial, gram.dtype, gram.n_jobs)
+        crossed = gram.crossed(X)
+        return crossed, np.zeros((len(crossed), self.initial.n_hidden), gram.dtype)
+
+    def append(self, X: Any) -> tuple["Contributed", Array]:
+        """Give the same weights for more training samples, and the initial pre-activations (M, h) of the new ones."""
+        gram = self.gram.append(X)
+        if self.start is not None:
+            new = gram.matrix[len(self.gram) :, : len(self.gram)]
+            added = np.zeros((len(gram) - len(self.gram), self.start.shape[1]), self.start.dtype)
+            return Contributed(gram, self.initial, np.concatenate([self.start, added]), self.is_own), np.asarray(
+                new @ self.start
+            )
+        S0 = initial_preactivations(features_of(X), self.initial, gram.dtype, gram.n_jobs)
+        refuse_overflow(S0)
+        return Contributed(gram, self.initial, None, self.is_own), S0
+
+    def expand(self, A: Array, c: float | Array) -> Array:
+        """Give the conventional weights (h, d), which are kept after training.
+
+        Raises
+        ------
+        AttributeError
+            If the samples are known by a kernel or by products alone.
+        """
+        if self._weights is not None:
+            return self._weights
+        gram = self.gram
+        if not gram.has_features:
+            raise AttributeError(
+                "the front layer has no weights, because its samples are known by their products alone; use explain, or "
+                "contributions_"
+            )
+        weights = expand(gram.X, self.total(A, c), c, self.initial, gram.dtype, n_jobs=gram.n_jobs)
+        if self._is_finished:
+            self._weights = weights
+        return weights
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights out of copies and pickles, because they can be made again with the same bits.
+
+        Nobody could use a copy if the inputs have changed, so that a RuntimeError tells of it now. A `Gram` that many
+        estimators share can do without its inputs, so that these are not read for a copy.
+        """
+        if self.is_own:
+            _ = self.gram.X
+        return self.__dict__ | {"_weights": None}
+
+
+def features_of(X: Any) -> Any:
+    """Give the features of new data, which may be rows of a Gram matrix."""
+    return X.X if isinstance(X, Gram) else X
