@@ -10,11 +10,20 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    _check_y,
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FORMS
+from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.start import SpanStart
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
 from fcfast.modelfile.values import encoded
@@ -46,6 +55,9 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
             raise
 
     return fit_or_undo
+
+
+INITS = ("auto", "span", "glorot")
 
 
 def _is_set(value: Any, default: Any) -> bool:
@@ -92,6 +104,7 @@ class TrainedEstimator(BaseEstimator):
             validation.integer(self.verbose, "verbose", 0)
         self._check_rates()
         validation.positive(self.init_scale, "init_scale")
+        validation.choice(self.init, "init", INITS)
         validation.integer(self.max_epochs, "max_epochs", 1)
         validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
         validation.in_range(self.tol, "tol", 0, np.inf)
@@ -131,13 +144,45 @@ class TrainedEstimator(BaseEstimator):
     def _schedule(self) -> Schedule:
         return SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
 
+    def _in_span(self, X: Any) -> bool:
+        """Whether the front layer starts in the span of the training samples."""
+        return self.init == "span" or (self.init == "auto" and isinstance(X, Gram))
+
+    def _span_start(self, X: Any, n_hidden: int, factor: float, fan: float, seed: int) -> SpanStart:
+        """Start in the span with the variance of uniform weights that have the bound ``init_scale * sqrt(factor / fan)``.
+
+        Samples without weights count as if they had as many features as their mean square says, and far more than units.
+        """
+        if isinstance(X, Gram) and not X.has_features:
+            fan = X.mean_square
+        deviation = float(self.init_scale) * (factor / (3 * fan)) ** 0.5 if fan else 0.0
+        if not deviation <= float(np.finfo(self.dtype).max):
+            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
+        return SpanStart(n_hidden, n_features_of(X), seed, deviation)
+
     def _batch_size(self, n_samples: int) -> int:
         return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
         is_numeric = not self._loss.has_classes
+        if isinstance(X, Gram):
+            self._accept(X, reset)
+            targets = _check_y(y, multi_output=True, y_numeric=is_numeric, estimator=self)
+            check_consistent_length(X, targets)
+            return X, targets
         with validation.naming_text(X, y if is_numeric else None), np.errstate(over="ignore", invalid="ignore"):
             return validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
+
+    def _accept(self, X: Gram, reset: bool) -> None:
+        """Take a Gram matrix as training data or, if not `reset`, as new data of a fitted estimator."""
+        if X.dtype != self.dtype:
+            raise ValueError(
+                f"X is a Gram matrix in {X.dtype}, but dtype={self.dtype!r}; make it with Gram(X, dtype={self.dtype!r})"
+            )
+        if reset:
+            self.n_features_in_ = X.n_features
+            if hasattr(self, "feature_names_in_"):
+                del self.feature_names_in_
 
     def _taken(self, X: Any) -> dict[str, Any]:
         """Give the conversion of training inputs; numbers of any type and sparse columns are not converted.
@@ -228,6 +273,9 @@ class TrainedEstimator(BaseEstimator):
 
     def _validate_new(self, X: Any) -> Any:
         check_is_fitted(self, "network_")
+        if isinstance(X, Gram):
+            self._accept(X, reset=False)
+            return X
         with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
             return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
 

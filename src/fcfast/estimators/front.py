@@ -13,7 +13,8 @@ from fcfast import validation
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
 from fcfast.front import FORMS
-from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights
+from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
@@ -41,6 +42,7 @@ class FrontEstimator(FittedFront):
         *,
         rule: str | Rule = "backprop",
         groups: int | Sequence[int] = 1,
+        init: str = "auto",
         init_scale: float = 1.0,
         optimizer: str | Optimizer = "sgd",
         learning_rate: float | Sequence[Any] = 0.01,
@@ -70,6 +72,7 @@ class FrontEstimator(FittedFront):
         self.activation = activation
         self.rule = rule
         self.groups = groups
+        self.init = init
         self.init_scale = init_scale
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -145,6 +148,8 @@ class FrontEstimator(FittedFront):
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
         before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
+        if coefs_init is not None and self.init == "span":
+            raise ValueError("coefs_init gives initial weights, but init='span' draws them; use init='auto'")
         if before is None:
             self._scaling = None  # a new network takes X unscaled
         X, y = self._validate(X, y, reset=True)
@@ -188,7 +193,8 @@ class FrontEstimator(FittedFront):
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
             form = self._streaming_form(X)
-            if FORMS[form].keeps_inputs:  # a stream may reuse the array for the next samples
+            keeps = form == "auto" or FORMS[form].keeps_inputs
+            if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
                 X = X.copy()
             self._start(X, targets, form, 1, coefs, intercepts, check_random_state(self.random_state))
             if first:
@@ -296,11 +302,11 @@ class FrontEstimator(FittedFront):
         """Make the network: initial weights, the form of the front layer, batch and window."""
         n_samples, widths = X.shape[0], self._widths(X, targets)
         optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
-        self.plan_ = self._plan(
-            form, X, widths, n_epochs, optimizer
-        )  # this comes first, because it refuses layers that do not fit into memory
+        in_span = coefs_init is None and self._in_span(X)
+        # This comes first, because it refuses layers that do not fit into memory.
+        self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))
-        initial, weights = self._initial_weights(widths, groups, coefs_init, seed, random_state)
+        initial, weights = self._initial_weights(X, widths, groups, coefs_init, in_span, seed, random_state)
         biases = self._initial_biases(widths, intercepts_init, random_state)
         self.form_ = self.plan_.form
         front = FORMS[self.form_](X, initial, dtype, optimizer.has_velocity, self.n_jobs)
@@ -315,14 +321,14 @@ class FrontEstimator(FittedFront):
     def _widths(self, X: Any, targets: Array) -> tuple[int, ...]:
         """Give the numbers of features, of units in each hidden layer, and of outputs."""
         n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
-        return X.shape[1], *self._hidden(), n_outputs
+        return n_features_of(X), *self._hidden(), n_outputs
 
-    def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer) -> Plan:
+    def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer, in_span: bool) -> Plan:
         rule = make_rule(self.rule)
         problem = Problem(
             **of_inputs(X, self.dtype), hidden=tuple(widths[1:-1]), n_outputs=widths[-1],
             batch_size=self._batch_size(X.shape[0]), n_epochs=n_epochs, dtype=self.dtype, optimizer=optimizer, rule=rule,
-            compiled=is_compiled(rule, optimizer, self._groups(), self._loss),
+            compiled=is_compiled(rule, optimizer, self._groups(), self._loss), in_span=in_span,
         )  # fmt: skip
         return plan_for(problem, form, self.window, self.memory_limit)
 
@@ -330,6 +336,8 @@ class FrontEstimator(FittedFront):
         """Give the form for samples whose number is not known yet; a form that does not keep them is preferred."""
         if self.form != "auto":
             return self.form
+        if isinstance(X, Gram) or self.init == "span":
+            return "auto"  # the plan leaves no other form than one that keeps the samples
         any_form = self._optimizer().commutes and make_rule(self.rule).stays_in_span
         possible = [
             (kind.keeps_inputs, kind.updates_each_weight, name)
@@ -344,21 +352,27 @@ class FrontEstimator(FittedFront):
         has_velocity = self._optimizer().has_velocity
         return batch_size, FORMS[self.form_].choose_window(self.window, batch_size, n_samples, has_velocity)
 
+    @property
+    def _glorot_factor(self) -> int:
+        return 2 if self.activation == "logistic" else 6
+
     def _bound(self, n_in: int, n_out: int) -> float:
         """Give Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""
-        bound = float(self.init_scale) * ((2 if self.activation == "logistic" else 6) / (n_in + n_out)) ** 0.5
+        bound = float(self.init_scale) * (self._glorot_factor / (n_in + n_out)) ** 0.5
         if bound > float(np.finfo(self.dtype).max):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
         return bound
 
     def _initial_weights(
         self,
+        X: Any,
         widths: Sequence[int],
         groups: Sequence[int],
         coefs_init: Sequence[ArrayLike] | None,
+        in_span: bool,
         seed: int,
         random_state: np.random.RandomState,
-    ) -> tuple[InitialWeights, list[Array]]:
+    ) -> tuple[InitialWeights | SpanStart, list[Array]]:
         """Give W1(0) as a function, and the weights (n_out, n_in) of the layers above it."""
         pairs = list(pairwise(widths))
         if coefs_init is None:
@@ -366,6 +380,8 @@ class FrontEstimator(FittedFront):
             for (n_in, n_out), count in zip(pairs[1:], (*groups[1:], 1), strict=True):
                 bound = self._bound(n_in // count, n_out // count)
                 upper.append(random_state.uniform(-bound, bound, (n_out, n_in)) * block_diagonal(n_in, n_out, count))
+            if in_span:
+                return self._span_start(X, widths[1], self._glorot_factor, widths[0] + widths[1], seed), upper
             initial = RandomWeights(widths[1], widths[0], seed, self.activation, float(self.init_scale))
             if not np.isfinite(initial.bound):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")

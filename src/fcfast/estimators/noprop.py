@@ -17,6 +17,7 @@ from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.noprop_settings import inference_of, variant_of
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
+from fcfast.gram.object import n_features_of
 from fcfast.gram.start import RandomWeights
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
@@ -138,6 +139,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         Representation of the front layers, as in `FrontClassifier`.
     window : int or "auto", default "auto"
         Number of samples in a window, as in `FrontClassifier`.
+    init : {"auto", "span", "glorot"}, default "auto"
+        Start of the front layers, as in `FrontClassifier`. Outside the span of the samples their weights are He uniform.
     init_scale : float, default 1
         Factor of the front layers' initial weights (He uniform).
     memory_limit : int, default 4 GiB
@@ -237,6 +240,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         update: str = "posterior",
         form: str = "auto",
         window: int | str = "auto",
+        init: str = "auto",
         init_scale: float = 1.0,
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         dtype: str = "float32",
@@ -277,6 +281,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         self.update = update
         self.form = form
         self.window = window
+        self.init = init
         self.init_scale = init_scale
         self.memory_limit = memory_limit
         self.dtype = dtype
@@ -378,14 +383,20 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             raise ValueError(
                 "batch_norm=True needs batches of at least 2 samples, got 1 sample; raise batch_size, or use batch_norm=False"
             )
-        self.plan_ = self._plan(X, n_blocks, optimizer, shape, len(labels.params))
+        in_span = self._in_span(X)
+        self.plan_ = self._plan(X, n_blocks, optimizer, shape, len(labels.params), in_span)
         self.form_ = self.plan_.form
         n_threads = resolve_n_jobs(self.n_jobs)
-        # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
-        scale = self.init_scale * ((X.shape[1] + n_blocks * h) / X.shape[1]) ** 0.5
-        initial = RandomWeights(n_blocks * h, X.shape[1], seed, "relu", scale)
-        if not np.isfinite(initial.bound):
-            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
+        n_features = n_features_of(X)
+        initial: Any
+        if in_span:
+            initial = self._span_start(X, n_blocks * h, 6, n_features, seed)
+        else:
+            # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
+            scale = self.init_scale * ((n_features + n_blocks * h) / n_features) ** 0.5
+            initial = RandomWeights(n_blocks * h, n_features, seed, "relu", scale)
+            if not np.isfinite(initial.bound):
+                raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
         fronts = FORMS[self.form_].stack(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
         for front in fronts.forms:
             front.check(X.shape[0], dtype)
@@ -419,13 +430,13 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             )
         return label_space.prototypes(X[counted], targets[counted], n_classes)
 
-    def _plan(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int) -> Plan:
+    def _plan(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int, in_span: bool) -> Plan:
         """Choose the form for all blocks; refuse forms that are not possible or too large."""
         problem = Problem(
             **of_inputs(X, self.dtype), hidden=self._branch_and_trunk(), n_outputs=len(self.classes_),
             batch_size=self._batch_size(X.shape[0]), n_epochs=self.max_epochs, dtype=self.dtype, optimizer=optimizer,
             rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
-            n_params=n_blocks * shape.n_params + n_label_params,
+            n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span,
         )  # fmt: skip
         return plan_for(problem, self.form, self.window, self.memory_limit)
 

@@ -45,6 +45,12 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     groups : int or sequence of int, default 1
         Number of groups of units in each hidden layer above the front layer. A group is connected only to the same group of the
         layer below. A sequence has one number for each hidden layer, and the first of them must be 1.
+    init : {"auto", "span", "glorot"}, default "auto"
+        Start of the front layer. "glorot" draws every weight, as scikit-learn's MLP does. "span" draws pre-activations with the
+        distribution that such (Gaussian) weights would give them, and takes the smallest weights that produce them: the start
+        is in the span of the training samples, and new samples do not meet the noise of the other directions, which training
+        never reaches. It needs form "contributions" and no pass over the features. "auto" is "span" if X is a `fcfast.Gram`,
+        and "glorot" otherwise.
     init_scale : float, default 1
         Factor of the random initial weights and biases. With 1 they are drawn as scikit-learn's MLP draws them. If there are
         far more features than samples, much of a network's output comes from its random start, and 0.1 often predicts better.
@@ -160,6 +166,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         *,
         rule: str | Rule = "backprop",
         groups: int | Sequence[int] = 1,
+        init: str = "auto",
         init_scale: float = 1.0,
         optimizer: str | Optimizer = "sgd",
         learning_rate: float | Sequence[Any] = 0.01,
@@ -187,7 +194,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         loss: str | Loss = "squared_error",
     ) -> None:
         super().__init__(
-            hidden_layer_sizes, activation, rule=rule, groups=groups, init_scale=init_scale, optimizer=optimizer,
+            hidden_layer_sizes, activation, rule=rule, groups=groups, init=init, init_scale=init_scale,
+            optimizer=optimizer,
             learning_rate=learning_rate, schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov,
             weight_decay=weight_decay, max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
             n_iter_no_change=n_iter_no_change, early_stopping=early_stopping, validation_fraction=validation_fraction,

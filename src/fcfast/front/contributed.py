@@ -45,6 +45,12 @@ class Contributed:
         self._is_finished = False
         self._weights: Array | None = None
 
+    @classmethod
+    def given(cls, X: Any, start: Array, n_features: int, n_jobs: int | None) -> tuple["Contributed", Array]:
+        """Start from contributions A(0) = `start` to samples X; give the initial pre-activations (N, h), too."""
+        gram, is_own = (X, False) if isinstance(X, Gram) else (Gram.of(X, None, start.dtype, n_jobs)[0], True)
+        return cls(gram, NoWeights(start.shape[1], n_features), start, is_own), np.asarray(gram.matrix @ start)
+
     @property
     def is_kept(self) -> bool:
         """Whether predictions use conventional weights, which are small enough to be kept after training."""
@@ -59,7 +65,7 @@ class Contributed:
         gram, is_own = (X, False) if isinstance(X, Gram) else (None, True)
         if isinstance(initial, SpanStart):
             gram = Gram.of(X, None, dtype, n_jobs)[0] if gram is None else gram
-            S0, start = initial.draw(gram.matrix, gram.has_features)
+            S0, start = initial.draw(gram.matrix)
             none = NoWeights(initial.n_hidden, initial.n_features)
             return cls(gram, none, start.astype(dtype, copy=False), is_own), S0.astype(dtype, copy=False)
         if gram is None:

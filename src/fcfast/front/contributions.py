@@ -28,6 +28,7 @@ Array = NDArray[Any]
 WINDOW_ROWS = 4  # rows of a window relative to the root of the number of samples (measured)
 LARGE_BATCH = 32  # smallest batch that is a window of its own if larger windows would also have to multiply velocities
 SPARSE_ENTRY = 30  # multiplications that take as long as finding the row that a sparse entry is multiplied by
+FACTORED = "float64"  # precision in which the Gram matrix is factored for a start in the span of the samples
 SPARSE_TRIANGLE = 0.6  # share of a sparse Gram matrix that is computed; the rest is its mirror image
 
 
@@ -45,6 +46,7 @@ class ContributionsForm(FrontForm):
     compiled: ClassVar[bool] = True
     takes_sparse: ClassVar[bool] = True
     keeps_inputs: ClassVar[bool] = True
+    needs_features: ClassVar[bool] = False
     holds_gram: ClassVar[bool] = True
     saving: ClassVar[str] = "use fewer samples"
 
@@ -80,6 +82,15 @@ class ContributionsForm(FrontForm):
         form._start(gram, S0, n_features, with_velocity)
         return form
 
+    @classmethod
+    def in_span_of(cls, X: Any, contributions: Array, n_features: int, n_jobs: int | None = None) -> "ContributionsForm":
+        """Make the form from all contributions (N, h) of a front layer that is in the span of the samples X."""
+        form = cls.__new__(cls)
+        contributed, S0 = Contributed.given(X, contributions, n_features, n_jobs)
+        form.contributed = contributed
+        form._start(contributed.gram.matrix, S0, n_features, with_velocity=False)
+        return form
+
     def _start(self, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> None:
         self.source, self.S0, self.n_features = gram, S0, n_features
         self.base = np.zeros_like(S0)
@@ -105,6 +116,11 @@ class ContributionsForm(FrontForm):
     def contributions(self) -> Array:
         """Contributions (N, h) of the training samples, those of a start in their span included."""
         return self.base if self.contributed is None else self.contributed.total(self.base, self.initial_share)
+
+    @property
+    def in_span(self) -> bool:
+        """Whether the front layer started in the span of the samples."""
+        return self._contributed.start is not None
 
     @property
     def initial_share(self) -> float:
@@ -237,17 +253,22 @@ class ContributionsForm(FrontForm):
     def seconds_once(cls, problem: "Problem", machine: "Machine") -> float:
         """Predict the seconds for initial weights, Gram matrix and initial pre-activations; sparse inputs count by entries."""
         N, d, h, size = problem.n_samples, problem.n_features, problem.n_hidden * problem.n_blocks, problem.itemsize
+        factor = machine.product(N, N, N / 6, FACTORED, machine.n_threads) if problem.in_span else 0.0
+        if not problem.has_features:
+            return factor
+        n_weights = 0 if problem.in_span else h
         n_entries = N * d if problem.density is None else problem.density * N * d
         if problem.density is not None and FEWER * problem.density * N <= 1:
             d = math.ceil(n_entries)  # columns without entries are left out, and at most so many have entries
-        made = machine.draw * d * h / machine.speedup
+        made = machine.draw * d * n_weights / machine.speedup + factor
         if problem.density is not None and problem.gram_products < budget.SPARSE_SHARE * N * N * d:
             products = SPARSE_TRIANGLE * problem.gram_products + SPARSE_ENTRY * n_entries
-            return made + machine.sparse_pair * products / machine.speedup + machine.sparse_product * n_entries * h
+            return made + machine.sparse_pair * products / machine.speedup + machine.sparse_product * n_entries * n_weights
         gram = machine.product(N, N, d, problem.dtype, machine.n_threads) / 2  # symmetric
         is_converted = problem.copies_X or problem.density is not None
         converted = machine.passes(2 * N * d * size, N * d * size) if is_converted else 0.0
-        return made + gram + converted + machine.product(N, h, d, problem.dtype, machine.n_threads)
+        start = machine.product(N, n_weights, d, problem.dtype, machine.n_threads) if n_weights else 0.0
+        return made + gram + converted + start
 
     @classmethod
     def _driven_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:

@@ -28,6 +28,9 @@ class FormCosts:
 
     Attributes
     ----------
+    needs_features : bool
+        Whether the form multiplies features. Others are content with the products of the samples, so that X may be a `Gram`,
+        and may start in the span of the samples.
     holds_gram : bool
         Whether the source is the Gram matrix of the training inputs, and the base has a row for each input.
     saving : str
@@ -38,6 +41,7 @@ class FormCosts:
     updates_each_weight: ClassVar[bool]
     compiled: ClassVar[bool]
     takes_sparse: ClassVar[bool]
+    needs_features: ClassVar[bool] = True
     holds_gram: ClassVar[bool] = False
     saving: ClassVar[str] = "use fewer hidden units"
     _without_weights: ClassVar[str] = "does not hold the weights"
@@ -52,6 +56,10 @@ class FormCosts:
         """Name the obstacle to this form, as in "form 'windowed' needs a dense X"; the text is empty if it can be trained."""
         if problem.density is not None and not cls.takes_sparse:
             return "needs a dense X"
+        if cls.needs_features and not problem.has_features:
+            return "needs features, and X holds the products of the samples alone"
+        if cls.needs_features and problem.in_span:
+            return "holds weights, which do not start in the span of the samples"
         if not cls.updates_each_weight and not problem.optimizer.commutes:
             return f"{cls._without_weights}, and {problem.optimizer.name} scales every weight by itself"
         if not cls.updates_each_weight and not problem.rule.stays_in_span:

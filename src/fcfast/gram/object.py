@@ -132,6 +132,12 @@ class Gram:
         return self._products.inputs is not None
 
     @property
+    def mean_square(self) -> float:
+        """Mean of the squared lengths of the samples in this view."""
+        squares = np.diagonal(self._products.matrix)
+        return float(np.mean(squares if self._rows is None else squares[self._rows], dtype=np.float64))
+
+    @property
     def X(self) -> Any:
         """Features (n, d) of the samples in this view; a RuntimeError tells of a change since the products were made."""
         if self._products.inputs is None:
@@ -170,6 +176,11 @@ class Gram:
             raise ValueError(
                 "X is a Gram matrix of other samples than the estimator was fitted on; give rows of the same Gram, or features"
             )
+
+
+def n_features_of(X: Any) -> int:
+    """Give the number of features of validated samples, or of those behind a `Gram`."""
+    return X.n_features if isinstance(X, Gram) else X.shape[1]
 
 
 def refuse_overflow(*arrays: Array) -> None:

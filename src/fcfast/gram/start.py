@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fcfast.gram.span import span_start
+
 Array = NDArray[Any]
 
 _WEIGHTS_PER_WORD = 4  # each weight takes 16 of the 64 bits
@@ -160,11 +162,6 @@ class NoWeights:
         return np.zeros((self.n_hidden, self.n_features), dtype)
 
 
-def glorot_variance(n_hidden: int, n_features: float, activation: str, scale: float) -> float:
-    """Give the variance of Glorot-uniform weights, a third of the squared bound."""
-    return scale**2 * (2 if activation == "logistic" else 6) / (3 * (n_features + n_hidden))
-
-
 @dataclass(frozen=True)
 class SpanStart:
     """A start in the span of the training samples, W1(0) = A(0)' X, that has the pre-activations of Gaussian weights.
@@ -181,31 +178,17 @@ class SpanStart:
         Number of input features.
     seed : int
         Seed from 0 to 2**32 - 1.
-    activation : str
-        Activation of the hidden units, on which Glorot's bound depends.
-    scale : float
-        Factor of the deviation.
+    deviation : float
+        Standard deviation of the weights.
     """
 
     n_hidden: int
     n_features: int
     seed: int
-    activation: str
-    scale: float = 1.0
+    deviation: float
 
-    def draw(self, G: Array, has_features: bool) -> tuple[Array, Array]:
-        """Draw pre-activations S0 (N, h) and the contributions A0 (N, h) that they come from, S0 = G A0.
-
-        The deviation is that of Glorot-uniform weights. Samples known by products alone count as having many features with a
-        mean square of 1 each.
-        """
-        from fcfast.gram.span import span_start
-
-        if has_features:
-            variance = glorot_variance(self.n_hidden, self.n_features, self.activation, self.scale)
-        else:
-            mean_square = float(np.mean(np.diagonal(G), dtype=np.float64))
-            variance = glorot_variance(0, mean_square, self.activation, self.scale) if mean_square else 0.0
-        # NumPy promises that the stream of RandomState never changes
+    def draw(self, G: Array) -> tuple[Array, Array]:
+        """Draw pre-activations S0 (N, h) and the contributions A0 (N, h) that give them, S0 = G A0, in double precision."""
+        # NumPy promises that the stream of RandomState never changes.
         Z = np.random.RandomState(self.seed).standard_normal((len(G), self.n_hidden))
-        return span_start(G, Z, math.sqrt(variance))
+        return span_start(G, Z, self.deviation)

@@ -3,7 +3,8 @@
 =========================  ===============  =============================================================================
 layers.0.weights           (h, d)           unless the front layer is stored as contributions
 front.contributions        (N, h)           only then
-front.initial              (d, h), float64  W1(0)', only then, and only if it was given: random ones are made again from a seed
+front.initial              (d, h), float64  W1(0)', only then, if it was given: random ones are made again from a seed, and
+                                            a start in the span of the samples is part of the contributions
 front.row_digests          (N, 16), uint8   only then: which rows the training inputs are
 layers.1.weights ...       (n_out, n_in)
 layers.0.biases ...        (n_out,)
@@ -13,7 +14,7 @@ targets.mean ...           as the biases    only if a regression was trained on 
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -46,10 +47,10 @@ class FrontHeader(Header):
     `form` is the stored form of the front layer. `n_samples`, `scale` (the factor c of W1(0)), `initial_seed` and
     `initial_scale` (both None if W1(0) is a tensor) belong to contributions and are None in other forms. `y_ndim` belongs to a
     regressor. `scaled` lists the data that the network was trained on in scaled form: "inputs", "targets", both in this order,
-    or nothing.
+    or nothing. `in_span` says that the front layer is in the span of the samples: W1(0) is part of the contributions.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("scaled",)
+    later: ClassVar[dict[str, str]] = {"scaled": "2", "in_span": "3"}
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
     activation: str
@@ -59,7 +60,8 @@ class FrontHeader(Header):
     initial_seed: int | None
     initial_scale: float | None
     y_ndim: int | None
-    scaled: list[str]
+    scaled: list[str] = field(default_factory=list)
+    in_span: bool = field(default_factory=bool)
 
     @property
     def n_features(self) -> int:
@@ -87,11 +89,14 @@ class FrontHeader(Header):
     def _check_contributions(self) -> None:
         if self.form != ContributionsForm.name:
             extra = {self.n_samples, self.scale, self.initial_seed, self.initial_scale}
-            require(extra == {None}, f"it has parts of contributions, in form {self.form!r}")
+            require(extra == {None} and not self.in_span, f"it has parts of contributions, in form {self.form!r}")
             return
+        validation.boolean(self.in_span, "in_span")
         validation.integer(self.n_samples, "n_samples", 1)
         numbers([self.scale], "scale")
         require(bool(np.isfinite(float(self.scale or 0))), f"scale is {self.scale}")
+        if self.in_span:
+            require(self.initial_seed is None, "it starts in the span of the samples, but has a seed of random weights")
         if self.initial_seed is not None:
             seed = validation.integer(self.initial_seed, "initial_seed", 0)
             require(seed < 2**128, f"initial_seed is {seed}; it must be below 2**128")
@@ -111,7 +116,7 @@ class FrontHeader(Header):
         elif self.n_samples is not None:
             expected["front.contributions"] = self.dtype, (self.n_samples, n_hidden)
             expected["front.row_digests"] = "uint8", (self.n_samples, DIGEST_BYTES)
-            if self.initial_seed is None:
+            if self.initial_seed is None and not self.in_span:
                 expected["front.initial"] = "float64", (n_features, n_hidden)
         for l, (n_in, n_out) in enumerate(pairwise(self.widths)):
             if l > 0:
@@ -157,6 +162,7 @@ def network_entries(network: FrontNetwork, as_contributions: bool) -> dict[str, 
         "scale": front.initial_share if as_contributions else None,
         "initial_seed": getattr(front.initial, "seed", None) if as_contributions else None,
         "initial_scale": getattr(front.initial, "scale", None) if as_contributions else None,
+        "in_span": as_contributions and front.in_span,
     }
 
 
@@ -166,9 +172,9 @@ def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
     tensors |= {f"layers.{l}.weights": weights for l, weights in enumerate(network.weights, start=1)}
     if header.form == ContributionsForm.name:
         front: Any = network.front
-        tensors["front.contributions"] = front.base
+        tensors["front.contributions"] = front.contributions
         tensors["front.row_digests"] = row_digests(front.X, network.params.dtype)
-        if header.initial_seed is None:
+        if header.initial_seed is None and not header.in_span:
             # in the memory order of coefs_init, so that products are rounded in the same way
             tensors["front.initial"] = front.initial.array.T.astype(np.float64)
     else:
@@ -188,22 +194,30 @@ def network_of(header: FrontHeader, tensors: Tensors, X: Any, loss: Loss, n_thre
     loss : Loss
     n_threads : int
     """
-    n_features, n_hidden = header.widths[:2]
-    n_layers, dtype = len(header.widths) - 1, np.dtype(header.dtype)
+    n_layers = len(header.widths) - 1
     front: FrontForm
     if header.form == ContributionsForm.name:
-        given, seed = tensors.get("front.initial"), header.initial_seed
-        random = RandomWeights(n_hidden, n_features, int(seed or 0), header.activation, header.initial_scale or 1.0)
-        initial = random if given is None else GivenWeights(given.T)
-        front = ContributionsForm(X, initial, dtype, with_velocity=False)
-        front.base[:] = tensors["front.contributions"]
-        front.scale = np.array([header.scale, 0.0])
+        front = _contributions(header, tensors, X)
         front.finish()
     else:
         front = WeightsForm.of(tensors["layers.0.weights"], n_threads)
     biases = [tensors[f"layers.{l}.biases"] for l in range(n_layers)]
     weights = [tensors[f"layers.{l}.weights"] for l in range(1, n_layers)]
     return FrontNetwork.for_prediction(front, biases, weights, header.activation, loss, n_threads)
+
+
+def _contributions(header: FrontHeader, tensors: Tensors, X: Any) -> ContributionsForm:
+    """Restore the front layer as contributions of the training samples X."""
+    (n_features, n_hidden), dtype = header.widths[:2], np.dtype(header.dtype)
+    held = tensors["front.contributions"]
+    if header.in_span:
+        return ContributionsForm.in_span_of(X, held, n_features, n_jobs=None)
+    given, seed = tensors.get("front.initial"), header.initial_seed
+    random = RandomWeights(n_hidden, n_features, int(seed or 0), header.activation, header.initial_scale or 1.0)
+    front = ContributionsForm(X, random if given is None else GivenWeights(given.T), dtype, with_velocity=False)
+    front.base[:] = held
+    front.scale = np.array([header.scale, 0.0])
+    return front
 
 
 def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:

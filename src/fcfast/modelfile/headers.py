@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,7 +29,7 @@ Expected = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape of every te
 class Header:
     """The entries that files of all estimators hold besides tensors. `labels` belong to a classifier."""
 
-    later: ClassVar[tuple[str, ...]] = ()  # entries that version 1 does not have; they are left out if they are empty
+    later: ClassVar[dict[str, str]] = {}  # entries that version 1 does not have, with the first version that has them
 
     estimator: str
     params: dict[str, Any]
@@ -45,11 +45,16 @@ class Header:
     @classmethod
     def read(cls, content: dict[str, Any]) -> "Self":
         """Take the entries of a file and check them."""
-        content = {name: [] for name in cls.later} | content
+        content = cls._plain() | content
         same_names(content, [field.name for field in fields(cls)], "entries of the header")
         header = cls(**content)
         header.check()
         return header
+
+    @classmethod
+    def _plain(cls) -> dict[str, Any]:
+        """Give the values of entries that are left out."""
+        return {field.name: field.default_factory() for field in fields(cls) if field.default_factory is not MISSING}
 
     def content(self) -> dict[str, Any]:
         """Give the entries for a file."""
@@ -59,7 +64,7 @@ class Header:
     @property
     def version(self) -> str:
         """First version of the format that has all entries of this header."""
-        return "2" if any(getattr(self, name) for name in self.later) else "1"
+        return max(("1", *(version for name, version in self.later.items() if getattr(self, name))))
 
     @property
     def n_features(self) -> int:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from fcfast import validation
 from fcfast.front.base import is_converted
+from fcfast.gram.object import Gram
 from fcfast.gram.occurring import entry_pairs
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Rule
@@ -44,8 +45,12 @@ class Problem:
         Number of networks that read the same inputs, each with its own front layer, as in NoProp.
     layers : tuple of (int, int)
         Numbers of outputs and inputs of each layer above a front layer; by default `hidden` and `n_outputs` form a chain.
-    n_params : int or None
-        Number of parameters above all front layers, including the front layers' biases; None counts the chain's.
+    n_params : int
+        Number of parameters above all front layers, including the front layers' biases; 0 counts the chain's.
+    has_features : bool
+        Whether X holds features, and not the products of the samples alone.
+    in_span : bool
+        Whether the front layer starts in the span of the samples.
     """
 
     n_samples: int
@@ -64,6 +69,8 @@ class Problem:
     n_blocks: int = 1
     layers: tuple[tuple[int, int], ...] = ()
     n_params: int = 0
+    has_features: bool = True
+    in_span: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "n_features", "n_outputs", "batch_size", "n_epochs"):
@@ -132,6 +139,8 @@ class Problem:
 
 def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
     """Give what a problem has to know of validated training inputs."""
+    if isinstance(X, Gram):
+        return {"n_samples": len(X), "n_features": X.n_features, "has_features": False}
     n_samples, n_features = X.shape
     is_sparse = sparse.issparse(X)
     return {
