@@ -14,11 +14,12 @@ SOURCE = Path(fcfast.__file__).parent
 
 # From the bottom to the top. A module imports from lines above its own, and within its line without circles.
 ORDER = [
-    {"_version", "errors", "registry", "units", "_core", "_pure"},
+    {"_version", "errors", "registry", "tiles", "units", "_core", "_pure"},
     {"backend", "activations"},
     {"threads", "validation", "files", "config", "progress", "splitting"},
+    {"sharing"},
     {"layers", "losses", "sources"},
-    {"optimizers"},
+    {"kernels", "optimizers"},
     {"gram"},
     {"front"},
     {"rules"},

@@ -19,11 +19,12 @@ from scipy import sparse
 
 from fcfast.gram import budget
 from fcfast.gram.occurring import ChosenWeights, occurring, within
-from fcfast.gram.reading import Block, Inputs, reader, row_readers, slices
-from fcfast.gram.sharing import sharing
+from fcfast.gram.reading import Block, Inputs, reader, row_readers
 from fcfast.gram.start import InitialWeights
-from fcfast.gram.sums import add_cross, add_gram, add_preactivations, mirror, parts_of, updated_weights
+from fcfast.gram.sums import add_cross, add_gram, add_preactivations, parts_of, updated_weights
+from fcfast.sharing import sharing
 from fcfast.threads import one_blas_thread, resolve_n_jobs
+from fcfast.tiles import mirror, slices
 
 Array = NDArray[Any]
 

@@ -11,6 +11,7 @@ from scipy import sparse
 from fcfast.gram import budget
 from fcfast.gram.occurring import entry_pairs
 from fcfast.sources.mapped import is_mapped
+from fcfast.tiles import slices
 
 Array = NDArray[Any]
 Inputs = Any  # ndarray, memmap, or a sparse matrix or array of any format
@@ -67,8 +68,3 @@ def row_readers(X: Inputs, n_results: int, dtype: np.dtype[Any]) -> Iterator[tup
 def affordable_rows(n_results: int) -> int:
     """Count the rows whose results, `n_results` each in double precision, fill a block."""
     return max(budget.MIN_SIDE, budget.BLOCK_BYTES // (8 * max(budget.MIN_SIDE, n_results)))
-
-
-def slices(size: int, step: int, start: int = 0) -> list[slice]:
-    """Split start..size-1 into slices of `step` numbers; the last one may be shorter."""
-    return [slice(first, min(first + step, size)) for first in range(start, size, step)]

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.gram import budget
-from fcfast.gram.reading import Block, affordable_rows, slices
+from fcfast.gram.reading import Block, affordable_rows
 from fcfast.gram.start import InitialWeights
+from fcfast.tiles import slices
 
 Array = NDArray[Any]
 
@@ -105,14 +106,6 @@ def _tiles(S0: Array, whole: bool) -> list[tuple[slice, slice]]:
     if n_hidden >= 2 * budget.MIN_TILE:
         return [(slice(None), units) for units in slices(n_hidden, budget.MIN_TILE)]
     return [(rows, slice(None)) for rows in slices(n_samples, max(budget.MIN_TILE, -(-n_samples // budget.TILES)))]
-
-
-def mirror(G: Array) -> None:
-    """Copy the entries below the diagonal to their places above it."""
-    for rows in slices(len(G), 128):  # so narrow that a transposed copy stays in cache
-        G[: rows.start, rows] = G[rows, : rows.start].T
-        corner = np.tril(G[rows, rows])
-        G[rows, rows] = corner + np.tril(corner, -1).T
 
 
 def parts_of(initial: InitialWeights, features: slice, dtype: np.dtype[Any]) -> list[slice]:

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
-from fcfast.gram.reading import slices
-from fcfast.gram.sharing import sharing
-from fcfast.gram.sums import mirror
 from fcfast.registry import Capable, Registry
+from fcfast.sharing import sharing
 from fcfast.threads import resolve_n_jobs
+from fcfast.tiles import mirror, slices
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

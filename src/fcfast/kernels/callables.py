@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from fcfast import validation
-from fcfast.gram.reading import slices
 from fcfast.kernels.base import KERNELS
 from fcfast.sources import Source
+from fcfast.tiles import slices
 
 Array = NDArray[Any]
 

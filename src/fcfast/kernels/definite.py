@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import eigh, lapack
 
 from fcfast import validation
-from fcfast.gram.reading import slices
 from fcfast.threads import one_blas_thread
+from fcfast.tiles import slices
 
 Array = NDArray[Any]
 
