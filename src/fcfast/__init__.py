@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.estimators.noprop import NoPropClassifier
     from fcfast.estimators.store import load
+    from fcfast.gram.object import Gram
     from fcfast.planning.plan import plan
 
 __all__ = [
     "DivergenceError",
     "FrontClassifier",
     "FrontRegressor",
+    "Gram",
     "ModelFileError",
     "NoPropClassifier",
     "__version__",
@@ -29,10 +31,10 @@ __all__ = [
 ]
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
-_MODULES = ("convert", "datafiles", "explain", "machine", "noprop", "optimizers", "paper", "plots", "rules")
+_MODULES = ("convert", "datafiles", "explain", "kernels", "machine", "noprop", "optimizers", "paper", "plots", "rules")
 _LAZY = {
     "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "estimators.noprop",
-    "load": "estimators.store", "plan": "planning.plan", "show_config": "config",
+    "Gram": "gram.object", "load": "estimators.store", "plan": "planning.plan", "show_config": "config",
 }  # fmt: skip
 
 

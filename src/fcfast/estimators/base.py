@@ -153,7 +153,7 @@ class TrainedEstimator(BaseEstimator):
 
         Samples without weights count as if they had as many features as their mean square says, and far more than units.
         """
-        if isinstance(X, Gram) and not X.has_features:
+        if isinstance(X, Gram) and not X.has_weights:
             fan = X.mean_square
         deviation = float(self.init_scale) * (factor / (3 * fan)) ** 0.5 if fan else 0.0
         if not deviation <= float(np.finfo(self.dtype).max):

@@ -55,7 +55,7 @@ class Contributed:
     def is_kept(self) -> bool:
         """Whether predictions use conventional weights, which are small enough to be kept after training."""
         n_bytes = self.initial.n_hidden * self.initial.n_features * self.gram.dtype.itemsize
-        return self._is_finished and self.gram.has_features and n_bytes <= KEPT_BYTES
+        return self._is_finished and self.gram.has_weights and n_bytes <= KEPT_BYTES
 
     @classmethod
     def starting(
@@ -94,7 +94,7 @@ class Contributed:
             return preactivations_by_weights(features_of(X), self.expand(A, c), gram.n_jobs)
         if self.start is None:
             return preactivations_of(features_of(X), gram.X, A, c, self.initial, gram.dtype, gram.n_jobs)
-        if gram.has_features and not isinstance(X, Gram):
+        if gram.has_weights and not isinstance(X, Gram):
             return preactivations_of(X, gram.X, self.total(A, c), 1.0, self.initial, gram.dtype, gram.n_jobs)
         return np.asarray(gram.crossed(X) @ self.total(A, c))
 
@@ -130,10 +130,10 @@ class Contributed:
         if self._weights is not None:
             return self._weights
         gram = self.gram
-        if not gram.has_features:
+        if not gram.has_weights:
             raise AttributeError(
-                "the front layer has no weights, because its samples are known by their products alone; use explain, or "
-                "contributions_"
+                f"the front layer has no weights for features, because its samples are known by a {gram.kernel_name} kernel; "
+                "use explain, or contributions_"
             )
         weights = expand(gram.X, self.total(A, c), c, self.initial, gram.dtype, n_jobs=gram.n_jobs)
         if self._is_finished:

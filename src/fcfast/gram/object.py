@@ -1,19 +1,29 @@
 """The Gram matrix of some samples as an object: computed in one pass over the features, then enough to train on."""
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from sklearn.utils.validation import _get_feature_names
 
+from fcfast import validation
+from fcfast.gram.measures import squared_norms, variance
 from fcfast.gram.products import cross_gram, gram_and_preactivations, stacked
+from fcfast.gram.samples import checked_samples
 from fcfast.gram.start import InitialWeights
+from fcfast.kernels import Kernel, Linear, evaluate, make_kernel, refuse_indefinite
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
+KernelFunction = Callable[[Any, Any], Any]
+
+PRECOMPUTED = "precomputed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +33,17 @@ class Products:
     Attributes
     ----------
     matrix : ndarray or memmap of shape (N, N)
-        Inner products, never changed.
+        Products, never changed.
     inputs : TrainingInputs or None
         Features of the samples; None if the samples are known by their products alone.
     n_features : int
         Number of features, or of samples if these are known by their products alone.
+    kernel : Kernel, callable or None
+        Kernel that the products are values of; None if the samples are known by their products alone.
+    norms : ndarray of shape (N,), or None
+        Squared norms of the samples, which a kernel other than the linear one needs for new samples.
+    feature_names : list of str or None
+        Names of the features.
     n_jobs : int or None
         Number of threads for further products.
     token : str
@@ -35,10 +51,17 @@ class Products:
     """
 
     matrix: Array
-    inputs: TrainingInputs | None
-    n_features: int
-    n_jobs: int | None
-    token: str
+    inputs: TrainingInputs | None = None
+    n_features: int = 0
+    kernel: "Kernel | KernelFunction | None" = None
+    norms: NDArray[np.float64] | None = None
+    feature_names: list[str] | None = None
+    n_jobs: int | None = None
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_features", self.n_features or len(self.matrix))
+        object.__setattr__(self, "token", self.token or uuid4().hex)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the check of the features to whoever uses them: a worker that trains on products alone does not read them."""
@@ -46,16 +69,93 @@ class Products:
 
 
 class Gram:
-    """The inner products of N samples.
+    """The inner products of N samples with each other, which is all that training a network on them needs.
 
-    Networks train on it without another pass over the features, whatever their widths, rates, rules, optimisers and seeds.
-    ``gram[rows]`` is a view of some samples, so that every tool that only splits X by rows takes it.
+    Features are read once, when the object is made. Any number of networks then train on it, with any widths, rates, rules,
+    optimisers, seeds and folds, at a cost that does not depend on the number of features. ``gram[rows]`` is a view of some
+    samples that copies nothing, so that every tool which only splits X by rows takes a Gram in its place: cross-validation,
+    searches, learning curves, permutation tests and calibration of scikit-learn.
+
+    A Gram may hold the values of any positive semi-definite kernel. The first layer is then a function
+    ``s_j(x) = sum_i A_ij k(x_i, x) + b_j`` in the kernel's feature space, where its weights may be infinitely many. Training
+    changes A as backpropagation would change these weights.
+
+    Parameters
+    ----------
+    X : ndarray, DataFrame, sparse matrix, memmap or `fcfast.sources.Source` of shape (N, d)
+        Features of the samples, to which a reference is kept. With ``kernel="precomputed"`` the kernel matrix (N, N); with a
+        function as `kernel` any sequence of samples, such as strings.
+    kernel : str, Kernel or callable, default "linear"
+        "linear", "poly", "rbf", "cosine", "tanimoto", "arc-cosine", a kernel of `fcfast.kernels`, a function of two blocks of
+        m and n samples that gives an array (m, n), or "precomputed".
+    gamma, degree, coef0
+        Settings of "poly" and "rbf", as in scikit-learn's SVC; ``gamma="scale"`` is 1 / (d X.var()).
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of the products, which the estimators' `dtype` must equal.
+    n_jobs : int or None, default None
+        Number of threads; None uses all that are available. The result has the same bits for any number.
+    path : path-like or None, default None
+        File that the matrix is written to while it is computed, and mapped from afterwards, for matrices larger than memory.
+        `Gram.load` opens it again. It is written completely or not at all.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Number of samples in this view, and of all samples.
+    matrix : ndarray of shape (n, n)
+        Products of the samples in this view with each other.
+
+    Raises
+    ------
+    ValueError
+        If the data are invalid or overflow, or a precomputed kernel matrix is not symmetric or not positive semi-definite.
+    TypeError
+        If an argument has the wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from fcfast import FrontClassifier, Gram
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(60, 5000)), np.arange(60) % 2
+    >>> X[:, :500] += np.where(y, 0.7, -0.7)[:, None]
+    >>> gram = Gram(X)  # the only pass over X
+    >>> cross_val_score(FrontClassifier((32,), random_state=0), gram, y, cv=3).mean() > 0.9
+    True
+    >>> FrontClassifier((32,), random_state=0).fit(gram, y).predict(X[:4])  # new samples have features
+    array([0, 1, 0, 1])
     """
 
     ndim = 2
+    _products: Products
+    _rows: Rows | None
 
-    def __init__(self, products: Products, rows: Rows | None = None) -> None:
-        self._products, self._rows = products, rows
+    def __init__(
+        self,
+        X: Any,
+        *,
+        kernel: "str | Kernel | KernelFunction" = "linear",
+        gamma: float | str = "scale",
+        degree: int = 3,
+        coef0: float = 1.0,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        path: str | os.PathLike[str] | None = None,
+    ) -> None:
+        validation.choice(dtype, "dtype", ("float32", "float64"))
+        names = _get_feature_names(X) if hasattr(X, "columns") else getattr(X, "feature_names", None)
+        names = None if names is None else list(map(str, names))
+        kind = kernel_of(kernel, gamma, degree, coef0)
+        self._products = products_of(X if callable(kernel) else checked_samples(X), kind, dtype, n_jobs, names, path)
+        self._rows = None
+
+    @classmethod
+    def view(cls, products: Products, rows: Rows | None = None) -> "Gram":
+        """Give some of the samples; None gives all."""
+        gram = cls.__new__(cls)
+        gram._products, gram._rows = products, rows
+        return gram
 
     # ------------------------------------------------------------------------------------------------------------------
     # what stands for X
@@ -71,16 +171,6 @@ class Gram:
         """Precision of the products."""
         return self._products.matrix.dtype
 
-    @property
-    def n_features(self) -> int:
-        """Number of features, or of all samples if these are known by their products alone."""
-        return self._products.n_features
-
-    @property
-    def n_jobs(self) -> int | None:
-        """Number of threads for further products."""
-        return self._products.n_jobs
-
     def __len__(self) -> int:
         """Give the number of samples in this view."""
         return self.shape[0]
@@ -91,13 +181,31 @@ class Gram:
             key, *others = key
             if any(other is not Ellipsis and other != slice(None) for other in others):
                 raise IndexError(f"a Gram is indexed by samples alone, got {others} in addition")
-        rows = (np.arange(len(self._products.matrix)) if self._rows is None else self._rows)[key]
+        rows = self._chosen[key]
         if rows.ndim != 1:
             raise IndexError(f"a Gram is indexed by several samples: a slice, row numbers or a mask, got {key!r}")
-        return Gram(self._products, rows)
+        return Gram.view(self._products, rows)
+
+    @property
+    def _chosen(self) -> Rows:
+        return np.arange(len(self._products.matrix)) if self._rows is None else self._rows
+
+    def __repr__(self) -> str:
+        """Describe the object in a line."""
+        n_samples, n_all = self.shape
+        some = "" if self._rows is None else f" of {n_all}"
+        return f"Gram({n_samples}{some} samples, {self.kernel_name} kernel, {self.dtype})"
+
+    @property
+    def kernel_name(self) -> str:
+        """Name of the kernel."""
+        kernel = self._products.kernel
+        if kernel is None:
+            return PRECOMPUTED
+        return kernel.name if isinstance(kernel, Kernel) else getattr(kernel, "__qualname__", repr(kernel))
 
     # ------------------------------------------------------------------------------------------------------------------
-    # what forms ask for
+    # what forms and estimators ask for
 
     @classmethod
     def of(cls, X: Any, initial: InitialWeights | None, dtype: DTypeLike, n_jobs: int | None = None) -> tuple["Gram", Array]:
@@ -113,13 +221,7 @@ class Gram:
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             matrix, S0 = gram_and_preactivations(inputs.X, initial, dtype, n_jobs)
         refuse_overflow(matrix, S0)
-        return cls(Products(matrix, inputs, X.shape[1], n_jobs, uuid4().hex)), S0
-
-    @classmethod
-    def precomputed(cls, matrix: Array, dtype: DTypeLike, n_jobs: int | None = None) -> "Gram":
-        """Take products that somebody else has computed."""
-        held = np.ascontiguousarray(matrix, dtype)
-        return cls(Products(held, None, len(held), n_jobs, uuid4().hex))
+        return cls.view(Products(matrix, inputs, X.shape[1], Linear(), n_jobs=n_jobs)), S0
 
     @property
     def matrix(self) -> Array:
@@ -127,9 +229,40 @@ class Gram:
         return self._products.matrix if self._rows is None else self._products.matrix[np.ix_(self._rows, self._rows)]
 
     @property
+    def is_whole(self) -> bool:
+        """Whether this is a view of all samples in their order, so that `matrix` copies nothing."""
+        return self._rows is None
+
+    @property
+    def n_features(self) -> int:
+        """Number of features, or of all samples if these are known by their products alone."""
+        return self._products.n_features
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the features, if there are any."""
+        return self._products.feature_names
+
+    @property
+    def kernel(self) -> "Kernel | KernelFunction | None":
+        """Kernel with its settings; None for products that somebody else has computed."""
+        return self._products.kernel
+
+    @property
+    def n_jobs(self) -> int | None:
+        """Number of threads for further products."""
+        return self._products.n_jobs
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a layer on these samples has weights for features: the products are linear, and the features at hand."""
+        kernel = self._products.kernel
+        return self._products.inputs is not None and isinstance(kernel, Kernel) and kernel.has_weights
+
+    @property
     def has_features(self) -> bool:
-        """Whether the features of the samples are at hand."""
-        return self._products.inputs is not None
+        """Whether new samples are described by features, and not by their products with these samples."""
+        return self._products.kernel is not None
 
     @property
     def mean_square(self) -> float:
@@ -143,39 +276,149 @@ class Gram:
         if self._products.inputs is None:
             raise AttributeError("the samples are known by their products alone")
         X = self._products.inputs.X
-        return X if self._rows is None else X[self._rows]
+        return X if self._rows is None else _rows_of(X, self._rows)
 
     def crossed(self, X: Any) -> Array:
         """Give the products (M, n) of other samples with these: of validated features, of rows of this Gram, or given ones."""
         if isinstance(X, Gram):
             self._refuse_others(X)
-            rows = slice(None) if X._rows is None else X._rows
-            crossed = self._products.matrix[rows]
+            crossed = self._products.matrix if X._rows is None else self._products.matrix[X._rows]
             return crossed if self._rows is None else crossed[:, self._rows]
-        if self.has_features:
-            return cross_gram(X, self.X, self.dtype, self.n_jobs)
-        crossed = np.asarray(X, self.dtype)
-        return crossed if self._rows is None else crossed[:, self._rows]
+        kernel, norms = self._products.kernel, self._products.norms
+        if kernel is None:
+            crossed = np.asarray(X, self.dtype)
+            return crossed if self._rows is None else crossed[:, self._rows]
+        if not isinstance(kernel, Kernel):
+            return evaluate(kernel, X, self.X, self.dtype)
+        crossed = cross_gram(X, self.X, self.dtype, self.n_jobs)
+        if norms is None:
+            return crossed
+        norms = norms if self._rows is None else norms[self._rows]
+        return kernel.apply(crossed, squared_norms(X, self.dtype), norms, self.n_jobs)
 
     def append(self, X: Any) -> "Gram":
         """Give these samples followed by others: validated features, or rows of this Gram."""
         if isinstance(X, Gram):
             self._refuse_others(X)
-            everything = np.arange(len(self._products.matrix))
-            rows = [everything if gram._rows is None else gram._rows for gram in (self, X)]
-            return Gram(self._products, np.concatenate(rows))
-        added, _ = Gram.of(X, None, self.dtype, self.n_jobs)
+            return Gram.view(self._products, np.concatenate([self._chosen, X._chosen]))
+        held = self._products
+        if held.kernel is None:
+            raise ValueError("samples known by their products alone cannot be followed by others; give rows of one Gram")
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            crossed = cross_gram(X, self.X, self.dtype, self.n_jobs)
+            crossed = self.crossed(X)
         refuse_overflow(crossed)
+        added = products_of(X, held.kernel, self.dtype, self.n_jobs, None, None)
         matrix = np.block([[self.matrix, crossed.T], [crossed, added.matrix]])
-        return Gram(Products(matrix, TrainingInputs(stacked(self.X, X)), self.n_features, self.n_jobs, uuid4().hex))
+        norms = None
+        if held.norms is not None and added.norms is not None:
+            norms = np.concatenate([held.norms[self._chosen], added.norms])
+        inputs = TrainingInputs(stacked(self.X, X))
+        return Gram.view(Products(matrix, inputs, held.n_features, held.kernel, norms, held.feature_names, held.n_jobs))
 
     def _refuse_others(self, X: "Gram") -> None:
         if X._products.token != self._products.token:
             raise ValueError(
                 "X is a Gram matrix of other samples than the estimator was fitted on; give rows of the same Gram, or features"
             )
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # products of new samples, and combinations
+
+    def cross(self, X: Any) -> Array:
+        """Compute the products of new samples with those of this view.
+
+        Parameters
+        ----------
+        X : as for `Gram`
+            Features of M new samples.
+
+        Returns
+        -------
+        ndarray of shape (M, n)
+
+        Raises
+        ------
+        ValueError
+            If the data are invalid, overflow, or have another number of features.
+        """
+        if not self.has_features:
+            raise ValueError("these samples are known by their products alone; compute those of new samples as you did theirs")
+        X = checked_samples(X) if isinstance(self.kernel, Kernel) else X
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            crossed = self.crossed(X)
+        refuse_overflow(crossed)
+        return crossed
+
+    def __add__(self, other: "Gram") -> "Gram":
+        """Add the products of the same samples, as of several kinds of measurements; the sum is known by its products alone."""
+        return self._combined(other, np.add)
+
+    def __mul__(self, other: "Gram | float") -> "Gram":
+        """Multiply by a positive number, or by the products of the same samples."""
+        if isinstance(other, Gram):
+            return self._combined(other, np.multiply)
+        try:
+            factor = validation.positive(other, "the factor of a Gram")
+        except TypeError:
+            return NotImplemented
+        return Gram.view(Products(self.matrix * self.dtype.type(factor), n_jobs=self.n_jobs))
+
+    __rmul__ = __mul__
+
+    def _combined(self, other: "Gram", combine: Callable[[Array, Array], Array]) -> "Gram":
+        if not isinstance(other, Gram):
+            return NotImplemented
+        if len(self) != len(other) or self.dtype != other.dtype:
+            raise ValueError(
+                f"only the products of the same samples in the same precision can be combined, got {self!r} and {other!r}"
+            )
+        with np.errstate(over="ignore"):  # reported below
+            matrix = combine(self.matrix, other.matrix)
+        refuse_overflow(matrix)
+        return Gram.view(Products(matrix, n_jobs=self.n_jobs))
+
+
+def kernel_of(
+    kernel: "str | Kernel | KernelFunction", gamma: float | str, degree: int, coef0: float
+) -> "Kernel | KernelFunction | None":
+    """Give the kernel that the parameters describe; None for precomputed products."""
+    if isinstance(kernel, str) and kernel == PRECOMPUTED:
+        return None
+    if callable(kernel) and not isinstance(kernel, (Kernel, type)):
+        return kernel
+    return make_kernel(kernel, gamma, degree, coef0) if isinstance(kernel, str) else make_kernel(kernel)
+
+
+def products_of(
+    X: Any,
+    kernel: "Kernel | KernelFunction | None",
+    dtype: DTypeLike,
+    n_jobs: int | None,
+    names: list[str] | None,
+    path: str | os.PathLike[str] | None,
+) -> Products:
+    """Compute the products of validated samples."""
+    if kernel is None:
+        refuse_indefinite(X, "the kernel matrix X")
+        return Products(np.ascontiguousarray(X, dtype), n_jobs=n_jobs)
+    if not isinstance(kernel, Kernel):
+        matrix = evaluate(kernel, X, X, dtype)
+        refuse_indefinite(matrix, "the kernel matrix of X")
+        return Products(matrix, TrainingInputs(X), len(X), kernel, n_jobs=n_jobs)
+    kernel = kernel.resolved(X.shape[1], variance(X) if kernel.needs_variance else None)
+    inputs = TrainingInputs(X)
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        matrix, _ = gram_and_preactivations(inputs.X, None, dtype, n_jobs)
+    refuse_overflow(matrix)
+    norms = None
+    if not kernel.has_weights:
+        norms = matrix.diagonal().astype(np.float64)
+        kernel.apply_symmetric(matrix, n_jobs)
+    return Products(matrix, inputs, X.shape[1], kernel, norms, names, n_jobs)
+
+
+def _rows_of(X: Any, rows: Rows) -> Any:
+    return [X[row] for row in rows.tolist()] if isinstance(X, (list, tuple)) else X[rows]
 
 
 def n_features_of(X: Any) -> int:

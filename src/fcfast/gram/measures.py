@@ -1,0 +1,42 @@
+"""Measures of the inputs that kernels need: the squared norm of each sample, and the variance of all numbers."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
+
+from fcfast.gram.reading import Inputs, reader, row_readers
+from fcfast.tiles import slices
+
+
+def squared_norms(X: Inputs, dtype: DTypeLike) -> NDArray[np.float64]:
+    """Compute the squared norm of each sample, summed in double precision from numbers in `dtype`."""
+    dtype = np.dtype(dtype)
+    norms = np.zeros(X.shape[0])
+    for rows, inputs in row_readers(X, 1, dtype):
+        for features in slices(X.shape[1], inputs.width):
+            block = inputs.read(features)
+            if sparse.issparse(block):
+                norms[rows] += np.asarray(block.astype(np.float64).power(2).sum(axis=1)).ravel()
+            else:
+                norms[rows] += np.einsum("ij,ij->i", block, block, dtype=np.float64)
+    return norms
+
+
+def variance(X: Inputs) -> float:
+    """Compute the variance of all numbers in X, as ``X.var()``; a sparse X counts with its zeros."""
+    n, mean, squares = 0, 0.0, 0.0  # number, mean and sum of squared differences so far
+    inputs = reader(X, np.dtype(np.float64))
+    for features in slices(X.shape[1], inputs.width):
+        block = inputs.read(features)
+        numbers: Any = block.data if sparse.issparse(block) else block
+        size = block.shape[0] * block.shape[1]
+        own_mean = float(numbers.sum()) / size
+        own = float(np.square(numbers - own_mean).sum()) + (size - numbers.size) * own_mean**2
+        # two parts are put together as Chan, Golub and LeVeque do (1979), so that a large mean costs no digits
+        distance = own_mean - mean
+        squares += own + distance**2 * n * size / (n + size)
+        mean += distance * size / (n + size)
+        n += size
+    return squares / n
