@@ -96,9 +96,21 @@ def test_single_precision_loses_only_the_rounding_of_the_products(kernel):
     exact, single = applied(kernel, X, Y), applied(kernel, X, Y, np.float32)
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, exact, rtol=3e-7, atol=1e-6)
-    shifted = np.sqrt(np.abs(samples(60) * 0.37 + 0.11))  # products that single precision rounds
-    wrong = abs(applied(kernel, shifted, shifted, np.float32) / applied(kernel, shifted, shifted) - 1).max()
-    assert wrong < 8 * np.finfo(np.float32).eps
+    rounded = np.sqrt(X * 0.37 + 0.11)
+    products, norms = (rounded @ rounded.T).astype(np.float32), norms_of(rounded)
+    double = kernel.apply(products.astype(np.float64), norms, norms)
+    np.testing.assert_array_equal(kernel.apply(products, norms, norms), double.astype(np.float32))
+    np.testing.assert_allclose(products, kernel.apply(rounded @ rounded.T, norms, norms), rtol=8 * np.finfo(np.float32).eps)
+
+
+def test_rounding_makes_no_similarity_larger_than_one():
+    """Norms and products of equal samples may be rounded differently."""
+    X = np.repeat(np.random.default_rng(0).uniform(size=(40, 9)), 2, axis=0)
+    for kernel in (RBF(gamma=0.5), Cosine(), Tanimoto()):
+        for error in (-1e-7, 1e-7):
+            K = kernel.apply(X @ X.T * (1 + error), norms_of(X), norms_of(X))
+            assert K.max() <= 1
+            np.testing.assert_allclose(K.diagonal(), 1, rtol=1e-6)
 
 
 @NAMED
@@ -455,7 +467,7 @@ def test_functions_are_evaluated_by_blocks(monkeypatch):
             calls.append((A.shape[0], B.shape[0]))
             return pairwise.laplacian_kernel(A, B, gamma=0.1)
 
-        kinds = (np.asarray, sparse.csr_array, ArraySource, pandas.DataFrame)
+        kinds = (np.asarray, sparse.csr_array, ArraySource, lambda X: pandas.DataFrame(X, np.linspace(1, 2, len(X))))
         for kind in kinds:
             np.testing.assert_allclose(evaluate(laplacian, kind(X), kind(Y)), expected, rtol=1e-12)
         assert max(calls) <= (side, side)
