@@ -1,6 +1,27 @@
-"""What can be read by blocks of features: arrays, sparse matrices, files and views of them."""
+"""What can be read by blocks of features: arrays, sparse matrices, files and views of them.
 
+The libraries that read files (h5py, zarr, anndata, bed-reader) are imported only when such a file is opened.
+"""
+
+from fcfast.sources.anndata import AnnDataSource
 from fcfast.sources.arrays import ArraySource, SparseSource
+from fcfast.sources.bed import PlinkBed
+from fcfast.sources.hdf5 import Hdf5Source
+from fcfast.sources.matrixmarket import open_matrix_market
+from fcfast.sources.opening import as_source, open_source
 from fcfast.sources.protocol import SelectedRows, Source
+from fcfast.sources.zarr import ZarrSource
 
-__all__ = ["ArraySource", "SelectedRows", "Source", "SparseSource"]
+__all__ = [
+    "AnnDataSource",
+    "ArraySource",
+    "Hdf5Source",
+    "PlinkBed",
+    "SelectedRows",
+    "Source",
+    "SparseSource",
+    "ZarrSource",
+    "as_source",
+    "open_matrix_market",
+    "open_source",
+]

@@ -28,7 +28,7 @@ class Source(ABC):
     shape : tuple of (int, int)
         Numbers of samples and of features.
     dtype : dtype
-        Type of the numbers as they are stored.
+        Type of the numbers as they are stored. If it has no NaN, blocks in which values are missing come as float32.
     is_sparse : bool
         Whether blocks are sparse.
     feature_names, sample_names : list of str, or None
@@ -113,8 +113,17 @@ class SelectedRows(Source):
         self.base: Source = base if nested is None else nested.base
         self.rows: NDArray[np.intp] = rows if nested is None else nested.rows[rows]
         self.shape, self.dtype, self.is_sparse = (len(rows), base.shape[1]), base.dtype, base.is_sparse
-        self.feature_names = base.feature_names
-        self.sample_names = None if base.sample_names is None else [base.sample_names[row] for row in rows.tolist()]
+
+    @property
+    def feature_names(self) -> list[str] | None:  # type: ignore[override]  # sources may read names when first asked for them
+        """Names of the features, as in the other source."""
+        return self.base.feature_names
+
+    @property
+    def sample_names(self) -> list[str] | None:  # type: ignore[override]  # as above
+        """Names of these rows."""
+        names = self.base.sample_names
+        return None if names is None else [names[row] for row in self.rows.tolist()]
 
     def read(self, features: slice, rows: Rows = None) -> Any:
         """Read some features of some of the rows."""
