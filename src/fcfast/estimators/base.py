@@ -163,6 +163,11 @@ class TrainedEstimator(BaseEstimator):
     def _batch_size(self, n_samples: int) -> int:
         return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
 
+    @property
+    def _front(self) -> Any:
+        """The front layer of the fitted network, or its front layers."""
+        return self.network_.front
+
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
         is_numeric = not self._loss.has_classes
         if isinstance(X, Gram):
@@ -275,6 +280,8 @@ class TrainedEstimator(BaseEstimator):
         check_is_fitted(self, "network_")
         if isinstance(X, Gram):
             self._accept(X, reset=False)
+            return X
+        if self._front.takes_any_samples:
             return X
         with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
             return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)

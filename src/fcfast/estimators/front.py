@@ -13,8 +13,9 @@ from fcfast import validation
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
 from fcfast.front import FORMS
-from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.object import PRECOMPUTED, Gram, kernel_of, n_features_of, products_of
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
+from fcfast.kernels import Kernel
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
@@ -44,6 +45,10 @@ class FrontEstimator(FittedFront):
         groups: int | Sequence[int] = 1,
         init: str = "auto",
         init_scale: float = 1.0,
+        kernel: Any = "linear",
+        gamma: float | str = "scale",
+        degree: int = 3,
+        coef0: float = 1.0,
         optimizer: str | Optimizer = "sgd",
         learning_rate: float | Sequence[Any] = 0.01,
         schedule: str | Schedule = "constant",
@@ -74,6 +79,10 @@ class FrontEstimator(FittedFront):
         self.groups = groups
         self.init = init
         self.init_scale = init_scale
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -153,6 +162,9 @@ class FrontEstimator(FittedFront):
         if before is None:
             self._scaling = None  # a new network takes X unscaled
         X, y = self._validate(X, y, reset=True)
+        X = self._kernelized(X)
+        if before is not None and isinstance(X, Gram) and not X.has_weights:
+            raise ValueError(f"warm_start=True continues from weights, but a {X.kernel_name} kernel has none; use partial_fit")
         targets = self._encode_targets(y, before is not None)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
@@ -192,6 +204,7 @@ class FrontEstimator(FittedFront):
         weights = self._sample_weights(sample_weight, y, X)
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
+            X = self._kernelized(X)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
             if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
@@ -223,6 +236,20 @@ class FrontEstimator(FittedFront):
                 "optimizer"
             )
         make_rule(self.rule)
+        kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
+
+    @property
+    def _is_pairwise(self) -> bool:
+        """Whether X holds the products of samples with the training samples."""
+        return isinstance(self.kernel, str) and self.kernel == PRECOMPUTED
+
+    def _takes_sparse(self) -> bool:
+        return super()._takes_sparse() and not self._is_pairwise
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self._is_pairwise
+        return tags
 
     def _refuse_changes(self) -> None:
         """Refuse parameters that differ from those of the network that partial_fit continues to train."""
@@ -303,6 +330,9 @@ class FrontEstimator(FittedFront):
         n_samples, widths = X.shape[0], self._widths(X, targets)
         optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
         in_span = coefs_init is None and self._in_span(X)
+        if not in_span and isinstance(X, Gram) and not X.has_weights:
+            given = "init='glorot'" if coefs_init is None else "coefs_init"
+            raise ValueError(f"{given} starts from weights, but a {X.kernel_name} kernel has none; use init='span'")
         # This comes first, because it refuses layers that do not fit into memory.
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))
@@ -317,6 +347,15 @@ class FrontEstimator(FittedFront):
         )  # fmt: skip
         self._set_groups()
         self._random_state = random_state
+
+    def _kernelized(self, X: Any) -> Any:
+        """Give the Gram matrix of validated samples if the kernel leaves the front layer without weights, else X itself."""
+        kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
+        if isinstance(kernel, Kernel) and kernel.has_weights:
+            return X
+        if isinstance(X, Gram):
+            raise ValueError(f"X is a Gram matrix, which has a kernel of its own; leave out kernel={self.kernel!r}")
+        return Gram.view(products_of(X, kernel, np.dtype(self.dtype), self.n_jobs, None, None))
 
     def _widths(self, X: Any, targets: Array) -> tuple[int, ...]:
         """Give the numbers of features, of units in each hidden layer, and of outputs."""

@@ -17,6 +17,7 @@ from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.noprop_settings import inference_of, variant_of
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
+from fcfast.front.base import FrontStack
 from fcfast.gram.object import n_features_of
 from fcfast.gram.start import RandomWeights
 from fcfast.modelfile.headers import Tensors
@@ -314,6 +315,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         if len(sizes) != 2:
             raise ValueError(f"hidden must be two widths, one of a block's branches and one behind them, got {self.hidden!r}")
         return validation.integer(sizes[0], "hidden", 1), validation.integer(sizes[1], "hidden", 1)
+
+    @property
+    def _front(self) -> FrontStack:
+        return self.network_.fronts
 
     # ------------------------------------------------------------------------------------------------------------------
     # fitting

@@ -54,6 +54,18 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     init_scale : float, default 1
         Factor of the random initial weights and biases. With 1 they are drawn as scikit-learn's MLP draws them. If there are
         far more features than samples, much of a network's output comes from its random start, and 0.1 often predicts better.
+    kernel : str, Kernel, callable, default "linear"
+        Kernel of the front layer. With "linear" its units have weights for the features. With any other one they are functions
+        in the kernel's feature space, ``sum_i A_ij k(x_i, x)``, and have no weights: "poly", "rbf", "cosine", "tanimoto",
+        "arc-cosine", an object of `fcfast.kernels`, or a function of two blocks of samples (m, d) and (n, d) that gives an
+        array (m, n). With "precomputed", X is the kernel matrix (N, N) of the training samples with each other in `fit`, and
+        that of M new samples with them (M, N) in `predict`. Kernels need form "contributions" and an optimiser that commutes.
+    gamma : float or {"scale", "auto"}, default "scale"
+        Factor in "poly" and "rbf", as in scikit-learn's SVC: "scale" is 1 / (d X.var()), "auto" is 1 / d.
+    degree : int, default 3
+        Degree of "poly".
+    coef0 : float, default 1
+        Constant in "poly".
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
         Optimiser. A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" scale the
         updates of each feature separately and need form "weights". The others train the same network in every form.
@@ -168,6 +180,10 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         groups: int | Sequence[int] = 1,
         init: str = "auto",
         init_scale: float = 1.0,
+        kernel: Any = "linear",
+        gamma: float | str = "scale",
+        degree: int = 3,
+        coef0: float = 1.0,
         optimizer: str | Optimizer = "sgd",
         learning_rate: float | Sequence[Any] = 0.01,
         schedule: str | Schedule = "constant",
@@ -195,7 +211,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     ) -> None:
         super().__init__(
             hidden_layer_sizes, activation, rule=rule, groups=groups, init=init, init_scale=init_scale,
-            optimizer=optimizer,
+            kernel=kernel, gamma=gamma, degree=degree, coef0=coef0, optimizer=optimizer,
             learning_rate=learning_rate, schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov,
             weight_decay=weight_decay, max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
             n_iter_no_change=n_iter_no_change, early_stopping=early_stopping, validation_fraction=validation_fraction,

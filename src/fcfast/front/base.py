@@ -200,6 +200,11 @@ class FrontForm(FormCosts, Capable):
         raise NotImplementedError
 
     @property
+    def takes_any_samples(self) -> bool:
+        """Whether new data may be anything that a function compares with the training samples, such as strings."""
+        return False
+
+    @property
     def contributions(self) -> Array | None:
         """Contributions (N, h) of the training samples; None for a form that does not hold them."""
         return None
@@ -233,6 +238,7 @@ class FrontStack:
     """
 
     n_products = 0  # products of a new sample with training samples
+    takes_any_samples = False  # such as strings, which a function compares
 
     def __init__(self, forms: Sequence[FrontForm]) -> None:
         self.forms = list(forms)

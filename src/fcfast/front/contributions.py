@@ -118,6 +118,11 @@ class ContributionsForm(FrontForm):
         return self.base if self.contributed is None else self.contributed.total(self.base, self.initial_share)
 
     @property
+    def takes_any_samples(self) -> bool:
+        """Whether new data may be anything that a function compares with the training samples, such as strings."""
+        return self._contributed.gram.takes_any_samples
+
+    @property
     def in_span(self) -> bool:
         """Whether the front layer started in the span of the samples."""
         return self._contributed.start is not None
@@ -344,6 +349,7 @@ class ContributionsStack(FrontStack):
         self.contributed, S0 = Contributed.starting(X, initial, dtype, n_jobs)
         gram = self.contributed.gram.matrix
         parts = [np.ascontiguousarray(part) for part in np.split(S0, n_blocks, axis=1)]
+        self.takes_any_samples = self.contributed.gram.takes_any_samples
         super().__init__([ContributionsForm.from_products(gram, part, initial.n_features, with_velocity) for part in parts])
 
     @property

@@ -57,7 +57,7 @@ class FormCosts:
         if problem.density is not None and not cls.takes_sparse:
             return "needs a dense X"
         if cls.needs_features and not problem.has_features:
-            return "needs features, and X holds the products of the samples alone"
+            return "holds weights for features, and the samples are given by their products (a Gram matrix or a kernel)"
         if cls.needs_features and problem.in_span:
             return "holds weights, which do not start in the span of the samples"
         if not cls.updates_each_weight and not problem.optimizer.commutes:

@@ -265,6 +265,11 @@ class Gram:
         return self._products.kernel is not None
 
     @property
+    def takes_any_samples(self) -> bool:
+        """Whether samples may be anything that the kernel, a function, compares, such as strings."""
+        return self.has_features and not isinstance(self._products.kernel, Kernel)
+
+    @property
     def mean_square(self) -> float:
         """Mean of the squared lengths of the samples in this view."""
         squares = np.diagonal(self._products.matrix)
@@ -406,7 +411,7 @@ def products_of(
     if not isinstance(kernel, Kernel):
         matrix = evaluate(kernel, X, X, dtype)
         refuse_indefinite(matrix, "the kernel matrix of X")
-        return Products(matrix, TrainingInputs(X), len(X), kernel, n_jobs=n_jobs)
+        return Products(matrix, TrainingInputs(X), X.shape[1] if getattr(X, "ndim", 1) == 2 else 0, kernel, n_jobs=n_jobs)
     kernel = kernel.resolved(X.shape[1], variance(X) if kernel.needs_variance else None)
     inputs = TrainingInputs(X)
     with np.errstate(over="ignore", invalid="ignore"):  # reported below

@@ -54,7 +54,7 @@ class CompressedSource(FileSource):
         group = self.handle.get()
         indices = np.asarray(group["indices"][start:stop])
         size = self.shape[1 - self.axis]
-        if len(indices) and not (0 <= indices.min() and indices.max() < size):
+        if len(indices) and not (indices.min() >= 0 and indices.max() < size):
             raise ValueError(
                 f"the sparse matrix in {self.path} is damaged: it has an index that is not within 0 and {size - 1}"
             )

@@ -89,7 +89,7 @@ class TrainingInputs:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
-        if not is_mapped(self._X):  # a file that joblib.load(mmap_mode="r") maps needs no memory
+        if hasattr(self._X, "shape") and not is_mapped(self._X):  # a file that joblib.load(mmap_mode="r") maps needs no memory
             held = _unpickled.setdefault(self._fingerprint, self._X)
             if _same(held, self._X):
                 self._X = held
@@ -110,6 +110,8 @@ def _restored(X: Any, expected: bytes) -> TrainingInputs:
 
 def fingerprint(X: Any) -> bytes:
     """Digest the layout of inputs, the sums of their rows, and a sample of their values, spread over all rows and columns."""
+    if isinstance(X, (list, tuple)):
+        return b""  # samples such as strings and graphs, of which nothing is known
     if sparse.issparse(X):
         matrix: Any = X
         arrays = matrix.data, matrix.indices, matrix.indptr
