@@ -142,14 +142,14 @@ class SpanFactor:
         with one_blas_thread():
             for rows in slices(self.rank, PANEL):
                 chosen[rows] -= self.L[rows, : rows.start] @ chosen[: rows.start]
-                chosen[rows] = solve_triangular(self.L[rows, rows], chosen[rows], lower=True, check_finite=False)
+                chosen[rows] = _solve(self.L[rows, rows], chosen[rows])
             return self._contributions(chosen)
 
     def _contributions(self, chosen: Floats) -> Array:
         """Solve with the transposed factor, from the last samples to the first; `chosen` is overwritten."""
         for rows in reversed(slices(self.rank, PANEL)):
             chosen[rows] -= self.L[rows.stop : self.rank, rows].T @ chosen[rows.stop :]
-            chosen[rows] = solve_triangular(self.L[rows, rows], chosen[rows], trans=1, lower=True, check_finite=False)
+            chosen[rows] = _solve(self.L[rows, rows], chosen[rows], transposed=True)
         A = np.zeros((len(self.order), chosen.shape[1]), self.dtype)
         A[self.order[: self.rank]] = chosen / self.lengths[: self.rank, None]
         return A
@@ -264,10 +264,9 @@ class _Elimination:
         """Append the columns of the next samples, whose own rows are given."""
         new, below = slice(self.rank, self.rank + len(triangle)), slice(self.rank + len(triangle), None)
         self.L[new, new] = triangle
-        if len(triangle) and new.stop < len(self.L):
-            columns = solve_triangular(triangle, self._residual(below, new).T, lower=True, check_finite=False)
-            self.L[below, new] = columns.T
-            self.left[below] -= np.square(columns, out=columns).sum(axis=0)
+        columns = _solve(triangle, self._residual(below, new).T)
+        self.L[below, new] = columns.T
+        self.left[below] -= np.square(columns).sum(axis=0)
         self.rank = new.stop
 
 
@@ -281,16 +280,28 @@ def _cholesky(matrix: Floats, limit: float) -> tuple[Places, Floats]:
     triangle : ndarray
         Lower triangular factor of these rows.
     """
+    if not len(matrix):
+        return np.zeros(0, np.intp), matrix
     triangle, failed = lapack.dpotrf(matrix, lower=1, clean=1)
-    if not failed and triangle.diagonal().min() ** 2 > limit:
+    sound = failed - 1 if failed else len(matrix)
+    small = np.flatnonzero(triangle.diagonal()[:sound] ** 2 <= limit)
+    head = slice(int(small[0]) if len(small) else sound)
+    if head.stop == len(matrix):
         return np.arange(len(matrix)), triangle
-    matrix, columns, kept = matrix.copy(), [], []
-    for row in range(len(matrix)):
-        if matrix[row, row] > limit:
-            column = matrix[:, row] / np.sqrt(matrix[row, row])
-            matrix -= np.outer(column, column)
-            matrix[row] = matrix[:, row] = 0
-            columns.append(column)
-            kept.append(row)
-    chosen = np.array(kept, np.intp)
-    return chosen, np.array(columns).T[chosen] if kept else np.zeros((0, 0))
+    # The row behind those of the head adds little to them. Go on with the rows that add more.
+    below = _solve(triangle[head, head], matrix[head, head.stop :])
+    rest = np.flatnonzero(matrix.diagonal()[head.stop :] - np.square(below).sum(axis=0) > limit)
+    below, rows = below[:, rest], head.stop + rest
+    kept, corner = _cholesky(matrix[rows][:, rows] - below.T @ below, limit)
+    whole = np.zeros((head.stop + len(kept),) * 2)
+    whole[head, head], whole[head.stop :, head] = triangle[head, head], below[:, kept].T
+    whole[head.stop :, head.stop :] = corner
+    return np.concatenate([np.arange(head.stop), rows[kept]]), whole
+
+
+def _solve(triangle: Floats, right: Floats, transposed: bool = False) -> Floats:
+    """Solve with a lower triangular matrix, or with its transpose."""
+    if not right.size:  # SciPy 1.11 takes no empty arrays
+        return right
+    solved: Floats = solve_triangular(triangle, right, trans=int(transposed), lower=True, check_finite=False)
+    return solved
