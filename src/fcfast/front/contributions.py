@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, register
+from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, converted_once, register
 from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.gram import budget
 from fcfast.gram.occurring import FEWER
@@ -345,7 +344,7 @@ class ContributionsStack(FrontStack):
         """Give the pre-activations of new data as a function of the layer's number; the data is read once."""
         if self._is_finished and is_kept(self.initial, self.dtype):
             weights = self.expand()
-            X = X if sparse.issparse(X) else np.ascontiguousarray(X, dtype=self.dtype)
+            X = converted_once(X, self.dtype)
             return lambda t: preactivations_by_weights(X, weights[t], self.n_jobs)
         gram, S0 = cross_gram_and_preactivations(X, self.X, self.initial, self.dtype, self.n_jobs)
         parts = np.split(S0, len(self.forms), axis=1)
