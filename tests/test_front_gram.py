@@ -358,7 +358,8 @@ def test_threads_change_no_bit(container, dtype, monkeypatch, global_random_seed
 
 def test_weights_are_made_by_several_threads(monkeypatch):
     """With n_jobs=2 two blocks of W1(0) are being made at the same time: each waits for the other."""
-    set_block_size(monkeypatch, n_bytes=8, min_side=1)
+    set_block_size(monkeypatch, n_bytes=4 * 4 * 8, min_side=1)
+    monkeypatch.setattr(budget, "WEIGHT_BYTES", 8)
     monkeypatch.setattr(products, "resolve_n_jobs", lambda n_jobs: n_jobs)
     meeting = threading.Barrier(2, timeout=10)
 

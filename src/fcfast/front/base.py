@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.front.costs import FormCosts
+from fcfast.gram.occurring import is_sparse
+from fcfast.gram.reading import refuse_not_finite
 from fcfast.gram.start import GivenWeights, InitialWeights
 from fcfast.layers.protocol import Layer
 from fcfast.registry import Capable, Registry
+from fcfast.sources.protocol import Source
 from fcfast.validation import all_finite
 
 if TYPE_CHECKING:
@@ -166,7 +169,7 @@ class FrontForm(FormCosts, Capable):
 
     def check_room(self, X: Any, memory_limit: float) -> None:
         """Raise an error if the form cannot take these samples in addition to those that it has."""
-        if sparse.issparse(X) and not self.takes_sparse:
+        if is_sparse(X) and not self.takes_sparse:
             raise TypeError(
                 f"partial_fit continues in form {self.name!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
                 f"start again with form={_quoted(form.name for form in FORMS.values() if form.takes_sparse)}"
@@ -245,8 +248,7 @@ class FrontStack:
 
     def preactivations(self, X: Any) -> Preactivations:
         """Give the pre-activations of new data as a function of the layer's number; arrays are converted once for all."""
-        if not sparse.issparse(X):
-            X = np.ascontiguousarray(X, dtype=self.forms[0].base.dtype)
+        X = converted_once(X, self.forms[0].base.dtype)
         return lambda t: self.forms[t].preactivations(X)
 
     def training_preactivations(self, n: int) -> Preactivations:
@@ -280,11 +282,25 @@ class FrontStack:
 
 def is_converted(X: Any, dtype: np.dtype[Any]) -> bool:
     """Whether `converted` copies these samples, as the forms do that multiply by weights."""
+    if isinstance(X, Source):
+        return True
     return not sparse.issparse(X) and (X.dtype != dtype or not X.flags.c_contiguous)
 
 
-def converted(X: Array, dtype: np.dtype[Any]) -> Array:
-    """Give validated samples as a contiguous array with this dtype, without a copy if they already are."""
+def converted_once(X: Any, dtype: np.dtype[Any]) -> Any:
+    """Give new data that several front layers read: dense ones in their precision, sparse ones as they are."""
+    if sparse.issparse(X):
+        return X
+    return converted(X, dtype) if isinstance(X, Source) else np.ascontiguousarray(X, dtype=dtype)
+
+
+def converted(X: Any, dtype: np.dtype[Any]) -> Array:
+    """Give validated samples as a contiguous array with this dtype, without a copy if they already are; a source is read."""
+    if isinstance(X, Source):
+        with np.errstate(over="ignore"):  # reported below
+            read = X.dense(dtype)
+        refuse_not_finite(read, X, 0)
+        return read
     with np.errstate(over="ignore"):  # reported below
         samples = np.ascontiguousarray(X, dtype=dtype)
     if not (np.can_cast(X.dtype, dtype) or all_finite(samples)):  # a lossless conversion cannot overflow

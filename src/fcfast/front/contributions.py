@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, register
+from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, converted_once, register
 from fcfast.front.contributed import Contributed, features_of
 from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.gram import budget
@@ -362,8 +361,7 @@ class ContributionsStack(FrontStack):
         contributed, dtype, n_blocks = self.contributed, self.forms[0].base.dtype, len(self.forms)
         if contributed.is_kept:
             weights = self.expand()
-            X = features_of(X)
-            X = X if sparse.issparse(X) else np.ascontiguousarray(X, dtype=dtype)
+            X = converted_once(features_of(X), dtype)
             return lambda t: preactivations_by_weights(X, weights[t], contributed.gram.n_jobs)
         gram, S0 = contributed.products(X)
         parts = np.split(S0, n_blocks, axis=1)

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
+from fcfast.gram import budget
 from fcfast.gram.start import InitialWeights
+from fcfast.sources.protocol import Source
 
 Array = NDArray[Any]
 
@@ -20,19 +22,31 @@ FEWER = 4  # columns for each entry, from which on an array as long as a row is 
 _WEIGHTS_AT_A_TIME = 65536  # weights that are made together if at least one is wanted; two calls take about as long
 
 
+def is_sparse(X: Any) -> bool:
+    """Whether X is a sparse matrix or a source of sparse blocks."""
+    return X.is_sparse if isinstance(X, Source) else sparse.issparse(X)
+
+
 def occurring(X: Any) -> NDArray[np.intp] | None:
     """Give the columns that have entries, at least one; None unless X is sparse and has far more columns than entries."""
-    if not sparse.issparse(X):
+    if not is_sparse(X):
         return None
-    matrix: Any = X  # SciPy's own type of sparse matrices lacks attributes that all of them have
-    if FEWER * max(matrix.nnz, 1) > matrix.shape[1]:
-        return None
-    columns = np.unique(matrix.tocsr().indices).astype(np.intp)
+    if isinstance(X, Source):
+        counts = X.count_entries()
+        if FEWER * max(int(counts.sum()), 1) > len(counts):
+            return None
+        columns = np.flatnonzero(counts)
+    else:
+        if FEWER * max(X.nnz, 1) > X.shape[1]:
+            return None
+        columns = np.unique(X.tocsr().indices).astype(np.intp)
     return columns if len(columns) else np.zeros(1, np.intp)
 
 
 def within(X: Any, columns: NDArray[np.intp]) -> Any:
     """Select columns, in rising order, of a sparse X; the memory that this takes grows with the entries of X alone."""
+    if isinstance(X, Source):
+        return _read_within(X, columns)
     if X.format == "csc":
         return X[:, columns]
     rows = X.tocsr()  # SciPy 1.11 cannot select columns of COO
@@ -42,6 +56,16 @@ def within(X: Any, columns: NDArray[np.intp]) -> Any:
     found = columns[np.minimum(places, len(columns) - 1)] == rows.indices
     indptr = np.concatenate([[0], np.cumsum(found)])[rows.indptr]
     return sparse.csr_array((rows.data[found], places[found], indptr), shape=(X.shape[0], len(columns)))
+
+
+def _read_within(X: Source, columns: NDArray[np.intp]) -> Any:
+    stretch = columns // budget.MAX_SIDE
+    read = []
+    for number in np.unique(stretch).tolist():
+        start = number * budget.MAX_SIDE
+        block = sparse.csc_array(X.read(slice(start, min(start + budget.MAX_SIDE, X.shape[1]))))
+        read.append(block[:, columns[stretch == number] - start])
+    return sparse.csc_array(sparse.hstack(read, format="csc"))
 
 
 def entry_pairs(X: Any) -> float:

@@ -18,11 +18,14 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.gram import budget
-from fcfast.gram.occurring import ChosenWeights, occurring, within
-from fcfast.gram.reading import Block, Inputs, reader, row_readers
+from fcfast.gram.occurring import ChosenWeights, is_sparse, occurring, within
+from fcfast.gram.reading import Block, Inputs, reader, refuse_not_finite, row_readers
 from fcfast.gram.start import InitialWeights
 from fcfast.gram.sums import add_cross, add_gram, add_preactivations, parts_of, updated_weights
 from fcfast.sharing import sharing
+from fcfast.sources import as_source
+from fcfast.sources.protocol import Source
+from fcfast.sources.stacked import Stacked
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.tiles import mirror, slices
 
@@ -36,7 +39,7 @@ def gram_and_preactivations(
 
     Parameters
     ----------
-    X : ndarray, memmap or sparse of shape (N, d)
+    X : ndarray, memmap, sparse or Source of shape (N, d)
         Training inputs.
     initial : InitialWeights or None
         Initial weights W1(0) of the h hidden units; None computes the Gram matrix alone.
@@ -128,9 +131,9 @@ def cross_gram_and_preactivations(
 
     Parameters
     ----------
-    X_new : ndarray, memmap or sparse of shape (M, d)
+    X_new : ndarray, memmap, sparse or Source of shape (M, d)
         New inputs.
-    X : ndarray, memmap or sparse of shape (N, d)
+    X : ndarray, memmap, sparse or Source of shape (N, d)
         Training inputs.
     initial, dtype, n_jobs
         The same as for `gram_and_preactivations`.
@@ -150,7 +153,7 @@ def cross_gram_and_preactivations(
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
     _check_features("X", X, "W1(0)", initial.n_features)
-    if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
+    if is_sparse(X) and (columns := occurring(X_new)) is not None:
         chosen = ChosenWeights(initial, columns)
         return cross_gram_and_preactivations(within(X_new, columns), within(X, columns), chosen, dtype, n_jobs)
     n_threads = resolve_n_jobs(n_jobs)
@@ -174,9 +177,9 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = 
 
     Parameters
     ----------
-    X_new : ndarray, memmap or sparse of shape (M, d)
+    X_new : ndarray, memmap, sparse or Source of shape (M, d)
         New inputs.
-    X : ndarray, memmap or sparse of shape (N, d)
+    X : ndarray, memmap, sparse or Source of shape (N, d)
         Training inputs.
     dtype : {"float32", "float64"}
         Precision of the products and the result.
@@ -195,7 +198,7 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = 
     """
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
-    if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
+    if is_sparse(X) and (columns := occurring(X_new)) is not None:
         return cross_gram(within(X_new, columns), within(X, columns), dtype, n_jobs)
     inputs = reader(X, dtype)
     G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
@@ -209,7 +212,9 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = 
 
 
 def stacked(X: Inputs, X_new: Inputs) -> Inputs:
-    """Append the samples `X_new` to `X`; the result is sparse if `X` is."""
+    """Append the samples `X_new` to `X`; the result is sparse if `X` is, and a source if one of them is."""
+    if isinstance(X, Source) or isinstance(X_new, Source):
+        return Stacked(as_source(X), as_source(X_new))
     if sparse.issparse(X):
         return sparse.vstack([X, sparse.csr_array(X_new)], format="csr")
     return np.concatenate([X, X_new.toarray() if sparse.issparse(X_new) else X_new])
@@ -222,9 +227,9 @@ def preactivations_of(
 
     Parameters
     ----------
-    X_new : ndarray, memmap or sparse of shape (M, d)
+    X_new : ndarray, memmap, sparse or Source of shape (M, d)
         New inputs.
-    X : ndarray, memmap or sparse of shape (N, d)
+    X : ndarray, memmap, sparse or Source of shape (N, d)
         Training inputs.
     A : ndarray of shape (N, h)
         Contributions of the training samples.
@@ -245,7 +250,7 @@ def preactivations_of(
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
     _check_features("X", X, "W1(0)", initial.n_features)
-    if sparse.issparse(X) and (columns := occurring(X_new)) is not None:
+    if is_sparse(X) and (columns := occurring(X_new)) is not None:
         chosen = ChosenWeights(initial, columns)
         return preactivations_of(within(X_new, columns), within(X, columns), A, c, chosen, dtype, n_jobs)
     A, c = np.asarray(A, dtype), float(c)
@@ -282,7 +287,7 @@ def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = Non
 
     Parameters
     ----------
-    X_new : ndarray, memmap or sparse of shape (M, d)
+    X_new : ndarray, memmap, sparse or Source of shape (M, d)
         New inputs.
     W1 : ndarray of shape (h, d)
         Conventional weights.
@@ -299,21 +304,39 @@ def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = Non
         If the numbers of features differ.
     """
     _check_features("X_new", X_new, "W1", W1.shape[1])
-    if sparse.issparse(X_new):
-        rows = X_new.tocsr().astype(W1.dtype, copy=False)
+    if is_sparse(X_new):
+        rows = _sparse_rows(X_new).astype(W1.dtype, copy=False)
         features, places = np.unique(rows.indices, return_inverse=True)
         narrow = sparse.csr_array((rows.data, places, rows.indptr), shape=(rows.shape[0], len(features)))
         return np.asarray(narrow @ np.ascontiguousarray(W1[:, features].T))
     S_new = np.empty((X_new.shape[0], len(W1)), W1.dtype)
     affordable = max(budget.MIN_ROWS, budget.BLOCK_BYTES // (budget.PARTS_AT_ONCE * W1.shape[1] * W1.itemsize))
-    parts = slices(len(S_new), min(affordable, max(budget.MIN_TILE, -(-len(S_new) // budget.TILES))))
+    height = min(affordable, max(budget.MIN_TILE, -(-len(S_new) // budget.TILES)))
+    together = height * budget.PARTS_AT_ONCE if isinstance(X_new, Source) else len(S_new)  # rows that are read at a time
+    n_parts = min(-(-len(S_new) // height), -(-together // height))
+    with sharing(min(max(1, n_parts), resolve_n_jobs(n_jobs))) as run:
+        for rows in slices(len(S_new), max(1, together)):
+            read = _dense_rows(X_new, rows, W1.dtype) if isinstance(X_new, Source) else X_new
+            out = S_new[rows]
 
-    def multiply(part: slice) -> None:
-        np.matmul(np.ascontiguousarray(X_new[part], dtype=W1.dtype), W1.T, out=S_new[part])
+            def multiply(part: slice, read: Array = read, out: Array = out) -> None:
+                np.matmul(np.ascontiguousarray(read[part], dtype=W1.dtype), W1.T, out=out[part])
 
-    with sharing(min(len(parts), resolve_n_jobs(n_jobs))) as run:
-        list(run(multiply, parts))
+            list(run(multiply, slices(len(out), height)))
     return S_new
+
+
+def _dense_rows(X: Source, rows: slice, dtype: np.dtype[Any]) -> Array:
+    read = (X if rows.stop - rows.start == X.shape[0] else X[rows]).dense(dtype)
+    refuse_not_finite(read, X, 0)
+    return read
+
+
+def _sparse_rows(X: Inputs) -> Any:
+    """Give sparse inputs by rows; a source is read into memory, where it stays sparse."""
+    if not isinstance(X, Source):
+        return X.tocsr()
+    return sparse.hstack([X.read(features) for features in slices(X.shape[1], budget.MAX_SIDE)], format="csr")
 
 
 def expand(

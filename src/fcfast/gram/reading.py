@@ -10,11 +10,12 @@ from scipy import sparse
 
 from fcfast.gram import budget
 from fcfast.gram.occurring import entry_pairs
-from fcfast.sources.mapped import is_mapped
+from fcfast.sources.protocol import Source
 from fcfast.tiles import slices
+from fcfast.validation import all_finite
 
 Array = NDArray[Any]
-Inputs = Any  # ndarray, memmap, or a sparse matrix or array of any format
+Inputs = Any  # ndarray, memmap, a sparse matrix or array of any format, or a Source
 Block = Any  # ndarray, or CSC where that is faster
 
 
@@ -27,19 +28,74 @@ class Reader:
 
 
 def reader(X: Inputs, dtype: np.dtype[Any]) -> Reader:
-    """Choose how to read the inputs: as they are if BLAS or a sparse product takes them so, else converted block by block."""
-    n_samples = X.shape[0]
+    """Choose how to read the inputs: as they are if BLAS or a sparse product takes them so, else converted block by block.
+
+    The width depends on shape and dtype, and for sparse inputs on their entries, so that the same numbers give the same bits
+    wherever they lie.
+    """
+    n_samples, n_features = X.shape
     affordable = min(budget.MAX_SIDE, max(budget.MIN_SIDE, budget.BLOCK_BYTES // (n_samples * dtype.itemsize)))
+    if isinstance(X, Source):
+        return _source_reader(X, dtype, affordable)
     if sparse.issparse(X):
         columns = X.astype(dtype, copy=False).tocsc()
-        share = entry_pairs(columns) / (n_samples**2 * columns.shape[1])  # relative to a dense product
-        if share < budget.SPARSE_SHARE:
+        if _is_sparser(entry_pairs(columns), n_samples, n_features):
             return Reader(budget.MAX_SIDE, lambda features: columns[:, features])
         return Reader(affordable, lambda features: columns[:, features].toarray())
     array = np.asarray(X)
-    if _suits_blas(array, dtype):
-        return Reader(affordable if is_mapped(array) else budget.MAX_SIDE, lambda features: array[:, features])
-    return Reader(affordable, lambda features: _in_rows(array[:, features], dtype))
+    return Reader(affordable, lambda features: _suited(array[:, features], dtype))
+
+
+def _source_reader(X: Source, dtype: np.dtype[Any], affordable: int) -> Reader:
+    def block_of(features: slice) -> Block:
+        block = _suited(X.read(features), dtype)
+        refuse_not_finite(block, X, features.start)
+        return block
+
+    def sparse_block_of(features: slice) -> Block:
+        block = sparse.csc_array(X.read(features)).astype(dtype, copy=False)
+        refuse_not_finite(block, X, features.start)
+        return block
+
+    if not X.is_sparse:
+        return Reader(affordable, block_of)
+    pairs = float(np.sum(np.square(X.count_entries(), dtype=np.float64)))
+    if _is_sparser(pairs, *X.shape):
+        return Reader(budget.MAX_SIDE, sparse_block_of)
+    return Reader(affordable, lambda features: sparse_block_of(features).toarray())
+
+
+def _is_sparser(n_pairs: float, n_samples: int, n_features: int) -> bool:
+    """Whether a sparse Gram matrix is faster than a dense one."""
+    return n_pairs / (n_samples**2 * n_features) < budget.SPARSE_SHARE
+
+
+def refuse_not_finite(block: Block, X: Source, start: int) -> None:
+    """Raise a ValueError that names the first column of a block, read from feature `start` on, with NaN or infinity."""
+    values = block.data if sparse.issparse(block) else block
+    if values.dtype.kind != "f" or all_finite(values):
+        return
+    dense = block.toarray() if sparse.issparse(block) else block
+    column = start + int(np.argmin(np.isfinite(dense).all(axis=0)))
+    if np.isnan(dense[:, column - start]).any():
+        raise ValueError(
+            f"X has missing values (NaN) in {column_text(X, column)}; fill them in, or use missing='mean', which puts the mean "
+            "of the column in their place"
+        )
+    raise ValueError(
+        f"X has infinity, or values too large for {dense.dtype}, in {column_text(X, column)}; use another unit there"
+    )
+
+
+def column_text(X: Source, column: int) -> str:
+    """Name a column in a message."""
+    name = "" if X.feature_names is None else f" ({X.feature_names[column]!r})"
+    return f"column {column}{name}, counted from 0"
+
+
+def _suited(array: Array, dtype: np.dtype[Any]) -> Array:
+    """Give a block as BLAS takes it; a single column is copied, because products of vectors are rounded by their strides."""
+    return array if array.shape[1] > 1 and _suits_blas(array, dtype) else _in_rows(array, dtype)
 
 
 def _in_rows(array: Array, dtype: np.dtype[Any]) -> Array:
@@ -61,8 +117,9 @@ def _suits_blas(array: Array, dtype: np.dtype[Any]) -> bool:
 def row_readers(X: Inputs, n_results: int, dtype: np.dtype[Any]) -> Iterator[tuple[slice, Reader]]:
     """Give readers of a few rows at a time, so that blocks and `n_results` double-precision results per row are affordable."""
     rows_of = X.astype(dtype, copy=False).tocsr() if sparse.issparse(X) else X
-    for rows in slices(X.shape[0], affordable_rows(n_results)):
-        yield rows, reader(rows_of[rows], dtype)
+    parts = slices(X.shape[0], affordable_rows(n_results))
+    for rows in parts:
+        yield rows, reader(X if len(parts) == 1 else rows_of[rows], dtype)
 
 
 def affordable_rows(n_results: int) -> int:

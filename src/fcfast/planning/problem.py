@@ -14,6 +14,7 @@ from fcfast.gram.object import Gram
 from fcfast.gram.occurring import entry_pairs
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Rule
+from fcfast.sources.protocol import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,11 +143,16 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
     if isinstance(X, Gram):
         return {"n_samples": len(X), "n_features": X.n_features, "has_features": False}
     n_samples, n_features = X.shape
-    is_sparse = sparse.issparse(X)
+    if isinstance(X, Source):
+        counts = X.count_entries() if X.is_sparse else None
+        n_entries = None if counts is None else int(counts.sum())
+        n_products = None if counts is None else float(np.sum(np.square(counts, dtype=np.float64)))
+    else:
+        n_entries, n_products = (X.nnz, entry_pairs(X)) if sparse.issparse(X) else (None, None)
     return {
         "n_samples": n_samples,
         "n_features": n_features,
-        "density": min(max(X.nnz, 1) / (n_samples * n_features), 1.0) if is_sparse else None,
-        "n_products": entry_pairs(X) if is_sparse else None,
+        "density": None if n_entries is None else min(max(n_entries, 1) / (n_samples * n_features), 1.0),
+        "n_products": n_products,
         "copies_X": is_converted(X, np.dtype(dtype)),
     }

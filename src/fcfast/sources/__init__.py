@@ -10,6 +10,7 @@ from fcfast.sources.hdf5 import Hdf5Source
 from fcfast.sources.matrixmarket import open_matrix_market
 from fcfast.sources.opening import as_source, open_source
 from fcfast.sources.protocol import SelectedRows, Source
+from fcfast.sources.standardized import Standardized
 from fcfast.sources.zarr import ZarrSource
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "SelectedRows",
     "Source",
     "SparseSource",
+    "Standardized",
     "ZarrSource",
     "as_source",
     "open_matrix_market",

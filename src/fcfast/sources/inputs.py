@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.sources.mapped import is_mapped
+from fcfast.sources.protocol import Source
 
 Array = NDArray[Any]
 
@@ -34,7 +35,7 @@ class TrainingInputs:
 
     Parameters
     ----------
-    X : ndarray, memmap or sparse of shape (N, d)
+    X : ndarray, memmap, sparse or Source of shape (N, d)
         Training inputs. Sparse inputs with duplicate, unsorted or zero entries are copied and tidied, because SciPy sometimes
         tidies them in place, which must not count as a change.
 
@@ -53,7 +54,7 @@ class TrainingInputs:
     """
 
     def __init__(self, X: Any) -> None:
-        self._X = _tidy(X) if sparse.issparse(X) else X
+        self._X = tidy(X) if sparse.issparse(X) else X
         self._fingerprint = fingerprint(self._X)
 
     @property
@@ -89,7 +90,9 @@ class TrainingInputs:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
-        if hasattr(self._X, "shape") and not is_mapped(self._X):  # a file that joblib.load(mmap_mode="r") maps needs no memory
+        # A file that joblib.load(mmap_mode="r") maps needs no memory, and a source may lie in a file, too; samples without a
+        # shape, such as strings, are small.
+        if hasattr(self._X, "shape") and not is_mapped(self._X) and not isinstance(self._X, Source):
             held = _unpickled.setdefault(self._fingerprint, self._X)
             if _same(held, self._X):
                 self._X = held
@@ -109,9 +112,14 @@ def _restored(X: Any, expected: bytes) -> TrainingInputs:
 
 
 def fingerprint(X: Any) -> bytes:
-    """Digest the layout of inputs, the sums of their rows, and a sample of their values, spread over all rows and columns."""
+    """Digest the layout of inputs, the sums of their rows, and a sample of their values, spread over all rows and columns.
+
+    A source knows how to digest itself. Nothing is known of samples such as strings and graphs.
+    """
+    if isinstance(X, Source):
+        return X.fingerprint()
     if isinstance(X, (list, tuple)):
-        return b""  # samples such as strings and graphs, of which nothing is known
+        return b""
     if sparse.issparse(X):
         matrix: Any = X
         arrays = matrix.data, matrix.indices, matrix.indptr
@@ -170,7 +178,7 @@ def _spread(values: Array, n_samples: int) -> Array:
     return values[first[:, None] + np.arange(RUN)]
 
 
-def _tidy(X: Any) -> Any:
+def tidy(X: Any) -> Any:
     """Give sparse inputs in CSR or CSC, canonical and without stored zeros, so that only a new value changes their arrays."""
     held = X if X.format in ("csr", "csc") else X.tocsr()
     if held.has_canonical_format and held.data.all():
