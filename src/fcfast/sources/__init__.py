@@ -3,5 +3,6 @@
 from fcfast.sources.arrays import ArraySource, SparseSource
 from fcfast.sources.opening import as_source
 from fcfast.sources.protocol import SelectedRows, Source
+from fcfast.sources.standardized import Standardized
 
-__all__ = ["ArraySource", "SelectedRows", "Source", "SparseSource", "as_source"]
+__all__ = ["ArraySource", "SelectedRows", "Source", "SparseSource", "Standardized", "as_source"]
