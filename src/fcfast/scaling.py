@@ -18,31 +18,20 @@ from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
 from fcfast.front.weights import WeightsForm
+from fcfast.sources.scale import Scale
 from fcfast.training.network import FrontNetwork
 from fcfast.validation import all_finite
 
 if TYPE_CHECKING:
     from fcfast.estimators.front import FrontEstimator
 
+__all__ = ["Scale", "Scaling", "blocks", "by_blocks", "measure", "of_raw_data", "scaled", "take"]
+
 BLOCK_BYTES = 16 << 20  # size of a block of inputs in double precision
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
 Estimator = TypeVar("Estimator", bound="FrontEstimator")
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Mean and scale of each column: the mean is subtracted, then the difference is divided by the scale.
-
-    Attributes
-    ----------
-    mean, scale : ndarray of shape (d,)
-        Mean and scale in double precision; the scale is positive.
-    """
-
-    mean: NDArray[np.float64]
-    scale: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

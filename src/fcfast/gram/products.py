@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.gram import budget
+from fcfast.gram.centring import bordered, bordered_contributions, centred_columns, centred_gram, centred_rows
 from fcfast.gram.occurring import ChosenWeights, is_sparse, occurring, within
 from fcfast.gram.reading import Block, Inputs, reader, refuse_not_finite, row_readers
 from fcfast.gram.start import InitialWeights
@@ -26,6 +27,7 @@ from fcfast.sharing import sharing
 from fcfast.sources import as_source
 from fcfast.sources.protocol import Source
 from fcfast.sources.stacked import Stacked
+from fcfast.sources.standardized import Standardized
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.tiles import mirror, slices
 
@@ -73,6 +75,9 @@ def gram_and_preactivations(
     n_samples, n_features = X.shape
     if initial is not None:
         _check_features("X", X, "W1(0)", initial.n_features)
+    if (sparser := bordered(X)) is not None:
+        G, S0 = gram_and_preactivations(sparser, initial, dtype, n_jobs)
+        return centred_gram(G), centred_rows(S0)
     if (columns := occurring(X)) is not None:
         chosen = None if initial is None else ChosenWeights(initial, columns)
         return gram_and_preactivations(within(X, columns), chosen, dtype, n_jobs)
@@ -112,6 +117,8 @@ def initial_preactivations(X: Inputs, initial: InitialWeights, dtype: DTypeLike,
     """
     dtype = np.dtype(dtype)
     _check_features("X", X, "W1(0)", initial.n_features)
+    if (sparser := bordered(X)) is not None:
+        return centred_rows(initial_preactivations(sparser, initial, dtype, n_jobs))
     if (columns := occurring(X)) is not None:
         return initial_preactivations(within(X, columns), ChosenWeights(initial, columns), dtype, n_jobs)
     n_threads = resolve_n_jobs(n_jobs)
@@ -153,6 +160,12 @@ def cross_gram_and_preactivations(
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
     _check_features("X", X, "W1(0)", initial.n_features)
+    if (sparser := bordered(X)) is not None:
+        G_new, S0_new = cross_gram_and_preactivations(X_new, sparser, initial, dtype, n_jobs)
+        return centred_columns(G_new), S0_new
+    if (sparser := bordered(X_new)) is not None:
+        G_new, S0_new = cross_gram_and_preactivations(sparser, X, initial, dtype, n_jobs)
+        return centred_rows(G_new), centred_rows(S0_new)
     if is_sparse(X) and (columns := occurring(X_new)) is not None:
         chosen = ChosenWeights(initial, columns)
         return cross_gram_and_preactivations(within(X_new, columns), within(X, columns), chosen, dtype, n_jobs)
@@ -198,6 +211,10 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = 
     """
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
+    if (sparser := bordered(X)) is not None:
+        return centred_columns(cross_gram(X_new, sparser, dtype, n_jobs))
+    if (sparser := bordered(X_new)) is not None:
+        return centred_rows(cross_gram(sparser, X, dtype, n_jobs))
     if is_sparse(X) and (columns := occurring(X_new)) is not None:
         return cross_gram(within(X_new, columns), within(X, columns), dtype, n_jobs)
     inputs = reader(X, dtype)
@@ -213,6 +230,8 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = 
 
 def stacked(X: Inputs, X_new: Inputs) -> Inputs:
     """Append the samples `X_new` to `X`; the result is sparse if `X` is, and a source if one of them is."""
+    if isinstance(X, Standardized) and isinstance(X_new, Standardized) and X.statistics is X_new.statistics:
+        return X.like(Stacked(X.base, X_new.base))
     if isinstance(X, Source) or isinstance(X_new, Source):
         return Stacked(as_source(X), as_source(X_new))
     if sparse.issparse(X):
@@ -250,6 +269,10 @@ def preactivations_of(
     dtype = np.dtype(dtype)
     _check_features("X_new", X_new, "X", X.shape[1])
     _check_features("X", X, "W1(0)", initial.n_features)
+    if (sparser := bordered(X)) is not None:
+        return preactivations_of(X_new, sparser, bordered_contributions(A), c, initial, dtype, n_jobs)
+    if (sparser := bordered(X_new)) is not None:
+        return centred_rows(preactivations_of(sparser, X, A, c, initial, dtype, n_jobs))
     if is_sparse(X) and (columns := occurring(X_new)) is not None:
         chosen = ChosenWeights(initial, columns)
         return preactivations_of(within(X_new, columns), within(X, columns), A, c, chosen, dtype, n_jobs)
@@ -304,6 +327,8 @@ def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = Non
         If the numbers of features differ.
     """
     _check_features("X_new", X_new, "W1", W1.shape[1])
+    if (sparser := bordered(X_new)) is not None:
+        return centred_rows(preactivations_by_weights(sparser, W1, n_jobs))
     if is_sparse(X_new):
         rows = _sparse_rows(X_new).astype(W1.dtype, copy=False)
         features, places = np.unique(rows.indices, return_inverse=True)
@@ -371,6 +396,8 @@ def expand(
     """
     dtype = np.dtype(dtype)
     _check_features("X", X, "W1(0)", initial.n_features)
+    if (sparser := bordered(X)) is not None:
+        return expand(sparser, bordered_contributions(A), c, initial, dtype, out, n_jobs)
     A, c = np.asarray(A, dtype), np.asarray(c, dtype) if np.ndim(c) else float(c)
     n_threads = resolve_n_jobs(n_jobs)
     W1 = np.empty((initial.n_hidden, initial.n_features), dtype) if out is None else out

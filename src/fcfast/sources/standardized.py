@@ -1,0 +1,347 @@
+"""Sources whose columns are standardised, and filled in where values are missing, while they are read.
+
+A block of columns holds all rows. Means and deviations are therefore measured in the very read that needs them first, and
+nothing scaled is ever stored. Differences from the mean are taken in double precision, so that columns such as 1e9 +- 1 keep
+their digits.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
+
+from fcfast.sources.protocol import Rows, SelectedRows, Source
+from fcfast.sources.scale import Scale, scale_of
+from fcfast.validation import all_finite
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+MISSING = ("error", "mean")
+STRIP = 64  # fewest columns that are measured and scaled together
+STRIP_NUMBERS = 1 << 15  # numbers that are measured and scaled while they are in cache
+MEASURED_BYTES = 64 << 20  # size in double precision of the blocks that are read only to measure them
+SPARSE_DENSITY = 1 / 16  # share of entries above which centred columns are made dense; its square is budget.SPARSE_SHARE
+
+
+class Statistics:
+    """Means and deviations of columns over all rows of a source, measured when they are first needed.
+
+    Parameters
+    ----------
+    source : Source
+        All training samples.
+    missing : {"error", "mean"}
+        Whether missing values (NaN) are refused, or count as the mean of the column.
+    """
+
+    def __init__(self, source: Source, missing: str) -> None:
+        n_features = source.shape[1]
+        self.source: Source | None = source
+        self.missing = missing
+        self.mean, self.scale = np.zeros(n_features), np.ones(n_features)
+        self._is_measured = np.zeros(n_features, bool)
+
+    @classmethod
+    def known(cls, scale: Scale, missing: str) -> "Statistics":
+        """Take statistics that were measured before."""
+        statistics = object.__new__(cls)
+        statistics.source, statistics.missing = None, missing
+        statistics.mean, statistics.scale = scale.mean, scale.scale
+        return statistics
+
+    def lacks(self, features: slice) -> bool:
+        """Whether some of these features have not been measured."""
+        return self.source is not None and not self._is_measured[features].all()
+
+    def measure(self, features: slice, block: Any) -> None:
+        """Measure features in a block with all rows."""
+        if sparse.issparse(block):
+            self._measure_sparse(features, block)
+        else:
+            for strip in _strips(block):
+                of = slice(features.start + strip.start, features.start + strip.stop)
+                self._measure_dense(of, _columns(block, strip))
+        self._is_measured[features] = True
+
+    def _measure_dense(self, features: slice, columns: Floats) -> None:
+        """Measure some columns (w, N), which are contiguous, so that sums are rounded alike in every source."""
+        n_samples = columns.shape[1]
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            mean = columns.mean(axis=1)
+            if not np.isfinite(mean).all():
+                columns = self._without_gaps(features, columns)
+                mean = columns.mean(axis=1)
+            differences = columns - mean[:, None]
+            correction = differences.mean(axis=1)
+            mean += correction  # the first mean of large numbers is not exact
+            variance = np.square(differences).mean(axis=1) - correction**2
+        self._keep(features, mean, np.maximum(variance, 0.0), n_samples)
+
+    def _without_gaps(self, features: slice, columns: Floats) -> Floats:
+        """Put the mean of what is there in the place of missing values; columns without any value become 0."""
+        is_missing = np.isnan(columns)
+        self.refuse(features, is_missing.any(axis=1), np.isinf(columns).any(axis=1))
+        filled = np.where(is_missing, 0.0, columns)
+        present = np.maximum(1, (~is_missing).sum(axis=1))
+        mean = filled.sum(axis=1) / present
+        filled = np.where(is_missing, mean[:, None], columns)
+        mean += np.where(is_missing, 0.0, filled - mean[:, None]).sum(axis=1) / present
+        return np.where(is_missing, mean[:, None], columns)
+
+    def _measure_sparse(self, features: slice, block: Any) -> None:
+        n_samples, width = block.shape
+        place = np.repeat(np.arange(width), np.diff(block.indptr))
+        values = block.data.astype(np.float64)
+
+        def sums(numbers: Array) -> Floats:
+            return np.asarray(np.bincount(place, numbers, minlength=width), np.float64)
+
+        is_missing = np.isnan(values)
+        n_missing = sums(is_missing)
+        self.refuse(features, n_missing > 0, sums(np.isinf(values)) > 0)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            mean = sums(np.where(is_missing, 0.0, values)) / np.maximum(1, n_samples - n_missing)
+            squares = sums(np.where(is_missing, 0.0, np.square(values - mean[place])))
+            n_zeros = n_samples - np.bincount(place, minlength=width)
+            variance = (squares + n_zeros * np.square(mean)) / n_samples
+        self._keep(features, mean, variance, n_samples)
+
+    def _keep(self, features: slice, mean: Floats, variance: Floats, n_samples: int) -> None:
+        measurable = np.isfinite(mean) & np.isfinite(variance)
+        if not measurable.all():
+            column = self._text(features.start + int(np.argmin(measurable)))
+            raise ValueError(f"X has values too large to be scaled in {column}; use another unit there")
+        self.mean[features], self.scale[features] = mean, scale_of(mean, variance, n_samples)
+
+    def refuse(self, features: slice, is_missing: Any, is_infinite: Any) -> None:
+        """Raise a ValueError for the first feature with infinity, or with missing values that nobody allowed."""
+        if is_infinite.any():
+            raise ValueError(f"X has infinity in {self._text(features.start + int(np.argmax(is_infinite)))}; use numbers there")
+        if self.missing == "error" and is_missing.any():
+            column = self._text(features.start + int(np.argmax(is_missing)))
+            raise ValueError(
+                f"X has missing values (NaN) in {column}; fill them in, or use missing='mean', which puts the mean of the "
+                "training samples in their place"
+            )
+
+    def _text(self, column: int) -> str:
+        names = None if self.source is None else self.source.feature_names
+        return f"column {column}" + ("" if names is None else f" ({names[column]!r})") + ", counted from 0"
+
+    def complete(self) -> Scale:
+        """Measure what has not been measured, drop the reference to the samples, and give the means and scales."""
+        if self.source is not None:
+            width = max(1, MEASURED_BYTES // (8 * max(1, self.source.shape[0])))
+            for start in range(0, self.source.shape[1], width):
+                features = slice(start, min(start + width, self.source.shape[1]))
+                if self.lacks(features):
+                    self.measure(features, tidy_block(self.source.read(features)))
+            self.source = None
+        return Scale(self.mean, self.scale)
+
+
+class Standardized(Source):
+    """A source whose columns have mean 0 and deviation 1, missing values filled in, or both; nothing is read or stored.
+
+    Parameters
+    ----------
+    base : Source
+        Samples.
+    standardize : bool, default True
+        Whether to subtract the mean of each column and divide by its (population) deviation, as scikit-learn's
+        StandardScaler does. A constant column is only centred.
+    missing : {"error", "mean"}, default "error"
+        What to do about missing values (NaN): raise a ValueError, or put the mean of the column in their place, which is 0
+        once standardised. A column without any value counts as 0.
+    dtype : {"float64", "float32"}, default "float64"
+        Precision of the blocks.
+    statistics : Statistics or None, default None
+        Means and deviations; None measures them over all rows of `base`, each when it is first read.
+
+    Notes
+    -----
+    ``standardized[rows]`` still has the means and deviations of all rows, and ``standardized.like(other)`` those of the
+    training samples. A sparse base that is centred gives dense blocks. Products of a base with few entries stay sparse
+    all the same (`fcfast.gram.centring`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.sources import ArraySource, Standardized
+    >>> train = Standardized(ArraySource(np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 5.0]])), missing="mean")
+    >>> train[1:].read(slice(0, 2)).round(2)
+    array([[1.22, 0.  ],
+           [0.  , 0.  ]])
+    >>> train.like(ArraySource(np.array([[2.0, 6.0]]))).read(slice(0, 2))
+    array([[0., 1.]])
+    """
+
+    def __init__(
+        self,
+        base: Source,
+        standardize: bool = True,
+        missing: str = "error",
+        dtype: DTypeLike = "float64",
+        statistics: Statistics | None = None,
+    ) -> None:
+        self.base, self.standardize, self.missing, self.dtype = base, standardize, missing, np.dtype(dtype)
+        self.statistics = Statistics(base, missing) if statistics is None else statistics
+        self.shape, self.is_sparse = base.shape, base.is_sparse and not standardize
+        if base.shape[1] != len(self.statistics.mean):
+            raise ValueError(f"X has {base.shape[1]} feature(s), but the training samples had {len(self.statistics.mean)}")
+
+    @property
+    def feature_names(self) -> list[str] | None:  # type: ignore[override]  # a source may read names when asked for them
+        """Names of the features, as in the base."""
+        return self.base.feature_names
+
+    @property
+    def sample_names(self) -> list[str] | None:  # type: ignore[override]  # as above
+        """Names of the samples, as in the base."""
+        return self.base.sample_names
+
+    def like(self, other: Source, dtype: DTypeLike | None = None) -> "Standardized":
+        """Give other samples with the means and deviations of the training samples."""
+        return Standardized(other, self.standardize, self.missing, self.dtype if dtype is None else dtype, self.statistics)
+
+    def __getitem__(self, key: Any) -> "Standardized":
+        """Give some rows: a slice, row numbers or a mask; means and deviations stay those of all rows."""
+        return self.like(self.base[key])
+
+    def fingerprint(self) -> bytes:
+        """Digest the base."""
+        return self.base.fingerprint()
+
+    def count_entries(self) -> NDArray[np.intp]:
+        """Count the entries of each feature."""
+        return self.base.count_entries()
+
+    def read(self, features: slice, rows: Rows = None) -> Any:
+        """Read some features of some rows."""
+        block = self._measured(features, rows)
+        if not sparse.issparse(block):
+            return self._scaled(block, features)
+        if self.is_sparse:
+            return self.uncentred_block(features, block)
+        return self._scaled(block.toarray(), features)
+
+    def _measured(self, features: slice, rows: Rows) -> Any:
+        """Read from the base; measure first if that is needed, in the same read if the base holds some or all rows."""
+        statistics, base = self.statistics, self.base
+        if not statistics.lacks(features):
+            return tidy_block(base.read(features, rows))
+        everything = statistics.source
+        assert everything is not None  # or nothing would be lacking
+        whole = tidy_block(everything.read(features))
+        statistics.measure(features, whole)
+        if base is everything:
+            return whole if rows is None else whole[rows]
+        if isinstance(base, SelectedRows) and base.base is everything:
+            return whole[base.rows if rows is None else base.rows[rows]]
+        return tidy_block(base.read(features, rows))
+
+    def _scaled(self, block: Array, features: slice) -> Array:
+        """Scale a dense block, a strip of columns at a time, and round the result to the precision of the source."""
+        mean, scale = self.statistics.mean[features], self.statistics.scale[features]
+        out = np.empty(block.shape, self.dtype)
+        for strip in _strips(block):
+            columns = _columns(block, strip)
+            if block.dtype.kind == "f" and not all_finite(columns):
+                is_missing = np.isnan(columns)
+                of = slice(features.start + strip.start, features.start + strip.stop)
+                self.statistics.refuse(of, is_missing.any(axis=1), np.isinf(columns).any(axis=1))
+                columns = np.where(is_missing, mean[strip, None], columns)
+            if self.standardize:
+                columns -= mean[strip, None]
+                columns /= scale[strip, None]
+            with np.errstate(over="ignore"):  # whoever reads looks for infinity
+                out[:, strip] = columns.T
+        return out
+
+    def uncentred_block(self, features: slice, block: Any) -> Any:
+        """Scale the entries of a sparse block, and fill in those that are missing, without centring."""
+        place = np.repeat(np.arange(block.shape[1]), np.diff(block.indptr))
+        values = block.data.astype(np.float64)
+        is_missing, is_infinite = np.isnan(values), np.isinf(values)
+        if is_missing.any() or is_infinite.any():
+            found = [np.bincount(place, which, minlength=block.shape[1]) > 0 for which in (is_missing, is_infinite)]
+            self.statistics.refuse(features, *found)
+            values = np.where(is_missing, self.statistics.mean[features][place], values)
+        if self.standardize:
+            values /= self.statistics.scale[features][place]
+        with np.errstate(over="ignore"):  # whoever reads looks for infinity
+            values = values.astype(self.dtype, copy=False)
+        return sparse.csc_array((values, block.indices, block.indptr), shape=block.shape)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # sparse samples that are centred
+
+    def bordered(self) -> "Bordered | None":
+        """Give the samples before centring, still sparse, with the scaled means below; None for samples better made dense."""
+        if not (self.standardize and self.base.is_sparse):
+            return None
+        n_entries = int(self.base.count_entries().sum())
+        return Bordered(self) if n_entries < SPARSE_DENSITY * self.shape[0] * self.shape[1] else None
+
+
+class Bordered(Source):
+    """The rows of sparse samples, scaled but not centred, and below them one more row, the means that centring subtracts.
+
+    Parameters
+    ----------
+    centred : Standardized
+        Samples with a sparse base.
+    """
+
+    is_sparse = True
+
+    def __init__(self, centred: Standardized) -> None:
+        self.centred = centred
+        self.shape, self.dtype = (centred.shape[0] + 1, centred.shape[1]), centred.dtype
+
+    @property
+    def feature_names(self) -> list[str] | None:  # type: ignore[override]  # a source may read names when asked for them
+        """Names of the features."""
+        return self.centred.feature_names
+
+    def read(self, features: slice, rows: Rows = None) -> Any:
+        """Read some features of some rows; the last row holds the means."""
+        statistics = self.centred.statistics
+        block = self.centred.uncentred_block(features, self.centred._measured(features, None))
+        means = (statistics.mean[features] / statistics.scale[features]).astype(self.dtype)
+        both = sparse.csc_array(sparse.vstack([block, sparse.csr_array(means[None])], format="csc"))
+        return both if rows is None else sparse.csc_array(both[rows])
+
+    def fingerprint(self) -> bytes:
+        """Digest the samples."""
+        return self.centred.fingerprint()
+
+    def count_entries(self) -> NDArray[np.intp]:
+        """Count the entries of each feature; a mean counts wherever there may be one."""
+        statistics, source = self.centred.statistics, self.centred.statistics.source
+        has_mean = statistics.mean != 0 if source is None else source.count_entries() > 0
+        return self.centred.count_entries() + has_mean
+
+
+def tidy_block(block: Any) -> Any:
+    """Give a sparse block in CSC with one entry in a place, and a dense block as it is."""
+    if not sparse.issparse(block):
+        return block
+    held: Any = sparse.csc_array(block)
+    if not held.has_canonical_format:
+        held = held.copy()
+        held.sum_duplicates()
+    return held
+
+
+def _strips(block: Array) -> list[slice]:
+    n_samples, n_columns = block.shape
+    width = max(STRIP, STRIP_NUMBERS // max(1, n_samples))
+    return [slice(start, min(start + width, n_columns)) for start in range(0, n_columns, width)]
+
+
+def _columns(block: Array, strip: slice) -> Floats:
+    """Copy some columns of a block to a C-contiguous array (w, N) in double precision."""
+    return np.array(block[:, strip].T, dtype=np.float64, order="C")
