@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.gram import budget
+from fcfast.gram.accumulate import PlainSum, TriangleSum
 from fcfast.gram.centring import bordered, bordered_contributions, centred_columns, centred_gram, centred_rows
 from fcfast.gram.occurring import ChosenWeights, is_sparse, occurring, within
 from fcfast.gram.reading import Block, Inputs, reader, refuse_not_finite, row_readers
@@ -35,7 +36,11 @@ Array = NDArray[Any]
 
 
 def gram_and_preactivations(
-    X: Inputs, initial: InitialWeights | None, dtype: DTypeLike, n_jobs: int | None = None
+    X: Inputs,
+    initial: InitialWeights | None,
+    dtype: DTypeLike,
+    n_jobs: int | None = None,
+    out: Array | None = None,
 ) -> tuple[Array, Array]:
     """Compute the Gram matrix and the initial pre-activations of the training inputs.
 
@@ -49,6 +54,8 @@ def gram_and_preactivations(
         Precision of the products and results.
     n_jobs : int or None
         Number of threads, each with one BLAS thread; None uses all that are available.
+    out : ndarray or memmap of shape (N, N), or None
+        Array of zeros in `dtype` that becomes G; None makes one.
 
     Returns
     -------
@@ -77,24 +84,26 @@ def gram_and_preactivations(
         _check_features("X", X, "W1(0)", initial.n_features)
     if (sparser := bordered(X)) is not None:
         G, S0 = gram_and_preactivations(sparser, initial, dtype, n_jobs)
-        return centred_gram(G), centred_rows(S0)
+        return _into(centred_gram(G), out), centred_rows(S0)
     if (columns := occurring(X)) is not None:
         chosen = None if initial is None else ChosenWeights(initial, columns)
-        return gram_and_preactivations(within(X, columns), chosen, dtype, n_jobs)
+        return gram_and_preactivations(within(X, columns), chosen, dtype, n_jobs, out)
     n_threads = resolve_n_jobs(n_jobs)
     inputs = reader(X, dtype)
-    # A few single-precision products can be added in single precision; a sum of many would lose digits.
-    G = np.zeros((n_samples, n_samples), dtype if n_features <= budget.FEW_BLOCKS * inputs.width else np.float64)
+    G = np.zeros((n_samples, n_samples), dtype) if out is None else out
+    # A few single-precision products can be added in single precision; a plain sum of many would lose digits.
+    is_plain = dtype == np.float64 or n_features <= budget.FEW_BLOCKS * inputs.width
+    total = PlainSum(G) if is_plain else TriangleSum(G)
     S0 = np.zeros((n_samples, 0 if initial is None else initial.n_hidden))
     with sharing(n_threads) as run:
         for features in slices(n_features, inputs.width):
             block = inputs.read(features)
-            add_gram(G, block, run)
+            add_gram(total.add, block, run)
             if initial is not None:
                 make = partial(_weights, initial, dtype)
                 add_preactivations(S0, block, parts_of(initial, features, dtype), make, n_threads, run)
-    mirror(G)
-    return G.astype(dtype, copy=False), S0.astype(dtype, copy=False)
+    mirror(total.finish())
+    return G, S0.astype(dtype, copy=False)
 
 
 def initial_preactivations(X: Inputs, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None = None) -> Array:
@@ -416,6 +425,14 @@ def expand(
 
             list(run(fill, parts_of(initial, features, dtype)))
     return W1
+
+
+def _into(G: Array, out: Array | None) -> Array:
+    """Give G, in `out` if that is given."""
+    if out is None:
+        return G
+    out[:] = G
+    return out
 
 
 def _weights(initial: InitialWeights, dtype: np.dtype[Any], features: slice) -> Array:

@@ -32,24 +32,28 @@ def _cross_product(block: Block, other: Block) -> Array:
     return np.concatenate([block[:half] @ other.T, block[half:] @ other.T])
 
 
-def add_gram(G: Array, block: Block, run: Callable[..., Any]) -> None:
-    """Add block block' to G on and below the diagonal, in square tiles; NumPy makes the tiles on the diagonal symmetric."""
-    n_samples = len(G)
+def add_gram(add: Callable[[slice, slice, Array], None], block: Block, run: Callable[..., Any]) -> None:
+    """Add block block' on and below the diagonal, in square tiles; NumPy makes the tiles on the diagonal symmetric.
+
+    `add` gets the rows, the columns and the product of each tile.
+    """
+    n_samples = block.shape[0]
+    everything = slice(0, n_samples)
     if n_samples < 2 * budget.MIN_TILE and not sparse.issparse(block):  # too few for tiles, so threads share the features
         features = slices(block.shape[1], -(-block.shape[1] // budget.TILES))
         for product in run(lambda part: _product(block[:, part], block[:, part]), features):
-            G += product
+            add(everything, everything, product)
         return
     side = min(affordable_rows(n_samples), -(-n_samples // min(budget.TILES, max(1, n_samples // budget.MIN_TILE))))
     if sparse.issparse(block):
         block = block.tocsr()
 
-    def add(tile: tuple[slice, slice]) -> None:
+    def multiply(tile: tuple[slice, slice]) -> None:
         rows, columns = tile
-        G[rows, columns] += _product(block[rows], block[columns])
+        add(rows, columns, _product(block[rows], block[columns]))
 
     tiles = slices(n_samples, side)
-    list(run(add, [(rows, columns) for i, rows in enumerate(tiles) for columns in tiles[: i + 1]]))
+    list(run(multiply, [(rows, columns) for i, rows in enumerate(tiles) for columns in tiles[: i + 1]]))
 
 
 def add_cross(G: Array, block: Block, other: Block, run: Callable[..., Any]) -> None:
