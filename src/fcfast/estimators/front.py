@@ -13,7 +13,8 @@ from fcfast import validation
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
 from fcfast.front import FORMS
-from fcfast.gram.object import PRECOMPUTED, Gram, kernel_of, n_features_of, products_of
+from fcfast.gram.held import PRECOMPUTED, kernel_of, products_of
+from fcfast.gram.object import Gram, n_features_of
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
 from fcfast.kernels import Kernel
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule

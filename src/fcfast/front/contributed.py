@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.gram.object import Gram, refuse_overflow
+from fcfast.gram.held import refuse_overflow
+from fcfast.gram.object import Gram
 from fcfast.gram.products import (
     cross_gram_and_preactivations,
     expand,

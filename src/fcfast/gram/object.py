@@ -2,70 +2,32 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from sklearn.utils.validation import _get_feature_names
 
 from fcfast import validation
-from fcfast.gram.measures import squared_norms, variance
+from fcfast.errors import ModelFileError
+from fcfast.gram.description import content_of, keep, shapes_of
+from fcfast.gram.held import PRECOMPUTED, KernelFunction, Products, kernel_of, loaded, products_of, refuse_overflow
+from fcfast.gram.measures import squared_norms
 from fcfast.gram.products import cross_gram, gram_and_preactivations, stacked
-from fcfast.gram.samples import checked_samples
+from fcfast.gram.samples import checked_samples, feature_names_of
 from fcfast.gram.start import InitialWeights
-from fcfast.kernels import Kernel, Linear, evaluate, make_kernel, refuse_indefinite
+from fcfast.gram.storage import created, opened
+from fcfast.kernels import KERNELS, Kernel, Linear, evaluate
+from fcfast.sources import Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
-from fcfast.validation import all_finite
+from fcfast.sources.scale import Scale
+from fcfast.sources.standardized import MISSING
+from fcfast.tiles import slices
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
-KernelFunction = Callable[[Any, Any], Any]
 
-PRECOMPUTED = "precomputed"
-
-
-@dataclass(frozen=True, eq=False)
-class Products:
-    """The products of all samples with each other, which the views of a `Gram` share.
-
-    Attributes
-    ----------
-    matrix : ndarray or memmap of shape (N, N)
-        Products, never changed.
-    inputs : TrainingInputs or None
-        Features of the samples; None if the samples are known by their products alone.
-    n_features : int
-        Number of features, or of samples if these are known by their products alone.
-    kernel : Kernel, callable or None
-        Kernel that the products are values of; None if the samples are known by their products alone.
-    norms : ndarray of shape (N,), or None
-        Squared norms of the samples, which a kernel other than the linear one needs for new samples.
-    feature_names : list of str or None
-        Names of the features.
-    n_jobs : int or None
-        Number of threads for further products.
-    token : str
-        Name that all copies share, also those in other processes: rows of one matrix are not taken for rows of another.
-    """
-
-    matrix: Array
-    inputs: TrainingInputs | None = None
-    n_features: int = 0
-    kernel: "Kernel | KernelFunction | None" = None
-    norms: NDArray[np.float64] | None = None
-    feature_names: list[str] | None = None
-    n_jobs: int | None = None
-    token: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n_features", self.n_features or len(self.matrix))
-        object.__setattr__(self, "token", self.token or uuid4().hex)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the check of the features to whoever uses them: a worker that trains on products alone does not read them."""
-        return self.__dict__ | {"inputs": None if self.inputs is None else self.inputs.unchecked()}
+STORED_ROWS = 1024  # rows that are written to a file at a time
+COMPARED = 8  # samples whose features are compared with the products in a file
 
 
 class Gram:
@@ -90,6 +52,11 @@ class Gram:
         m and n samples that gives an array (m, n), or "precomputed".
     gamma, degree, coef0
         Settings of "poly" and "rbf", as in scikit-learn's SVC; ``gamma="scale"`` is 1 / (d X.var()).
+    standardize : bool, default False
+        Whether to subtract the mean of each feature and divide by its deviation while X is read. They are measured over all
+        samples, also those that a later split holds out for testing: no label is used, but the scale of test samples is.
+    missing : {"error", "mean"}, default "error"
+        What to do about missing values (NaN): raise a ValueError, or put the mean of the feature in their place.
     dtype : {"float32", "float64"}, default "float32"
         Precision of the products, which the estimators' `dtype` must equal.
     n_jobs : int or None, default None
@@ -139,15 +106,27 @@ class Gram:
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
+        standardize: bool = False,
+        missing: str = "error",
         dtype: str = "float32",
         n_jobs: int | None = None,
         path: str | os.PathLike[str] | None = None,
     ) -> None:
         validation.choice(dtype, "dtype", ("float32", "float64"))
-        names = _get_feature_names(X) if hasattr(X, "columns") else getattr(X, "feature_names", None)
-        names = None if names is None else list(map(str, names))
+        validation.choice(missing, "missing", MISSING)
+        validation.boolean(standardize, "standardize")
         kind = kernel_of(kernel, gamma, degree, coef0)
-        self._products = products_of(X if callable(kernel) else checked_samples(X), kind, dtype, n_jobs, names, path)
+        is_prepared = standardize or missing != "error"
+        if is_prepared and not isinstance(kind, Kernel):
+            raise ValueError(
+                f"standardize={standardize} and missing={missing!r} prepare features, but kernel={kernel!r} compares samples; "
+                "prepare them before"
+            )
+        names = feature_names_of(X)
+        samples = checked_samples(X, missing) if kind is None or isinstance(kind, Kernel) else X
+        if is_prepared:
+            samples = Standardized(as_source(samples), standardize, missing, dtype)
+        self._products = products_of(samples, kind, dtype, n_jobs, names, path)
         self._rows = None
 
     @classmethod
@@ -222,6 +201,30 @@ class Gram:
             matrix, S0 = gram_and_preactivations(inputs.X, initial, dtype, n_jobs)
         refuse_overflow(matrix, S0)
         return cls.view(Products(matrix, inputs, X.shape[1], Linear(), n_jobs=n_jobs)), S0
+
+    @property
+    def _standardized(self) -> Standardized | None:
+        """The features, if they are standardised or filled in while they are read."""
+        inputs = self._products.inputs
+        held = None if inputs is None else inputs.unread
+        return held if isinstance(held, Standardized) else None
+
+    @property
+    def missing(self) -> str:
+        """What is done about missing values."""
+        prepared = self._standardized
+        return "error" if prepared is None else prepared.missing
+
+    @property
+    def scale(self) -> Scale | None:
+        """Means and deviations of the features; None if these are not standardised."""
+        prepared = self._standardized
+        return prepared.statistics.complete() if prepared is not None and prepared.standardize else None
+
+    def prepared(self, X: Any) -> Any:
+        """Standardise and fill in validated features as those of these samples."""
+        prepared = self._standardized
+        return X if prepared is None else prepared.like(as_source(X))
 
     @property
     def matrix(self) -> Array:
@@ -348,11 +351,91 @@ class Gram:
         """
         if not self.has_features:
             raise ValueError("these samples are known by their products alone; compute those of new samples as you did theirs")
-        X = checked_samples(X) if isinstance(self.kernel, Kernel) else X
+        X = self.prepared(checked_samples(X, self.missing)) if isinstance(self.kernel, Kernel) else X
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             crossed = self.crossed(X)
         refuse_overflow(crossed)
         return crossed
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save the products of the samples in this view, without their features, for `load`.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write, in the layout of safetensors. It is written completely or not at all.
+
+        Raises
+        ------
+        TypeError
+            If the kernel is a function or an object that is not registered, which no file can describe.
+        OSError
+            If the file cannot be written, or the disk is full.
+        """
+        held, X = self._products, None if self._products.inputs is None else self._products.inputs.unread
+        kernel = held.kernel
+        if kernel is not None and not (isinstance(kernel, Kernel) and KERNELS.get(kernel.name) is type(kernel)):
+            raise TypeError(f"a file cannot describe the kernel {self.kernel_name!r}, which is not registered")
+        rows = self._chosen
+        with created(path, shapes_of(X, kernel, self.dtype, len(rows)), content_of(X, kernel, held.feature_names)) as arrays:
+            for part in slices(len(rows), STORED_ROWS):
+                arrays["matrix"][part] = held.matrix[rows[part]][:, rows] if self._rows is not None else held.matrix[part]
+            keep(arrays, X, None if held.norms is None else held.norms[rows])
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], X: Any = None, *, mapped: bool = False, n_jobs: int | None = None) -> "Gram":
+        """Load products that `save` has written, or ``Gram(..., path=path)``.
+
+        Parameters
+        ----------
+        path : path-like
+            File to read.
+        X : as for `Gram`, or None
+            Features of the same samples in the same order. Without them the samples are known by their products alone, so that
+            new samples need products with them, too.
+        mapped : bool, default False
+            Whether to leave the matrix in the file, for matrices larger than memory.
+        n_jobs : int or None, default None
+            Number of threads for further products.
+
+        Raises
+        ------
+        ModelFileError
+            If the file is damaged, or X does not have these products.
+        OSError
+            If the file cannot be opened.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from fcfast import Gram
+        >>> X = np.random.default_rng(0).normal(size=(20, 300))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Gram(X, kernel="rbf").save(os.path.join(folder, "gram.safetensors"))
+        ...     loaded = Gram.load(os.path.join(folder, "gram.safetensors"), X)
+        >>> loaded
+        Gram(20 samples, rbf kernel, float32)
+        """
+        content, arrays = opened(path, mapped)
+        try:
+            products = loaded(content, arrays, X, n_jobs)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelFileError(f"{os.fspath(path)} cannot be loaded: {error}") from error
+        gram = cls.view(products)
+        gram._refuse_strangers(os.fspath(path))
+        return gram
+
+    def _refuse_strangers(self, path: str) -> None:
+        """Raise a ModelFileError unless some of the features have the products that the file says."""
+        if self._products.inputs is None:
+            return
+        some = np.unique(np.linspace(0, len(self) - 1, COMPARED).astype(np.intp))
+        held = self._products.matrix[np.ix_(some, some)]
+        given = Gram.view(self._products, some).crossed(self.X[some])
+        scale = np.sqrt(np.abs(held.diagonal()))
+        if not (np.abs(given - held) <= 1e-3 * scale[:, None] * scale).all():
+            raise ModelFileError(f"{path} cannot be loaded: X does not have the products in the file; give the same samples")
 
     def __add__(self, other: "Gram") -> "Gram":
         """Add the products of the same samples, as of several kinds of measurements; the sum is known by its products alone."""
@@ -383,47 +466,6 @@ class Gram:
         return Gram.view(Products(matrix, n_jobs=self.n_jobs))
 
 
-def kernel_of(
-    kernel: "str | Kernel | KernelFunction", gamma: float | str, degree: int, coef0: float
-) -> "Kernel | KernelFunction | None":
-    """Give the kernel that the parameters describe; None for precomputed products."""
-    if isinstance(kernel, str) and kernel == PRECOMPUTED:
-        return None
-    if callable(kernel) and not isinstance(kernel, (Kernel, type)):
-        return kernel
-    if isinstance(kernel, str):
-        return make_kernel(kernel, gamma, degree, coef0)
-    return make_kernel(kernel)  # type: ignore[arg-type]  # it refuses a class with a clear error
-
-
-def products_of(
-    X: Any,
-    kernel: "Kernel | KernelFunction | None",
-    dtype: DTypeLike,
-    n_jobs: int | None,
-    names: list[str] | None,
-    path: str | os.PathLike[str] | None,
-) -> Products:
-    """Compute the products of validated samples."""
-    if kernel is None:
-        refuse_indefinite(X, "the kernel matrix X")
-        return Products(np.ascontiguousarray(X, dtype), n_jobs=n_jobs)
-    if not isinstance(kernel, Kernel):
-        matrix = evaluate(kernel, X, X, dtype)
-        refuse_indefinite(matrix, "the kernel matrix of X")
-        return Products(matrix, TrainingInputs(X), X.shape[1] if getattr(X, "ndim", 1) == 2 else 0, kernel, n_jobs=n_jobs)
-    kernel = kernel.resolved(X.shape[1], variance(X) if kernel.needs_variance else None)
-    inputs = TrainingInputs(X)
-    with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        matrix, _ = gram_and_preactivations(inputs.X, None, dtype, n_jobs)
-    refuse_overflow(matrix)
-    norms = None
-    if not kernel.has_weights:
-        norms = matrix.diagonal().astype(np.float64)
-        kernel.apply_symmetric(matrix, n_jobs)
-    return Products(matrix, inputs, X.shape[1], kernel, norms, names, n_jobs)
-
-
 def _rows_of(X: Any, rows: Rows) -> Any:
     return [X[row] for row in rows.tolist()] if isinstance(X, (list, tuple)) else X[rows]
 
@@ -431,11 +473,3 @@ def _rows_of(X: Any, rows: Rows) -> Any:
 def n_features_of(X: Any) -> int:
     """Give the number of features of validated samples, or of those behind a `Gram`."""
     return X.n_features if isinstance(X, Gram) else X.shape[1]
-
-
-def refuse_overflow(*arrays: Array) -> None:
-    """Raise a ValueError unless all products are finite."""
-    if not all_finite(*arrays):
-        raise ValueError(
-            f"X has values so large that its Gram matrix overflows {arrays[0].dtype}; scale X, or use dtype='float64'"
-        )

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.utils import check_array
+from sklearn.utils.validation import _get_feature_names
 
 from fcfast import validation
-from fcfast.sources import Source
+from fcfast.sources import source_in
 
 
-def checked_samples(X: Any) -> Any:
+def checked_samples(X: Any, missing: str = "error") -> Any:
     """Check features (N, d), or a kernel matrix. Sources and numeric arrays of any type are not converted.
 
     Raises
@@ -18,10 +19,21 @@ def checked_samples(X: Any) -> Any:
     ValueError, TypeError
         If they are not a matrix of finite real numbers.
     """
-    if isinstance(X, Source):
-        return X
+    if (source := source_in(X)) is not None:
+        return source
     is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
     with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
         return check_array(
-            X, accept_sparse=("csr", "csc"), dtype=None if is_numeric else ("float64", "float32"), input_name="X"
+            X,
+            accept_sparse=("csr", "csc"),
+            dtype=None if is_numeric else ("float64", "float32"),
+            ensure_all_finite=True if missing == "error" else "allow-nan",
+            input_name="X",
         )
+
+
+def feature_names_of(X: Any) -> list[str] | None:
+    """Give the names of the features, if X has any."""
+    source = source_in(X)
+    names = _get_feature_names(X) if source is None else source.feature_names
+    return None if names is None else list(map(str, names))

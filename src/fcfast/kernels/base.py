@@ -7,7 +7,8 @@ product and norms alone: neither the tiles nor the number of threads change a bi
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from dataclasses import fields
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,11 @@ class Kernel(Capable):
             Values of the shape of `products`. Swapping x and y must not change them.
         """
         raise NotImplementedError(f"kernel {self.name!r} does not define values()")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings by name, which describe the kernel in a file."""
+        return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
 
     def diagonal(self, norms: Floats) -> Floats:
         """Compute k(x, x) from squared norms |x|^2, shape (N,)."""

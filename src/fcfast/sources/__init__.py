@@ -8,7 +8,7 @@ from fcfast.sources.arrays import ArraySource, SparseSource
 from fcfast.sources.bed import PlinkBed
 from fcfast.sources.hdf5 import Hdf5Source
 from fcfast.sources.matrixmarket import open_matrix_market
-from fcfast.sources.opening import as_source, open_source
+from fcfast.sources.opening import as_source, open_source, source_in
 from fcfast.sources.protocol import SelectedRows, Source
 from fcfast.sources.standardized import Standardized
 from fcfast.sources.zarr import ZarrSource
@@ -26,4 +26,5 @@ __all__ = [
     "as_source",
     "open_matrix_market",
     "open_source",
+    "source_in",
 ]

@@ -75,6 +75,16 @@ def as_source(X: Any) -> Source:
     )
 
 
+def source_in(X: Any) -> Source | None:
+    """Give the source of samples that scikit-learn would load into memory; None for arrays, matrices, tables and lists."""
+    if isinstance(X, (np.ndarray, list, tuple)) or sparse.issparse(X) or hasattr(X, "iloc"):
+        return None
+    try:
+        return as_source(X)
+    except TypeError:
+        return None  # scikit-learn will say what is wrong
+
+
 def open_source(
     path: "str | os.PathLike[str]", *, layer: str | None = None, dataset: str | None = None, transpose: bool = False
 ) -> Source:

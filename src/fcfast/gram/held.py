@@ -1,0 +1,153 @@
+"""The products of all samples with each other, and how they are made."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fcfast.gram.description import content_of, keep, shapes_of
+from fcfast.gram.measures import variance
+from fcfast.gram.products import gram_and_preactivations
+from fcfast.gram.samples import checked_samples
+from fcfast.gram.storage import created, opened
+from fcfast.kernels import KERNELS, Kernel, evaluate, make_kernel, refuse_indefinite
+from fcfast.sources import Standardized, as_source
+from fcfast.sources.inputs import TrainingInputs
+from fcfast.sources.scale import Scale
+from fcfast.sources.standardized import Statistics
+from fcfast.validation import all_finite
+
+Array = NDArray[Any]
+KernelFunction = Callable[[Any, Any], Any]
+
+PRECOMPUTED = "precomputed"
+
+
+@dataclass(frozen=True, eq=False)
+class Products:
+    """The products of all samples with each other, which the views of a `Gram` share.
+
+    Attributes
+    ----------
+    matrix : ndarray or memmap of shape (N, N)
+        Products, never changed.
+    inputs : TrainingInputs or None
+        Features of the samples; None if the samples are known by their products alone.
+    n_features : int
+        Number of features, or of samples if these are known by their products alone.
+    kernel : Kernel, callable or None
+        Kernel that the products are values of; None if the samples are known by their products alone.
+    norms : ndarray of shape (N,), or None
+        Squared norms of the samples, which a kernel other than the linear one needs for new samples.
+    feature_names : list of str or None
+        Names of the features.
+    n_jobs : int or None
+        Number of threads for further products.
+    token : str
+        Name that all copies share, also those in other processes: rows of one matrix are not taken for rows of another.
+    """
+
+    matrix: Array
+    inputs: TrainingInputs | None = None
+    n_features: int = 0
+    kernel: "Kernel | KernelFunction | None" = None
+    norms: NDArray[np.float64] | None = None
+    feature_names: list[str] | None = None
+    n_jobs: int | None = None
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "n_features", self.n_features or len(self.matrix))
+        object.__setattr__(self, "token", self.token or uuid4().hex)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the check of the features to whoever uses them: a worker that trains on products alone does not read them."""
+        return self.__dict__ | {"inputs": None if self.inputs is None else self.inputs.unchecked()}
+
+
+def kernel_of(
+    kernel: "str | Kernel | KernelFunction", gamma: float | str, degree: int, coef0: float
+) -> "Kernel | KernelFunction | None":
+    """Give the kernel that the parameters describe; None for precomputed products."""
+    if isinstance(kernel, str) and kernel == PRECOMPUTED:
+        return None
+    if callable(kernel) and not isinstance(kernel, (Kernel, type)):
+        return kernel
+    if isinstance(kernel, str):
+        return make_kernel(kernel, gamma, degree, coef0)
+    return make_kernel(kernel)  # type: ignore[arg-type]  # it refuses a class with a clear error
+
+
+def products_of(
+    X: Any,
+    kernel: "Kernel | KernelFunction | None",
+    dtype: DTypeLike,
+    n_jobs: int | None,
+    names: list[str] | None,
+    path: str | os.PathLike[str] | None,
+) -> Products:
+    """Compute the products of validated samples."""
+    if path is not None and not isinstance(kernel, Kernel):
+        raise ValueError("path is for products of features; use save for products that were computed elsewhere")
+    if kernel is None:
+        refuse_indefinite(X, "the kernel matrix X")
+        return Products(np.ascontiguousarray(X, dtype), n_jobs=n_jobs)
+    if not isinstance(kernel, Kernel):
+        matrix = evaluate(kernel, X, X, dtype)
+        refuse_indefinite(matrix, "the kernel matrix of X")
+        return Products(matrix, TrainingInputs(X), X.shape[1] if getattr(X, "ndim", 1) == 2 else 0, kernel, n_jobs=n_jobs)
+    kernel = kernel.resolved(X.shape[1], variance(X) if kernel.needs_variance else None)
+    inputs, dtype = TrainingInputs(X), np.dtype(dtype)
+    if path is None:
+        matrix = np.zeros((X.shape[0], X.shape[0]), dtype)
+        norms = _fill(matrix, inputs, kernel, n_jobs)
+        return Products(matrix, inputs, X.shape[1], kernel, norms, names, n_jobs)
+    with created(path, shapes_of(X, kernel, dtype, X.shape[0]), content_of(X, kernel, names)) as arrays:
+        norms = _fill(arrays["matrix"], inputs, kernel, n_jobs)
+        keep(arrays, X, norms)
+    return Products(opened(path, mapped=True)[1]["matrix"], inputs, X.shape[1], kernel, norms, names, n_jobs)
+
+
+def _fill(matrix: Array, inputs: TrainingInputs, kernel: Kernel, n_jobs: int | None) -> NDArray[np.float64] | None:
+    """Fill the matrix with values of the kernel; give the squared norms of the samples, if other samples will need them."""
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        gram_and_preactivations(inputs.X, None, matrix.dtype, n_jobs, matrix)
+    refuse_overflow(matrix)
+    if kernel.has_weights:
+        return None
+    norms = matrix.diagonal().astype(np.float64)
+    kernel.apply_symmetric(matrix, n_jobs)
+    return norms
+
+
+def loaded(content: dict[str, Any], arrays: dict[str, Array], X: Any, n_jobs: int | None) -> Products:
+    """Restore the products from a file, with the features X if they are given."""
+    matrix = arrays["matrix"]
+    if matrix.ndim != 2 or len(matrix) != matrix.shape[1]:
+        raise ValueError(f"its matrix has shape {matrix.shape}")
+    if X is None or content["kernel"] is None:
+        if X is not None:
+            raise ValueError("it holds products that were computed elsewhere, to which no features X belong")
+        return Products(matrix, n_jobs=n_jobs)
+    kind, settings = KERNELS[content["kernel"]["name"]], content["kernel"]["settings"]
+    samples = checked_samples(X, content["missing"])
+    if samples.shape != (len(matrix), content["n_features"]):
+        raise ValueError(f"X has shape {samples.shape}, but it needs {(len(matrix), content['n_features'])}")
+    if "mean" in arrays:
+        scale = Scale(arrays["mean"], arrays["scale"])
+        known = Statistics.known(scale, content["missing"])
+        samples = Standardized(as_source(samples), content["standardize"], content["missing"], matrix.dtype, known)
+    names, norms = content["feature_names"], arrays.get("norms")
+    return Products(matrix, TrainingInputs(samples), samples.shape[1], kind(**settings), norms, names, n_jobs)
+
+
+def refuse_overflow(*arrays: Array) -> None:
+    """Raise a ValueError unless all products are finite."""
+    if not all_finite(*arrays):
+        raise ValueError(
+            f"X has values so large that its Gram matrix overflows {arrays[0].dtype}; scale X, or use dtype='float64'"
+        )
