@@ -245,9 +245,11 @@ class ContributionsForm(FrontForm):
 
     @classmethod
     def _n_own(cls, problem: "Problem") -> int:
-        """Count the numbers in the Gram matrix and in the initial pre-activations of each block."""
+        """Count the numbers in the Gram matrix and in the initial pre-activations of each block, or to factor the matrix."""
         N = problem.n_samples
-        return N * N + problem.n_blocks * N * problem.n_hidden
+        n_products = 0 if problem.has_products else N * N
+        factor = 2 * N * N if problem.in_span else 0  # in double precision; it is dropped before anything is trained
+        return max(n_products + problem.n_blocks * N * problem.n_hidden, factor)
 
     @classmethod
     def _n_driven(cls, problem: "Problem", window: int) -> int:

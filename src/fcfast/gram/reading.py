@@ -19,6 +19,9 @@ Inputs = Any  # ndarray, memmap, a sparse matrix or array of any format, or a So
 Block = Any  # ndarray, or CSC where that is faster
 
 
+ENTRY_BYTES = 16  # of an entry of a sparse block, at most: a number and its place
+
+
 @dataclass(frozen=True)
 class Reader:
     """Inputs in blocks: `read(features)` gives these columns in the wanted dtype, at most `width` of them at a time."""
@@ -34,13 +37,14 @@ def reader(X: Inputs, dtype: np.dtype[Any]) -> Reader:
     wherever they lie.
     """
     n_samples, n_features = X.shape
-    affordable = min(budget.MAX_SIDE, max(budget.MIN_SIDE, budget.BLOCK_BYTES // (n_samples * dtype.itemsize)))
+    # Half of the budget is for the block, and half for what it is converted from.
+    affordable = _within_budget(2 * n_samples * dtype.itemsize)
     if isinstance(X, Source):
         return _source_reader(X, dtype, affordable)
     if sparse.issparse(X):
         columns = X.astype(dtype, copy=False).tocsc()
         if _is_sparser(entry_pairs(columns), n_samples, n_features):
-            return Reader(budget.MAX_SIDE, lambda features: columns[:, features])
+            return Reader(_sparse_width(columns.nnz, n_features), lambda features: columns[:, features])
         return Reader(affordable, lambda features: columns[:, features].toarray())
     array = np.asarray(X)
     return Reader(affordable, lambda features: _suited(array[:, features], dtype))
@@ -59,10 +63,20 @@ def _source_reader(X: Source, dtype: np.dtype[Any], affordable: int) -> Reader:
 
     if not X.is_sparse:
         return Reader(affordable, block_of)
-    pairs = float(np.sum(np.square(X.count_entries(), dtype=np.float64)))
-    if _is_sparser(pairs, *X.shape):
-        return Reader(budget.MAX_SIDE, sparse_block_of)
+    counts = X.count_entries()
+    if _is_sparser(float(np.sum(np.square(counts, dtype=np.float64))), *X.shape):
+        return Reader(_sparse_width(int(counts.sum()), X.shape[1]), sparse_block_of)
     return Reader(affordable, lambda features: sparse_block_of(features).toarray())
+
+
+def _within_budget(bytes_per_feature: float) -> int:
+    """Count the features whose block is affordable."""
+    return min(budget.MAX_SIDE, max(budget.MIN_SIDE, int(budget.BLOCK_BYTES // max(1, bytes_per_feature))))
+
+
+def _sparse_width(n_entries: int, n_features: int) -> int:
+    """Count the features of a sparse block, which is held by columns, by rows, and as it was read."""
+    return _within_budget(3 * ENTRY_BYTES * n_entries / n_features)
 
 
 def _is_sparser(n_pairs: float, n_samples: int, n_features: int) -> bool:

@@ -50,6 +50,8 @@ class Problem:
         Number of parameters above all front layers, including the front layers' biases; 0 counts the chain's.
     has_features : bool
         Whether X holds features, and not the products of the samples alone.
+    has_products : bool
+        Whether X is a whole Gram matrix, which training shares.
     in_span : bool
         Whether the front layer starts in the span of the samples.
     """
@@ -71,6 +73,7 @@ class Problem:
     layers: tuple[tuple[int, int], ...] = ()
     n_params: int = 0
     has_features: bool = True
+    has_products: bool = False
     in_span: bool = False
 
     def __post_init__(self) -> None:
@@ -141,7 +144,7 @@ class Problem:
 def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
     """Give what a problem has to know of validated training inputs."""
     if isinstance(X, Gram):
-        return {"n_samples": len(X), "n_features": X.n_features, "has_features": False}
+        return {"n_samples": len(X), "n_features": X.n_features, "has_features": False, "has_products": X.is_whole}
     n_samples, n_features = X.shape
     if isinstance(X, Source):
         counts = X.count_entries() if X.is_sparse else None
