@@ -67,8 +67,8 @@ class Buckets:
 
     def _full(self, reason: str) -> str:
         return (
-            f"a sparse matrix by rows cannot be sorted by columns in {self._folder}: {reason}. Set TMPDIR to a folder with more "
-            "space, or write the matrix as CSC"
+            f"a sparse matrix by rows cannot be sorted by columns in {self._folder}: {reason}. Set TMPDIR to a folder with "
+            "more space, or write the matrix as CSC"
         )
 
     def add(self, rows: Array, columns: Array, values: Array) -> None:
@@ -86,7 +86,7 @@ class Buckets:
     def _write(self, place: int, entries: Array) -> None:
         try:
             self._file.seek(place * self.entry.itemsize)
-            left = memoryview(entries.view(np.uint8))
+            left = memoryview(entries.view(np.uint8).data)
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
@@ -113,7 +113,7 @@ class Buckets:
             first, last = (int(border) for border in self.borders[b : b + 2])
             entries = np.empty(self.places[last] - self.places[first], self.entry)
             self._file.seek(int(self.places[first]) * self.entry.itemsize)
-            left = memoryview(entries.view(np.uint8))
+            left = memoryview(entries.view(np.uint8).data)
             while left and (n_read := self._file.readinto(left)):
                 left = left[n_read:]
             if left:

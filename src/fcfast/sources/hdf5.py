@@ -47,6 +47,8 @@ class Hdf5Handle:
             path = os.fsdecode(path)
         if opened.name is None or not os.path.isfile(path):
             raise ValueError(f"{opened!r} lies in no file on disk that could be read again later; read it into an array: X[:]")
+        if opened.file.mode != "r":
+            opened.file.flush()  # what is written later is a change of the file
         return cls(path, opened.name, opened)
 
     def get(self) -> Any:
@@ -71,7 +73,8 @@ class Hdf5Source(FileSource):
     """A dense dataset of shape (N, d) in an HDF5 file, which is read a few columns at a time.
 
     Chunks, compressed or not, are decoded once in a pass over all features, unless they hold whole rows of a large dataset:
-    chunks of many rows and few columns suit best. The source is pickled as the path and the name.
+    chunks of many rows and few columns suit best. The source is pickled as the path and the name. A file that is open for
+    writing counts as changed when h5py closes it; open it with mode "r".
 
     Parameters
     ----------
