@@ -240,7 +240,7 @@ def test_temporary_file_is_removed(tmp_path, small, monkeypatch):
     cells(sparse.csr_matrix(array)).write_h5ad(tmp_path / "x.h5ad")
     source = open_source(tmp_path / "x.h5ad")
     source.read(slice(0, 3))
-    file = source.base._by_columns.__self__._file
+    file = source.base._by_columns.__self__.temporary.file
     assert not file.closed
     assert len(pickle.dumps(source.base)) < 4000
     del source
@@ -286,7 +286,7 @@ def test_temporary_file_is_cut_off(tmp_path, small):
     cells(sparse.csr_matrix(array)).write_h5ad(tmp_path / "x.h5ad")
     source = open_source(tmp_path / "x.h5ad")
     source.read(slice(0, 3))
-    source.base._by_columns.__self__._file.truncate(0)
+    source.base._by_columns.__self__.temporary.file.truncate(0)
     with pytest.raises(OSError, match=r"temporary file in .* lacks \d+ bytes"):
         source.read(slice(40, 53))
 
@@ -319,7 +319,10 @@ def test_other_groups(tmp_path):
     """A group that is no matrix."""
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_group("X")
-    with h5py.File(tmp_path / "x.h5", "r") as file, pytest.raises(ValueError, match="no sparse matrix there: its encoding-type"):
+    with (
+        h5py.File(tmp_path / "x.h5", "r") as file,
+        pytest.raises(ValueError, match="no sparse matrix there: its encoding-type"),
+    ):
         source_of_element(file["X"])
 
 

@@ -146,7 +146,7 @@ def test_other_files_beside(tmp_path):
     (tmp_path / "x.fam").write_text(fam.rstrip("\n"))  # the last line may lack its end
     assert PlinkBed(path).shape == (9, 37)
     (tmp_path / "x.fam").write_text(fam + fam)
-    with pytest.raises(ValueError, match="but 18 samples .* take 188; it was cut off"):
+    with pytest.raises(ValueError, match=r"but 18 samples .* take 188; it was cut off"):
         PlinkBed(path)
     (tmp_path / "x.fam").write_text("\n".join(["f i"] * 9))
     with pytest.raises(ValueError, match=r"x\.fam has no column 6 in line 1"):

@@ -3,13 +3,14 @@
 import os
 import pickle
 import shutil
+import tempfile
 
 import numpy as np
 import pytest
 from source_checks import check_changes, check_copies, check_reads, numbers
 
 from fcfast.sources import Hdf5Source, ZarrSource, as_source, open_source, protocol
-from fcfast.sources.chunks import ChunkedColumns
+from fcfast.sources.chunks import Bands, ChunkedColumns
 
 SHAPE = 11, 23
 CHUNKS = [(11, 4), (4, 5), (1, 23), (11, 1), (11, 23)]
@@ -64,31 +65,59 @@ def test_chunks_are_decoded_once(width):
     """A pass in blocks of any width reads each column once, and chunks of 4 columns never in parts."""
     array, ranges = numbers(SHAPE, "int8"), []
 
-    def fill(out, start, stop):
-        ranges.append((start, stop))
-        out[...] = array[:, start:stop]
+    def part(rows, columns):
+        ranges.append((columns.start, columns.stop))
+        return array[rows, columns]
 
-    columns = ChunkedColumns(SHAPE, array.dtype, 4)
+    by_columns = ChunkedColumns(SHAPE, array.dtype, 4, part)
     for start in range(0, SHAPE[1], width):
         stop = min(start + width, SHAPE[1])
-        np.testing.assert_array_equal(columns.read(start, stop, fill), array[:, start:stop])
+        np.testing.assert_array_equal(by_columns.read(start, stop), array[:, start:stop])
     assert [start for start, _ in ranges] == [0, *(stop for _, stop in ranges[:-1])]
     assert ranges[-1][1] == SHAPE[1]
     assert all(start % 4 == 0 and (stop % 4 == 0 or stop == SHAPE[1]) for start, stop in ranges)
 
 
-def test_large_chunks_are_not_kept(monkeypatch):
-    """Chunks of whole rows would be the whole matrix."""
-    monkeypatch.setattr(protocol, "READ_BYTES", 100)
-    array, read = numbers(SHAPE, "int8"), []
+@pytest.mark.parametrize("chunks", [(1, 23), (4, 23), (4, 9), (11, 10), (3, 5)])
+@pytest.mark.parametrize("read_bytes", [1, 300, 700, 5000])
+def test_chunks_of_rows_are_decoded_once(chunks, read_bytes, monkeypatch):
+    """Each chunk is read once and as a whole; bands of any width have the array's numbers."""
+    monkeypatch.setattr(protocol, "READ_BYTES", read_bytes)
+    array, reads = numbers(SHAPE, "uint16"), np.zeros(SHAPE, int)
 
-    def fill(out, start, stop):
-        read.append(stop - start)
-        out[...] = array[:, start:stop]
+    def part(rows, columns):
+        assert rows.start % chunks[0] == columns.start % chunks[1] == 0
+        assert rows.stop % chunks[0] == 0 or rows.stop == SHAPE[0]
+        assert columns.stop % chunks[1] == 0 or columns.stop == SHAPE[1]
+        reads[rows, columns] += 1
+        return array[rows, columns]
 
-    columns = ChunkedColumns(SHAPE, array.dtype, 23)
-    np.testing.assert_array_equal(columns.read(3, 5, fill), array[:, 3:5])
-    assert read == [2]
+    bands = Bands(SHAPE, array.dtype, chunks, part)
+    assert np.all(reads == 1)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        start, stop = sorted(rng.integers(0, SHAPE[1] + 1, 2))
+        np.testing.assert_array_equal(bands.read(start, stop), array[:, start:stop])
+
+
+def test_rows_on_disk(write, monkeypatch, tmp_path):
+    """Chunks of whole rows are sorted by columns into a temporary file, which is gone with the source."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(protocol, "READ_BYTES", 300)
+    array = numbers(SHAPE, "float32")
+    held, path = write(array, (3, 23))
+    source = as_source(held)
+    check_reads(source, array)
+    check_copies(source, array)
+    assert isinstance(source._by_columns, Bands)
+    file = source._by_columns.temporary.file
+    assert not file.closed
+    del source
+    assert file.closed
+    assert list(folder.iterdir()) == []
+    check_changes(as_source(held), path if path.is_file() else next(file for file in path.rglob("*") if file.is_file()))
 
 
 def test_changes(write):
