@@ -211,11 +211,13 @@ def test_buckets(tmp_path, small, density, dtype):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_buckets_of_any_columns(small, seed):
-    """Columns of very different lengths, unsorted and repeated entries."""
+    """Columns of very different lengths, and rows whose entries are not sorted."""
     rng = np.random.default_rng(seed)
-    shape, n_entries = (20, 40), 300
-    rows = np.sort(rng.integers(0, shape[0], n_entries))
-    columns = np.minimum(rng.geometric(0.2, n_entries) - 1, shape[1] - 1)
+    shape = 20, 40
+    places = np.unique(rng.integers(0, shape[0], 600) * shape[1] + np.minimum(rng.geometric(0.2, 600) - 1, shape[1] - 1))
+    n_entries = len(places)
+    order = np.lexsort((rng.random(n_entries), places // shape[1]))
+    rows, columns = places[order] // shape[1], places[order] % shape[1]
     values = rng.standard_normal(n_entries).astype("float32")
     buckets = Buckets(shape, values.dtype, np.bincount(columns, minlength=shape[1]))
     for start in range(0, n_entries, 70):
