@@ -28,7 +28,7 @@ from fcfast.losses import LOSSES
 from fcfast.optimizers import OPTIMIZERS
 from fcfast.rules import RULES
 
-pytest.register_assert_rewrite("twins", "rule_reference", "noprop_cases")
+pytest.register_assert_rewrite("twins", "rule_reference", "noprop_cases", "source_checks")
 
 # The machine is measured once for all tests and whatever processes they start; the user's own cache is left alone.
 os.environ["FCFAST_CACHE"] = tempfile.mkdtemp(prefix="fcfast-test-cache-")

@@ -7,17 +7,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 OLDEST = Path(__file__).parent / "oldest.txt"
-TESTED = (
-    "",
-    "cli",
-    "plots",
-    "parquet",
-    "hdf5",
-    "zarr",
-    "anndata",
-    "bed",
-    "test",
-)  # the extras that the job with the oldest dependencies installs
+# The extras that the job with the oldest dependencies installs.
+TESTED = ("", "cli", "plots", "parquet", "hdf5", "zarr", "anndata", "bed", "test")
 
 
 def test_oldest_dependencies_are_the_floors():

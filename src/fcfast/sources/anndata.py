@@ -137,7 +137,9 @@ def _of_object(data: Any, layer: str | None) -> Source:
     elif data.is_view:
         raise ValueError("a view of a backed AnnData object would be read as a whole; select rows of the source: source[rows]")
     else:
-        return _of_store(Hdf5Handle(data.filename, "/"), None)
+        if not data.file.is_open:
+            data.file.open()
+        return source_of_element(data.file["X"])
     if matrix is None:
         raise ValueError(f"the AnnData object has no X; choose a layer: {names_in(data.layers)}")
     if not hasattr(matrix, "tocsc") and not isinstance(matrix, np.ndarray):
@@ -156,18 +158,18 @@ def _of_file(path: "str | os.PathLike[str]", layer: str | None) -> tuple[Source,
     group = handle.get()
     if is_dataset(group) or not {"obs", "var"} <= set(group):
         raise ValueError(f"{handle.state.path} was not written by AnnData: it has no obs and var")
-    return _of_store(handle, layer), read_elem(group["obs"]), read_elem(group["var"]).index
+    layers = group.get("layers", {})
+    if layer is not None and layer not in layers:
+        raise KeyError(f"{handle.state.path} has no layer {layer!r}; it has {names_in(layers)}")
+    if layer is None and ("X" not in group or group["X"].attrs.get("encoding-type") == "null"):
+        raise ValueError(f"{handle.state.path} has no X; choose a layer: {names_in(layers)}")
+    source = source_of_element(group["X"] if layer is None else layers[layer])
+    return source, read_elem(group["obs"]), read_elem(group["var"]).index
 
 
-def _of_store(handle: Any, layer: str | None) -> Source:
-    """Give a matrix in a file whose layout is AnnData's."""
-    path, group = handle.state.path, handle.get()
-    if layer is not None and layer not in group.get("layers", ()):
-        raise KeyError(f"{path} has no layer {layer!r}; it has {names_in(group.get('layers', ()))}")
-    name = "X" if layer is None else f"layers/{layer}"
-    if name not in group or group[name].attrs.get("encoding-type") == "null":
-        raise ValueError(f"{path} has no X; choose a layer: {names_in(group.get('layers', ()))}")
-    is_folder = isinstance(handle, ZarrHandle)
-    if is_dataset(group[name]):
-        return ZarrSource(os.path.join(path, name)) if is_folder else Hdf5Source(path, name)
-    return open_compressed(ZarrHandle(os.path.join(path, name)) if is_folder else Hdf5Handle(path, name))
+def source_of_element(element: Any) -> Source:
+    """Give the source of a matrix that AnnData has written: an HDF5 dataset, a zarr array, or a group with a sparse matrix."""
+    is_zarr = type(element).__module__.partition(".")[0] == "zarr"
+    if is_dataset(element):
+        return ZarrSource(element) if is_zarr else Hdf5Source(element)
+    return open_compressed(ZarrHandle(element) if is_zarr else Hdf5Handle.of(element))

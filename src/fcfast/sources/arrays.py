@@ -53,7 +53,7 @@ class SparseSource(Source):
 
     def fingerprint(self) -> bytes:
         """Digest the matrix."""
-        return fingerprint(self.matrix)
+        return fingerprint(self.matrix if self.matrix.format in ("csr", "csc") else self.columns)
 
     def count_entries(self) -> NDArray[np.intp]:
         """Count the entries of each feature."""

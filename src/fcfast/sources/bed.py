@@ -94,9 +94,10 @@ class PlinkBed(FileSource):
         along, across = (n_samples, n_variants) if header[2:] == BY_VARIANTS else (n_variants, n_samples)
         expected, size = HEADER + across * -(-along // 4), self.state.seen[0]
         if size != expected:
+            reason = "it was cut off" if size < expected else "the three files do not belong together"
             raise ValueError(
-                f"{self.path} has {size} bytes, but the {n_samples} samples of the .fam file and the {n_variants} variants of the "
-                f".bim file take {expected}; {'it was cut off' if size < expected else 'the three files do not belong together'}"
+                f"{self.path} has {size} bytes, but {n_samples} samples in the .fam file and {n_variants} variants in the .bim "
+                f"file take {expected}; {reason}"
             )
 
     def read_columns(self, start: int, stop: int) -> Array:
@@ -156,7 +157,7 @@ class PlinkBed(FileSource):
             raise ValueError(
                 f"{self._of_samples.path} has no phenotype (-9, NA{', 0' if is_case_control else ''}) for {unknown.sum()} of "
                 f"{len(found)} samples, {first!r} is the first; take the others: y = source.phenotype(missing='nan'), "
-                "known = ~np.isnan(y), source[known]"
+                "known = pandas.notna(y), source[known], y[known]"
             )
         try:
             numbers = np.array([np.nan if skip else float(value) for skip, value in zip(unknown, found, strict=True)])

@@ -1,9 +1,6 @@
 """A temporary file that turns the rows of a large sparse matrix into columns, in bounded memory."""
 
-import shutil
-import tempfile
 import threading
-import weakref
 from typing import Any
 
 import numpy as np
@@ -11,18 +8,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.sources import protocol
+from fcfast.sources.temporary import SHARE, TemporaryBytes
 
 Array = NDArray[Any]
-
-BUCKETS = 8  # buckets that fill `READ_BYTES`: one is held as entries and as columns, beside the block that it becomes
 
 
 class Buckets:
     """Entries of a sparse matrix that come by rows, in a temporary file by groups of neighbouring columns.
 
     The number of entries of each column is known beforehand. So each group, a bucket, has its own place in the file, which is
-    filled by sequential writes and read as a whole. The file is deleted together with the object, and by the operating system
-    if the process is killed.
+    filled by sequential writes and read as a whole.
 
     Parameters
     ----------
@@ -52,24 +47,14 @@ class Buckets:
         self.shape = shape
         index = np.int32 if max(shape) <= np.iinfo(np.int32).max else np.int64
         self.entry = np.dtype([("row", index), ("column", index), ("value", dtype)])
-        self.n_at_a_time = max(1, protocol.READ_BYTES // (BUCKETS * (self.entry.itemsize + 8)))
+        self.n_at_a_time = max(1, protocol.READ_BYTES // (SHARE * (self.entry.itemsize + 8)))
         self.places = np.concatenate([[0], np.cumsum(counts)])  # the entries before each column
         full = self.places[:-1] // self.n_at_a_time  # a column begins a new bucket where the last one is full
         self.borders = np.unique(np.concatenate([[0], np.flatnonzero(np.diff(full)) + 1, [shape[1]]]))
         self._filled = self.places[self.borders[:-1]].copy()
         self._kept: tuple[int, Any] = -1, None  # the last bucket, which the next block may need, too
         self._lock = threading.Lock()
-        size, self._folder = int(self.places[-1]) * self.entry.itemsize, tempfile.gettempdir()
-        if (free := shutil.disk_usage(self._folder).free) < size:
-            raise OSError(self._full(f"{size} bytes are needed, {free} are free"))
-        self._file = tempfile.TemporaryFile(prefix="fcfast-", dir=self._folder, buffering=0)  # noqa: SIM115
-        weakref.finalize(self, self._file.close)
-
-    def _full(self, reason: str) -> str:
-        return (
-            f"a sparse matrix by rows cannot be sorted by columns in {self._folder}: {reason}. Set TMPDIR to a folder with more "
-            "space, or write the matrix as CSC"
-        )
+        self.temporary = TemporaryBytes(int(self.places[-1]) * self.entry.itemsize)
 
     def add(self, rows: Array, columns: Array, values: Array) -> None:
         """Write some entries, whose rows come after all rows that were added before."""
@@ -80,18 +65,8 @@ class Buckets:
         counts = np.bincount(bucket, minlength=len(self._filled))
         ends = np.cumsum(counts)
         for b in np.flatnonzero(counts):
-            self._write(int(self._filled[b]), entries[ends[b] - counts[b] : ends[b]])
+            self.temporary.write(int(self._filled[b]) * self.entry.itemsize, entries[ends[b] - counts[b] : ends[b]])
         self._filled += counts
-
-    def _write(self, place: int, entries: Array) -> None:
-        try:
-            self._file.seek(place * self.entry.itemsize)
-            left = memoryview(entries.view(np.uint8))
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            self._file.close()
-            raise OSError(self._full(str(error))) from error
 
     def read(self, start: int, stop: int) -> Any:
         """Read the columns start..stop-1 as a csc_array; entries have the order that SciPy gives them."""
@@ -112,12 +87,7 @@ class Buckets:
             self._kept = -1, None
             first, last = (int(border) for border in self.borders[b : b + 2])
             entries = np.empty(self.places[last] - self.places[first], self.entry)
-            self._file.seek(int(self.places[first]) * self.entry.itemsize)
-            left = memoryview(entries.view(np.uint8))
-            while left and (n_read := self._file.readinto(left)):
-                left = left[n_read:]
-            if left:
-                raise OSError(f"the temporary file in {self._folder} lacks {len(left)} bytes of what was written to it")
+            self.temporary.read(int(self.places[first]) * self.entry.itemsize, entries)
             indptr = np.concatenate([[0], np.cumsum(np.bincount(entries["row"], minlength=self.shape[0]))])
             matrix = sparse.csr_array(
                 (entries["value"].copy(), entries["column"] - first, indptr), shape=(self.shape[0], last - first)

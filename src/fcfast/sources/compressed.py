@@ -31,7 +31,8 @@ class CompressedSource(FileSource):
         self.handle = handle
         self.state = handle.state
         group = handle.get()
-        self.shape = tuple(int(size) for size in group.attrs["shape"])
+        n_samples, n_features = group.attrs["shape"]
+        self.shape = int(n_samples), int(n_features)
         self.dtype = group["data"].dtype
         check_content(f"the sparse matrix in {self.path}", self.shape, self.dtype)
         n_lines = self.shape[self.axis] + 1
@@ -54,7 +55,7 @@ class CompressedSource(FileSource):
         group = self.handle.get()
         indices = np.asarray(group["indices"][start:stop])
         size = self.shape[1 - self.axis]
-        if len(indices) and not (indices.min() >= 0 and indices.max() < size):
+        if len(indices) and (indices.min() < 0 or indices.max() >= size):
             raise ValueError(
                 f"the sparse matrix in {self.path} is damaged: it has an index that is not within 0 and {size - 1}"
             )

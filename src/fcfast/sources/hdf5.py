@@ -3,13 +3,8 @@
 import os
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fcfast.sources.chunks import ChunkedColumns
-from fcfast.sources.files import FileSource, FileState, check_content, needs
-
-Array = NDArray[Any]
+from fcfast.sources.chunks import ChunkedSource
+from fcfast.sources.files import FileState, needs
 
 
 class Hdf5Handle:
@@ -47,6 +42,8 @@ class Hdf5Handle:
             path = os.fsdecode(path)
         if opened.name is None or not os.path.isfile(path):
             raise ValueError(f"{opened!r} lies in no file on disk that could be read again later; read it into an array: X[:]")
+        if opened.file.mode != "r":
+            opened.file.flush()  # what is written later is a change of the file
         return cls(path, opened.name, opened)
 
     def get(self) -> Any:
@@ -67,11 +64,13 @@ class Hdf5Handle:
         return self.__dict__ | {"_opened": None}
 
 
-class Hdf5Source(FileSource):
+class Hdf5Source(ChunkedSource):
     """A dense dataset of shape (N, d) in an HDF5 file, which is read a few columns at a time.
 
-    Chunks, compressed or not, are decoded once in a pass over all features, unless they hold whole rows of a large dataset:
-    chunks of many rows and few columns suit best. The source is pickled as the path and the name.
+    Chunks, compressed or not, are decoded once in a pass over all features; chunks of many rows and few columns suit best.
+    If a column of chunks is larger than 64 MiB, because chunks hold whole rows, all are decoded once into a temporary file of
+    the array's size when the source is first read. The source is pickled as the path and the name. A file that is open for
+    writing counts as changed when h5py closes it; open it with mode "r".
 
     Parameters
     ----------
@@ -121,26 +120,13 @@ class Hdf5Source(FileSource):
         if isinstance(dataset, (str, os.PathLike)):
             if name is None:
                 raise ValueError(f"give the name of the dataset in {os.fspath(dataset)}, or use open_source, which lists them")
-            self.handle = Hdf5Handle(dataset, name)
+            handle = Hdf5Handle(dataset, name)
         else:
-            self.handle = Hdf5Handle.of(dataset)
-        self.state = self.handle.state
-        held = self.handle.get()
+            handle = Hdf5Handle.of(dataset)
+        path, held = handle.state.path, handle.get()
         if not is_dataset(held):
-            raise ValueError(f"{self.handle.name!r} in {self.path} is a group; it has {names_in(held)}")
-        check_content(f"the dataset {self.handle.name!r} in {self.path}", held.shape, held.dtype)
-        self.shape, self.dtype = held.shape, held.dtype
-        self._columns = ChunkedColumns(self.shape, self.dtype, 1 if held.chunks is None else held.chunks[1])
-
-    def read_columns(self, start: int, stop: int) -> Array:
-        """Read the features start..stop-1 of all samples."""
-        return self._columns.read(start, stop, self._fill)
-
-    def _fill(self, array: Array, start: int, stop: int) -> None:
-        if array.flags.c_contiguous and array.size:
-            self.handle.get().read_direct(array, np.s_[:, start:stop])
-        else:
-            array[...] = self.handle.get()[:, start:stop]
+            raise ValueError(f"{handle.name!r} in {path} is a group; it has {names_in(held)}")
+        super().__init__(handle, f"the dataset {handle.name!r} in {path}")
 
 
 def is_dataset(held: Any) -> bool:

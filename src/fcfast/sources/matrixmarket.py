@@ -81,8 +81,7 @@ def _names(path: Path, kinds: tuple[str, ...], size: int) -> list[str] | None:
     for kind in kinds:
         for beside in (path.with_name(f"{prefix}{kind}.tsv"), path.with_name(f"{prefix}{kind}.tsv.gz")):
             if beside.is_file():
-                opened = gzip.open(beside, "rt", encoding="utf-8") if beside.suffix == ".gz" else open(beside, encoding="utf-8")
-                with opened as file:
+                with (gzip.open if beside.suffix == ".gz" else open)(beside, "rt", encoding="utf-8") as file:
                     names = [line.rstrip("\r\n").split("\t")[0] for line in file]
                 if len(names) == size:
                     return names

@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from fcfast.sources.anndata import AnnDataSource
+from fcfast.sources.anndata import AnnDataSource, source_of_element
 from fcfast.sources.arrays import ArraySource, SparseSource
 from fcfast.sources.bed import PlinkBed
-from fcfast.sources.compressed import open_compressed
 from fcfast.sources.files import check_content
-from fcfast.sources.hdf5 import Hdf5Handle, Hdf5Source, open_hdf5
+from fcfast.sources.hdf5 import Hdf5Source, open_hdf5
 from fcfast.sources.matrixmarket import open_matrix_market
 from fcfast.sources.protocol import Source
-from fcfast.sources.zarr import ZarrHandle, ZarrSource, open_zarr
+from fcfast.sources.zarr import ZarrSource, open_zarr
 
 ENDINGS = ".bed", ".h5ad", ".h5", ".hdf5", ".zarr", ".mtx", ".mtx.gz"
 
@@ -67,7 +66,7 @@ def as_source(X: Any) -> Source:
         if hasattr(X, "var_names"):
             return AnnDataSource(X)
         if hasattr(X, "group"):  # a sparse matrix in a file
-            return open_compressed((ZarrHandle if type(X.group).__module__.startswith("zarr") else Hdf5Handle.of)(X.group))
+            return source_of_element(X.group)
     hint = "; open a file with fcfast.sources.open_source(path)" if isinstance(X, (str, os.PathLike)) else ""
     raise TypeError(
         "X must be a Source, an array, a SciPy sparse matrix, an h5py.Dataset, a zarr.Array or an AnnData object, got "

@@ -6,13 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
-from fcfast.sources.chunks import ChunkedColumns
-from fcfast.sources.files import FileSource, FileState, State, check_content, needs
+from fcfast.sources.chunks import ChunkedSource
+from fcfast.sources.files import FileState, State, needs
 from fcfast.sources.hdf5 import is_dataset, names_in
-
-Array = NDArray[Any]
 
 METADATA = "zarr.json", ".zarray", ".zgroup"  # of formats 3 and 2
 
@@ -107,12 +103,15 @@ class ZarrHandle:
         return self.__dict__ | {"_held": None if isinstance(self.state, FolderState) else self._held}
 
 
-class ZarrSource(FileSource):
+class ZarrSource(ChunkedSource):
     """A dense zarr array of shape (N, d), which is read a few columns at a time.
 
-    Chunks are decoded once in a pass over all features, unless they hold whole rows of a large array: chunks of many rows and
-    few columns suit best. An array in a folder is pickled as its path. A changed chunk is noticed at the end of the pass, and
-    a change of the array's metadata at once; other stores (in memory, on a network) are not watched.
+    Chunks, compressed or not, are decoded once in a pass over all features; chunks of many rows and few columns suit best.
+    If a column of chunks is larger than 64 MiB, because chunks hold whole rows, all are decoded once into a temporary file of
+    the array's size when the source is first read.
+
+    An array in a folder is pickled as its path. A changed chunk is noticed at the end of the pass, and a change of the array's
+    metadata at once; other stores (in memory, on a network) are not watched.
 
     Parameters
     ----------
@@ -147,21 +146,11 @@ class ZarrSource(FileSource):
     """
 
     def __init__(self, array: Any) -> None:
-        self.handle = ZarrHandle(array)
-        self.state = self.handle.state
-        held = self.handle.get()
+        handle = ZarrHandle(array)
+        path, held = handle.state.path, handle.get()
         if not is_dataset(held):
-            raise ValueError(f"{self.path} is a zarr group, not an array; choose one of {names_in(held)} with dataset=")
-        check_content(f"the zarr array {self.path}", held.shape, held.dtype)
-        self.shape, self.dtype = tuple(held.shape), held.dtype
-        self._columns = ChunkedColumns(self.shape, self.dtype, held.chunks[1])
-
-    def read_columns(self, start: int, stop: int) -> Array:
-        """Read the features start..stop-1 of all samples."""
-        return self._columns.read(start, stop, self._fill)
-
-    def _fill(self, array: Array, start: int, stop: int) -> None:
-        array[...] = self.handle.get()[:, start:stop]
+            raise ValueError(f"{path} is a zarr group, not an array; choose one of {names_in(held)} with dataset=")
+        super().__init__(handle, f"the zarr array {path}")
 
     def fingerprint(self) -> bytes:
         """Digest path, sizes, times of change and shape; the content, if it is in no local file."""
