@@ -127,16 +127,6 @@ def test_whole_numbers_keep_their_digits():
     assert np.abs(raw.predict_proba(X.astype("f4")) - raw.predict_proba(X)).max() > 1e-4
 
 
-def test_in_blocks(monkeypatch):
-    """No more than some rows are scaled at a time."""
-    X, X_scaled, fitted, inputs = trained()
-    monkeypatch.setattr(scaling, "BLOCK_BYTES", 7 * 8 * 4)
-    heights = []
-    monkeypatch.setattr(scaling, "scaled", lambda X, rows, *rest: heights.append(len(rows)) or scaled(X, rows, *rest))
-    np.testing.assert_allclose(of_raw_data(fitted, inputs).predict_proba(X), fitted.predict_proba(X_scaled), rtol=1e-5)
-    assert heights == [4] * 7 + [2]
-
-
 def test_sparse():
     """Sparse data is scaled without being centred, and predicted on without becoming dense."""
     X = sparse.random(40, 200, density=0.1, random_state=np.random.default_rng(0), format="csr") * 50

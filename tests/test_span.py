@@ -216,7 +216,8 @@ import hashlib, numpy as np
 from fcfast.gram.span import span_start
 X = np.random.default_rng(0).integers(-9, 10, (500, 700)).astype(float)
 X[400:] = X[:100]
-print(hashlib.sha256(b"".join(part.tobytes() for part in span_start(X @ X.T, np.random.RandomState(1).standard_normal((500, 64)), 0.1))).hexdigest())
+Z = np.random.RandomState(1).standard_normal((500, 64))
+print(hashlib.sha256(b"".join(part.tobytes() for part in span_start(X @ X.T, Z, 0.1))).hexdigest())
 """
 
 

@@ -7,8 +7,7 @@ of features such as 1e6 +- 1. An estimator of raw data therefore keeps the netwo
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fcfast.front.weights import WeightsForm
 from fcfast.sources.scale import Scale
+from fcfast.sources.scaling import Scaling
 from fcfast.training.network import FrontNetwork
 from fcfast.validation import all_finite
 
@@ -32,51 +32,6 @@ BLOCK_BYTES = 16 << 20  # size of a block of inputs in double precision
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
 Estimator = TypeVar("Estimator", bound="FrontEstimator")
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Scaling of raw data to the data that a network was trained on.
-
-    Attributes
-    ----------
-    inputs : Scale or None
-        Scale of the features, one column per feature.
-    targets : Scale or None
-        Scale of the targets of a regression, one column per output.
-    """
-
-    inputs: Scale | None
-    targets: Scale | None
-
-    def scaled_targets(self, y: Array) -> Array:
-        """Return targets (N,) or (N, c) scaled for the network."""
-        by = self.targets
-        return y if by is None else ((y.reshape(len(y), -1) - by.mean) / by.scale).reshape(y.shape)
-
-    def outputs(self, outputs_of: Callable[[Any], Array], X: Any, dtype: DTypeLike) -> Array:
-        """Return the outputs (M, c) for raw X, in the unit of raw targets; `outputs_of` computes them for scaled rows."""
-        parts = blocks(np.arange(X.shape[0]), X.shape[1])
-        outputs = np.concatenate([outputs_of(scaled(X, rows, self.inputs, dtype)) for rows in parts])
-        return outputs if self.targets is None else outputs * self.targets.scale + self.targets.mean
-
-    def coefs(self, coefs: Sequence[Array]) -> list[Array]:
-        """Return the weights (n_in, n_out) of the network for raw data, in double precision."""
-        folded = [coef.astype(np.float64) for coef in coefs]
-        if self.inputs is not None:
-            folded[0] /= self.inputs.scale[:, None]
-        if self.targets is not None:
-            folded[-1] *= self.targets.scale
-        return folded
-
-    def intercepts(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array]:
-        """Return the biases of the network for raw data, in double precision; the arguments belong to scaled data."""
-        folded = [intercept.astype(np.float64) for intercept in intercepts]
-        if self.inputs is not None:
-            folded[0] -= (self.inputs.mean / self.inputs.scale) @ coefs[0]
-        if self.targets is not None:
-            folded[-1] = folded[-1] * self.targets.scale + self.targets.mean
-        return folded
 
 
 def measure(X: Any, rows: Rows, name: str = "X") -> Scale:

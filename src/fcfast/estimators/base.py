@@ -21,14 +21,21 @@ from sklearn.utils.validation import (
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.front.base import FORMS
+from fcfast.estimators.samples import check_features, has_one_dtype, is_numeric
+from fcfast.front.base import FORMS, converted
 from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import SpanStart
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
 from fcfast.modelfile.values import encoded
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from fcfast.optimizers.base import DEFAULT_SETTINGS
+from fcfast.sources import Standardized, as_source, source_in
+from fcfast.sources.inputs import tidy
+from fcfast.sources.protocol import Source
+from fcfast.sources.scaling import Scaling
+from fcfast.sources.standardized import MISSING
 from fcfast.splitting import split_at_random
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
@@ -73,6 +80,8 @@ class TrainedEstimator(BaseEstimator):
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
+    _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
+    _scaled_as: tuple[bool, str] | None = None  # the parameters `standardize` and `missing` that the network was trained with
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
     _header: ClassVar[type[Header]]  # of model files
 
@@ -98,7 +107,8 @@ class TrainedEstimator(BaseEstimator):
         validation.choice(self.activation, "activation", ACTIVATIONS)
         validation.choice(self.form, "form", ("auto", *FORMS))
         validation.choice(self.dtype, "dtype", ("float32", "float64"))
-        for name in ("early_stopping", "shuffle", "nesterov"):
+        validation.choice(self.missing, "missing", MISSING)
+        for name in ("early_stopping", "shuffle", "nesterov", "standardize"):
             validation.boolean(getattr(self, name), name)
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
@@ -172,11 +182,20 @@ class TrainedEstimator(BaseEstimator):
         is_numeric = not self._loss.has_classes
         if isinstance(X, Gram):
             self._accept(X, reset)
-            targets = _check_y(y, multi_output=True, y_numeric=is_numeric, estimator=self)
-            check_consistent_length(X, targets)
-            return X, targets
+            return X, self._checked_targets(X, y)
+        source = source_in(X)
+        if source is not None:
+            check_features(self, source, reset)
+            return self._prepared(source), self._checked_targets(source, y)
         with validation.naming_text(X, y if is_numeric else None), np.errstate(over="ignore", invalid="ignore"):
-            return validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
+            X, targets = validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
+        return self._prepared(X), targets
+
+    def _checked_targets(self, X: Any, y: ArrayLike) -> Array:
+        """Check the targets of samples that scikit-learn does not check."""
+        targets: Any = _check_y(y, multi_output=True, y_numeric=not self._loss.has_classes, estimator=self)
+        check_consistent_length(X, targets)
+        return targets
 
     def _accept(self, X: Gram, reset: bool) -> None:
         """Take a Gram matrix as training data or, if not `reset`, as new data of a fitted estimator."""
@@ -184,9 +203,16 @@ class TrainedEstimator(BaseEstimator):
             raise ValueError(
                 f"X is a Gram matrix in {X.dtype}, but dtype={self.dtype!r}; make it with Gram(X, dtype={self.dtype!r})"
             )
+        if self.standardize or self.missing != "error":
+            raise ValueError(
+                f"X is a Gram matrix, whose features were read before; give standardize={self.standardize} and "
+                f"missing={self.missing!r} to Gram"
+            )
         if reset:
             self.n_features_in_ = X.n_features
-            if hasattr(self, "feature_names_in_"):
+            if X.feature_names is not None:
+                self.feature_names_in_ = np.array(X.feature_names, dtype=object)
+            elif hasattr(self, "feature_names_in_"):
                 del self.feature_names_in_
 
     def _taken(self, X: Any) -> dict[str, Any]:
@@ -195,12 +221,50 @@ class TrainedEstimator(BaseEstimator):
         A form that refers to X then refers to the caller's own array, as do all members of an ensemble. Forms convert the
         blocks that they multiply.
         """
-        is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
-        return {"accept_sparse": ("csr", "csc"), "dtype": None if is_numeric else self._dtypes}
+        is_kept = is_numeric(X.dtype) if isinstance(X, np.ndarray) or sparse.issparse(X) else has_one_dtype(X)
+        return {
+            "accept_sparse": ("csr", "csc"),
+            "dtype": None if is_kept else self._dtypes,
+            "ensure_all_finite": "allow-nan" if self._fills_in else True,
+        }
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # scaling
+
+    @property
+    def _fills_in(self) -> bool:
+        """Whether missing values are filled in."""
+        return self.missing == "mean" if self._scaling is None else self._scaling.missing is not None
+
+    def _prepared(self, X: Any) -> Any:
+        """Give validated training samples as the network takes them; they are scaled and filled in while they are read."""
+        if self._scaling is not None:
+            return self._scaling.prepared(X, self.dtype)
+        if not self.standardize and self.missing == "error":
+            return X
+        return Standardized(as_source(tidy(X) if sparse.issparse(X) else X), self.standardize, self.missing, self.dtype)
+
+    def _remember_scaling(self, X: Any) -> None:
+        """Keep the means and deviations of training samples, all of which have been read."""
+        read = X.standardized if isinstance(X, Gram) else X
+        if self._scaling is None and isinstance(read, Standardized):
+            scale = read.statistics.complete()
+            self._scaling = Scaling(scale if read.standardize else None, None, scale.mean if read.missing == "mean" else None)
+
+    def _refuse_other_scaling(self, method: str) -> None:
+        """Refuse to continue training with samples that would be scaled in another way."""
+        asked = self.standardize, self.missing
+        if self._scaled_as not in (None, asked):
+            raise ValueError(
+                f"{method} continues with (standardize, missing)={self._scaled_as}, but they are {asked} now; set them back, "
+                "or use fit"
+            )
 
     @property
     def _dtypes(self) -> tuple[str, ...]:
         """Dtypes that are not converted; all others are converted to the first one."""
+        if self._scaling is not None or self.standardize:
+            return "float64", "float32"  # means are subtracted in double precision
         return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
 
     def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
@@ -235,7 +299,7 @@ class TrainedEstimator(BaseEstimator):
         if not self.early_stopping:
             return X, targets, weights, None
         rows, others = self._hold_out(y, random_state)
-        score = partial(self._score_held_out, X[others], targets[others])
+        score = partial(self._score_in_memory, HeldOut(X[others]), targets[others])
         return X[rows], targets[rows], None if weights is None else weights[rows], score
 
     def _note(self, history: History) -> None:
@@ -270,6 +334,9 @@ class TrainedEstimator(BaseEstimator):
             finally:
                 network.finish()
 
+    def _score_in_memory(self, held_out: "HeldOut", targets: Array) -> float:
+        return self._score_held_out(held_out.ready(self.network_.dtype), targets)
+
     def _score_held_out(self, X: Any, targets: Array) -> float:
         """Score the network in its current state; give NaN if its outputs, or their squares, are not finite."""
         with np.errstate(over="ignore", invalid="ignore"):  # the check below looks for these
@@ -283,8 +350,15 @@ class TrainedEstimator(BaseEstimator):
             return X
         if self._front.takes_any_samples:
             return X
-        with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
-            return validate_data(self, X, accept_sparse="csr", dtype=self._dtypes, reset=False)
+        source = source_in(X)
+        if source is not None:
+            check_features(self, source, reset=False)
+            X = source
+        else:
+            how = {"accept_sparse": "csr", "dtype": self._dtypes} if self._scaling is None else self._taken(X)
+            with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+                X = validate_data(self, X, **how, reset=False)
+        return X if self._scaling is None else self._scaling.prepared(X, self.network_.dtype)
 
     def _refuse_overflow(self, *results: Array) -> None:
         """Raise an error for samples whose pre-activations or outputs are not finite."""
@@ -314,6 +388,7 @@ class TrainedEstimator(BaseEstimator):
         estimator = cls(**header.parameters(cls._get_param_names()))
         estimator._check_parameters()
         estimator.form_, estimator.n_features_in_ = header.form, header.n_features
+        estimator._scaled_as = estimator.standardize, estimator.missing
         if header.feature_names is not None:
             estimator.feature_names_in_ = np.array(header.feature_names, dtype=object)
         if header.labels is not None:
@@ -340,7 +415,26 @@ class TrainedEstimator(BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = self._takes_sparse()
+        tags.input_tags.allow_nan = self.missing == "mean"
         return tags
+
+
+class HeldOut:
+    """Samples that are scored after every epoch. A dense source is read into memory when it is first needed.
+
+    Parameters
+    ----------
+    X : ndarray, sparse matrix or Source of shape (M, d)
+    """
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+
+    def ready(self, dtype: np.dtype[Any]) -> Any:
+        """Give the samples as they are read fastest."""
+        if isinstance(self.X, Source) and not is_stored_sparse(self.X):
+            self.X = converted(self.X, dtype)
+        return self.X
 
 
 class ClassTargets(TrainedEstimator):

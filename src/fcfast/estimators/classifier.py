@@ -66,6 +66,14 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Degree of "poly".
     coef0 : float, default 1
         Constant in "poly".
+    standardize : bool, default False
+        Whether to scale every feature to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, as
+        scikit-learn's StandardScaler does, without a scaled copy of X in form "contributions". New samples are scaled in the
+        same way, and `coefs_` and `intercepts_` belong to raw features. A fit that continues (`partial_fit`, or `warm_start`)
+        scales as before. Sparse data stays sparse.
+    missing : {"error", "mean"}, default "error"
+        What to do about missing values (NaN): raise a ValueError, or put the mean of the feature over the training samples in
+        their place. A feature without any value counts as 0.
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
         Optimiser. A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" scale the
         updates of each feature separately and need form "weights". The others train the same network in every form.
@@ -192,6 +200,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
+        standardize: bool = False,
+        missing: str = "error",
         optimizer: str | Optimizer = "sgd",
         learning_rate: float | Sequence[Any] = 0.01,
         schedule: str | Schedule = "constant",
@@ -218,8 +228,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         class_weight: Any = None,
     ) -> None:
         super().__init__(
-            hidden_layer_sizes, activation, rule=rule, groups=groups, init=init, init_scale=init_scale,
-            kernel=kernel, gamma=gamma, degree=degree, coef0=coef0, optimizer=optimizer,
+            hidden_layer_sizes, activation, rule=rule, groups=groups, init=init, init_scale=init_scale, kernel=kernel,
+            gamma=gamma, degree=degree, coef0=coef0, standardize=standardize, missing=missing, optimizer=optimizer,
             learning_rate=learning_rate, schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov,
             weight_decay=weight_decay, max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
             n_iter_no_change=n_iter_no_change, early_stopping=early_stopping, validation_fraction=validation_fraction,

@@ -4,17 +4,18 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fcfast.estimators.base import TrainedEstimator
+from fcfast.estimators.samples import check_features
 from fcfast.estimators.store import save
 from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.front.explanation import Explanation
-from fcfast.modelfile.checks import require
-from fcfast.modelfile.front import SCALED, FrontHeader, network_entries, network_of, network_tensors, trained_rows
+from fcfast.modelfile.front import FrontHeader, network_entries, network_of, network_tensors, trained_rows
 from fcfast.modelfile.headers import Tensors
-from fcfast.scaling import Scale, Scaling, scaled
+from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
+from fcfast.sources import source_in
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training.network import FrontNetwork
 
@@ -40,7 +41,6 @@ class FittedFront(TrainedEstimator):
     network_: FrontNetwork
     n_jobs: int | None
     _header: ClassVar[type[FrontHeader]]
-    _scaling: Scaling | None = None  # set if the network was trained on scaled data and predicts on raw data
 
     @property
     def coefs_(self) -> list[Array]:
@@ -102,7 +102,7 @@ class FittedFront(TrainedEstimator):
         _ = self.contributions_  # raises in the other forms
         front: Any = self.network_.front
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            initial, terms = front.explain(self._scaled(self._validate_new(X), self.network_.dtype))
+            initial, terms = front.explain(self._validate_new(X))
         self._refuse_overflow(initial, terms)
         return Explanation(initial, self.network_.upper.front_biases, terms)
 
@@ -165,23 +165,13 @@ class FittedFront(TrainedEstimator):
 
         return to_torch(self)
 
-    @property
-    def _dtypes(self) -> tuple[str, ...]:
-        # Means are taken in double precision, because integers may be large compared with their differences.
-        return super()._dtypes if self._scaling is None else ("float64", "float32")
-
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
         X, y = super()._validate(X, y, reset)
-        return self._scaled(X, self.dtype), y if self._scaling is None else self._scaling.scaled_targets(y)
-
-    def _scaled(self, X: Any, dtype: DTypeLike) -> Any:
-        """Scale inputs as the network expects them."""
-        return X if self._scaling is None else scaled(X, np.arange(X.shape[0]), self._scaling.inputs, dtype)
+        return X, y if self._scaling is None else self._scaling.scaled_targets(y)
 
     def _outputs(self, X: Any) -> Array:
-        if self._scaling is None:
-            return self._network_outputs(X)
-        return self._scaling.outputs(self._network_outputs, X, self.network_.dtype)
+        outputs = self._network_outputs(X)
+        return outputs if self._scaling is None else self._scaling.raw_outputs(outputs)
 
     def _network_outputs(self, X: Any) -> Array:
         # BLAS may round differently with more threads. Workers of joblib give it one thread, so all predictions do.
@@ -204,22 +194,17 @@ class FittedFront(TrainedEstimator):
             **network_entries(self.network_, as_contributions),
             form=self.form_ if as_contributions or not contributed else WeightsForm.name,
             y_ndim=getattr(self, "_y_ndim", None),
-            scaled=[what for what in SCALED if getattr(self._scaling, what, None) is not None],
+            scaled=scaled_parts(self._scaling),
         )
         tensors = network_tensors(self.network_, header)
-        for what in header.scaled:
-            by: Scale = getattr(self._scaling, what)
-            tensors |= {f"{what}.mean": by.mean, f"{what}.scale": by.scale}
-        return header, tensors
+        return header, tensors | scaling_tensors(self._scaling)
 
     @classmethod
     def _from_file(cls, header: FrontHeader, tensors: Tensors, X: Any) -> "Self":
         estimator = super()._from_file(header, tensors, X)
         if header.y_ndim is not None:
             estimator._y_ndim = int(header.y_ndim)
-        if header.scaled:
-            parts = {what: _scale_in(tensors, what) if what in header.scaled else None for what in SCALED}
-            estimator._scaling = Scaling(**parts)
+        estimator._scaling = scaling_in(header.scaled, tensors)
         if header.form == ContributionsForm.name:
             X = estimator._trained_inputs(X, tensors, np.dtype(header.dtype))
         estimator.network_ = network_of(header, tensors, X, estimator._loss, resolve_n_jobs(estimator.n_jobs))
@@ -229,12 +214,12 @@ class FittedFront(TrainedEstimator):
         """Find the rows of `X` that the estimator was trained on."""
         if X is None:
             raise ValueError("the file holds contributions, not weights; give the training inputs, load(path, X=...)")
-        with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
-            X = validate_data(self, X, **self._taken(X), reset=False)
-        return trained_rows(self._scaled(X, dtype), tensors, dtype)
-
-
-def _scale_in(tensors: Tensors, what: str) -> Scale:
-    mean, scale = tensors[f"{what}.mean"], tensors[f"{what}.scale"]
-    require(bool((scale > 0).all()), f"{what}.scale holds numbers that are not positive")
-    return Scale(mean, scale)
+        source = source_in(X)
+        if source is not None:
+            check_features(self, source, reset=False)
+            X = source
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+                X = validate_data(self, X, **self._taken(X), reset=False)
+        X = X if self._scaling is None else self._scaling.prepared(X, dtype)
+        return trained_rows(X, tensors, dtype)

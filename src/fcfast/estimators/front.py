@@ -6,22 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 from sklearn.utils import check_random_state
 
 from fcfast import validation
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
+from fcfast.estimators.samples import copied
 from fcfast.front import FORMS
 from fcfast.gram.held import PRECOMPUTED, kernel_of, products_of
 from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
 from fcfast.kernels import Kernel
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
+from fcfast.sources import Standardized
 from fcfast.sources.mapped import is_mapped
+from fcfast.sources.protocol import Source
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 from fcfast.training.compiled import is_compiled
@@ -50,6 +53,8 @@ class FrontEstimator(FittedFront):
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
+        standardize: bool = False,
+        missing: str = "error",
         optimizer: str | Optimizer = "sgd",
         learning_rate: float | Sequence[Any] = 0.01,
         schedule: str | Schedule = "constant",
@@ -84,6 +89,8 @@ class FrontEstimator(FittedFront):
         self.gamma = gamma
         self.degree = degree
         self.coef0 = coef0
+        self.standardize = standardize
+        self.missing = missing
         self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.schedule = schedule
@@ -161,7 +168,9 @@ class FrontEstimator(FittedFront):
         if coefs_init is not None and self.init == "span":
             raise ValueError("coefs_init gives initial weights, but init='span' draws them; use init='auto'")
         if before is None:
-            self._scaling = None  # a new network takes X unscaled
+            self._scaling, self._scaled_as = None, (self.standardize, self.missing)
+        else:
+            self._refuse_other_scaling("warm_start")
         X, y = self._validate(X, y, reset=True)
         X = self._kernelized(X)
         if before is not None and isinstance(X, Gram) and not X.has_weights:
@@ -179,6 +188,7 @@ class FrontEstimator(FittedFront):
             coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
         self._start(X, targets, self.form, self.max_epochs, coefs_init, intercepts_init, random_state)
+        self._remember_scaling(X)
         if before is not None and before.rule == self.network_.rule:
             self.network_.rule_state.go_on_from(before.rule_state)
         history = self._train(
@@ -198,8 +208,11 @@ class FrontEstimator(FittedFront):
                 f"early_stopping={self.early_stopping!r} and schedule={self.schedule!r}"
             )
         first = not hasattr(self, "network_")
-        if not first:
+        if first:
+            self._scaled_as = self.standardize, self.missing
+        else:
             self._refuse_changes()
+            self._refuse_other_scaling("partial_fit")
         X, y = self._validate(X, y, reset=first)
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
@@ -209,13 +222,15 @@ class FrontEstimator(FittedFront):
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
             if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
-                X = X.copy()
+                X = copied(X)
             self._start(X, targets, form, 1, coefs, intercepts, check_random_state(self.random_state))
+            self._remember_scaling(X)
             if first:
                 self.loss_curve_, self.validation_scores_ = [], None
             rows = np.arange(X.shape[0])
         else:
             self.network_.front.check_room(X, self.memory_limit)
+            X = copied(X) if isinstance(X, Source) and self.network_.front.keeps_inputs else X
             rows = self.network_.append(X)  # if a later line fails, these samples contribute nothing
             self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
             self._set_groups()
@@ -354,6 +369,11 @@ class FrontEstimator(FittedFront):
         kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
         if isinstance(kernel, Kernel) and kernel.has_weights:
             return X
+        if isinstance(X, Standardized) and not isinstance(kernel, Kernel):
+            raise ValueError(
+                f"standardize={self.standardize} and missing={self.missing!r} prepare features, but kernel={self.kernel!r} "
+                "compares samples; prepare them before"
+            )
         if isinstance(X, Gram):
             raise ValueError(f"X is a Gram matrix, which has a kernel of its own; leave out kernel={self.kernel!r}")
         return Gram.view(products_of(X, kernel, np.dtype(self.dtype), self.n_jobs, None, None))
@@ -382,7 +402,7 @@ class FrontEstimator(FittedFront):
         possible = [
             (kind.keeps_inputs, kind.updates_each_weight, name)
             for name, kind in FORMS.items()
-            if kind.is_automatic and (any_form or kind.updates_each_weight) and (kind.takes_sparse or not sparse.issparse(X))
+            if kind.is_automatic and (any_form or kind.updates_each_weight) and (kind.takes_sparse or not is_stored_sparse(X))
         ]
         # The first of equals: the library's own forms come before those that users register.
         return min(possible, default=(False, True, "auto"), key=lambda form: form[:2])[-1]

@@ -17,11 +17,12 @@ from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.noprop_settings import inference_of, variant_of
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
-from fcfast.front.base import FrontStack
+from fcfast.front.base import FrontStack, converted
 from fcfast.gram.object import n_features_of
 from fcfast.gram.start import RandomWeights
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
+from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
 from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
@@ -32,6 +33,7 @@ from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Backprop
+from fcfast.sources.protocol import Source
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training import Callback
 
@@ -144,6 +146,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         Start of the front layers, as in `FrontClassifier`. Outside the span of the samples their weights are He uniform.
     init_scale : float, default 1
         Factor of the front layers' initial weights (He uniform).
+    standardize : bool, default False
+        Whether to scale every feature to mean 0 and deviation 1, as in `FrontClassifier`.
+    missing : {"error", "mean"}, default "error"
+        What to do about missing values (NaN), as in `FrontClassifier`.
     memory_limit : int, default 4 GiB
         Largest number of bytes that training may hold in addition to the data.
     dtype : {"float32", "float64"}, default "float32"
@@ -243,6 +249,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         window: int | str = "auto",
         init: str = "auto",
         init_scale: float = 1.0,
+        standardize: bool = False,
+        missing: str = "error",
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         dtype: str = "float32",
         n_jobs: int | None = None,
@@ -284,6 +292,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         self.window = window
         self.init = init
         self.init_scale = init_scale
+        self.standardize = standardize
+        self.missing = missing
         self.memory_limit = memory_limit
         self.dtype = dtype
         self.n_jobs = n_jobs
@@ -352,12 +362,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         """
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
+        self._scaling, self._scaled_as = None, (self.standardize, self.missing)
         X, y = self._validate(X, y, reset=True)
         targets = self._encode_targets(y, False)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
         self._start(X, targets, weights, random_state)
+        self._remember_scaling(X)
         history = self._train(
             np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
         )
@@ -433,7 +445,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
                 f"embedding='prototype' needs a training sample of each class, but classes {self.classes_[missing]} have none "
                 "(with a weight above 0, and not held out by early_stopping); use another embedding"
             )
-        return label_space.prototypes(X[counted], targets[counted], n_classes)
+        samples = X[counted]
+        samples = converted(samples, np.dtype(self.dtype)) if isinstance(samples, Source) else samples
+        return label_space.prototypes(samples, targets[counted], n_classes)
 
     def _plan(self, X: Any, n_blocks: int, optimizer: Optimizer, shape: Shape, n_label_params: int, in_span: bool) -> Plan:
         """Choose the form for all blocks; refuse forms that are not possible or too large."""
@@ -538,12 +552,15 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         if not weights:
             raise ValueError("a file of NoProp blocks always holds their weights; use weights=True")
         form = WeightsForm.name if FORMS[self.form_].keeps_inputs else self.form_
-        header = NoPropHeader(**self._header_entries(), **network_entries(self.network_), form=form)
-        return header, network_tensors(self.network_, header)
+        header = NoPropHeader(
+            **self._header_entries(), **network_entries(self.network_), form=form, scaled=scaled_parts(self._scaling)
+        )
+        return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling)
 
     @classmethod
     def _from_file(cls, header: NoPropHeader, tensors: Tensors, X: Any) -> "Self":
         estimator = super()._from_file(header, tensors, X)
+        estimator._scaling = scaling_in(header.scaled, tensors)
         n_threads = resolve_n_jobs(estimator.n_jobs)
         estimator.network_ = network_of(header, tensors, estimator.eta, estimator.loss_weighting, n_threads)
         return estimator

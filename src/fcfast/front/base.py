@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.front.costs import FormCosts
-from fcfast.gram.occurring import is_sparse
+from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.reading import refuse_not_finite
 from fcfast.gram.start import GivenWeights, InitialWeights
 from fcfast.layers.protocol import Layer
@@ -169,7 +169,7 @@ class FrontForm(FormCosts, Capable):
 
     def check_room(self, X: Any, memory_limit: float) -> None:
         """Raise an error if the form cannot take these samples in addition to those that it has."""
-        if is_sparse(X) and not self.takes_sparse:
+        if is_stored_sparse(X) and not self.takes_sparse:
             raise TypeError(
                 f"partial_fit continues in form {self.name!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
                 f"start again with form={_quoted(form.name for form in FORMS.values() if form.takes_sparse)}"

@@ -203,7 +203,7 @@ class Gram:
         return cls.view(Products(matrix, inputs, X.shape[1], Linear(), n_jobs=n_jobs)), S0
 
     @property
-    def _standardized(self) -> Standardized | None:
+    def standardized(self) -> Standardized | None:
         """The features, if they are standardised or filled in while they are read."""
         inputs = self._products.inputs
         held = None if inputs is None else inputs.unread
@@ -212,18 +212,18 @@ class Gram:
     @property
     def missing(self) -> str:
         """What is done about missing values."""
-        prepared = self._standardized
+        prepared = self.standardized
         return "error" if prepared is None else prepared.missing
 
     @property
     def scale(self) -> Scale | None:
         """Means and deviations of the features; None if these are not standardised."""
-        prepared = self._standardized
+        prepared = self.standardized
         return prepared.statistics.complete() if prepared is not None and prepared.standardize else None
 
     def prepared(self, X: Any) -> Any:
         """Standardise and fill in validated features as those of these samples."""
-        prepared = self._standardized
+        prepared = self.standardized
         return X if prepared is None else prepared.like(as_source(X))
 
     @property

@@ -15,6 +15,7 @@ from scipy import sparse
 from fcfast.gram import budget
 from fcfast.gram.start import InitialWeights
 from fcfast.sources.protocol import Source
+from fcfast.sources.standardized import Standardized
 
 Array = NDArray[Any]
 
@@ -25,6 +26,11 @@ _WEIGHTS_AT_A_TIME = 65536  # weights that are made together if at least one is 
 def is_sparse(X: Any) -> bool:
     """Whether X is a sparse matrix or a source of sparse blocks."""
     return X.is_sparse if isinstance(X, Source) else sparse.issparse(X)
+
+
+def is_stored_sparse(X: Any) -> bool:
+    """Whether X is sparse, or would be before it is centred."""
+    return is_sparse(X.base) if isinstance(X, Standardized) else is_sparse(X)
 
 
 def occurring(X: Any) -> NDArray[np.intp] | None:

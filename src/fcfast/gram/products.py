@@ -25,7 +25,7 @@ from fcfast.gram.reading import Block, Inputs, reader, refuse_not_finite, row_re
 from fcfast.gram.start import InitialWeights
 from fcfast.gram.sums import add_cross, add_gram, add_preactivations, parts_of, updated_weights
 from fcfast.sharing import sharing
-from fcfast.sources import as_source
+from fcfast.sources import ArraySource, SparseSource, as_source
 from fcfast.sources.protocol import Source
 from fcfast.sources.stacked import Stacked
 from fcfast.sources.standardized import Standardized
@@ -239,8 +239,12 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = 
 
 def stacked(X: Inputs, X_new: Inputs) -> Inputs:
     """Append the samples `X_new` to `X`; the result is sparse if `X` is, and a source if one of them is."""
-    if isinstance(X, Standardized) and isinstance(X_new, Standardized) and X.statistics is X_new.statistics:
-        return X.like(Stacked(X.base, X_new.base))
+    if isinstance(X, Standardized) and isinstance(X_new, Standardized) and X.scales_like(X_new):
+        return X.like(stacked(X.base, X_new.base))
+    if isinstance(X, ArraySource) and isinstance(X_new, ArraySource):
+        return ArraySource(np.concatenate([X.array, X_new.array]))
+    if isinstance(X, SparseSource) and isinstance(X_new, SparseSource):
+        return SparseSource(sparse.vstack([X.matrix, X_new.matrix], format="csr"))
     if isinstance(X, Source) or isinstance(X_new, Source):
         return Stacked(as_source(X), as_source(X_new))
     if sparse.issparse(X):

@@ -8,8 +8,7 @@ front.initial              (d, h), float64  W1(0)', only then, if it was given: 
 front.row_digests          (N, 16), uint8   only then: which rows the training inputs are
 layers.1.weights ...       (n_out, n_in)
 layers.0.biases ...        (n_out,)
-inputs.mean, inputs.scale  (d,), float64    only if the network was trained on scaled inputs; in files of version 2
-targets.mean ...           as the biases    only if a regression was trained on scaled targets; float64 too
+inputs.mean ...                             how samples and targets are scaled (`fcfast.modelfile.scaling`)
 =========================  ===============  =============================================================================
 """
 
@@ -31,9 +30,11 @@ from fcfast.gram.start import GivenWeights, RandomWeights
 from fcfast.losses import Loss
 from fcfast.modelfile.checks import numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
+from fcfast.modelfile.scaling import INPUTS, SCALED, expected_tensors
+from fcfast.sources.protocol import Source
+from fcfast.sources.standardized import Standardized
 from fcfast.training.network import FrontNetwork
 
-SCALED = ("inputs", "targets")
 DIGEST_BYTES = 16
 BLOCK_BYTES = 64 << 20  # size in double precision of the inputs that are digested at a time
 
@@ -46,8 +47,9 @@ class FrontHeader(Header):
 
     `form` is the stored form of the front layer. `n_samples`, `scale` (the factor c of W1(0)), `initial_seed` and
     `initial_scale` (both None if W1(0) is a tensor) belong to contributions and are None in other forms. `y_ndim` belongs to a
-    regressor. `scaled` lists the data that the network was trained on in scaled form: "inputs", "targets", both in this order,
-    or nothing. `in_span` says that the front layer is in the span of the samples: W1(0) is part of the contributions.
+    regressor. `scaled` lists the data that the network was trained on in scaled form, "inputs" and "targets", and "missing" if
+    missing values were filled in, in this order. `in_span` says that the front layer is in the
+    span of the samples: W1(0) is part of the contributions.
     """
 
     later: ClassVar[dict[str, str]] = {"scaled": "2", "in_span": "3"}
@@ -122,17 +124,14 @@ class FrontHeader(Header):
             if l > 0:
                 expected[f"layers.{l}.weights"] = self.dtype, (n_out, n_in)
             expected[f"layers.{l}.biases"] = self.dtype, (n_out,)
-        for what in self.scaled:
-            shape = (n_features,) if what == "inputs" else (self.n_outputs,)
-            expected |= {f"{what}.mean": ("float64", shape), f"{what}.scale": ("float64", shape)}
-        return expected
+        return expected | expected_tensors(self.scaled, n_features, self.n_outputs)
 
 
 @dataclass(frozen=True)
 class ClassifierHeader(FrontHeader):
     """The header of a file of a classifier, whose outputs belong to classes."""
 
-    may_be_scaled: ClassVar[tuple[list[str], ...]] = ([], ["inputs"])
+    may_be_scaled: ClassVar[tuple[list[str], ...]] = tuple(INPUTS)
 
     def _check_targets(self) -> None:
         require(self.y_ndim is None, "a classifier has no y_ndim")
@@ -143,7 +142,10 @@ class ClassifierHeader(FrontHeader):
 class RegressorHeader(FrontHeader):
     """The header of a file of a regressor, whose outputs are numbers."""
 
-    may_be_scaled: ClassVar[tuple[list[str], ...]] = ([], ["inputs"], ["targets"], ["inputs", "targets"])
+    may_be_scaled: ClassVar[tuple[list[str], ...]] = (
+        *INPUTS,
+        *([what for what in SCALED if what in parts or what == "targets"] for parts in INPUTS),
+    )
 
     def _check_targets(self) -> None:
         require(self.label_dtype is None and self.labels is None, "a regressor has no labels")
@@ -221,7 +223,12 @@ def _contributions(header: FrontHeader, tensors: Tensors, X: Any) -> Contributio
 
 
 def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
-    """Digest the non-zero values of each row in the precision of training, so that dense and sparse inputs agree."""
+    """Digest the non-zero values of each row in the precision of training, so that dense and sparse inputs agree.
+
+    Inputs that are scaled or filled in are digested before, in double precision, so that the digits of large means count.
+    """
+    if isinstance(X, Source):
+        return _digests_of_source(X.base, np.dtype(np.float64)) if isinstance(X, Standardized) else _digests_of_source(X, dtype)
     n_samples, n_features = X.shape
     digests = np.empty((n_samples, DIGEST_BYTES), np.uint8)
     height = max(1, BLOCK_BYTES // (8 * n_features))
@@ -235,6 +242,23 @@ def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
             digest.update(rows.data[first:last].astype(dtype.newbyteorder("<")))
             digests[row] = np.frombuffer(digest.digest(), np.uint8)
     return digests
+
+
+def _digests_of_source(X: Source, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
+    """Digest the rows of a source, which is read by columns: first for the places of all values, then for the values."""
+    n_samples, n_features = X.shape
+    hashes = [hashlib.blake2b(digest_size=DIGEST_BYTES) for _ in range(n_samples)]
+    width = max(1, BLOCK_BYTES // (8 * max(1, n_samples)))
+    for part in ("indices", "data"):
+        for start in range(0, n_features, width):
+            with np.errstate(over="ignore"):  # the network was not trained on rows that overflow
+                rows = sparse.csr_array(X.read(slice(start, min(start + width, n_features))), dtype=dtype, copy=True)
+            rows.sum_duplicates()
+            rows.eliminate_zeros()
+            content = (rows.indices.astype("<i8") + start) if part == "indices" else rows.data.astype(dtype.newbyteorder("<"))
+            for row, (first, last) in enumerate(pairwise(rows.indptr)):
+                hashes[row].update(content[first:last])
+    return np.array([np.frombuffer(one.digest(), np.uint8) for one in hashes])
 
 
 def trained_rows(X: Any, tensors: Tensors, dtype: np.dtype[Any]) -> Any:

@@ -7,11 +7,12 @@ blocks.t.running.x ...   (2, n)               running means and variances of bat
 labels.params            (n,)                 embeddings, and the classifier if there is one
 variant.alpha_bar        (T + 1,), float64    of variant "dt"
 variant.own              (n,), float64        gates of variant "backprop", ends of a learned schedule
+inputs.mean ...                               how samples are scaled (`fcfast.modelfile.scaling`)
 =======================  ===================  ==========================================================================
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.modelfile.checks import require
 from fcfast.modelfile.headers import Expected, Header, Tensors
+from fcfast.modelfile.scaling import INPUTS, expected_tensors
 from fcfast.modelfile.values import decoded, encoded
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import LabelSpace
@@ -38,7 +40,7 @@ class NoPropHeader(Header):
     """The header of a file of a stack of blocks, which holds everything except its tensors.
 
     `widths` are the numbers of features, of units of a branch and behind the branches, and of dimensions of the embeddings.
-    `schedule` is the schedule of variant "ct", or None if its ends were learned.
+    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled` is the same as in `FrontHeader`.
     """
 
     variant: str
@@ -50,6 +52,9 @@ class NoPropHeader(Header):
     is_learned: bool
     has_head: bool
     seed: int
+    scaled: list[str] = field(default_factory=list)
+
+    later: ClassVar[dict[str, str]] = {"scaled": "3"}
 
     @property
     def n_features(self) -> int:
@@ -84,6 +89,7 @@ class NoPropHeader(Header):
         require(isinstance(self.labels, list) and len(self.labels) > 0, "labels is not a list of at least 1")
         self.classes()
         self.check_feature_names()
+        require(self.scaled in INPUTS, f"scaled is {self.scaled!r}; it must be one of {INPUTS}")
         self._check_variant()
 
     def _check_variant(self) -> None:
@@ -128,7 +134,7 @@ class NoPropHeader(Header):
             expected["variant.alpha_bar"] = "float64", (self.n_blocks + 1,)
         if self.n_own:
             expected["variant.own"] = "float64", (self.n_own,)
-        return expected
+        return expected | expected_tensors(self.scaled, n_features, self.n_outputs)
 
 
 def network_entries(network: NoPropNetwork) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from scipy import sparse
 from fcfast import validation
 from fcfast.front.base import is_converted
 from fcfast.gram.object import Gram
-from fcfast.gram.occurring import entry_pairs
+from fcfast.gram.occurring import entry_pairs, is_stored_sparse
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Rule
 from fcfast.sources.protocol import Source
@@ -147,7 +147,7 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
         return {"n_samples": len(X), "n_features": X.n_features, "has_features": False, "has_products": X.is_whole}
     n_samples, n_features = X.shape
     if isinstance(X, Source):
-        counts = X.count_entries() if X.is_sparse else None
+        counts = X.count_entries() if is_stored_sparse(X) else None
         n_entries = None if counts is None else int(counts.sum())
         n_products = None if counts is None else float(np.sum(np.square(counts, dtype=np.float64)))
     else:

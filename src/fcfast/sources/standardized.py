@@ -188,7 +188,9 @@ class Standardized(Source):
     ) -> None:
         self.base, self.standardize, self.missing, self.dtype = base, standardize, missing, np.dtype(dtype)
         self.statistics = Statistics(base, missing) if statistics is None else statistics
-        self.shape, self.is_sparse = base.shape, base.is_sparse and not standardize
+        # Older networks scale sparse samples without centring them: their means are 0.
+        self._is_centred = standardize and (self.statistics.source is not None or bool(self.statistics.mean.any()))
+        self.shape, self.is_sparse = base.shape, base.is_sparse and not self._is_centred
         if base.shape[1] != len(self.statistics.mean):
             raise ValueError(f"X has {base.shape[1]} feature(s), but the training samples had {len(self.statistics.mean)}")
 
@@ -205,6 +207,17 @@ class Standardized(Source):
     def like(self, other: Source, dtype: DTypeLike | None = None) -> "Standardized":
         """Give other samples with the means and deviations of the training samples."""
         return Standardized(other, self.standardize, self.missing, self.dtype if dtype is None else dtype, self.statistics)
+
+    def scales_like(self, other: "Standardized") -> bool:
+        """Whether other samples are scaled and filled in by the same numbers."""
+        if (self.standardize, self.missing) != (other.standardize, other.missing):
+            return False
+        mine, others = self.statistics, other.statistics
+        return mine is others or (
+            mine.source is others.source is None
+            and np.array_equal(mine.mean, others.mean)
+            and np.array_equal(mine.scale, others.scale)
+        )
 
     def __getitem__(self, key: Any) -> "Standardized":
         """Give some rows: a slice, row numbers or a mask; means and deviations stay those of all rows."""
@@ -280,7 +293,7 @@ class Standardized(Source):
 
     def bordered(self) -> "Bordered | None":
         """Give the samples before centring, still sparse, with the scaled means below; None for samples better made dense."""
-        if not (self.standardize and self.base.is_sparse):
+        if not (self._is_centred and self.base.is_sparse):
             return None
         n_entries = int(self.base.count_entries().sum())
         return Bordered(self) if n_entries < SPARSE_DENSITY * self.shape[0] * self.shape[1] else None

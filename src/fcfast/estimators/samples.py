@@ -1,0 +1,73 @@
+"""Samples that estimators take: what scikit-learn checks, and sources, which are never loaded to be checked."""
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import _check_n_features
+
+from fcfast.sources import ArraySource, SparseSource, Standardized
+from fcfast.sources.protocol import Source
+
+if TYPE_CHECKING:
+    from fcfast.estimators.base import TrainedEstimator
+
+
+def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> None:
+    """Set `n_features_in_` and `feature_names_in_`, or compare them with those of new samples, as scikit-learn does.
+
+    Raises
+    ------
+    ValueError
+        If the number or the names of the features are not those of `fit`, or there are no samples or features.
+    """
+    if 0 in X.shape:
+        raise ValueError(
+            f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} feature(s) while a minimum of 1 is required"
+        )
+    names = None if X.feature_names is None else np.array(X.feature_names, dtype=object)
+    kind = type(estimator).__name__
+    if reset:
+        if names is not None:
+            estimator.feature_names_in_ = names
+        elif hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+    else:
+        fitted: Any = getattr(estimator, "feature_names_in_", None)
+        if names is None and fitted is not None:
+            warnings.warn(f"X does not have valid feature names, but {kind} was fitted with feature names", stacklevel=4)
+        elif names is not None and fitted is None:
+            warnings.warn(f"X has feature names, but {kind} was fitted without feature names", stacklevel=4)
+        elif names is not None and len(names) == len(fitted) and not np.array_equal(names, fitted):
+            place = int(np.argmax(names != fitted))
+            raise ValueError(
+                "The feature names should match those that were passed during fit, in the same order; the first that differs "
+                f"is {names[place]!r} in place of {fitted[place]!r}"
+            )
+    _check_n_features(estimator, X, reset=reset)
+
+
+def copied(X: Any) -> Any:
+    """Copy samples in memory, because whoever streams samples may reuse an array; files are not copied."""
+    if isinstance(X, Standardized):
+        measured = X.statistics if X.statistics.source is None else None
+        return Standardized(copied(X.base), X.standardize, X.missing, X.dtype, measured)
+    if isinstance(X, ArraySource):
+        return ArraySource(X.array.copy())
+    if isinstance(X, SparseSource):
+        return SparseSource(X.matrix.copy())
+    return X if isinstance(X, Source) else X.copy()
+
+
+def has_one_dtype(X: Any) -> bool:
+    """Whether a table holds numbers of one NumPy type, so that it is an array as it stands."""
+    dtypes = getattr(X, "dtypes", None)
+    if not hasattr(X, "iloc") or dtypes is None or not hasattr(dtypes, "iloc") or not len(dtypes):
+        return False
+    first = dtypes.iloc[0]
+    return isinstance(first, np.dtype) and is_numeric(first) and bool((dtypes == first).all())
+
+
+def is_numeric(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of a type need no conversion before they are multiplied by blocks."""
+    return dtype.kind in "biuf" and dtype.itemsize <= 8
