@@ -378,8 +378,8 @@ class TrainedEstimator(BaseEstimator):
     # ------------------------------------------------------------------------------------------------------------------
     # model files: what `fcfast.estimators.store` asks for
 
-    def _to_file(self, weights: bool) -> tuple[Header, Tensors]:
-        """Give the header and the tensors of a file; `weights` is the parameter of `save`."""
+    def _to_file(self, weights: bool, inputs: bool) -> tuple[Header, Tensors]:
+        """Give the header and the tensors of a file; the parameters are those of `save`."""
         raise NotImplementedError
 
     @classmethod

@@ -12,7 +12,16 @@ from fcfast.estimators.samples import check_features
 from fcfast.estimators.store import save
 from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.front.explanation import Explanation
-from fcfast.modelfile.front import FrontHeader, network_entries, network_of, network_tensors, trained_rows
+from fcfast.gram.object import Gram
+from fcfast.modelfile.front import (
+    FrontHeader,
+    kernel_in,
+    network_entries,
+    network_of,
+    network_tensors,
+    stored_inputs,
+    trained_rows,
+)
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
 from fcfast.sources import source_in
@@ -106,7 +115,7 @@ class FittedFront(TrainedEstimator):
         self._refuse_overflow(initial, terms)
         return Explanation(initial, self.network_.upper.front_biases, terms)
 
-    def save(self, path: str | os.PathLike[str], weights: bool = True) -> None:
+    def save(self, path: str | os.PathLike[str], weights: bool = True, inputs: bool = False) -> None:
         """Save to a safetensors file, for `fcfast.load`.
 
         The file is written completely or not at all. An older file is kept until the new one is complete.
@@ -118,7 +127,9 @@ class FittedFront(TrainedEstimator):
         weights : bool
             Whether to store the conventional weights of the front layer, expanded as in `coefs_`. False stores the
             contributions instead, which is possible in form "contributions" only. The file then has N h numbers instead of d h,
-            but it can only be loaded together with the training inputs.
+            but it can only be loaded together with the training inputs. A network with a kernel has no weights and needs False.
+        inputs : bool
+            Whether to store the training inputs beside contributions, in the precision of the network.
 
         Raises
         ------
@@ -129,7 +140,7 @@ class FittedFront(TrainedEstimator):
         OSError
             If the file cannot be written.
         """
-        save(self, path, weights)
+        save(self, path, weights, inputs)
 
     def to_sklearn(self) -> "MLPClassifier | MLPRegressor":
         """Convert to scikit-learn's own network, fitted and with the same predictions up to rounding.
@@ -184,14 +195,21 @@ class FittedFront(TrainedEstimator):
     # ------------------------------------------------------------------------------------------------------------------
     # model files
 
-    def _to_file(self, weights: bool) -> tuple[FrontHeader, Tensors]:
+    def _to_file(self, weights: bool, inputs: bool) -> tuple[FrontHeader, Tensors]:
         contributed = self.network_.front.contributions is not None
+        if inputs and (weights or not contributed):
+            raise ValueError("inputs=True is for contributions, which refer to the inputs; use weights=False in that form")
         if not (weights or contributed):
             raise ValueError(f"weights=False needs form 'contributions', but this is {self.form_!r}; use weights=True")
         as_contributions = contributed and not weights
+        gram: Gram | None = getattr(self.network_.front, "gram", None)
+        if weights and gram is not None and not gram.has_weights:
+            raise ValueError(f"a {gram.kernel_name} kernel has no weights to store; use weights=False")
+        if inputs and gram is not None and not gram.has_features:
+            raise ValueError("inputs=True, but the samples are known by their products alone; use inputs=False")
         header = self._header(
             **self._header_entries(),
-            **network_entries(self.network_, as_contributions),
+            **network_entries(self.network_, as_contributions, inputs),
             form=self.form_ if as_contributions or not contributed else WeightsForm.name,
             y_ndim=getattr(self, "_y_ndim", None),
             scaled=scaled_parts(self._scaling),
@@ -206,12 +224,17 @@ class FittedFront(TrainedEstimator):
             estimator._y_ndim = int(header.y_ndim)
         estimator._scaling = scaling_in(header.scaled, tensors)
         if header.form == ContributionsForm.name:
-            X = estimator._trained_inputs(X, tensors, np.dtype(header.dtype))
+            X = estimator._trained_inputs(X, header, tensors)
         estimator.network_ = network_of(header, tensors, X, estimator._loss, resolve_n_jobs(estimator.n_jobs))
         return estimator
 
-    def _trained_inputs(self, X: Any, tensors: Tensors, dtype: np.dtype[Any]) -> Any:
-        """Find the rows of `X` that the estimator was trained on."""
+    def _trained_inputs(self, X: Any, header: FrontHeader, tensors: Tensors) -> Any:
+        """Find the training inputs in the file, or the rows of `X` that the estimator was trained on."""
+        stored, dtype = stored_inputs(header, tensors), np.dtype(header.dtype)
+        if stored is not None or kernel_in(header.kernel) is None:
+            if X is not None:
+                raise ValueError("X was given, but the file needs no training inputs; leave it out")
+            return stored
         if X is None:
             raise ValueError("the file holds contributions, not weights; give the training inputs, load(path, X=...)")
         source = source_in(X)

@@ -548,8 +548,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         self._refuse_other_variant()
         save(self, path)
 
-    def _to_file(self, weights: bool) -> tuple[NoPropHeader, Tensors]:
-        if not weights:
+    def _to_file(self, weights: bool, inputs: bool) -> tuple[NoPropHeader, Tensors]:
+        if inputs or not weights:
             raise ValueError("a file of NoProp blocks always holds their weights; use weights=True")
         form = WeightsForm.name if FORMS[self.form_].keeps_inputs else self.form_
         header = NoPropHeader(

@@ -29,7 +29,7 @@ def stored(kind: Kind) -> Kind:
     return kind
 
 
-def save(estimator: "Estimator", path: str | os.PathLike[str], weights: bool = True) -> None:
+def save(estimator: "Estimator", path: str | os.PathLike[str], weights: bool = True, inputs: bool = False) -> None:
     """Save a fitted estimator.
 
     The file is written completely or not at all. An older file is kept until the new one is complete.
@@ -43,7 +43,9 @@ def save(estimator: "Estimator", path: str | os.PathLike[str], weights: bool = T
     weights : bool
         Whether to store the conventional weights of the front layer, expanded as in `coefs_`. False stores the
         contributions instead, which is possible in form "contributions" only. The file then has N h numbers instead of d h,
-        but it can only be loaded together with the training inputs.
+        but it can only be loaded together with the training inputs. A network with a kernel has no weights and needs False.
+    inputs : bool
+        Whether to store the training inputs beside contributions, in the precision of the network.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def save(estimator: "Estimator", path: str | os.PathLike[str], weights: bool = T
         raise TypeError(f"a model file holds a {' or a '.join(sorted(KINDS))}, got a {name}")
     check_is_fitted(estimator, "network_")
     estimator._check_parameters()
-    write(path, *estimator._to_file(weights))
+    write(path, *estimator._to_file(weights, inputs))
 
 
 def load(path: str | os.PathLike[str], X: Any = None) -> "Estimator":
@@ -90,8 +92,8 @@ def load(path: str | os.PathLike[str], X: Any = None) -> "Estimator":
     path : path-like
         File to read.
     X : ndarray, sparse matrix or numpy.memmap, or None
-        Training inputs, which are needed only if the estimator was saved with ``weights=False``. They may contain more rows
-        than the estimator was trained on (as with early stopping), in any order. A reference to them is kept.
+        Training inputs, which are needed only if the estimator was saved with ``weights=False`` and ``inputs=False``. They
+        may contain more rows than the estimator was trained on (as with early stopping), in any order. A reference to them is kept.
 
     Returns
     -------

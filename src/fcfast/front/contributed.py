@@ -47,10 +47,9 @@ class Contributed:
         self._weights: Array | None = None
 
     @classmethod
-    def given(cls, X: Any, start: Array, n_features: int, n_jobs: int | None) -> tuple["Contributed", Array]:
-        """Start from contributions A(0) = `start` to samples X; give the initial pre-activations (N, h), too."""
-        gram, is_own = (X, False) if isinstance(X, Gram) else (Gram.of(X, None, start.dtype, n_jobs)[0], True)
-        return cls(gram, NoWeights(start.shape[1], n_features), start, is_own), np.asarray(gram.matrix @ start)
+    def given(cls, gram: Gram, start: Array, n_features: int) -> tuple["Contributed", Array]:
+        """Start from contributions A(0) = `start`; give the initial pre-activations (N, h), too."""
+        return cls(gram, NoWeights(start.shape[1], n_features), start, is_own=True), np.asarray(gram.matrix @ start)
 
     @property
     def is_kept(self) -> bool:
@@ -147,7 +146,7 @@ class Contributed:
         Nobody could use a copy if the inputs have changed, so that a RuntimeError tells of it now. A `Gram` that many
         estimators share can do without its inputs, so that these are not read for a copy.
         """
-        if self.is_own:
+        if self.is_own and self.gram.has_features:
             _ = self.gram.X
         return self.__dict__ | {"_weights": None}
 

@@ -11,6 +11,7 @@ from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactiv
 from fcfast.front.contributed import Contributed, features_of
 from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.gram import budget
+from fcfast.gram.object import Gram
 from fcfast.gram.occurring import FEWER
 from fcfast.gram.products import preactivations_by_weights
 from fcfast.gram.start import InitialWeights, SpanStart
@@ -82,10 +83,10 @@ class ContributionsForm(FrontForm):
         return form
 
     @classmethod
-    def in_span_of(cls, X: Any, contributions: Array, n_features: int, n_jobs: int | None = None) -> "ContributionsForm":
-        """Make the form from all contributions (N, h) of a front layer that is in the span of the samples X."""
+    def in_span_of(cls, gram: Gram, contributions: Array, n_features: int) -> "ContributionsForm":
+        """Make the form from all contributions (N, h) of a front layer that is in the span of the samples."""
         form = cls.__new__(cls)
-        contributed, S0 = Contributed.given(X, contributions, n_features, n_jobs)
+        contributed, S0 = Contributed.given(gram, contributions, n_features)
         form.contributed = contributed
         form._start(contributed.gram.matrix, S0, n_features, with_velocity=False)
         return form
@@ -105,6 +106,11 @@ class ContributionsForm(FrontForm):
     def X(self) -> Any:
         """Training inputs (N, d); reading them raises a RuntimeError if they have been changed in place."""
         return self._contributed.gram.X
+
+    @property
+    def gram(self) -> Gram:
+        """Training samples."""
+        return self._contributed.gram
 
     @property
     def initial(self) -> InitialWeights:

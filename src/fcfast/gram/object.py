@@ -226,6 +226,16 @@ class Gram:
         prepared = self.standardized
         return X if prepared is None else prepared.like(as_source(X))
 
+    @classmethod
+    def of_kernel(cls, X: Any, kernel: Kernel, dtype: DTypeLike, n_jobs: int | None = None) -> "Gram":
+        """Compute the kernel of validated features with each other."""
+        return cls.view(products_of(X, kernel, dtype, n_jobs, None, None))
+
+    @classmethod
+    def unknown(cls, n_samples: int, dtype: DTypeLike) -> "Gram":
+        """Give samples whose products with each other are not known, to predict from given products with them."""
+        return cls.view(Products(np.broadcast_to(np.zeros((), dtype), (n_samples, n_samples))))
+
     @property
     def matrix(self) -> Array:
         """Products (n, n) of the samples in this view with each other; of all samples without a copy."""

@@ -5,7 +5,10 @@ layers.0.weights           (h, d)           unless the front layer is stored as 
 front.contributions        (N, h)           only then
 front.initial              (d, h), float64  W1(0)', only then, if it was given: random ones are made again from a seed, and
                                             a start in the span of the samples is part of the contributions
-front.row_digests          (N, 16), uint8   only then: which rows the training inputs are
+front.row_digests          (N, 16), uint8   only then: which rows the training inputs are, unless these are in the file or
+                                            the samples are known by their products alone
+front.inputs               (N, d)           only then, if they were asked for, as the network takes them; sparse ones are in
+                                            front.inputs.data, .indices and .indptr
 layers.1.weights ...       (n_out, n_in)
 layers.0.biases ...        (n_out,)
 inputs.mean ...                             how samples and targets are scaled (`fcfast.modelfile.scaling`)
@@ -26,7 +29,11 @@ from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FrontForm
 from fcfast.front.contributions import ContributionsForm
 from fcfast.front.weights import WeightsForm
+from fcfast.gram.held import PRECOMPUTED
+from fcfast.gram.object import Gram
+from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import GivenWeights, RandomWeights
+from fcfast.kernels import KERNELS, Kernel, Linear
 from fcfast.losses import Loss
 from fcfast.modelfile.checks import numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
@@ -48,11 +55,12 @@ class FrontHeader(Header):
     `form` is the stored form of the front layer. `n_samples`, `scale` (the factor c of W1(0)), `initial_seed` and
     `initial_scale` (both None if W1(0) is a tensor) belong to contributions and are None in other forms. `y_ndim` belongs to a
     regressor. `scaled` lists the data that the network was trained on in scaled form, "inputs" and "targets", and "missing" if
-    missing values were filled in, in this order. `in_span` says that the front layer is in the
-    span of the samples: W1(0) is part of the contributions.
+    missing values were filled in, in this order. `in_span` says that the front layer is in the span of the samples: W1(0) is
+    part of the contributions. `kernel` has the name and the settings of a kernel other than the linear one. `inputs` says how
+    the file holds the training inputs: "dense", "sparse" (with `n_entries` entries), or not at all.
     """
 
-    later: ClassVar[dict[str, str]] = {"scaled": "2", "in_span": "3"}
+    later: ClassVar[dict[str, str]] = {"scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3"}
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
     activation: str
@@ -64,6 +72,9 @@ class FrontHeader(Header):
     y_ndim: int | None
     scaled: list[str] = field(default_factory=list)
     in_span: bool = field(default_factory=bool)
+    kernel: dict[str, Any] = field(default_factory=dict)
+    inputs: str = field(default_factory=str)
+    n_entries: int = field(default_factory=int)
 
     @property
     def n_features(self) -> int:
@@ -91,9 +102,11 @@ class FrontHeader(Header):
     def _check_contributions(self) -> None:
         if self.form != ContributionsForm.name:
             extra = {self.n_samples, self.scale, self.initial_seed, self.initial_scale}
-            require(extra == {None} and not self.in_span, f"it has parts of contributions, in form {self.form!r}")
+            parts = self.in_span or self.kernel or self.inputs or self.n_entries
+            require(extra == {None} and not parts, f"it has parts of contributions, in form {self.form!r}")
             return
         validation.boolean(self.in_span, "in_span")
+        self._check_samples()
         validation.integer(self.n_samples, "n_samples", 1)
         numbers([self.scale], "scale")
         require(bool(np.isfinite(float(self.scale or 0))), f"scale is {self.scale}")
@@ -106,8 +119,33 @@ class FrontHeader(Header):
         else:
             require(self.initial_scale is None, "it has a scale of random weights, but a tensor of initial weights")
 
+    def _check_samples(self) -> None:
+        """Check how the training samples are known."""
+        kernel = kernel_in(self.kernel)
+        require(self.in_span or not self.kernel, "it has a kernel, but does not start in the span of the samples")
+        require(self.inputs in ("", "dense", "sparse"), f"inputs is {self.inputs!r}")
+        require(not self.inputs or kernel is not None, "it has inputs, but its samples are known by their products alone")
+        validation.integer(self.n_entries, "n_entries", 0)
+        require(self.inputs == "sparse" or not self.n_entries, "it has a number of entries, but no sparse inputs")
+        if kernel is None:
+            require(self.n_samples == self.n_features, "its samples are known by their products, but not one for each of them")
+
     def _check_targets(self) -> None:
         raise NotImplementedError
+
+    def _input_tensors(self) -> Expected:
+        """Give dtype and shape of the tensors that say what the training inputs are."""
+        n_samples = int(self.n_samples or 0)
+        if self.inputs == "dense":
+            return {"front.inputs": (self.dtype, (n_samples, self.n_features))}
+        if self.inputs == "sparse":
+            places = {"data": self.n_entries, "indices": self.n_entries, "indptr": n_samples + 1}
+            return {
+                f"front.inputs.{name}": (self.dtype if name == "data" else "int64", (size,)) for name, size in places.items()
+            }
+        if kernel_in(self.kernel) is None:
+            return {}
+        return {"front.row_digests": ("uint8", (n_samples, DIGEST_BYTES))}
 
     def tensors(self) -> Expected:
         """Give dtype and shape of every tensor that the file must hold."""
@@ -117,7 +155,7 @@ class FrontHeader(Header):
             expected["layers.0.weights"] = self.dtype, (n_hidden, n_features)
         elif self.n_samples is not None:
             expected["front.contributions"] = self.dtype, (self.n_samples, n_hidden)
-            expected["front.row_digests"] = "uint8", (self.n_samples, DIGEST_BYTES)
+            expected |= self._input_tensors()
             if self.initial_seed is None and not self.in_span:
                 expected["front.initial"] = "float64", (n_features, n_hidden)
         for l, (n_in, n_out) in enumerate(pairwise(self.widths)):
@@ -153,10 +191,64 @@ class RegressorHeader(FrontHeader):
         require(self.y_ndim == 2 or self.widths[-1] == 1, f"y_ndim is 1, but there are {self.widths[-1]} outputs")
 
 
-def network_entries(network: FrontNetwork, as_contributions: bool) -> dict[str, Any]:
-    """Collect the entries of `FrontHeader` that a network determines, with its front layer as contributions or as weights."""
+def kernel_in(entry: Any) -> Kernel | None:
+    """Give the kernel that an entry of a header describes; None for samples known by their products alone.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it describes none.
+    """
+    if entry == {}:
+        return Linear()
+    require(isinstance(entry, dict) and set(entry) == {"name", "settings"}, f"kernel is {entry!r}")
+    name, settings = entry["name"], entry["settings"]
+    require(isinstance(name, str) and isinstance(settings, dict), f"kernel is {entry!r}")
+    if name == PRECOMPUTED:
+        require(not settings, f"kernel is {entry!r}")
+        return None
+    made: Kernel = KERNELS[validation.choice(name, "kernel", KERNELS)](**settings)
+    return made.resolved(1, 1.0)
+
+
+def _kernel_entry(gram: Gram) -> dict[str, Any]:
+    """Describe the kernel of samples; an empty description is the linear one."""
+    kernel = gram.kernel
+    if kernel is None:
+        return {"name": PRECOMPUTED, "settings": {}}
+    if not (isinstance(kernel, Kernel) and KERNELS.get(kernel.name) is type(kernel)):
+        raise TypeError(f"a model file cannot describe the kernel {gram.kernel_name!r}, which is not registered")
+    return {} if kernel.has_weights else {"name": kernel.name, "settings": kernel.settings}
+
+
+def _inputs_entries(X: Any) -> dict[str, Any]:
+    """Say how a file holds training inputs."""
+    kept = is_stored_sparse(X)
+    return {"inputs": "sparse" if kept else "dense", "n_entries": int(sparse_rows(X).nnz) if kept else 0}
+
+
+def sparse_rows(X: Any) -> Any:
+    """Give stored sparse inputs in CSR."""
+    if isinstance(X, Source):
+        X = X.read(slice(0, X.shape[1]))
+    return sparse.csr_array(X)
+
+
+def network_entries(network: FrontNetwork, as_contributions: bool, inputs: bool = False) -> dict[str, Any]:
+    """Collect the entries of `FrontHeader` that a network determines.
+
+    Parameters
+    ----------
+    network : FrontNetwork
+    as_contributions : bool
+        Whether the front layer is stored as contributions, and not as weights.
+    inputs : bool
+        Whether the training inputs are stored, too.
+    """
     front: Any = network.front
-    return {
+    samples = {"kernel": _kernel_entry(front.gram)} if as_contributions else {}
+    samples |= _inputs_entries(front.X) if inputs else {}
+    return samples | {
         "dtype": network.params.dtype.name,
         "activation": network.activation,
         "widths": [int(front.n_features), *map(int, network.widths)],
@@ -175,13 +267,40 @@ def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
     if header.form == ContributionsForm.name:
         front: Any = network.front
         tensors["front.contributions"] = front.contributions
-        tensors["front.row_digests"] = row_digests(front.X, network.params.dtype)
+        tensors |= _samples_tensors(header, front)
         if header.initial_seed is None and not header.in_span:
             # in the memory order of coefs_init, so that products are rounded in the same way
             tensors["front.initial"] = front.initial.array.T.astype(np.float64)
     else:
         tensors["layers.0.weights"] = network.front.expand()
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+
+
+def _samples_tensors(header: FrontHeader, front: Any) -> Tensors:
+    """Collect the tensors that say what the training samples are."""
+    dtype = np.dtype(header.dtype)
+    if header.inputs == "dense":
+        X = front.X
+        return {"front.inputs": X.dense(dtype) if isinstance(X, Source) else np.asarray(X, dtype)}
+    if header.inputs == "sparse":
+        rows = sparse_rows(front.X)
+        parts = {"data": rows.data.astype(dtype), "indices": rows.indices.astype("i8"), "indptr": rows.indptr.astype("i8")}
+        return {f"front.inputs.{name}": part for name, part in parts.items()}
+    if not front.gram.has_features:
+        return {}
+    return {"front.row_digests": row_digests(front.X, dtype)}
+
+
+def stored_inputs(header: FrontHeader, tensors: Tensors) -> Any:
+    """Give the training inputs that a file holds; None if it holds none."""
+    if not header.inputs:
+        return None
+    if header.inputs == "dense":
+        return tensors["front.inputs"]
+    parts = tuple(tensors[f"front.inputs.{name}"] for name in ("data", "indices", "indptr"))
+    matrix = sparse.csr_array(parts, shape=(header.n_samples, header.n_features))
+    matrix.check_format(full_check=True)
+    return matrix
 
 
 def network_of(header: FrontHeader, tensors: Tensors, X: Any, loss: Loss, n_threads: int) -> FrontNetwork:
@@ -213,7 +332,9 @@ def _contributions(header: FrontHeader, tensors: Tensors, X: Any) -> Contributio
     (n_features, n_hidden), dtype = header.widths[:2], np.dtype(header.dtype)
     held = tensors["front.contributions"]
     if header.in_span:
-        return ContributionsForm.in_span_of(X, held, n_features, n_jobs=None)
+        kernel = kernel_in(header.kernel)
+        gram = Gram.unknown(len(held), dtype) if kernel is None else Gram.of_kernel(X, kernel, dtype)
+        return ContributionsForm.in_span_of(gram, held, n_features)
     given, seed = tensors.get("front.initial"), header.initial_seed
     random = RandomWeights(n_hidden, n_features, int(seed or 0), header.activation, header.initial_scale or 1.0)
     front = ContributionsForm(X, random if given is None else GivenWeights(given.T), dtype, with_velocity=False)
