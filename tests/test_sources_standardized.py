@@ -58,6 +58,12 @@ def test_a_large_offset_keeps_its_digits_in_single_precision():
     assert_close(block, StandardScaler().fit_transform(X), 1e-6)
 
 
+def test_means_of_large_numbers_are_exact():
+    small = np.random.default_rng(0).integers(0, 8, size=(3000, 20))
+    scale = Standardized(ArraySource(2.0**48 + small)).statistics.complete()
+    assert np.abs(scale.mean - 2.0**48 - small.mean(axis=0)).max() <= 2.0**-5  # half a unit in the last place
+
+
 @pytest.mark.parametrize("standardize", [False, True])
 def test_missing_values_are_the_training_mean(standardize):
     X, X_new = gappy(), gappy(11, seed=1)

@@ -157,12 +157,11 @@ def test_partial_fit_scales_as_the_first_call(form):
     X, y = data(FrontClassifier)
     settings = settings_of(FrontClassifier, form)
     own, plain = FrontClassifier(**settings, standardize=True), FrontClassifier(**settings)
-    scaler = StandardScaler().fit(X[:10])
-    stream = np.empty((7, X.shape[1]))
-    for rows in (slice(0, 10), slice(10, 17), slice(17, 24)):
-        part = stream[:7] if rows.start else np.array(X[rows])
-        part[:] = X[rows]  # the same array is used again
-        own.partial_fit(part, y[rows], classes=[0, 1, 2])
+    scaler = StandardScaler().fit(X[:8])
+    stream = np.empty((8, X.shape[1]))  # the same array is used again
+    for rows in (slice(0, 8), slice(8, 16), slice(16, 24)):
+        stream[:] = X[rows]
+        own.partial_fit(stream, y[rows], classes=[0, 1, 2])
         plain.partial_fit(scaler.transform(X[rows]), y[rows], classes=[0, 1, 2])
     assert_close(own.predict_proba(X), plain.predict_proba(scaler.transform(X)))
     with pytest.raises(ValueError, match="partial_fit continues with"):

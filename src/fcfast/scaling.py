@@ -138,7 +138,7 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     estimator : FrontClassifier or FrontRegressor
         Fitted estimator; it is not changed.
     inputs : Scale or None
-        Scale of its inputs.
+        Scale of its inputs; None if they were not scaled, or the estimator scales them itself (``standardize=True``).
     targets : Scale or None
         Scale of the targets of a regression, one column per output.
 
@@ -153,7 +153,7 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     Raises
     ------
     ValueError
-        If the estimator already takes raw data.
+        If the estimator already scales what is to be scaled here.
 
     Examples
     --------
@@ -169,7 +169,8 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     True
     """
     check_is_fitted(estimator, "network_")
-    if estimator._scaling is not None:
+    held = estimator._scaling or Scaling(None, None)
+    if held.targets is not None or (inputs is not None and (held.inputs is not None or held.missing is not None)):
         raise ValueError("the estimator already takes raw data; it scales its inputs by itself")
     network = estimator.network_
     weights = network.front.expand()
@@ -181,7 +182,9 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
         front, network.biases, network.weights, network.activation, network.loss, network.n_threads
     )
     raw.form_, raw._random_state = WeightsForm.name, None
-    raw._scaling = None if inputs is None and targets is None else Scaling(inputs, targets)
+    together = Scaling(held.inputs if inputs is None else inputs, targets, held.missing)
+    is_empty = together.inputs is None and together.targets is None and together.missing is None
+    raw._scaling = None if is_empty else together
     return raw
 
 

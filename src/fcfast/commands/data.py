@@ -15,7 +15,8 @@ from sklearn import config_context
 
 from fcfast.commands.shared import listed, tell_user
 from fcfast.datafiles import Table, from_array, refuse_missing
-from fcfast.scaling import Scaling, measure
+from fcfast.scaling import Scale, Scaling, measure, take
+from fcfast.sources import as_source
 from fcfast.sources.mapped import is_mapped
 from fcfast.splitting import split_at_random, split_each_class
 
@@ -135,15 +136,30 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
     return np.sort(train), np.sort(test), "drawn at random"
 
 
+def is_standardized(train: Samples, standardize: bool | None) -> bool:
+    """Whether features are scaled; by default dense ones are."""
+    return not sparse.issparse(train.X) if standardize is None else standardize
+
+
+def measured_targets(train: Samples, task: str) -> Scale | None:
+    """Measure mean and scale of the targets of a regression."""
+    if task == "classification":
+        return None
+    y = train.targets()
+    return measure(y.reshape(len(y), -1), np.arange(len(y)), "the target")
+
+
 def measured(train: Samples, task: str, standardize: bool | None) -> Scaling:
     """Measure mean and scale of training samples, in a regression also of targets. By default dense samples are scaled."""
-    if not (standardize or (standardize is None and not sparse.issparse(train.X))):
+    if not is_standardized(train, standardize):
         return Scaling(None, None)
-    inputs = measure(train.X, train.rows, "the features")
-    if task == "classification":
-        return Scaling(inputs, None)
-    y = train.targets()
-    return Scaling(inputs, measure(y.reshape(len(y), -1), np.arange(len(y)), "the target"))
+    return Scaling(measure(train.X, train.rows, "the features"), measured_targets(train, task))
+
+
+def training_rows(train: Samples) -> Any:
+    """Give the features of the training rows. Dense rows are not copied; they are selected while they are read."""
+    follow = bool((np.diff(train.rows) == 1).all())
+    return take(train.X, train.rows) if follow or sparse.issparse(train.X) else as_source(train.X)[train.rows]
 
 
 def already_looked_at(X: Any) -> AbstractContextManager[None]:

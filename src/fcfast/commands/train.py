@@ -251,25 +251,28 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     """Train and test; return the estimator of raw data and the report."""
     import numpy as np
 
-    from fcfast.commands.data import already_looked_at, measured
+    from fcfast.commands.data import already_looked_at, is_standardized, measured_targets, training_rows
     from fcfast.commands.scores import scores
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.optimizers import OPTIMIZERS
-    from fcfast.scaling import by_blocks, of_raw_data, scaled
+    from fcfast.scaling import Scaling, by_blocks, of_raw_data
+    from fcfast.sources import Standardized, as_source
 
     started = time.perf_counter()
-    scaling = measured(source.train, source.task, standardize)
-    features = scaled(source.train.X, source.train.rows, scaling.inputs, np.float32)
-    y = scaling.scaled_targets(source.train.targets())
+    standardized = is_standardized(source.train, standardize)
+    features = training_rows(source.train)
+    targets = measured_targets(source.train, source.task) if standardized else None
+    y = Scaling(None, targets).scaled_targets(source.train.targets())
     if settings["init_scale"] is None:
         settings["init_scale"] = 0.1 if features.shape[1] > features.shape[0] else 1.0
     if settings["learning_rate"] is None:
-        settings["learning_rate"] = OPTIMIZERS[settings["optimizer"]].rate_to_try or default_rate(features)
+        seen = Standardized(as_source(features)) if standardized else features
+        settings["learning_rate"] = OPTIMIZERS[settings["optimizer"]].rate_to_try or default_rate(seen)
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier if source.task == "classification" else FrontRegressor
-    estimator = kind(**settings)
-    with already_looked_at(features):
+    estimator = kind(**settings, standardize=standardized)
+    with already_looked_at(source.train.X):
         sentences = fit(estimator, features, y)
-    raw = of_raw_data(estimator, scaling.inputs, scaling.targets)
+    raw = of_raw_data(estimator, None, targets)
     seconds = time.perf_counter() - started
     test = source.test
     result = None
@@ -280,7 +283,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     if source.feature_names is not None:
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
     return raw, source.about | {
-        "standardized": scaling.inputs is not None,
+        "standardized": standardized,
         "hidden": list(settings["hidden_layer_sizes"]),
         "learning_rate": settings["learning_rate"],
         "form": estimator.form_,
@@ -315,15 +318,12 @@ def default_rate(X: Any) -> float:
     a few huge samples, as in word counts, would otherwise stop all the others from learning.
     """
     import numpy as np
-    from scipy import sparse
+
+    from fcfast.gram.norms import squared_norms
+    from fcfast.sources import as_source
 
     with np.errstate(over="ignore"):  # reported below
-        if sparse.issparse(X):
-            squares = X.astype(np.float64)
-            squares.data **= 2
-            norms = np.asarray(squares.sum(axis=1)).ravel()
-        else:
-            norms = np.einsum("ij,ij->i", X, X, dtype=np.float64)
+        norms = squared_norms(as_source(X))
     typical = float(np.median(norms))
     if not np.isfinite(typical):
         raise ValueError("the features have values so large that their squares overflow; use another unit")

@@ -136,7 +136,7 @@ class FrontEstimator(FittedFront):
 
         Parameters
         ----------
-        X : ndarray, sparse matrix or numpy.memmap of shape (N, d)
+        X : ndarray, DataFrame, sparse matrix, numpy.memmap or source (`fcfast.sources`) of shape (N, d)
             Training inputs. Form "contributions" keeps a reference to them for `predict` and `coefs_`, so do not change them in
             place. Methods that need them raise a RuntimeError if they were changed.
         y : array-like of shape (N,), or (N, c) for regression
