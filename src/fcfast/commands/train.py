@@ -319,11 +319,10 @@ def default_rate(X: Any) -> float:
     """
     import numpy as np
 
-    from fcfast.gram.norms import squared_norms
-    from fcfast.sources import as_source
+    from fcfast.gram.measures import squared_norms
 
     with np.errstate(over="ignore"):  # reported below
-        norms = squared_norms(as_source(X))
+        norms = squared_norms(X)
     typical = float(np.median(norms))
     if not np.isfinite(typical):
         raise ValueError("the features have values so large that their squares overflow; use another unit")

@@ -93,7 +93,8 @@ def load(path: str | os.PathLike[str], X: Any = None) -> "Estimator":
         File to read.
     X : ndarray, sparse matrix or numpy.memmap, or None
         Training inputs, which are needed only if the estimator was saved with ``weights=False`` and ``inputs=False``. They
-        may contain more rows than the estimator was trained on (as with early stopping), in any order. A reference to them is kept.
+        may contain more rows than the estimator was trained on (as with early stopping), in any order. A reference to
+        them is kept.
 
     Returns
     -------

@@ -10,11 +10,23 @@ from fcfast.gram.reading import Inputs, reader, row_readers
 from fcfast.tiles import slices
 
 
-def squared_norms(X: Inputs, dtype: DTypeLike) -> NDArray[np.float64]:
-    """Compute the squared norm of each sample, summed in double precision from numbers in `dtype`."""
-    dtype = np.dtype(dtype)
+def squared_norms(X: Inputs, dtype: DTypeLike = np.float64) -> NDArray[np.float64]:
+    """Compute the squared norm (N,) of each sample, summed in double precision from numbers in `dtype`.
+
+    Raises
+    ------
+    ValueError
+        If X is a source with values that are NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.gram.measures import squared_norms
+    >>> squared_norms(np.array([[3, 4], [0, 2]], dtype="int8"))
+    array([25.,  4.])
+    """
     norms = np.zeros(X.shape[0])
-    for rows, inputs in row_readers(X, 1, dtype):
+    for rows, inputs in row_readers(X, 1, np.dtype(dtype)):
         for features in slices(X.shape[1], inputs.width):
             block = inputs.read(features)
             if sparse.issparse(block):

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from fcfast.kernels import KERNELS
 from fcfast.losses import LOSSES
 from fcfast.modelfile.checks import require
 from fcfast.noprop.schedule import CosineNoise, LinearNoise
@@ -19,7 +20,7 @@ def settings_classes() -> dict[str, type[Any]]:
 
     A file names the class. Only classes of the library and registered classes are ever made from a file.
     """
-    named = (*OPTIMIZERS.values(), *RULES.values(), *LOSSES.values(), *OTHER_SETTINGS)
+    named = (*OPTIMIZERS.values(), *RULES.values(), *LOSSES.values(), *KERNELS.values(), *OTHER_SETTINGS)
     kinds = [kind if isinstance(kind, type) else type(kind) for kind in named]
     return {kind.__name__: kind for kind in kinds}
 
