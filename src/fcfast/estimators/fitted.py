@@ -74,7 +74,7 @@ class FittedFront(TrainedEstimator):
 
     def _intercepts(self) -> list[Array]:
         check_is_fitted(self, "network_")
-        return _read_only(*(bias.copy() for bias in self.network_.biases))
+        return _read_only(*self.network_.all_biases())
 
     @property
     def contributions_(self) -> Array:

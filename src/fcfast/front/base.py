@@ -208,6 +208,11 @@ class FrontForm(FormCosts, Capable):
         return False
 
     @property
+    def offset(self) -> Array | None:
+        """What the weights leave out of pre-activations (h,), as where training centred the samples; None if it is nothing."""
+        return None
+
+    @property
     def contributions(self) -> Array | None:
         """Contributions (N, h) of the training samples; None for a form that does not hold them."""
         return None
@@ -242,6 +247,7 @@ class FrontStack:
 
     n_products = 0  # products of a new sample with training samples
     takes_any_samples = False  # such as strings, which a function compares
+    offset: list[Array] | None = None  # what the weights leave out of the pre-activations of each layer
 
     def __init__(self, forms: Sequence[FrontForm]) -> None:
         self.forms = list(forms)

@@ -68,6 +68,10 @@ class Contributed:
             S0, start = initial.draw(gram.matrix)
             none = NoWeights(initial.n_hidden, initial.n_features)
             return cls(gram, none, start.astype(dtype, copy=False), is_own), S0.astype(dtype, copy=False)
+        if gram is not None and gram.is_centred:
+            raise ValueError(
+                "X is a centred Gram matrix, on which a network starts in the span of the samples; use init='span'"
+            )
         if gram is None:
             gram, S0 = Gram.of(X, initial, dtype, n_jobs)
         else:
@@ -84,19 +88,32 @@ class Contributed:
         self._is_finished = True
 
     def total(self, A: Array, c: float | Array) -> Array:
-        """Give all contributions (N, h), those of the start included."""
-        return A if self.start is None else A + np.asarray(c, A.dtype) * self.start
+        """Give all contributions (N, h), those of the start included; of the samples as they are, if training centred them."""
+        if self.start is None:
+            return A
+        total = A + np.asarray(c, A.dtype) * self.start
+        return total - total.mean(axis=0) if self.gram.is_centred else total
+
+    def offset(self, total: Array) -> Array | None:
+        """Give what centring adds (h,) to the pre-activations of all contributions; None without centring."""
+        return -(self.gram.means @ total) if self.gram.is_centred else None
 
     def preactivations(self, X: Any, A: Array, c: float) -> Array:
         """Give the pre-activations (M, h) of new data."""
+        total = self.total(A, c)
+        S = self._uncentred(X, A, c, total)
+        offset = self.offset(total)
+        return S if offset is None else S + offset
+
+    def _uncentred(self, X: Any, A: Array, c: float, total: Array) -> Array:
         gram = self.gram
         if self.is_kept and not (isinstance(X, Gram) and self.start is not None):
             return preactivations_by_weights(features_of(X), self.expand(A, c), gram.n_jobs)
         if self.start is None:
             return preactivations_of(features_of(X), gram.X, A, c, self.initial, gram.dtype, gram.n_jobs)
         if gram.has_weights and not isinstance(X, Gram):
-            return preactivations_of(X, gram.X, self.total(A, c), 1.0, self.initial, gram.dtype, gram.n_jobs)
-        return np.asarray(gram.crossed(X) @ self.total(A, c))
+            return preactivations_of(X, gram.X, total, 1.0, self.initial, gram.dtype, gram.n_jobs)
+        return np.asarray(gram.crossed(X) @ total)
 
     def products(self, X: Any) -> tuple[Array, Array]:
         """Give the products (M, N) of new data with the training samples, and the pre-activations (M, h) of W1(0)."""
@@ -112,9 +129,8 @@ class Contributed:
         if self.start is not None:
             new = gram.matrix[len(self.gram) :, : len(self.gram)]
             added = np.zeros((len(gram) - len(self.gram), self.start.shape[1]), self.start.dtype)
-            return Contributed(gram, self.initial, np.concatenate([self.start, added]), self.is_own), np.asarray(
-                new @ self.start
-            )
+            start = np.concatenate([self.start, added])
+            return Contributed(gram, self.initial, start, self.is_own), np.asarray(new @ self.start)
         S0 = initial_preactivations(features_of(X), self.initial, gram.dtype, gram.n_jobs)
         refuse_overflow(S0)
         return Contributed(gram, self.initial, None, self.is_own), S0

@@ -209,7 +209,15 @@ class ContributionsForm(FrontForm):
     def explain(self, X: Any) -> tuple[Array, Array]:
         """Split pre-activations of new data into the part of W1(0) (M, h) and a term of each training sample (M, N, h)."""
         gram, S0 = self._contributed.products(X)
-        return self.dtype.type(self.initial_share) * S0, gram[:, :, None] * self.contributions[None]
+        initial = self.dtype.type(self.initial_share) * S0
+        if self.offset is not None:
+            initial += self.offset
+        return initial, gram[:, :, None] * self.contributions[None]
+
+    @property
+    def offset(self) -> Array | None:
+        """What centring adds (h,) to the pre-activations of new data; None without centring."""
+        return None if self.contributed is None else self.contributed.offset(self.contributions)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -367,15 +375,17 @@ class ContributionsStack(FrontStack):
     def preactivations(self, X: Any) -> Preactivations:
         """Give the pre-activations of new data as a function of the layer's number; the data is read once."""
         contributed, dtype, n_blocks = self.contributed, self.forms[0].base.dtype, len(self.forms)
-        if contributed.is_kept:
+        total = contributed.total(self._contributions, self._repeated_shares)
+        offset = contributed.offset(total)
+        offsets = np.zeros((n_blocks, 1), dtype) if offset is None else np.split(offset, n_blocks)
+        if contributed.is_kept and not (isinstance(X, Gram) and contributed.start is not None):
             weights = self.expand()
             X = converted_once(features_of(X), dtype)
-            return lambda t: preactivations_by_weights(X, weights[t], contributed.gram.n_jobs)
+            return lambda t: preactivations_by_weights(X, weights[t], contributed.gram.n_jobs) + offsets[t]
         gram, S0 = contributed.products(X)
-        parts = np.split(S0, n_blocks, axis=1)
+        parts, totals = np.split(S0, n_blocks, axis=1), np.split(total, n_blocks, axis=1)
         shares = [dtype.type(share) for share in self._shares]
-        totals = np.split(contributed.total(self._contributions, self._repeated_shares), n_blocks, axis=1)
-        return lambda t: shares[t] * parts[t] + gram @ totals[t]
+        return lambda t: shares[t] * parts[t] + gram @ totals[t] + offsets[t]
 
     @property
     def _shares(self) -> list[float]:
@@ -394,6 +404,12 @@ class ContributionsStack(FrontStack):
     def expand(self) -> list[Array]:
         """Give the conventional weights (h, d) of each layer."""
         return np.split(self.contributed.expand(self._contributions, self._repeated_shares), len(self.forms))
+
+    @property
+    def offset(self) -> list[Array] | None:  # type: ignore[override]  # the other forms' constant depends on training here
+        """What the weights leave out of the pre-activations (h,) of each layer; None if it is nothing."""
+        offset = self.contributed.offset(self.contributed.total(self._contributions, self._repeated_shares))
+        return None if offset is None else np.split(offset, len(self.forms))
 
     def begin(self) -> None:
         """Note that training continues."""

@@ -97,6 +97,7 @@ class Gram:
     ndim = 2
     _products: Products
     _rows: Rows | None
+    is_centred = False
 
     def __init__(
         self,
@@ -130,11 +131,30 @@ class Gram:
         self._rows = None
 
     @classmethod
-    def view(cls, products: Products, rows: Rows | None = None) -> "Gram":
+    def view(cls, products: Products, rows: Rows | None = None, is_centred: bool = False) -> "Gram":
         """Give some of the samples; None gives all."""
         gram = cls.__new__(cls)
-        gram._products, gram._rows = products, rows
+        gram._products, gram._rows, gram.is_centred = products, rows, is_centred
         return gram
+
+    def centred(self) -> "Gram":
+        """Give the same samples, centred on those that a network is trained on.
+
+        Every fit then subtracts the mean of its own training samples in the feature space, whichever these are, and none of
+        the samples that are held out. This is exact and needs no features: the products become ``P G P`` with
+        ``P = I - 1 1' / n``. Products of samples far from 0 compared with their spread lose digits by it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fcfast import Gram
+        >>> gram = Gram(np.array([[1.0], [2.0], [6.0]])).centred()
+        >>> gram.matrix.tolist()
+        [[4.0, 2.0, -6.0], [2.0, 1.0, -3.0], [-6.0, -3.0, 9.0]]
+        >>> gram[:2].matrix.tolist()
+        [[0.25, -0.25], [-0.25, 0.25]]
+        """
+        return Gram.view(self._products, self._rows, is_centred=True)
 
     # ------------------------------------------------------------------------------------------------------------------
     # what stands for X
@@ -163,7 +183,7 @@ class Gram:
         rows = self._chosen[key]
         if rows.ndim != 1:
             raise IndexError(f"a Gram is indexed by several samples: a slice, row numbers or a mask, got {key!r}")
-        return Gram.view(self._products, rows)
+        return Gram.view(self._products, rows, self.is_centred)
 
     @property
     def _chosen(self) -> Rows:
@@ -173,7 +193,8 @@ class Gram:
         """Describe the object in a line."""
         n_samples, n_all = self.shape
         some = "" if self._rows is None else f" of {n_all}"
-        return f"Gram({n_samples}{some} samples, {self.kernel_name} kernel, {self.dtype})"
+        how = ", centred on those of a fit" if self.is_centred else ""
+        return f"Gram({n_samples}{some} samples, {self.kernel_name} kernel, {self.dtype}{how})"
 
     @property
     def kernel_name(self) -> str:
@@ -238,13 +259,29 @@ class Gram:
 
     @property
     def matrix(self) -> Array:
-        """Products (n, n) of the samples in this view with each other; of all samples without a copy."""
+        """Products (n, n) of the samples in this view with each other; of all samples without a copy unless centred."""
+        held = self._uncentred
+        if not self.is_centred:
+            return held
+        means = held.mean(axis=1, dtype=np.float64)
+        centred = np.empty_like(held, subok=False)
+        for part in slices(len(held), STORED_ROWS):
+            centred[part] = held[part] - means[part, None] - means + means.mean()
+        return centred
+
+    @property
+    def _uncentred(self) -> Array:
         return self._products.matrix if self._rows is None else self._products.matrix[np.ix_(self._rows, self._rows)]
+
+    @property
+    def means(self) -> Array:
+        """Mean product (n,) of each sample with all samples in this view, which centring subtracts from those of new ones."""
+        return np.asarray(self._uncentred.mean(axis=0, dtype=np.float64).astype(self.dtype))
 
     @property
     def is_whole(self) -> bool:
         """Whether this is a view of all samples in their order, so that `matrix` copies nothing."""
-        return self._rows is None
+        return self._rows is None and not self.is_centred
 
     @property
     def n_features(self) -> int:
@@ -285,6 +322,8 @@ class Gram:
     @property
     def mean_square(self) -> float:
         """Mean of the squared lengths of the samples in this view."""
+        if self.is_centred:
+            return float(np.mean(np.diagonal(self.matrix), dtype=np.float64))
         squares = np.diagonal(self._products.matrix)
         return float(np.mean(squares if self._rows is None else squares[self._rows], dtype=np.float64))
 
@@ -316,6 +355,8 @@ class Gram:
 
     def append(self, X: Any) -> "Gram":
         """Give these samples followed by others: validated features, or rows of this Gram."""
+        if self.is_centred:
+            raise ValueError("samples are centred on those of one fit, so that no others can follow; use fit on all of them")
         if isinstance(X, Gram):
             self._refuse_others(X)
             return Gram.view(self._products, np.concatenate([self._chosen, X._chosen]))
@@ -368,7 +409,7 @@ class Gram:
         return crossed
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the products of the samples in this view, without their features, for `load`.
+        """Save the products of the samples in this view, without their features and before centring, for `load`.
 
         Parameters
         ----------
@@ -459,21 +500,21 @@ class Gram:
             factor = validation.positive(other, "the factor of a Gram")
         except TypeError:
             return NotImplemented
-        return Gram.view(Products(self.matrix * self.dtype.type(factor), n_jobs=self.n_jobs))
+        return Gram.view(Products(self._uncentred * self.dtype.type(factor), n_jobs=self.n_jobs), None, self.is_centred)
 
     __rmul__ = __mul__
 
     def _combined(self, other: "Gram", combine: Callable[[Array, Array], Array]) -> "Gram":
         if not isinstance(other, Gram):
             return NotImplemented
-        if len(self) != len(other) or self.dtype != other.dtype:
+        if len(self) != len(other) or self.dtype != other.dtype or self.is_centred != other.is_centred:
             raise ValueError(
                 f"only the products of the same samples in the same precision can be combined, got {self!r} and {other!r}"
             )
         with np.errstate(over="ignore"):  # reported below
-            matrix = combine(self.matrix, other.matrix)
+            matrix = combine(self._uncentred, other._uncentred)
         refuse_overflow(matrix)
-        return Gram.view(Products(matrix, n_jobs=self.n_jobs))
+        return Gram.view(Products(matrix, n_jobs=self.n_jobs), None, self.is_centred)
 
 
 def _rows_of(X: Any, rows: Rows) -> Any:

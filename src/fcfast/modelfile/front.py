@@ -262,7 +262,7 @@ def network_entries(network: FrontNetwork, as_contributions: bool, inputs: bool 
 
 def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
     """Collect the tensors of a network."""
-    tensors = {f"layers.{l}.biases": bias for l, bias in enumerate(network.biases)}
+    tensors = {f"layers.{l}.biases": bias for l, bias in enumerate(network.all_biases())}
     tensors |= {f"layers.{l}.weights": weights for l, weights in enumerate(network.weights, start=1)}
     if header.form == ContributionsForm.name:
         front: Any = network.front

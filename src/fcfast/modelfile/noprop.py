@@ -158,8 +158,10 @@ def network_entries(network: NoPropNetwork) -> dict[str, Any]:
 def network_tensors(network: NoPropNetwork, header: NoPropHeader) -> Tensors:
     """Collect the tensors of a network."""
     tensors = {"labels.params": network.labels.params}
+    offsets = network.fronts.offset
     for t, (block, front) in enumerate(zip(network.blocks, network.fronts.expand(), strict=True)):
-        tensors |= {f"blocks.{t}.front": front, f"blocks.{t}.params": block.params}
+        params = block.params if offsets is None else block.with_front_bias(block.layers.bias + offsets[t])
+        tensors |= {f"blocks.{t}.front": front, f"blocks.{t}.params": params}
         tensors |= {f"blocks.{t}.running.{name}": seen for name, seen in block.running.items()}
     if header.variant == "dt":
         tensors["variant.alpha_bar"] = network.variant.steps.alpha_bar

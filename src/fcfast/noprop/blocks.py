@@ -180,6 +180,12 @@ class Block:
         self.grad = np.zeros_like(self.params)
         self.layers = Layers(self.shape, self.params, self.grad)
 
+    def with_front_bias(self, bias: Array) -> Array:
+        """Copy the parameters, with another bias of the front layer."""
+        params = self.params.copy()
+        Layers(self.shape, params, params).bias[:] = bias
+        return params
+
     def inputs(self, S: Array) -> Array:
         """Return the values of the input branch (B, h) in prediction, from pre-activations of the front layer without bias."""
         x = np.ascontiguousarray(S + self.layers.bias, dtype=self.params.dtype)

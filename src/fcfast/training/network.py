@@ -110,6 +110,11 @@ class FrontNetwork:
         """Views of the biases of all layers."""
         return self.upper.biases
 
+    def all_biases(self) -> list[Array]:
+        """Copy the biases of all layers, for conventional weights of the front layer: what these leave out is added."""
+        first, *others = (bias.copy() for bias in self.biases)
+        return [first if self.front.offset is None else first + self.front.offset, *others]
+
     @property
     def groups(self) -> tuple[int, ...]:
         """Number of groups of units in each hidden layer."""
