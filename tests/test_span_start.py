@@ -303,15 +303,15 @@ def test_warm_start_goes_on():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"form": "weights"}, "init='span'|span of the samples"),
-        ({"form": "windowed"}, "init='span'|span of the samples"),
-        ({"optimizer": "adam", "momentum": 0.9}, "adam"),
-        ({"optimizer": "adam", "form": "contributions"}, "optimizer='adam'.*commute"),
-        ({"rule": "fg-w"}, "rule"),
+        ({"form": "weights"}, "holds weights, which do not start in the span of the samples; use form='contributions'"),
+        ({"form": "windowed"}, "holds weights, which do not start in the span of the samples; use form='contributions'"),
+        ({"optimizer": "adam"}, "optimizer='adam' needs form='weights'.*; use .*'sgd', or init='glorot'"),
+        ({"optimizer": "adam", "form": "contributions"}, "optimizer='adam' needs form='weights'"),
+        ({"rule": "fg-w"}, "the rule moves .* needs form='weights'.*init='glorot'"),
         ({"init": "spam"}, "init='spam' is unknown; use one of"),
         ({"init": None}, "init=None is unknown"),
         ({"init_scale": 1e300, "dtype": "float32"}, "init_scale=1e\\+300 makes initial weights too large"),
-        ({"memory_limit": 100}, "memory_limit"),
+        ({"memory_limit": 100}, "'contributions' holds .* over memory_limit=100 bytes"),
     ],
 )
 def test_impossible_settings(settings, message):
