@@ -208,6 +208,12 @@ class TrainedEstimator(BaseEstimator):
                 f"X is a Gram matrix, whose features were read before; give standardize={self.standardize} and "
                 f"missing={self.missing!r} to Gram"
             )
+        if not len(X):
+            raise ValueError("X is a Gram matrix with 0 samples; give at least 1")
+        if not reset and self._front.needs_features:
+            raise ValueError(
+                f"X is a Gram matrix, but this estimator holds weights for features (form {self.form_!r}); give the features"
+            )
         if reset:
             self.n_features_in_ = X.n_features
             if X.feature_names is not None:

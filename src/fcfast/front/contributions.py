@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, converted_once, register
-from fcfast.front.contributed import Contributed, features_of
+from fcfast.front.contributed import Contributed
 from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.gram import budget
 from fcfast.gram.occurring import FEWER
@@ -361,9 +361,9 @@ class ContributionsStack(FrontStack):
     def preactivations(self, X: Any) -> Preactivations:
         """Give the pre-activations of new data as a function of the layer's number; the data is read once."""
         contributed, dtype, n_blocks = self.contributed, self.forms[0].base.dtype, len(self.forms)
-        if contributed.is_kept:
+        if contributed.uses_weights_for(X):
             weights = self.expand()
-            X = converted_once(features_of(X), dtype)
+            X = converted_once(contributed.features_of(X), dtype)
             return lambda t: preactivations_by_weights(X, weights[t], contributed.gram.n_jobs)
         gram, S0 = contributed.products(X)
         parts = np.split(S0, n_blocks, axis=1)
