@@ -183,6 +183,8 @@ class TrainedEstimator(BaseEstimator):
         if isinstance(X, Gram):
             self._accept(X, reset)
             return X, self._checked_targets(X, y)
+        if not reset and self._front.takes_any_samples:
+            raise ValueError("a function compares the samples; partial_fit takes rows of the Gram matrix of them, gram[rows]")
         source = source_in(X)
         if source is not None:
             check_features(self, source, reset)
