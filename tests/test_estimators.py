@@ -582,7 +582,6 @@ def test_failed_fit_leaves_the_estimator_as_it_was(wide):
 def test_failed_partial_fit_leaves_the_estimator_as_it_was(wide, monkeypatch):
     """Too little memory while samples join, or in the middle of an epoch."""
     X, y = wide
-    from fcfast.front import contributions
     from fcfast.training.network import FrontNetwork
 
     train_epoch = FrontNetwork.train_epoch
@@ -599,7 +598,7 @@ def test_failed_partial_fit_leaves_the_estimator_as_it_was(wide, monkeypatch):
     front = classifier.network_.front
     probabilities, held = classifier.predict_proba(X), {name: id(value) for name, value in vars(front).items()}
     with monkeypatch.context() as patch:
-        patch.setattr(contributions, "stacked", out_of_memory)
+        patch.setattr("fcfast.gram.object.stacked", out_of_memory)
         with pytest.raises(MemoryError):
             classifier.partial_fit(X[20:], y[20:])
     assert held == {name: id(value) for name, value in vars(front).items()}

@@ -525,7 +525,7 @@ def test_sparse_inputs_are_never_made_dense(container, monkeypatch):
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_memory_maps_are_read_within_the_budget(order, tmp_path, monkeypatch):
     """So that a file larger than memory is read once: the part that all products of a block read stays cached."""
-    set_block_size(monkeypatch, n_bytes=4 * 10 * 100, min_side=1)
+    set_block_size(monkeypatch, n_bytes=2 * 4 * 10 * 100, min_side=1)  # half for the block, half for what it is made from
     X = mapped(tmp_path / "X.bin", np.ones((10, 1000), np.float32), order)
     for view in (X, np.asarray(X), X[:, 1:]):
         assert reading.reader(view, np.dtype("float32")).width == 100

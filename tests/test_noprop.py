@@ -50,8 +50,8 @@ def front_weights(classifier):
     fronts = classifier.network_.fronts
     if classifier.form_ != "contributions":
         return [form.base for form in fronts.forms]
-    initial = np.split(fronts.initial.dense("float64"), len(fronts.forms))
-    return [form.scale[0] * W0 + form.base.T @ fronts.X for form, W0 in zip(fronts.forms, initial, strict=True)]
+    initial = np.split(fronts.contributed.initial.dense("float64"), len(fronts.forms))
+    return [form.scale[0] * W0 + form.base.T @ fronts.contributed.gram.X for form, W0 in zip(fronts.forms, initial, strict=True)]
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -183,6 +183,8 @@ class TrainedEstimator(BaseEstimator):
         if isinstance(X, Gram):
             self._accept(X, reset)
             return X, self._checked_targets(X, y)
+        if not reset and self._front.takes_any_samples:
+            raise ValueError("a function compares the samples; partial_fit takes rows of the Gram matrix of them, gram[rows]")
         source = source_in(X)
         if source is not None:
             check_features(self, source, reset)
@@ -207,6 +209,12 @@ class TrainedEstimator(BaseEstimator):
             raise ValueError(
                 f"X is a Gram matrix, whose features were read before; give standardize={self.standardize} and "
                 f"missing={self.missing!r} to Gram"
+            )
+        if not len(X):
+            raise ValueError("X is a Gram matrix with 0 samples; give at least 1")
+        if not reset and self._front.needs_features:
+            raise ValueError(
+                f"X is a Gram matrix, but this estimator holds weights for features (form {self.form_!r}); give the features"
             )
         if reset:
             self.n_features_in_ = X.n_features

@@ -174,7 +174,9 @@ class FrontEstimator(FittedFront):
         X, y = self._validate(X, y, reset=True)
         X = self._kernelized(X)
         if before is not None and isinstance(X, Gram) and not X.has_weights:
-            raise ValueError(f"warm_start=True continues from weights, but a {X.kernel_name} kernel has none; use partial_fit")
+            raise ValueError(
+                f"warm_start=True continues from weights, but the {X.kernel_name} kernel has none; use partial_fit"
+            )
         targets = self._encode_targets(y, before is not None)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
@@ -348,7 +350,7 @@ class FrontEstimator(FittedFront):
         in_span = coefs_init is None and self._in_span(X)
         if not in_span and isinstance(X, Gram) and not X.has_weights:
             given = "init='glorot'" if coefs_init is None else "coefs_init"
-            raise ValueError(f"{given} starts from weights, but a {X.kernel_name} kernel has none; use init='span'")
+            raise ValueError(f"{given} starts from weights, but the {X.kernel_name} kernel has none; use init='span'")
         # This comes first, because it refuses layers that do not fit into memory.
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))

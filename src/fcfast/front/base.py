@@ -252,6 +252,11 @@ class FrontStack:
     def __init__(self, forms: Sequence[FrontForm]) -> None:
         self.forms = list(forms)
 
+    @property
+    def needs_features(self) -> bool:
+        """Whether the layers hold weights for features, which products of samples do not describe."""
+        return self.forms[0].needs_features
+
     def preactivations(self, X: Any) -> Preactivations:
         """Give the pre-activations of new data as a function of the layer's number; arrays are converted once for all."""
         X = converted_once(X, self.forms[0].base.dtype)

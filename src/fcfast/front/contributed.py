@@ -57,6 +57,17 @@ class Contributed:
         n_bytes = self.initial.n_hidden * self.initial.n_features * self.gram.dtype.itemsize
         return self._is_finished and self.gram.has_weights and n_bytes <= KEPT_BYTES
 
+    def uses_weights_for(self, X: Any) -> bool:
+        """Whether predictions for X use conventional weights; rows of a Gram matrix have their products already."""
+        return self.is_kept and not (isinstance(X, Gram) and self.start is not None)
+
+    def features_of(self, X: Any) -> Any:
+        """Give the features of new data, which may be rows of the Gram matrix of the training samples."""
+        if not isinstance(X, Gram):
+            return X
+        self.gram.refuse_others(X)
+        return X.X
+
     @classmethod
     def starting(
         cls, X: Any, initial: InitialWeights | SpanStart, dtype: np.dtype[Any], n_jobs: int | None
@@ -107,10 +118,10 @@ class Contributed:
 
     def _uncentred(self, X: Any, A: Array, c: float, total: Array) -> Array:
         gram = self.gram
-        if self.is_kept and not (isinstance(X, Gram) and self.start is not None):
-            return preactivations_by_weights(features_of(X), self.expand(A, c), gram.n_jobs)
+        if self.uses_weights_for(X):
+            return preactivations_by_weights(self.features_of(X), self.expand(A, c), gram.n_jobs)
         if self.start is None:
-            return preactivations_of(features_of(X), gram.X, A, c, self.initial, gram.dtype, gram.n_jobs)
+            return preactivations_of(self.features_of(X), gram.X, A, c, self.initial, gram.dtype, gram.n_jobs)
         if gram.has_weights and not isinstance(X, Gram):
             return preactivations_of(X, gram.X, total, 1.0, self.initial, gram.dtype, gram.n_jobs)
         return np.asarray(gram.crossed(X) @ total)
@@ -119,7 +130,7 @@ class Contributed:
         """Give the products (M, N) of new data with the training samples, and the pre-activations (M, h) of W1(0)."""
         gram = self.gram
         if self.start is None:
-            return cross_gram_and_preactivations(features_of(X), gram.X, self.initial, gram.dtype, gram.n_jobs)
+            return cross_gram_and_preactivations(self.features_of(X), gram.X, self.initial, gram.dtype, gram.n_jobs)
         crossed = gram.crossed(X)
         return crossed, np.zeros((len(crossed), self.initial.n_hidden), gram.dtype)
 
@@ -131,7 +142,7 @@ class Contributed:
             added = np.zeros((len(gram) - len(self.gram), self.start.shape[1]), self.start.dtype)
             start = np.concatenate([self.start, added])
             return Contributed(gram, self.initial, start, self.is_own), np.asarray(new @ self.start)
-        S0 = initial_preactivations(features_of(X), self.initial, gram.dtype, gram.n_jobs)
+        S0 = initial_preactivations(self.features_of(X), self.initial, gram.dtype, gram.n_jobs)
         refuse_overflow(S0)
         return Contributed(gram, self.initial, None, self.is_own), S0
 
@@ -148,7 +159,7 @@ class Contributed:
         gram = self.gram
         if not gram.has_weights:
             raise AttributeError(
-                f"the front layer has no weights for features, because its samples are known by a {gram.kernel_name} kernel; "
+                f"the front layer has no weights for features, because its samples are known by the {gram.kernel_name} kernel; "
                 "use explain, or contributions_"
             )
         weights = expand(gram.X, self.total(A, c), c, self.initial, gram.dtype, n_jobs=gram.n_jobs)
@@ -165,8 +176,3 @@ class Contributed:
         if self.is_own and self.gram.has_features:
             _ = self.gram.X
         return self.__dict__ | {"_weights": None}
-
-
-def features_of(X: Any) -> Any:
-    """Give the features of new data, which may be rows of a Gram matrix."""
-    return X.X if isinstance(X, Gram) else X

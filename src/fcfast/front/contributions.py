@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, converted_once, register
-from fcfast.front.contributed import Contributed, features_of
+from fcfast.front.contributed import Contributed
 from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.gram import budget
 from fcfast.gram.object import Gram
@@ -378,9 +378,9 @@ class ContributionsStack(FrontStack):
         total = contributed.total(self._contributions, self._repeated_shares)
         offset = contributed.offset(total)
         offsets = np.zeros((n_blocks, 1), dtype) if offset is None else np.split(offset, n_blocks)
-        if contributed.is_kept and not (isinstance(X, Gram) and contributed.start is not None):
+        if contributed.uses_weights_for(X):
             weights = self.expand()
-            X = converted_once(features_of(X), dtype)
+            X = converted_once(contributed.features_of(X), dtype)
             return lambda t: preactivations_by_weights(X, weights[t], contributed.gram.n_jobs) + offsets[t]
         gram, S0 = contributed.products(X)
         parts, totals = np.split(S0, n_blocks, axis=1), np.split(total, n_blocks, axis=1)

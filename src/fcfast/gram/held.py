@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
 
 from fcfast.gram.description import content_of, keep, shapes_of
 from fcfast.gram.measures import variance
@@ -94,9 +95,16 @@ def products_of(
     if path is not None and not isinstance(kernel, Kernel):
         raise ValueError("path is for products of features; use save for products that were computed elsewhere")
     if kernel is None:
+        if sparse.issparse(X):
+            raise TypeError("X is a kernel matrix, which must be dense, got a sparse matrix; use X.toarray()")
         refuse_indefinite(X, "the kernel matrix X")
-        return Products(np.ascontiguousarray(X, dtype), n_jobs=n_jobs)
+        with np.errstate(over="ignore"):  # reported below
+            matrix = np.ascontiguousarray(X, dtype)
+        refuse_overflow(matrix)
+        return Products(matrix, n_jobs=n_jobs)
     if not isinstance(kernel, Kernel):
+        if not (X.shape[0] if hasattr(X, "shape") else len(X)):
+            raise ValueError("X has 0 samples; give at least 1")
         matrix = evaluate(kernel, X, X, dtype)
         refuse_indefinite(matrix, "the kernel matrix of X")
         return Products(matrix, TrainingInputs(X), X.shape[1] if getattr(X, "ndim", 1) == 2 else 0, kernel, n_jobs=n_jobs)

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
 
 from fcfast import validation
 from fcfast.errors import ModelFileError
@@ -17,7 +18,7 @@ from fcfast.gram.samples import checked_samples, feature_names_of
 from fcfast.gram.start import InitialWeights
 from fcfast.gram.storage import created, opened
 from fcfast.kernels import KERNELS, Kernel, Linear, evaluate
-from fcfast.sources import Standardized, as_source
+from fcfast.sources import Source, Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.sources.scale import Scale
 from fcfast.sources.standardized import MISSING
@@ -185,6 +186,12 @@ class Gram:
             raise IndexError(f"a Gram is indexed by several samples: a slice, row numbers or a mask, got {key!r}")
         return Gram.view(self._products, rows, self.is_centred)
 
+    __iter__: ClassVar[None] = None  # NumPy and loops would take it for an empty sequence, as single samples have no view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """Refuse to become an array, because it could be one of products or of features."""
+        raise TypeError("a Gram is not an array, which this function needs; use its matrix of products, or X")
+
     @property
     def _chosen(self) -> Rows:
         return np.arange(len(self._products.matrix)) if self._rows is None else self._rows
@@ -316,8 +323,9 @@ class Gram:
 
     @property
     def takes_any_samples(self) -> bool:
-        """Whether samples may be anything that the kernel, a function, compares, such as strings."""
-        return self.has_features and not isinstance(self._products.kernel, Kernel)
+        """Whether samples may be anything that the kernel, a function, compares, such as strings, and not features alone."""
+        inputs = self._products.inputs
+        return inputs is not None and not isinstance(self._products.kernel, Kernel) and not _are_features(inputs.unread)
 
     @property
     def mean_square(self) -> float:
@@ -338,11 +346,13 @@ class Gram:
     def crossed(self, X: Any) -> Array:
         """Give the products (M, n) of other samples with these: of validated features, of rows of this Gram, or given ones."""
         if isinstance(X, Gram):
-            self._refuse_others(X)
+            self.refuse_others(X)
             crossed = self._products.matrix if X._rows is None else self._products.matrix[X._rows]
             return crossed if self._rows is None else crossed[:, self._rows]
         kernel, norms = self._products.kernel, self._products.norms
         if kernel is None:
+            if sparse.issparse(X):
+                raise TypeError("X has products with the training samples, which must be dense; use X.toarray()")
             crossed = np.asarray(X, self.dtype)
             return crossed if self._rows is None else crossed[:, self._rows]
         if not isinstance(kernel, Kernel):
@@ -358,7 +368,7 @@ class Gram:
         if self.is_centred:
             raise ValueError("samples are centred on those of one fit, so that no others can follow; use fit on all of them")
         if isinstance(X, Gram):
-            self._refuse_others(X)
+            self.refuse_others(X)
             return Gram.view(self._products, np.concatenate([self._chosen, X._chosen]))
         held = self._products
         if held.kernel is None:
@@ -374,7 +384,8 @@ class Gram:
         inputs = TrainingInputs(stacked(self.X, X))
         return Gram.view(Products(matrix, inputs, held.n_features, held.kernel, norms, held.feature_names, held.n_jobs))
 
-    def _refuse_others(self, X: "Gram") -> None:
+    def refuse_others(self, X: "Gram") -> None:
+        """Raise a ValueError unless X has samples of the same matrix."""
         if X._products.token != self._products.token:
             raise ValueError(
                 "X is a Gram matrix of other samples than the estimator was fitted on; give rows of the same Gram, or features"
@@ -500,7 +511,10 @@ class Gram:
             factor = validation.positive(other, "the factor of a Gram")
         except TypeError:
             return NotImplemented
-        return Gram.view(Products(self._uncentred * self.dtype.type(factor), n_jobs=self.n_jobs), None, self.is_centred)
+        with np.errstate(over="ignore"):  # reported below
+            matrix = self._uncentred * self.dtype.type(factor)
+        refuse_overflow(matrix)
+        return Gram.view(Products(matrix, n_jobs=self.n_jobs), None, self.is_centred)
 
     __rmul__ = __mul__
 
@@ -515,6 +529,12 @@ class Gram:
             matrix = combine(self._uncentred, other._uncentred)
         refuse_overflow(matrix)
         return Gram.view(Products(matrix, n_jobs=self.n_jobs), None, self.is_centred)
+
+
+def _are_features(samples: Any) -> bool:
+    """Whether samples are a matrix of numbers."""
+    is_array = isinstance(samples, np.ndarray) and samples.ndim == 2 and samples.dtype.kind in "biuf"
+    return is_array or sparse.issparse(samples) or isinstance(samples, Source)
 
 
 def _rows_of(X: Any, rows: Rows) -> Any:

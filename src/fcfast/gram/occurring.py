@@ -110,6 +110,11 @@ class ChosenWeights:
     features: NDArray[np.intp]
 
     @property
+    def is_zero(self) -> bool:
+        """Whether all weights are 0."""
+        return self.initial.is_zero
+
+    @property
     def n_hidden(self) -> int:
         """Number of hidden units."""
         return self.initial.n_hidden

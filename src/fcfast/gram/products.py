@@ -293,6 +293,10 @@ def preactivations_of(
     n_new, n_features = X_new.shape
     # (X_new X') A takes M N (d + h) multiplications, X_new (A' X)' takes N h d; W1(0) takes M h d more in both cases.
     if n_new * (n_features + initial.n_hidden) < initial.n_hidden * n_features:
+        if initial.is_zero:
+            G_new = cross_gram(X_new, X, dtype, n_jobs)
+            with one_blas_thread():
+                return np.asarray(G_new @ A)
         G_new, S0_new = cross_gram_and_preactivations(X_new, X, initial, dtype, n_jobs)
         with one_blas_thread():
             return c * S0_new + G_new @ A

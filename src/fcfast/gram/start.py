@@ -5,7 +5,7 @@ In form "contributions" the front layer is ``c W1(0) + A' X``. Random initial we
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -29,6 +29,10 @@ class InitialWeights(Protocol):
     @property
     def n_features(self) -> int:
         """Number of input features."""
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether all weights are 0, so that nothing needs to be multiplied by them."""
 
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
         """Give the weights of features start..stop-1, shape (n_hidden, stop - start); callers must not write to them."""
@@ -72,6 +76,8 @@ class RandomWeights:
     seed: int
     activation: str
     scale: float = 1.0
+
+    is_zero: ClassVar[bool] = False
 
     @property
     def bound(self) -> float:
@@ -121,6 +127,8 @@ class GivenWeights:
 
     array: Array
 
+    is_zero: ClassVar[bool] = False
+
     @property
     def n_hidden(self) -> int:
         """Number of hidden units."""
@@ -152,6 +160,8 @@ class NoWeights:
 
     n_hidden: int
     n_features: int
+
+    is_zero: ClassVar[bool] = True
 
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
         """Give zeros of shape (n_hidden, stop - start), without memory for them."""

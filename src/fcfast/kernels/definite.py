@@ -90,7 +90,7 @@ def _refuse_asymmetric(K: Array, name: str) -> None:
         row, column = place
         raise ValueError(
             f"{name} is not symmetric: row {row}, column {column} has {K[row, column]:.6g}, but row {column}, column {row} has "
-            f"{K[column, row]:.6g}; a kernel of samples with each other must be, and ({name} + {name}.T) / 2 is"
+            f"{K[column, row]:.6g}; a kernel of samples with each other must be, and the mean of it and its transpose is"
         )
 
 

@@ -107,13 +107,13 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
     wanted = "form=" + _either(name for name, form in FORMS.items() if form.updates_each_weight)
     is_sparse, stays = problem.density is not None, problem.rule.stays_in_span
     use_form = f"use form={_either(able)}, or " if able else "use "
-    # where the updates themselves are the obstacle, a form that takes sparse inputs would not help
-    if not able and is_sparse:
-        why = f"needs {wanted}, which needs a dense X, got a sparse matrix; use"
+    # where the updates themselves are the obstacle, a form that takes these inputs would not help
+    if not able and (unfit := _unfit_for_weights(problem)):
+        why, remedy = f"needs {wanted}, which {unfit[0]}; use", unfit[1]
         if not stays:
-            return ValueError(f"{_MOVES_RANDOMLY}, which {why} X.toarray(), or a rule that moves activations")
+            return ValueError(f"{_MOVES_RANDOMLY}, which {why} {remedy}, or a rule that moves activations")
         if not problem.optimizer.commutes:
-            return ValueError(f"optimizer={problem.optimizer.name!r} {why} {_other_optimizers()}, or X.toarray()")
+            return ValueError(f"optimizer={problem.optimizer.name!r} {why} {_other_optimizers()}, or {remedy}")
     form = FORMS.get(asked)
     if form is not None and is_sparse and not form.takes_sparse:
         return TypeError(f"form={asked!r} needs a dense X, got a sparse matrix; {use_form}X.toarray()")
@@ -126,6 +126,17 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
         )
     reasons = "; ".join(f"form={name!r} {FORMS[name].obstacle(problem)}" for name in FORMS if asked in ("auto", name))
     return ValueError(f"{reasons}; use form={_either(able)}" if able else f"no form of the front layer can be: {reasons}")
+
+
+def _unfit_for_weights(problem: Problem) -> tuple[str, str] | None:
+    """Say what keeps inputs from a form that updates each weight, and the remedy; None if nothing does."""
+    if problem.density is not None:
+        return "needs a dense X, got a sparse matrix", "X.toarray()"
+    if not problem.has_features:
+        return "holds weights for features, but a Gram matrix or a kernel stands for the samples", "X with kernel='linear'"
+    if problem.in_span:
+        return "does not start in the span of the samples", "init='glorot'"
+    return None
 
 
 def _fewer_blocks(problem: Problem) -> str:
