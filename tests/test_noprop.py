@@ -51,7 +51,9 @@ def front_weights(classifier):
     if classifier.form_ != "contributions":
         return [form.base for form in fronts.forms]
     initial = np.split(fronts.contributed.initial.dense("float64"), len(fronts.forms))
-    return [form.scale[0] * W0 + form.base.T @ fronts.contributed.gram.X for form, W0 in zip(fronts.forms, initial, strict=True)]
+    return [
+        form.scale[0] * W0 + form.base.T @ fronts.contributed.gram.X for form, W0 in zip(fronts.forms, initial, strict=True)
+    ]
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -305,7 +307,7 @@ def test_weights_do_not_hold_the_samples(wide):
     X, y = wide
     sizes = [len(pickle.dumps(trained(X[:n], y[:n], form="weights", max_epochs=1))) for n in (15, 30)]
     assert sizes[1] - sizes[0] < X.nbytes / 20
-    assert trained(X, y, form="contributions", optimizer="sgd").network_.fronts.X is not None
+    assert trained(X, y, form="contributions", optimizer="sgd").network_.fronts.contributed.gram.X is not None
 
 
 def test_samples_are_converted_once():

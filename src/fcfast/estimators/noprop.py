@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
@@ -507,7 +507,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         X = self._ready(X)
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
             preactivations = self.network_.fronts.preactivations(X)
-            path = self.network_.trajectory(preactivations, X.shape[0], 0, self.network_.inference)
+            path = self.network_.trajectory(preactivations, _num_samples(X), 0, self.network_.inference)
             z = np.stack([z.copy() for z, _ in path])
         self._refuse_overflow(z)
         return z

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import _num_samples
 
 from fcfast.front.base import FrontStack
 from fcfast.layers import DenseLayer
@@ -241,11 +242,11 @@ class NoPropNetwork:
         """Split new data so that the pre-activations of all blocks and the products with training samples stay small."""
         per_row = (len(self.blocks) * self.shape.n_hidden + self.fronts.n_products) * self.dtype.itemsize
         size = max(2, PREDICTED_BYTES // per_row)
-        for start in range(0, X.shape[0], size):
+        for start in range(0, _num_samples(X), size):
             yield X[start : start + size]
 
     def _averaged(self, X: Any, how: Inference) -> Iterator[Array]:
-        n = X.shape[0]
+        n = _num_samples(X)
         preactivations = self.fronts.preactivations(X)
         runs = [self._stages(preactivations, n, run, how) for run in range(how.n_runs)]
         for stage in zip(*runs, strict=True):
