@@ -60,11 +60,16 @@ def all_finite(*arrays: NDArray[Any]) -> bool:
 
 
 @contextmanager
-def naming_text(X: Any, y: Any = None) -> Iterator[None]:
-    """Make errors about text in place of numbers name the argument and, for a table, the columns."""
+def clearer_errors(X: Any, y: Any = None) -> Iterator[None]:
+    """Make errors about text in place of numbers name the argument and, for a table, the columns; offer to fill in NaN."""
     try:
         yield
     except ValueError as error:
+        if str(error).startswith("Input X contains NaN"):
+            raise ValueError(
+                "Input X contains NaN; fill in what is missing, or use missing='mean', which puts the mean of the training "
+                "samples in its place"
+            ) from error
         if "could not convert string" not in str(error):
             raise
         if y is not None and _has_text(y):

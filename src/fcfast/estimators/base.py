@@ -189,7 +189,7 @@ class TrainedEstimator(BaseEstimator):
         if source is not None:
             check_features(self, source, reset)
             return self._prepared(source), self._checked_targets(source, y)
-        with validation.naming_text(X, y if is_numeric else None), np.errstate(over="ignore", invalid="ignore"):
+        with validation.clearer_errors(X, y if is_numeric else None), np.errstate(over="ignore", invalid="ignore"):
             X, targets = validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
         return self._prepared(X), targets
 
@@ -364,7 +364,7 @@ class TrainedEstimator(BaseEstimator):
             X = source
         else:
             how = {"accept_sparse": "csr", "dtype": self._dtypes} if self._scaling is None else self._taken(X)
-            with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+            with validation.clearer_errors(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
                 X = validate_data(self, X, **how, reset=False)
         return X if self._scaling is None else self._scaling.prepared(X, self.network_.dtype)
 

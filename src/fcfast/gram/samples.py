@@ -22,7 +22,7 @@ def checked_samples(X: Any, missing: str = "error") -> Any:
     if (source := source_in(X)) is not None:
         return source
     is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
-    with validation.naming_text(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+    with validation.clearer_errors(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
         return check_array(
             X,
             accept_sparse=("csr", "csc"),
