@@ -1,4 +1,4 @@
-"""``fcfast train``, ``predict``, ``plan`` and ``compare`` on files that are read by blocks, written with the formats' libraries."""
+"""The commands on files that are read by blocks, which the libraries of the formats have written."""
 
 import csv
 import gzip
