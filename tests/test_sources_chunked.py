@@ -173,7 +173,7 @@ def test_hdf5_names(tmp_path, monkeypatch):
     assert pickle.loads(kept).read(slice(0, 2)).shape == (3, 2)
     with h5py.File(tmp_path / "z.h5", "w") as file:
         file["a"], file["b"] = np.ones((3, 2)), np.ones((3, 4))
-    with pytest.raises(ValueError, match=r"choose one with dataset=. It has: 'a' of shape \(3, 2\), 'b' of shape \(3, 4\)"):
+    with pytest.raises(ValueError, match=r"\(--dataset\). It has: 'a' of shape \(3, 2\), 'b' of shape \(3, 4\)"):
         open_source(tmp_path / "z.h5")
     assert open_source(tmp_path / "z.h5", dataset="b").shape == (3, 4)
     with pytest.raises(KeyError, match="has no 'c'; it has 'a', 'b'"):
@@ -248,7 +248,7 @@ def test_zarr_groups(tmp_path):
         if name == "a/x":
             check_reads(open_source(tmp_path / "x.zarr"), array)
             check_copies(as_source(group["a"]["x"]), array)
-    with pytest.raises(ValueError, match=r"choose one with dataset=. It has: 'a/x' of shape \(11, 23\), 'b' of shape"):
+    with pytest.raises(ValueError, match=r"with dataset= \(--dataset\). It has: 'a/x' of shape \(11, 23\)"):
         open_source(tmp_path / "x.zarr")
     check_reads(open_source(tmp_path / "x.zarr", dataset="b"), array)
     with pytest.raises(KeyError, match="has no 'c'; it has 'a', 'b'"):

@@ -12,6 +12,10 @@ class DivergenceError(ArithmeticError):
     """Training diverged: an output or a weight is no longer finite. The message names the step."""
 
 
+class ChangedFileError(RuntimeError):
+    """A file that changed, or was removed, while it was still needed. The message names the file."""
+
+
 class ModelFileError(ValueError):
     """A model file that is damaged, foreign, or does not belong to the data. The message names the file and what is wrong."""
 

@@ -17,6 +17,7 @@ from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
 from fcfast.front.weights import WeightsForm
+from fcfast.sources.protocol import Source
 from fcfast.sources.scale import Scale
 from fcfast.sources.scaling import Scaling
 from fcfast.training.network import FrontNetwork
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Scale", "Scaling", "blocks", "by_blocks", "measure", "of_raw_data", "scaled", "take"]
 
 BLOCK_BYTES = 16 << 20  # size of a block of inputs in double precision
+ROWS_AT_ONCE = 1 << 16  # of a source, to predict for
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
@@ -189,12 +191,18 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
 
 
 def by_blocks(predict: Callable[[Any], Array], X: Any, rows: Rows) -> Array:
-    """Predict for some rows, reading and converting one block of them at a time."""
-    return np.concatenate([predict(take(X, block)) for block in blocks(rows, X.shape[1])])
+    """Predict for some rows, reading and converting one block of them at a time.
+
+    A source is read by blocks of features, once for each block of rows, so that these have many rows.
+    """
+    parts = _parts(rows, ROWS_AT_ONCE) if isinstance(X, Source) else blocks(rows, X.shape[1])
+    return np.concatenate([predict(take(X, block)) for block in parts])
 
 
 def take(X: Any, rows: Rows) -> Any:
-    """Return some rows, as a view if they are contiguous and X is an array."""
+    """Return some rows, as a view if they are contiguous and X is an array; X itself if these are all."""
+    if len(rows) == X.shape[0] and _follow_one_another(rows):
+        return X
     return X[rows[0] : rows[-1] + 1] if _follow_one_another(rows) else X[rows]
 
 
@@ -204,6 +212,9 @@ def _follow_one_another(rows: Rows) -> bool:
 
 def blocks(rows: Rows, n_features: int) -> Iterator[Rows]:
     """Split the rows into blocks of `BLOCK_BYTES`."""
-    height = max(1, BLOCK_BYTES // (8 * n_features))
+    return _parts(rows, max(1, BLOCK_BYTES // (8 * n_features)))
+
+
+def _parts(rows: Rows, height: int) -> Iterator[Rows]:
     for start in range(0, len(rows), height):
         yield rows[start : start + height]

@@ -16,14 +16,17 @@ from fcfast.commands.options import (
     Activation,
     Comment,
     DataFile,
+    Dataset,
     Decimal,
     Delimiter,
     FileWidth,
     Header,
     Hidden,
     Ids,
+    Impute,
     InitScale,
     Jobs,
+    Layer,
     MaxGradNorm,
     MemoryLimit,
     Missing,
@@ -60,6 +63,7 @@ from fcfast.files import write_text
 
 if TYPE_CHECKING:
     from fcfast.comparison import Comparison
+    from fcfast.sources import Standardized
 
 LARGEST_BATCH = 100  # by default, so that an epoch of few samples still has several steps
 RESULTS, REPORT, CURVES = "comparison.json", "comparison.md", "curves.png"
@@ -112,7 +116,10 @@ def compare(
     decimal: Decimal = ".",
     thousands: Thousands = None,
     transpose: Transpose = None,
+    layer: Layer = None,
+    dataset: Dataset = None,
     n_features: FileWidth = None,
+    impute: Impute = "none",
     standardize: Annotated[
         bool | None,
         in_data(
@@ -174,12 +181,13 @@ def compare(
             check_out(out)
         written = {
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
-            "thousands": thousands, "transpose": transpose,
+            "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
+            "allow_missing": impute != "none",
         }  # fmt: skip
         source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
         about = source.about | {"commands": []}
         comparison, sentences = run(
-            source, standardize, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget
+            source, standardize, impute, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget
         )
         if out is not None:
             from fcfast.plots import comparison_figure
@@ -214,7 +222,13 @@ def check_out(out: Path) -> None:
 
 
 def run(
-    source: Source, standardize: bool | None, network: dict[str, Any], out: Path | None, about: dict[str, Any], **settings: Any
+    source: Source,
+    standardize: bool | None,
+    impute: str,
+    network: dict[str, Any],
+    out: Path | None,
+    about: dict[str, Any],
+    **settings: Any,
 ) -> tuple["Comparison", list[str]]:
     """Compare with progress on a terminal and store finished results in a folder; return the warnings too.
 
@@ -224,7 +238,7 @@ def run(
 
     if source.test is None:
         raise ValueError("--test 0 leaves no samples to compare the rules on; hold out some samples")
-    X, y, X_test, y_test = scaled_samples(source, standardize)
+    X, y, X_test, y_test = scaled_samples(source, standardize, impute)
     if network["init_scale"] is None:
         network["init_scale"] = 0.1 if X.shape[1] > X.shape[0] else 1.0
     if network["batch_size"] is None:
@@ -252,17 +266,33 @@ def run(
     return result, sentences
 
 
-def scaled_samples(source: Source, standardize: bool | None) -> tuple[Any, Any, Any, Any]:
-    """Return training and test samples, by default of mean 0 and variance 1 over the training part."""
-    from fcfast.commands.data import measured
-    from fcfast.scaling import scaled
+def scaled_samples(source: Source, standardize: bool | None, impute: str) -> tuple[Any, Any, Any, Any]:
+    """Return training and test samples, by default of mean 0 and variance 1 over the training part, loaded into memory."""
+    from fcfast import sources
+    from fcfast.commands.data import is_standardized, measured, measured_targets
+    from fcfast.scaling import Scaling, scaled
 
     train, test = source.train, source.test
     assert test is not None
+    if impute != "none" or any(isinstance(part.X, sources.Source) for part in (train, test)):
+        is_scaled = is_standardized(train, standardize)
+        targets = Scaling(None, measured_targets(train, source.task) if is_scaled else None)
+        samples = sources.as_source(train.X)[train.rows]
+        seen = sources.Standardized(samples, is_scaled, "error" if impute == "none" else impute, "float32")
+        others = seen.like(sources.as_source(test.X)[test.rows])
+        y, y_test = (targets.scaled_targets(part.targets()) for part in (train, test))
+        return loaded(seen), y, loaded(others), y_test
     scaling = measured(train, source.task, standardize)
     X, X_test = (scaled(part.X, part.rows, scaling.inputs, "float32") for part in (train, test))
     y, y_test = (scaling.scaled_targets(part.targets()) for part in (train, test))
     return X, y, X_test, y_test
+
+
+def loaded(samples: "Standardized") -> Any:
+    """Read samples into memory, sparse ones by rows."""
+    if samples.is_sparse:
+        return samples.read(slice(0, samples.shape[1])).tocsr()
+    return samples.dense("float32")
 
 
 def read_earlier(file: Path) -> "Comparison | None":

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -15,8 +16,8 @@ from sklearn import config_context
 
 from fcfast.commands.shared import listed, tell_user
 from fcfast.datafiles import Table, from_array, refuse_missing
-from fcfast.scaling import Scale, Scaling, measure, take
-from fcfast.sources import as_source
+from fcfast.scaling import Scale, Scaling, by_blocks, measure, take
+from fcfast.sources import SelectedFeatures, Source, Standardized, as_source
 from fcfast.sources.mapped import is_mapped
 from fcfast.splitting import split_at_random, split_each_class
 
@@ -38,6 +39,16 @@ class Samples:
     def targets(self) -> Array:
         """Return the targets of these rows."""
         return self.y[self.rows]
+
+
+def with_targets(table: Table, path: Path) -> Table:
+    """Leave out samples without a target, where a file may have them, and tell the user."""
+    if table.known is not None:
+        n_unknown = int(np.sum(~table.known))
+        tell_user(
+            f"{path}: {n_unknown:,} of {len(table.known):,} samples have no value in {table.target_name}; they are left out"
+        )
+    return table.labelled()
 
 
 def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
@@ -138,7 +149,11 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
 
 def is_standardized(train: Samples, standardize: bool | None) -> bool:
     """Whether features are scaled; by default dense ones are."""
-    return not sparse.issparse(train.X) if standardize is None else standardize
+    return not _is_sparse(train.X) if standardize is None else standardize
+
+
+def _is_sparse(X: Any) -> bool:
+    return bool(X.is_sparse) if isinstance(X, Source) else bool(sparse.issparse(X))
 
 
 def measured_targets(train: Samples, task: str) -> Scale | None:
@@ -160,6 +175,23 @@ def training_rows(train: Samples) -> Any:
     """Give the features of the training rows. Dense rows are not copied; they are selected while they are read."""
     follow = bool((np.diff(train.rows) == 1).all())
     return take(train.X, train.rows) if follow or sparse.issparse(train.X) else as_source(train.X)[train.rows]
+
+
+def seen_in_training(X: Any, standardized: bool, missing: str) -> Any:
+    """Give features as the network sees them; they are scaled and filled in while they are read."""
+    return Standardized(as_source(X), standardized, missing) if standardized or missing != "error" else X
+
+
+def predictions(estimator: Any, X: Any, rows: Rows, method: str = "predict") -> Array:
+    """Predict for some rows by blocks. Names of features were compared before, by `in_order`."""
+    estimator = copy(estimator)
+    names = X.feature_names if isinstance(X, Source) else None
+    if names is not None:
+        estimator.feature_names_in_ = np.array(names, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_  # scikit-learn would warn that an array has no names
+    with already_looked_at(X):
+        return by_blocks(getattr(estimator, method), X, rows)
 
 
 def already_looked_at(X: Any) -> AbstractContextManager[None]:
@@ -203,8 +235,9 @@ def in_order(table: Table, names: Sequence[str] | None, n_features: int, path: P
             return table.X, []
         refuse_missing(path, names, table.feature_names)
         place = {name: j for j, name in enumerate(table.feature_names)}
-        wanted = set(names)
-        return table.X[:, [place[name] for name in names]], [name for name in table.feature_names if name not in wanted]
+        wanted, places = set(names), [place[name] for name in names]
+        X = SelectedFeatures(table.X, places) if isinstance(table.X, Source) else table.X[:, places]
+        return X, [name for name in table.feature_names if name not in wanted]
     if table.X.shape[1] != n_features:
         hint = "; if one of its columns is the target, name it with --target" if table.X.shape[1] == n_features + 1 else ""
         raise ValueError(f"{path} has {table.X.shape[1]} features, but the model was trained on {n_features}{hint}")

@@ -11,26 +11,36 @@ from fcfast.commands.shared import choice
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
 
 FORMS = ("auto", "contributions", "windowed", "weights")
+IMPUTATIONS = ("none", "mean")
 TASKS = ("auto", "classification", "regression")
 PANELS = DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
 
 in_data, in_network, in_training, in_output = (partial(typer.Option, rich_help_panel=panel) for panel in PANELS)
 
-DataFile = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, NPZ, NPY or svmlight file; - is standard input.")]
+DataFile = Annotated[
+    Path,
+    typer.Argument(
+        help="CSV, TSV, Parquet, NPZ, NPY, svmlight or Matrix Market file (- is standard input), or PLINK .bed, AnnData .h5ad, "
+        "HDF5 or zarr, which are read by blocks and never loaded as a whole."
+    ),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")]
 
 Target = Annotated[
     str | None,
     in_data(
         help="Column to predict: its name, or index from 0 (-1 is the last). For .npz the name of an array (default y), for "
-        ".npy another .npy file."
+        ".npy another .npy file. For .h5ad a column of obs, for HDF5 and zarr another dataset, for .bed the phenotype in the "
+        ".fam file by default; these and .mtx also take an .npy file."
     ),
 ]
 Task = Annotated[str, choice(TASKS, "Kind of target; auto decides from the data and prints the reason.", rich_help_panel=DATA)]
 Ids = Annotated[
     str | None,
     in_data(
-        "--id", help="Column (array of an .npz) that names the samples and is not a feature; '': the column without a name."
+        "--id",
+        help="Column (array of an .npz, column of obs) that names the samples and is not a feature; '': the column without a "
+        "name.",
     ),
 ]
 TestFile = Annotated[Path | None, in_data(help="Test on this file instead.")]
@@ -54,7 +64,20 @@ Decimal = Annotated[str, in_data(help="Decimal mark of text, a point or a comma.
 Thousands = Annotated[str | None, in_data(help="Separator of groups of three digits in text.", show_default="none")]
 Transpose = Annotated[
     bool | None,
-    in_data(help="Lines are features and columns are samples; the target is a line.", show_default="only GEO series matrices"),
+    in_data(
+        help="Lines are features and columns are samples; the target is a line. For .mtx as 10x writes it, too.",
+        show_default="only GEO series matrices",
+    ),
+]
+Layer = Annotated[str | None, in_data(help="Layer of AnnData (.h5ad).", show_default="X")]
+Dataset = Annotated[str | None, in_data(help="Matrix in an HDF5 file or zarr group.", show_default="the only one")]
+Impute = Annotated[
+    str,
+    choice(
+        IMPUTATIONS,
+        "Missing features: none refuses them, mean puts the mean of the training samples in their place, in predictions too.",
+        rich_help_panel=DATA,
+    ),
 ]
 TargetType = Annotated[
     str,

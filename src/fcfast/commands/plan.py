@@ -1,15 +1,17 @@
-"""``fcfast plan``: predict the time and memory of each form of the first layer, without any data."""
+"""``fcfast plan``: predict the time and memory of each form of the first layer, for numbers or for a data file."""
 
 from dataclasses import asdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
 from rich.table import Table
 
+from fcfast.commands import options
 from fcfast.commands.options import widths
-from fcfast.commands.shared import choice, clear_errors, json_text, limit_in_bytes, screen
+from fcfast.commands.shared import choice, clear_errors, json_text, limit_in_bytes, screen, tell_user
 from fcfast.optimizers import OPTIMIZERS
 from fcfast.rules import RULES
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from fcfast.planning.plan import Plan
 
 
+OUTPUTS = 10  # classes, unless something is known about the target
 LARGEST = 10**100  # 1e999999999 would fill the memory
 
 
@@ -32,35 +35,77 @@ def count(text: str | int) -> int:
 
 
 def plan(
-    samples: Annotated[int, typer.Argument(parser=count, help="Training samples; 1e5 is 100000.")],
-    features: Annotated[int, typer.Argument(parser=count, help="Input features.")],
+    samples: Annotated[
+        str, typer.Argument(metavar="SAMPLES|DATA", help="Number of training samples (1e5 is 100000), or a data file.")
+    ],
+    features: Annotated[
+        int | None,
+        typer.Argument(parser=count, help="Number of input features, after a number of samples.", show_default=False),
+    ] = None,
     hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, such as 256,128.")] = "256",
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per step, or all if there are fewer.")] = 200,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 200,
-    outputs: Annotated[int, typer.Option(min=1, help="Classes or targets.")] = 10,
+    outputs: Annotated[
+        int | None, typer.Option(min=1, help="Classes or targets.", show_default="10, or those of the file's target")
+    ] = None,
     dtype: Annotated[str, choice(("float32", "float64"), "Precision of the computation.")] = "float32",
     density: Annotated[
         float | None,
         typer.Option(
             help="Share of nonzero entries in sparse data, assumed to be spread evenly over the features. In text they are "
             "not, and the work before the first step can take forty times as long.",
-            show_default="dense",
+            show_default="dense, or that of the file",
         ),
     ] = None,
     optimizer: Annotated[str, choice(OPTIMIZERS, "Optimiser.")] = "sgd",
     momentum: Annotated[float, typer.Option(min=0, help="Momentum of SGD and Muon, below 1.")] = 0.9,
     rule: Annotated[str, choice(tuple(RULES), "Learning rule.")] = "backprop",
     memory_limit: Annotated[float, typer.Option(min=0, help="Memory in GiB that training may use beside the data.")] = 4.0,
+    target: options.Target = None,
+    target_type: options.TargetType = "auto",
+    ids: options.Ids = None,
+    header: options.Header = None,
+    delimiter: options.Delimiter = None,
+    comment: options.Comment = None,
+    missing: options.Missing = None,
+    decimal: options.Decimal = ".",
+    thousands: options.Thousands = None,
+    transpose: options.Transpose = None,
+    layer: options.Layer = None,
+    dataset: options.Dataset = None,
+    standardize: Annotated[
+        bool | None,
+        options.in_data(
+            help="Whether features of a file are scaled, as in training.", show_default="dense data yes, sparse data no"
+        ),
+    ] = None,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure this machine again (a third of a second).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Predict the time and memory of training in each form of the first layer, and choose one."""
+    """Predict the time and memory of training in each form of the first layer, and choose one.
+
+    Give the numbers of samples and features, or a data file: training on all of its samples is planned then.
+    """
+    written = {
+        "target": target, "target_type": target_type, "ids": ids, "header": header, "delimiter": delimiter, "comment": comment,
+        "missing": missing, "decimal": decimal, "thousands": thousands, "transpose": transpose, "layer": layer,
+        "dataset": dataset,
+    }  # fmt: skip
     with clear_errors():
         from fcfast.planning.plan import plan as predict
 
+        problem = numbers_given(samples, features, density) if is_number(samples) else None
+        if problem is None:
+            if features is not None or density is not None:
+                raise ValueError(f"{samples} is a data file, which has its own numbers; leave out FEATURES and --density")
+            problem = of_file(Path(samples), dtype, standardize, written)
+        elif given := [name for name, value in written.items() if value not in (None, "auto", ".")]:
+            raise ValueError(f"--{given[0].replace('_', '-')} is for a data file, but numbers were given; leave it out")
+        n_outputs = problem.pop("n_outputs")
         result = predict(
-            samples, features, widths(hidden), batch_size, epochs, dtype, density, limit_in_bytes(memory_limit),
-            n_outputs=outputs, optimizer=optimizer, momentum=momentum, rule=rule, remeasure=remeasure,
+            hidden=widths(hidden), batch_size=batch_size, n_epochs=epochs, dtype=dtype,
+            memory_limit=limit_in_bytes(memory_limit), n_outputs=outputs or n_outputs, optimizer=optimizer, momentum=momentum,
+            rule=rule, remeasure=remeasure, **problem,
         )  # fmt: skip
     if as_json:
         costs = {name: asdict(cost) for name, cost in result.costs.items()}
@@ -68,6 +113,45 @@ def plan(
         return
     screen.print(table(result))
     screen.print(str(result), highlight=False, markup=False)
+
+
+def is_number(text: str) -> bool:
+    """Tell a number from the path of a data file, which may not exist."""
+    try:
+        Decimal(text)
+    except ArithmeticError:
+        return False
+    return True
+
+
+def numbers_given(samples: str, features: int | None, density: float | None) -> dict[str, Any]:
+    """Give what `fcfast.plan` has to know of training inputs that the user describes."""
+    if features is None:
+        raise typer.BadParameter(f"the number of features is missing after {samples} samples", param_hint="FEATURES")
+    return {"n_samples": count(samples), "n_features": features, "density": density, "n_outputs": OUTPUTS}
+
+
+def of_file(data: Path, dtype: str, standardize: bool | None, written: dict[str, Any]) -> dict[str, Any]:
+    """Give what `fcfast.plan` has to know of the training inputs in a file."""
+    import numpy as np
+
+    from fcfast.commands.data import Samples, is_standardized, seen_in_training, task_of, with_targets
+    from fcfast.datafiles import read_table
+    from fcfast.planning.problem import of_inputs
+
+    table = read_table(data, allow_missing=True, **written)
+    tell_user(f"{data}: {table}")
+    table = with_targets(table, data)
+    n_outputs = OUTPUTS
+    if table.y is not None:
+        y, task, _ = task_of(table, data, "auto")
+        n_outputs = len(np.unique(y)) if task == "classification" else y.reshape(len(y), -1).shape[1]
+    whole = Samples(table.X, np.zeros(0), np.arange(0))
+    X = seen_in_training(table.X, is_standardized(whole, standardize), "error")
+    inputs = of_inputs(X, dtype)
+    return {name: inputs[name] for name in ("n_samples", "n_features", "density", "n_products", "copies_X")} | {
+        "n_outputs": n_outputs
+    }
 
 
 def table(result: "Plan") -> Table:

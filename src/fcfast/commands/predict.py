@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from fcfast.commands.options import Comment, DataFile, Decimal, Delimiter, Header, Missing, Thousands, Transpose
+from fcfast.commands.options import (
+    Comment,
+    DataFile,
+    Dataset,
+    Decimal,
+    Delimiter,
+    Header,
+    Layer,
+    Missing,
+    Thousands,
+    Transpose,
+)
 from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, print_data, screen, tell_user
 from fcfast.files import write_text
 
@@ -20,12 +31,17 @@ def predict(
     target: Annotated[
         str | None,
         typer.Option(
-            help="Target to score the predictions with, as for train; required for tables, found in NPZ (y) and svmlight files."
+            help="Target to score the predictions with, as for train; required for tables, found in NPZ (y), svmlight and .fam "
+            "files."
         ),
     ] = None,
     ids: Annotated[
         str | None,
-        typer.Option("--id", help="Column (array of an .npz) that names the samples; it is copied into the predictions."),
+        typer.Option(
+            "--id",
+            help="Column (array of an .npz, column of obs) that names the samples; it is copied into the predictions.",
+            show_default="the names of samples that the file has",
+        ),
     ] = None,
     header: Header = None,
     delimiter: Delimiter = None,
@@ -34,6 +50,8 @@ def predict(
     decimal: Decimal = ".",
     thousands: Thousands = None,
     transpose: Transpose = None,
+    layer: Layer = None,
+    dataset: Dataset = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with nothing else on stdout.")] = False,
 ) -> None:
     """Predict with a model file: one line of CSV per sample, and a score if the target is known.
@@ -46,7 +64,7 @@ def predict(
         check_file(out, "--out", inputs=(model, data))
         written = {
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
-            "thousands": thousands, "transpose": transpose,
+            "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
         }  # fmt: skip
         columns, result, notes = run(model, data, proba, target, ids, written)
         if out is not None:
@@ -74,36 +92,30 @@ def run(
     """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
-    from fcfast.commands.data import already_looked_at, in_order, targets_like, type_of_targets
+    from fcfast.commands.data import in_order, predictions, targets_like, type_of_targets
     from fcfast.commands.scores import scores
     from fcfast.datafiles import read_table
     from fcfast.estimators import FrontRegressor
     from fcfast.estimators.store import load
-    from fcfast.scaling import by_blocks
 
     estimator = load(model)
     classifier = None if isinstance(estimator, FrontRegressor) else estimator
     task = "regression" if classifier is None else "classification"
     if proba and classifier is None:
         raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
-    # Names are compared here; scikit-learn would only warn that an array has no names.
     feature_names = getattr(estimator, "feature_names_in_", None)
-    if feature_names is not None:
-        del estimator.feature_names_in_
     names = None if feature_names is None else list(map(str, feature_names))
     known = estimator.classes_ if classifier is not None else np.zeros(0)
     known = known.astype(str) if known.dtype.kind == "b" else known
     table = read_table(
         data, target, n_features=estimator.n_features_in_, ids=ids, features=names,
-        target_type="auto" if target is None else type_of_targets(known), **written,
+        target_type="auto" if target is None else type_of_targets(known), allow_missing=estimator.missing == "mean", **written,
     )  # fmt: skip
     tell_user(f"{data}: {table}")
     X, ignored = in_order(table, names, estimator.n_features_in_, data)
     rows = np.arange(X.shape[0])
     columns: dict[str, list[Any]] = {"sample": rows.tolist() if table.ids is None else table.ids}
-    predict = estimator.predict if classifier is None or not proba else classifier.predict_proba
-    with already_looked_at(X):
-        predicted = by_blocks(predict, X, rows)
+    predicted = predictions(estimator, X, rows, "predict_proba" if proba else "predict")
     if proba and classifier is not None:
         probabilities = predicted
         predicted = classifier.classes_[probabilities.argmax(axis=1)]
@@ -115,11 +127,12 @@ def run(
     result, notes = None, [f"columns that the model was not trained on are left out: {listed(ignored)}"] if ignored else []
     if table.y is not None:
         try:
+            scored = predicted if table.known is None else predicted[table.known]
             if classifier is None:
-                truth = targets_like(predicted, table, data, task)
+                truth = targets_like(scored, table.labelled(), data, task)
             else:
-                truth, predicted = targets_like(known, table, data, task), predicted.astype(known.dtype)
-            result = scores(truth, predicted, task == "classification")
+                truth, scored = targets_like(known, table.labelled(), data, task), scored.astype(known.dtype)
+            result = scores(truth, scored, task == "classification")
         except ValueError as error:
             if target is not None:
                 raise

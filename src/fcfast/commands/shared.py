@@ -17,12 +17,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from fcfast.errors import INTERRUPTED
+from fcfast.errors import INTERRUPTED, ChangedFileError
 from fcfast.progress import Tell, progress_bar
 
 messages = Console(stderr=True)
 # A pipe has no width, and tables need more than the 80 columns that rich would assume.
 screen = Console() if Console().is_terminal else Console(width=110)
+
+# A ModelFileError is a ValueError.
+CORRECTABLE = ValueError, TypeError, OSError, ImportError, MemoryError, ChangedFileError
 
 
 @contextmanager
@@ -33,7 +36,7 @@ def clear_errors() -> Iterator[None]:
     except KeyboardInterrupt:  # before typer turns it into "Aborted!"
         messages.print(INTERRUPTED, markup=False)
         raise typer.Exit(130) from None
-    except (ValueError, TypeError, OSError, ImportError, MemoryError) as error:  # a ModelFileError is a ValueError
+    except CORRECTABLE as error:
         tell_user(f"fcfast: {error or 'out of memory'}")
         raise typer.Exit(2) from None
 

@@ -14,14 +14,17 @@ from fcfast.commands.options import (
     Activation,
     Comment,
     DataFile,
+    Dataset,
     Decimal,
     Delimiter,
     FileWidth,
     Header,
     Hidden,
     Ids,
+    Impute,
     InitScale,
     Jobs,
+    Layer,
     MaxGradNorm,
     MemoryLimit,
     Missing,
@@ -88,7 +91,10 @@ def train(
     decimal: Decimal = ".",
     thousands: Thousands = None,
     transpose: Transpose = None,
+    layer: Layer = None,
+    dataset: Dataset = None,
     n_features: FileWidth = None,
+    impute: Impute = "none",
     standardize: Annotated[
         bool | None,
         in_data(
@@ -147,7 +153,8 @@ def train(
             new_figure(1, 1)  # raises an error if matplotlib is missing
         written = {
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
-            "thousands": thousands, "transpose": transpose,
+            "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
+            "allow_missing": impute != "none",
         }  # fmt: skip
         source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
         settings = {
@@ -156,6 +163,7 @@ def train(
             "schedule": schedule, "batch_size": batch_size or "auto", "max_epochs": epochs, "momentum": momentum,
             "weight_decay": weight_decay, "max_grad_norm": max_grad_norm, "early_stopping": early_stopping, "form": form,
             "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
+            "missing": "error" if impute == "none" else impute,
         }  # fmt: skip
         estimator, report = run(source, settings, standardize)
         estimator.save(save)
@@ -197,7 +205,7 @@ def read_source(
     seed: int,
     written: dict[str, Any],
 ) -> Source:
-    """Read the data and hold out a test set; `written` holds the options of `read_table` for text files."""
+    """Read the data and hold out a test set; `written` holds further options of `read_table`."""
     import numpy as np
 
     from fcfast.commands.data import (
@@ -209,6 +217,7 @@ def read_source(
         targets_like,
         task_of,
         type_of_targets,
+        with_targets,
     )
     from fcfast.datafiles import read_table
 
@@ -218,6 +227,7 @@ def read_source(
         raise ValueError("--test-target was given without --test-file")
     table = read_table(data, target, n_features=n_features, ids=ids, target_type=target_type, **written)
     tell_user(f"{data}: {table}")
+    table = with_targets(table, data)
     if table.feature_names is not None:
         refuse_repeated(table.feature_names, data)  # or `fcfast predict` could not tell them apart
     y, task, reason = task_of(table, data, asked_task)
@@ -235,6 +245,7 @@ def read_source(
             target_type=type_of_targets(y), **written,
         )  # fmt: skip
         tell_user(f"{test_file}: {other}")
+        other = with_targets(other, test_file)
         X, _ = in_order(other, table.feature_names, table.X.shape[1], test_file)
         test_y = targets_like(y, other, test_file, task)
         test = Samples(X, test_y, np.arange(len(test_y)))
@@ -251,12 +262,18 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     """Train and test; return the estimator of raw data and the report."""
     import numpy as np
 
-    from fcfast.commands.data import already_looked_at, is_standardized, measured_targets, training_rows
+    from fcfast.commands.data import (
+        already_looked_at,
+        is_standardized,
+        measured_targets,
+        predictions,
+        seen_in_training,
+        training_rows,
+    )
     from fcfast.commands.scores import scores
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.optimizers import OPTIMIZERS
-    from fcfast.scaling import Scaling, by_blocks, of_raw_data
-    from fcfast.sources import Standardized, as_source
+    from fcfast.scaling import Scaling, of_raw_data
 
     started = time.perf_counter()
     standardized = is_standardized(source.train, standardize)
@@ -266,7 +283,7 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     if settings["init_scale"] is None:
         settings["init_scale"] = 0.1 if features.shape[1] > features.shape[0] else 1.0
     if settings["learning_rate"] is None:
-        seen = Standardized(as_source(features)) if standardized else features
+        seen = seen_in_training(features, standardized, settings["missing"])
         settings["learning_rate"] = OPTIMIZERS[settings["optimizer"]].rate_to_try or default_rate(seen)
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier if source.task == "classification" else FrontRegressor
     estimator = kind(**settings, standardize=standardized)
@@ -277,11 +294,12 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
     test = source.test
     result = None
     if test is not None:
-        with already_looked_at(test.X):
-            predicted = by_blocks(raw.predict, test.X, test.rows)
+        predicted = predictions(raw, test.X, test.rows)
         result = scores(test.targets(), predicted, source.task == "classification")
     if source.feature_names is not None:
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
+    elif hasattr(raw, "feature_names_in_"):
+        del raw.feature_names_in_  # names that occur more than once
     return raw, source.about | {
         "standardized": standardized,
         "hidden": list(settings["hidden_layer_sizes"]),

@@ -7,9 +7,15 @@
 .npz                           arrays `X` (or a sparse matrix, as `scipy.sparse.save_npz` writes it) and optionally `y`,
                                `target_names`, `feature_names`, `n_train`
 .npy                           one array, memory-mapped; the target is another .npy file
+.bed                           genotypes of PLINK, with .bim and .fam beside it; needs ``fcfast[bed]``
+.h5ad                          AnnData, X or a layer; needs ``fcfast[anndata]``
+.h5 .hdf5                      a dataset of HDF5; needs ``fcfast[hdf5]``
+.zarr                          a folder: an array of zarr, or AnnData; needs ``fcfast[zarr]`` or ``fcfast[anndata]``
+.mtx .mtx.gz                   Matrix Market, as 10x writes it, with the names beside it
 =============================  ======================================================================================
 
-Text may be compressed (.csv.gz, .svm.gz ...). ``-`` is standard input; pipes can be read too.
+Text may be compressed (.csv.gz, .svm.gz ...). ``-`` is standard input; pipes can be read too. For the formats from .bed on,
+`X` is a `fcfast.sources.Source`, which is read by blocks of features; all but Matrix Market are never loaded as a whole.
 """
 
 import os
@@ -18,13 +24,14 @@ from dataclasses import replace
 
 from fcfast.datafiles.arrays import read_npy, read_npz
 from fcfast.datafiles.asked import Asked, cells_of, check_target_type, delimiter_of
+from fcfast.datafiles.blocks import read_anndata, read_hdf5, read_matrix_market, read_plink, read_zarr
 from fcfast.datafiles.checks import check_table
 from fcfast.datafiles.columns import Target, refuse_missing
 from fcfast.datafiles.delimited import read_delimited
 from fcfast.datafiles.labels import TARGET_TYPES, from_array, refuse_unlabelled
 from fcfast.datafiles.parquet import read_parquet
 from fcfast.datafiles.rownumbers import refuse_row_numbers
-from fcfast.datafiles.sources import DELIMITED, ENDINGS, SVMLIGHT, Source, source_of
+from fcfast.datafiles.sources import BLOCKS, DELIMITED, ENDINGS, SVMLIGHT, Source, source_of
 from fcfast.datafiles.svmlight import read_svmlight
 from fcfast.datafiles.table import Table, some
 
@@ -36,9 +43,15 @@ READERS: dict[str, Callable[[Source, Asked], Table]] = {
     ".parquet": read_parquet,
     ".npz": read_npz,
     ".npy": read_npy,
+    ".bed": read_plink,
+    ".h5ad": read_anndata,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".zarr": read_zarr,
+    ".mtx": read_matrix_market,
 }
 
-WITH_IDS = (*DELIMITED, ".parquet", ".npz")
+WITH_IDS = (*DELIMITED, ".parquet", ".npz", ".h5ad", ".zarr")
 
 
 def read_table(
@@ -56,6 +69,9 @@ def read_table(
     decimal: str = ".",
     thousands: str | None = None,
     transpose: bool | None = None,
+    layer: str | None = None,
+    dataset: str | None = None,
+    allow_missing: bool = False,
 ) -> Table:
     r"""Read a table from a file, in the format given by its extension.
 
@@ -70,7 +86,9 @@ def read_table(
     target : str, int or path, optional
         Target. For delimited text and .parquet, the name or index (from 0; -1 is the last) of a column; an integer written as
         a string is an index unless a column has that name. For .npz, the name of an array, by default "y" if it exists. For
-        .npy, another .npy file. svmlight files have the target in every line. Without a target, `y` is None.
+        .npy, another .npy file. svmlight files have the target in every line. For .h5ad, a column of `obs`; for .h5 and .zarr,
+        another dataset; for .bed, by default the phenotype in the .fam file. These and .mtx take an .npy file too. Without a
+        target, `y` is None.
     header : bool, optional
         Whether delimited text begins with the names of its columns. By default it does if `target` is a name, if line 1
         has text where numbers belong, or if its numbers are clearly names (0, 1, 2 ..., wavelengths, ids of genes).
@@ -78,7 +96,8 @@ def read_table(
         Number of features of an svmlight table, whose lines hold only nonzero features. Further features are left out.
     ids : str or int, optional
         Column (delimited text and .parquet) or array (.npz) that names the samples and is not a feature; "" is the first
-        column without a name. By default the row names of R's `write.table`, the index of a pandas table in .parquet, or none.
+        column without a name. By default the row names of R's `write.table`, the index of a pandas table in .parquet, the
+        names of samples in .bed, .h5ad and .mtx, or none. For .h5ad, a column of `obs`.
     features : collection of str, optional
         Names of the required features, for delimited text and .parquet with named columns. Other columns are skipped,
         whatever they hold.
@@ -102,7 +121,14 @@ def read_table(
         Separator between groups of three digits.
     transpose : bool, optional
         Whether lines are features and columns are samples. The target is then the name of a line. By default only for series
-        matrices of GEO, whose `!Sample_` lines can be the target.
+        matrices of GEO, whose `!Sample_` lines can be the target. A .mtx file of features by samples, as 10x writes it, is
+        transposed too, and its target is an .npy file.
+    layer : str, optional
+        Layer of .h5ad; its X if it is left out.
+    dataset : str, optional
+        Name of the matrix in an .h5 file or a .zarr group. It may be left out if there is only one.
+    allow_missing : bool, default=False
+        Whether features may be missing; they are NaN. Files that are read by blocks are not looked at before.
 
     Returns
     -------
@@ -133,17 +159,23 @@ def read_table(
     """
     check_target_type(target_type)
     cells = cells_of(decimal, thousands, missing)
-    asked = Asked(target, header, n_features, ids, features, delimiter_of(delimiter), comment, transpose, target_type, cells)
+    asked = Asked(
+        target, header, n_features, ids, features, delimiter_of(delimiter), comment, transpose, target_type, cells,
+        layer, dataset, allow_missing,
+    )  # fmt: skip
     with source_of(path) as source:
         if ids is not None and source.ending not in WITH_IDS:
             raise ValueError(f"{source} cannot hold names of samples; leave out ids={ids!r}")
+        for option, value in (("layer", layer), ("dataset", dataset)):
+            if value is not None and source.ending not in BLOCKS:
+                raise ValueError(f"{option}={value!r} means nothing for {source}; leave it out")
         table = READERS[source.ending](source, asked)
-    if transpose and source.ending not in DELIMITED:
+    if transpose and source.ending not in (*DELIMITED, *BLOCKS):
         table = _on_its_side(source, table)
-    check_table(source, table)
+    check_table(source, table, allow_missing)
     if features is None and source.ending in (*DELIMITED, ".parquet"):
         refuse_row_numbers(source, table)
-    if table.y is not None and table.y.dtype.kind == "U" and table.target_names is None:
+    if table.y is not None and table.y.dtype.kind == "U" and table.target_names is None and table.known is None:
         refuse_unlabelled(source, table.y.tolist(), "target", cells.missing)
     return table
 

@@ -60,18 +60,21 @@ def read_npz(source: Source, asked: Asked) -> Table:
 
 def read_npy(source: Source, asked: Asked) -> Table:
     """Map an array into memory; the target is another file."""
-    remedy = REMEDY.format("numpy.save")
-    with decoding(source, "an .npy array", remedy):
+    with decoding(source, "an .npy array", REMEDY.format("numpy.save")):
         X = _array(source)
     if asked.target is None:
         return Table(X)
+    return Table(X, target_in_npy(source, asked), target_name=str(asked.target))
+
+
+def target_in_npy(source: Source, asked: Asked) -> NDArray[Any]:
+    """Read the target of a file that has none of its own from an .npy file."""
     path = asked.target
     if not isinstance(path, str | os.PathLike) or Path(path).suffix.lower() != ".npy":
         raise ValueError(f"{source} is one array, so target={path!r} is unknown; give the path of an .npy file with the target")
     check_file(Path(path), "target file")
-    with decoding(Path(path), "an .npy array", remedy):
-        y = from_array(path, np.array(np.lib.format.open_memmap(path, mode="r")), asked.target_type)
-    return Table(X, y, target_name=str(path))
+    with decoding(Path(path), "an .npy array", REMEDY.format("numpy.save")):
+        return from_array(path, np.array(np.lib.format.open_memmap(path, mode="r")), asked.target_type)
 
 
 def _array(source: Source) -> NDArray[Any]:

@@ -23,6 +23,9 @@ class Asked:
     transpose: bool | None = None
     target_type: str = "auto"
     cells: Cells = field(default_factory=Cells)
+    layer: str | None = None
+    dataset: str | None = None
+    allow_missing: bool = False
 
 
 def delimiter_of(asked: str | None) -> str | None:

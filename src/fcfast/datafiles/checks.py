@@ -9,12 +9,13 @@ from scipy import sparse
 
 from fcfast.datafiles.cells import column_text
 from fcfast.datafiles.table import Table
+from fcfast.sources.protocol import Source
 
-FEATURES_REMEDY = "fill these in (for example with the mean of the column) or leave the {unit}s out"
+FEATURES_REMEDY = "fill these in (--impute mean puts the mean of the training samples there) or leave the {unit}s out"
 TARGET_REMEDY = "leave out the {unit}s without a target"
 
 
-def check_table(source: object, table: Table) -> None:
+def check_table(source: object, table: Table, allow_missing: bool = False) -> None:
     """Check the types of the arrays, and that their shapes fit together."""
     X, y = table.X, table.y
     if X.ndim != 2 or 0 in X.shape or X.dtype.kind not in "biuf":
@@ -27,8 +28,8 @@ def check_table(source: object, table: Table) -> None:
         raise ValueError(f"{source}: n_train is {table.n_train}, but there are {X.shape[0]} samples; use 1 to {X.shape[0]}")
     if table.ids is not None and len(table.ids) != X.shape[0]:
         raise ValueError(f"{source} has {len(table.ids)} names of samples for {X.shape[0]} samples; give one for each")
-    if not isinstance(X, np.memmap):  # training reads every page of a large file anyway, and checks it then
-        refuse_gaps(source, X, table.feature_names)
+    if not isinstance(X, (np.memmap, Source)):  # training reads all of a large file anyway, and checks it then
+        refuse_gaps(source, X, table.feature_names, allow_missing=allow_missing)
     if y is None:
         return
     if y.dtype.kind not in ("biufU" if y.ndim == 1 else "biuf") or y.ndim not in (1, 2) or len(y) != X.shape[0] or 0 in y.shape:
@@ -39,7 +40,8 @@ def check_table(source: object, table: Table) -> None:
     if table.target_names is not None:
         _check_target_names(source, y, table.target_names)
     columns = table.target_names if y.ndim == 2 else ["target"]
-    refuse_gaps(source, y.reshape(len(y), -1), columns, remedy=TARGET_REMEDY)
+    known = y if table.known is None else y[table.known]
+    refuse_gaps(source, known.reshape(len(known), -1), columns, remedy=TARGET_REMEDY)
 
 
 def _check_target_names(source: object, y: NDArray[Any], names: list[str]) -> None:
@@ -57,12 +59,14 @@ def refuse_gaps(
     columns: Sequence[str | int] | None,
     lines: Sequence[int] | None = None,
     remedy: str = FEATURES_REMEDY,
+    allow_missing: bool = False,
 ) -> None:
-    """Raise an error for NaN (an empty cell) and infinity that names the first such column."""
+    """Raise an error for infinity and, unless allowed, NaN (an empty cell) that names the first such column."""
     if values.dtype.kind != "f":
         return
     entries = values.tocoo() if sparse.issparse(values) else None
-    finite = np.isfinite(values if entries is None else entries.data)
+    numbers = values if entries is None else entries.data
+    finite = ~np.isinf(numbers) if allow_missing else np.isfinite(numbers)
     if finite.all():
         return
     if entries is None:

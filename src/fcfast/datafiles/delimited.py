@@ -86,9 +86,8 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
         header.refuse_hidden_header(source, line, rows.labels, cells)
     X = rows.matrix()
     may_be_names = asked.header is None and names is None and not np.isfinite(X[0]).all()
-    refuse_gaps(
-        source, X, features, rows.lines, FEATURES_REMEDY + (f"; if line {line} has names, use --header" if may_be_names else "")
-    )
+    remedy = FEATURES_REMEDY + (f"; if line {line} has names, use --header" if may_be_names else "")
+    refuse_gaps(source, X, features, rows.lines, remedy, asked.allow_missing)
     y = None
     if columns.target is not None:
         y = from_text(source, rows.labels, columns.names[columns.target], asked.target_type, cells, rows.lines)

@@ -18,10 +18,20 @@ from fcfast.files import check_file
 DELIMITED = (".csv", ".tsv", ".txt")
 SVMLIGHT = (".svm", ".svmlight", ".libsvm")
 TEXT = (*DELIMITED, *SVMLIGHT)
-ENDINGS = (*TEXT, ".parquet", ".npz", ".npy")
+BLOCKS = (".bed", ".h5ad", ".h5", ".hdf5", ".zarr", ".mtx")  # read by blocks of features
+FOLDERS = (".zarr",)
+ENDINGS = (*TEXT, ".parquet", ".npz", ".npy", *BLOCKS)
+PACKED = (*TEXT, ".mtx")  # may be compressed by gzip
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
 STANDARD_INPUT = "-"
-MAGIC = {b"PAR1": ".parquet", b"PK": ".npz", b"\x93NUMPY": ".npy"}
+MAGIC = {
+    b"PAR1": ".parquet",
+    b"PK": ".npz",
+    b"\x93NUMPY": ".npy",
+    b"\x89HDF": ".h5",
+    b"l\x1b": ".bed",
+    b"%%MatrixMarket": ".mtx",
+}
 GZIP = b"\x1f\x8b"
 SVMLIGHT_LINE = re.compile(rb"\s*(#.*\s+)*(\S+[ \t]+)?(qid:\d+[ \t]+)?\d+:\S+[ \t\r\n]")
 
@@ -96,6 +106,9 @@ def source_of(path: str | os.PathLike[str]) -> Iterator[Source]:
         # A test or a notebook may have replaced sys.stdin.
         yield _piped(path, getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode()))
         return
+    if path.is_dir() and path.suffix.lower() in FOLDERS:
+        yield Source(path, path.suffix.lower())
+        return
     check_file(path, "data file")
     if stat.S_ISREG(path.stat().st_mode):
         yield Source(path, *_ending(path))
@@ -110,8 +123,8 @@ def _ending(path: Path) -> tuple[str, bool]:
     compressed = ending == ".gz"
     if compressed:
         ending = Path(path.stem).suffix.lower()
-        if ending not in TEXT:
-            raise ValueError(f"{path}: only text may be compressed ({', '.join(TEXT)}); unpack it with gunzip")
+        if ending not in PACKED:
+            raise ValueError(f"{path}: only text may be compressed ({', '.join(PACKED)}); unpack it with gunzip")
     if ending in SPREADSHEETS:
         raise ValueError(f"{path} is a spreadsheet; open it and save the sheet as 'CSV UTF-8', then give that file")
     if ending not in ENDINGS:

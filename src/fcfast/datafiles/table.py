@@ -1,9 +1,10 @@
 """The result of reading a file: samples by features, with names and a target."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 SHOWN = 3  # names shown, of features and of columns left out
@@ -17,8 +18,8 @@ class Table:
 
     Attributes
     ----------
-    X : array, csr_array or memmap of shape (n_samples, n_features)
-        Features.
+    X : array, csr_array, memmap or `fcfast.sources.Source` of shape (n_samples, n_features)
+        Features; a source is read by blocks of features, and never loaded as a whole.
     y : array of shape (n_samples,) or (n_samples, n_outputs), or None
         Target: numbers, or class names (a NumPy string array).
     feature_names : list of str, or None
@@ -37,6 +38,8 @@ class Table:
         Column or array used for the names of the samples and for the target; empty if there is none.
     notes : list of str
         Further decisions of the reader, for the user.
+    known : array of bool of shape (n_samples,), or None
+        Which samples have a target, if some have none: `y` is NaN or an empty name there. None if all have one.
     """
 
     X: Any
@@ -50,6 +53,15 @@ class Table:
     id_name: str = ""
     target_name: str = ""
     notes: list[str] = field(default_factory=list)
+    known: NDArray[np.bool_] | None = None
+
+    def labelled(self) -> "Table":
+        """Give the samples that have a target."""
+        if self.known is None or self.y is None:
+            return self
+        rows = np.flatnonzero(self.known)
+        ids = None if self.ids is None else [self.ids[row] for row in rows.tolist()]
+        return replace(self, X=self.X[rows], y=self.y[rows], ids=ids, known=None)
 
     def __str__(self) -> str:
         """Describe in one line the columns used as names, id, target and features."""
@@ -70,7 +82,8 @@ class Table:
         assert self.y is not None
         if self.y.ndim == 2 and self.y.shape[1] > 1:
             return f"{self.y.shape[1]} columns"
-        return "text" if self.y.dtype.kind == "U" or self.target_names is not None else "numbers"
+        kind = "text" if self.y.dtype.kind == "U" or self.target_names is not None else "numbers"
+        return kind if self.known is None else f"{kind}, missing in {np.sum(~self.known):,} samples"
 
 
 def some(names: Sequence[str], n_shown: int = SHOWN) -> str:

@@ -37,7 +37,7 @@ def read(source: Source, top: Top, asked: Asked) -> Table:
     if not rows.lines:
         raise ValueError(f"{source} has no line of numbers; at least one feature is needed")
     X = rows.matrix()
-    refuse_gaps(source, X, [str(name) for name in names[1:]], rows.lines)
+    refuse_gaps(source, X, [str(name) for name in names[1:]], rows.lines, allow_missing=asked.allow_missing)
     y, ids = None, samples
     if asked.target is not None:
         texts, number = _found(source, str(asked.target), apart, top, rows)

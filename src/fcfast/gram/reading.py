@@ -93,8 +93,8 @@ def refuse_not_finite(block: Block, X: Source, start: int) -> None:
     column = start + int(np.argmin(np.isfinite(dense).all(axis=0)))
     if np.isnan(dense[:, column - start]).any():
         raise ValueError(
-            f"X has missing values (NaN) in {column_text(X, column)}; fill them in, or use missing='mean', which puts the mean "
-            "of the column in their place"
+            f"X has missing values (NaN) in {column_text(X, column)}; fill them in, or use missing='mean' (--impute mean), "
+            "which puts the mean of the column in their place"
         )
     raise ValueError(
         f"X has infinity, or values too large for {dense.dtype}, in {column_text(X, column)}; use another unit there"

@@ -10,6 +10,7 @@ from fcfast.sources.hdf5 import Hdf5Source
 from fcfast.sources.matrixmarket import open_matrix_market
 from fcfast.sources.opening import as_source, open_source, source_in
 from fcfast.sources.protocol import SelectedRows, Source
+from fcfast.sources.selected import SelectedFeatures
 from fcfast.sources.standardized import Standardized
 from fcfast.sources.zarr import ZarrSource
 
@@ -18,6 +19,7 @@ __all__ = [
     "ArraySource",
     "Hdf5Source",
     "PlinkBed",
+    "SelectedFeatures",
     "SelectedRows",
     "Source",
     "SparseSource",

@@ -93,13 +93,15 @@ class AnnDataSource(Source):
         """Count the entries of each feature, if the matrix is sparse."""
         return self.base.count_entries()
 
-    def target(self, name: str) -> NDArray[Any]:
+    def target(self, name: str, missing: str = "error") -> NDArray[Any]:
         """Give a column of the annotation of samples as a target: labels of a categorical or text column, else numbers.
 
         Parameters
         ----------
         name : str
             Column of `obs`.
+        missing : {"error", "nan"}, default="error"
+            What to do if values are missing: raise, or give NaN (of numbers) or None (of labels).
 
         Returns
         -------
@@ -110,20 +112,30 @@ class AnnDataSource(Source):
         KeyError
             If there is no such column.
         ValueError
-            If values are missing.
+            If values are missing and `missing` is "error".
         """
+        if missing not in ("error", "nan"):
+            raise ValueError(f"missing must be 'error' or 'nan', got {missing!r}")
         if name not in self.obs.columns:
             raise KeyError(f"obs has no column {name!r}; it has {', '.join(map(repr, self.obs.columns)) or 'none'}")
         column = self.obs[name]
-        if n_missing := int(column.isna().sum()):
-            first = self.obs.index[column.isna()][0]
+        known = column.notna().to_numpy()
+        if missing == "error" and not known.all():
+            n_missing, first = int(np.sum(~known)), self.obs.index[~known][0]
             raise ValueError(
                 f"column {name!r} of obs has no value for {n_missing} of {len(column)} samples, {first!r} is the first; "
                 f"take the others: known = source.obs[{name!r}].notna().to_numpy(), source[known]"
             )
-        if column.dtype.name == "category":
-            column = column.astype(column.cat.categories.dtype)
-        return np.asarray(column.to_numpy(dtype=object if column.dtype.kind not in "biuf" else None))
+        there = column[known]
+        if there.dtype.name == "category":
+            there = there.astype(there.cat.categories.dtype)
+        values = np.asarray(there.to_numpy(dtype=object if there.dtype.kind not in "biuf" else None))
+        if known.all():
+            return values
+        is_number = values.dtype.kind in "iuf"
+        spread = np.full(len(column), np.nan if is_number else None, dtype=np.float64 if is_number else object)
+        spread[known] = values
+        return spread
 
 
 def _of_object(data: Any, layer: str | None) -> Source:

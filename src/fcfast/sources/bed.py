@@ -109,7 +109,8 @@ class PlinkBed(FileSource):
         if self._bed is None:
             # The counts are known, so that bed-reader need not read the text files.
             self._bed = _bed_reader(self.path).open_bed(self.path, *self.shape, count_A1=self.count_A1)
-        block = self._bed.read((rows, slice(start, stop)), dtype="int8", num_threads=resolve_n_jobs(None))
+        with self.state.decoding():
+            block = self._bed.read((rows, slice(start, stop)), dtype="int8", num_threads=resolve_n_jobs(None))
         missing = block == MISSING_CALL
         if not missing.any():
             return block

@@ -40,12 +40,12 @@ class ChunkedSource(FileSource):
         return self._by_columns.read(start, stop)
 
     def _way(self) -> "ChunkedColumns | Bands":
-        handle = (
-            self.handle
-        )  # what reads holds no reference to this object, so that both are deleted, and files closed, at once
+        # What reads holds no reference to this object, so that both are deleted, and files closed, at once.
+        handle, state = self.handle, self.state
 
         def part(rows: slice, columns: slice) -> Array:
-            return np.asarray(handle.get()[rows, columns])
+            with state.decoding():
+                return np.asarray(handle.get()[rows, columns])
 
         if self._chunks is None:
             return ChunkedColumns(self.shape, self.dtype, 1, part)

@@ -52,14 +52,21 @@ class CompressedSource(FileSource):
 
     def entries(self, start: int, stop: int) -> tuple[Array, Array]:
         """Read the indices and the values of the entries start..stop-1, in the order of the file."""
-        group = self.handle.get()
-        indices = np.asarray(group["indices"][start:stop])
+        indices = self.indices(start, stop)
+        with self.state.decoding():
+            values = np.asarray(self.handle.get()["data"][start:stop])
+        return indices, values
+
+    def indices(self, start: int, stop: int) -> Array:
+        """Read the indices of the entries start..stop-1."""
+        with self.state.decoding():
+            indices = np.asarray(self.handle.get()["indices"][start:stop])
         size = self.shape[1 - self.axis]
         if len(indices) and (indices.min() < 0 or indices.max() >= size):
             raise ValueError(
                 f"the sparse matrix in {self.path} is damaged: it has an index that is not within 0 and {size - 1}"
             )
-        return indices, np.asarray(group["data"][start:stop])
+        return indices
 
     def entry_bytes(self) -> int:
         """Count the bytes of an entry in the file."""
@@ -132,8 +139,7 @@ class RowsSource(CompressedSource):
             counts = np.zeros(self.shape[1], np.intp)
             n_entries, step = int(self.indptr[-1]), max(1, protocol.READ_BYTES // 32)
             for start in range(0, n_entries, step):
-                indices = self.handle.get()["indices"][start : min(start + step, n_entries)]
-                counts += np.bincount(indices, minlength=self.shape[1])
+                counts += np.bincount(self.indices(start, min(start + step, n_entries)), minlength=self.shape[1])
             self._counts = counts
         return self._counts
 

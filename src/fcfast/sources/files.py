@@ -4,6 +4,7 @@ import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fcfast.errors import ChangedFileError
 from fcfast.sources import protocol
 from fcfast.sources.protocol import Rows, Source
 
@@ -46,15 +48,27 @@ class FileState:
         try:
             now = self.look()
         except OSError as error:
-            raise RuntimeError(
+            raise ChangedFileError(
                 f"{self.path} can no longer be read ({error.strerror}), although it is still needed; put it back, or open the "
                 "source again"
             ) from error
         if now != self.seen:
-            raise RuntimeError(
+            raise ChangedFileError(
                 f"{self.path} was changed while it was in use: {_described(self.seen)} when it was opened, {_described(now)} "
                 "now. Open the source again and repeat what was computed from it"
             )
+
+    @contextmanager
+    def decoding(self) -> Iterator[None]:
+        """Turn the errors that libraries raise for a damaged file, which are of many types, into an OSError that names it."""
+        try:
+            yield
+        except (MemoryError, IndexError):
+            raise
+        except Exception as error:
+            self.check()  # whatever went wrong, a changed file is the reason
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise OSError(f"{self.path} cannot be read ({reason}); it may be damaged or cut off") from error
 
     def digest(self, shape: tuple[int, int]) -> bytes:
         """Digest path, size, time of change and the shape of what is read."""

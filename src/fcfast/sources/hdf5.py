@@ -151,7 +151,9 @@ def open_hdf5(path: "str | os.PathLike[str]", dataset: str | None = None) -> Hdf
         Hdf5Handle(path, "/").get().visititems(note)
         if len(held) != 1:
             listed = ", ".join(f"{name!r} of shape {shape}" for name, shape in held.items()) or "none"
-            raise ValueError(f"{os.fspath(path)} has no single matrix of numbers; choose one with dataset=. It has: {listed}")
+            raise ValueError(
+                f"{os.fspath(path)} has no single matrix of numbers; choose one with dataset= (--dataset). It has: {listed}"
+            )
         (dataset,) = held
     return Hdf5Source(path, dataset)
 

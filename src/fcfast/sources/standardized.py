@@ -122,8 +122,8 @@ class Statistics:
         if self.missing == "error" and is_missing.any():
             column = self._text(features.start + int(np.argmax(is_missing)))
             raise ValueError(
-                f"X has missing values (NaN) in {column}; fill them in, or use missing='mean', which puts the mean of the "
-                "training samples in their place"
+                f"X has missing values (NaN) in {column}; fill them in, or use missing='mean' (--impute mean), which puts the "
+                "mean of the training samples in their place"
             )
 
     def _text(self, column: int) -> str:

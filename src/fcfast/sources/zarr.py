@@ -177,7 +177,9 @@ def open_zarr(path: "str | os.PathLike[str]", dataset: str | None = None) -> Zar
         }
         if len(found) != 1:
             listed = ", ".join(f"{name!r} of shape {shape}" for name, shape in found.items()) or "none"
-            raise ValueError(f"{os.fspath(path)} has no single matrix of numbers; choose one with dataset=. It has: {listed}")
+            raise ValueError(
+                f"{os.fspath(path)} has no single matrix of numbers; choose one with dataset= (--dataset). It has: {listed}"
+            )
         (dataset,) = found
     if dataset not in held:
         raise KeyError(f"{os.fspath(path)} has no {dataset!r}; it has {names_in(held)}")
