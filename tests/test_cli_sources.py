@@ -169,6 +169,21 @@ def test_tables(kind, tmp_path):
     assert str(table) == f"60 samples; {expected}"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_loaded_as_a_whole(kind, tmp_path, monkeypatch):
+    """Neither training nor prediction makes an array of a source, whether it is standardised or not."""
+    data, options = write(kind, tmp_path)
+
+    def refuse(source, dtype):
+        raise AssertionError(f"{source} is loaded")
+
+    monkeypatch.setattr(Source, "dense", refuse)
+    reading = [option for option in options if option != "--standardize"]
+    for scaling in ("--standardize", "--no-standardize"):
+        trained(tmp_path, data, *reading, scaling)
+        assert run("predict", tmp_path / "m.safetensors", data, *reading).exit_code == 0
+
+
 def test_sparse_is_not_standardized_by_default(tmp_path):
     """As with sparse tables of other formats."""
     report, _ = trained(tmp_path, cells(tmp_path / "a.h5ad"), "--target", "cell_type")
