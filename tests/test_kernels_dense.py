@@ -232,6 +232,8 @@ HYPER = [
     {"momentum": 0.5, "dampening": 0.3, "first": True},
     {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "first": True},
     {"max_norm": 0.05},
+    {"scaled": True},
+    {"scaled": True, "momentum": 0.9, "max_norm": 0.05},
     {"momentum": 0.5, "weight_decay": 0.1, "max_norm": 0.05},
     {"rate_factors": BY_LAYER, "weight_decay": BY_LAYER[::-1] / 10},
     {"rate_factors": BY_LAYER, "weight_decay": BY_LAYER[::-1] / 10, "momentum": 0.5, "nesterov": True, "first": True},
@@ -260,6 +262,7 @@ def epochs(
     weighted: bool,
     n_samples: int = 9,
     h: int = 5,
+    scaled: bool = False,
     **hyper: Any,
 ) -> Arguments:
     """Two epochs over samples in random order, in the second one of them twice, with a smaller batch at their ends."""
@@ -272,6 +275,10 @@ def epochs(
     weights[rows[0, -1]] = 0  # a whole batch without weight
     X = rng.normal(size=(n_samples, d))
     contributions = form == "contributions"
+    columns: Arguments = dict.fromkeys(("mean", "divisor", "fill"))
+    if scaled and not contributions:
+        X[::2, 1] = np.nan
+        columns = {name: locked(rng.uniform(0.5, 2, d)) for name in columns}
     base = rng.normal(size=(n_samples, h) if contributions else (h, d)) / 3
     params = rng.normal(size=h + sum(n_out * (n_in + 1) for n_in, n_out in pairwise(widths))) / 3
     by_layer = {"rate_factors": np.ones((3, 2)), "weight_decay": np.full((3, 2), hyper.pop("weight_decay", 0.0))}
@@ -279,7 +286,7 @@ def epochs(
     start = 0 if hyper["first"] else 0.1
     velocity, base_velocity = (start * rng.normal(size=array.shape).astype(dtype) for array in (params, base))
     n_steps = -(-rows.shape[1] // batch_size)
-    return hyper | {
+    return (hyper | columns) | {
         "base": base.astype(dtype),
         "base_velocity": base_velocity if hyper["momentum"] else None,
         "source": locked(X @ X.T if contributions else X, dtype),

@@ -76,7 +76,9 @@ cdef class Network:
 
     ``base`` and ``source`` are W (h, d) and X (N, d) in the forms that hold weights, A (N, h) and G = X X' (N, N) in the
     form that holds contributions, which has S0 = X W(0)' (N, h) and ``scale``, c and its velocity, too. Velocities are None
-    without momentum. ``widths`` are h ... c.
+    without momentum. ``widths`` are h ... c. Where ``mean``, ``divisor`` and ``fill`` (d,) are given, which only the forms with
+    weights take, a row x of the source stands for (x - mean) / divisor, in double precision before it is rounded, with
+    ``fill`` in the place of NaN.
     """
 
     cdef list held
@@ -86,13 +88,17 @@ cdef class Network:
     cdef const void* source
     cdef const void* S0
     cdef double* scale
+    cdef const double* mean
+    cdef const double* divisor
+    cdef const double* fill
     cdef void* params
     cdef void* velocity
     cdef const Py_ssize_t* widths
     cdef Py_ssize_t n_layers, n_params, n_base, n_columns
     cdef int activation
 
-    def __init__(self, base, base_velocity, source, S0, scale, params, velocity, widths, int activation):
+    def __init__(self, base, base_velocity, source, S0, scale, params, velocity, widths, int activation,
+                 mean, divisor, fill):
         dtype, self.held = base.dtype, []
         self.is_double = dtype == np.float64
         self.base = address(base, self.held, dtype, True)
@@ -106,6 +112,12 @@ cdef class Network:
         self.n_layers, self.n_params = len(widths) - 1, len(params)
         self.n_base, self.n_columns = len(base), source.shape[1]
         self.activation = activation
+        given = [array for array in (mean, divisor, fill) if array is not None]
+        if given and (len(given) < 3 or S0 is not None or any(array.shape != (self.n_columns,) for array in given)):
+            raise ValueError(f"expected mean, divisor and fill, each ({self.n_columns},), and no S0, or none of the three")
+        self.mean = <const double*>address(mean, self.held, np.float64, False)
+        self.divisor = <const double*>address(divisor, self.held, np.float64, False)
+        self.fill = <const double*>address(fill, self.held, np.float64, False)
 
 
 cdef class Targets:
@@ -458,10 +470,25 @@ cdef void update_base(real* base, Network network, Workspace workspace, const re
 # epochs
 
 
-cdef const real* gather(const real* source, const Py_ssize_t* rows, Py_ssize_t n_rows, Py_ssize_t n_columns,
+cdef inline void scale_row(const real* row, const double* mean, const double* divisor, const double* fill, Py_ssize_t n,
+                           real* out) noexcept nogil:
+    """(row - mean) / divisor in double precision, with fill in the place of NaN."""
+    cdef Py_ssize_t j
+    cdef double x
+    for j in range(n):
+        x = row[j]
+        out[j] = <real>(((x if x == x else fill[j]) - mean[j]) / divisor[j])
+
+
+cdef const real* gather(const real* source, Network network, const Py_ssize_t* rows, Py_ssize_t n_rows,
                         real* out) noexcept nogil:
-    """Some rows one after the other: where they are, if they are so already, or copied."""
-    cdef Py_ssize_t i, n_consecutive = 1
+    """Some rows one after the other: scaled, or where they are, if they are so already, or copied."""
+    cdef Py_ssize_t i, n_columns = network.n_columns, n_consecutive = 1
+    if network.mean != NULL:
+        for i in range(n_rows):
+            scale_row(source + rows[i] * n_columns, network.mean, network.divisor, network.fill, n_columns,
+                      out + i * n_columns)
+        return out
     while n_consecutive < n_rows and rows[n_consecutive] == rows[0] + n_consecutive:
         n_consecutive += 1
     if n_consecutive == n_rows:
@@ -511,7 +538,7 @@ cdef Py_ssize_t run_epoch(real* base, Network network, Targets targets, Sgd sgd,
         K = min(workspace.window, n_rows - position)
         n_steps = (K + batch_size - 1) // batch_size
         m = a + n_steps
-        gathered = gather(source, rows + position, K, n_columns, <real*>workspace.parts[GATHERED])
+        gathered = gather(source, network, rows + position, K, <real*>workspace.parts[GATHERED])
         project(gathered, base, S0, c, rows + position, K, n_columns, h, start, n_threads)
         if M != NULL and n_steps > 1:
             project(gathered, M, S0, c_velocity, rows + position, K, n_columns, h, <real*>workspace.parts[START_VELOCITY],

@@ -22,7 +22,9 @@ class Network:
 
     ``base`` and ``source`` are W (h, d) and X (N, d) in the forms that hold weights, A (N, h) and G = X X' (N, N) in the
     form that holds contributions, which has S0 = X W(0)' (N, h) and ``scale``, c and its velocity, too. Velocities are None
-    without momentum. ``widths`` are h ... c.
+    without momentum. ``widths`` are h ... c. Where ``mean``, ``divisor`` and ``fill`` (d,) are given, which only the forms with
+    weights take, a row x of the source stands for (x - mean) / divisor, in double precision before it is rounded, with
+    ``fill`` in the place of NaN.
     """
 
     base: Array
@@ -34,6 +36,17 @@ class Network:
     velocity: Array | None
     widths: NDArray[np.intp]
     activation: int
+    mean: NDArray[np.float64] | None
+    divisor: NDArray[np.float64] | None
+    fill: NDArray[np.float64] | None
+
+    def rows(self, which: NDArray[np.intp]) -> Array:
+        """Some rows of the source, scaled."""
+        rows = self.source[which]
+        if self.mean is None or self.divisor is None or self.fill is None:
+            return rows
+        scaled = (np.where(np.isnan(rows), self.fill, rows) - self.mean) / self.divisor
+        return np.asarray(scaled, dtype=rows.dtype)
 
 
 @dataclass
@@ -105,13 +118,14 @@ def sgd_epochs(
 def _step(network: Network, targets: Targets, sgd: Sgd, batch: NDArray[np.intp], rate: float, first: bool) -> float:
     """Train on a batch, unless its loss is not finite; give that."""
     base, source, S0, scale, params = network.base, network.source, network.S0, network.scale, network.params
-    S = source[batch] @ base.T if S0 is None or scale is None else scale[0] * S0[batch] + source[batch] @ base
+    X = network.rows(batch)
+    S = X @ base.T if S0 is None or scale is None else scale[0] * S0[batch] + X @ base
     grad, D = np.empty_like(params), np.empty_like(S)
     loss = _gradient(S, batch, network, targets, grad, D)
     if not np.isfinite(loss):
         return loss
     if S0 is None:
-        front_grad = D.T @ source[batch]
+        front_grad = D.T @ X
         norm = np.sum(front_grad.astype(np.float64) ** 2)
     else:
         front_grad = np.zeros_like(base)

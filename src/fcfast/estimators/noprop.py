@@ -17,7 +17,8 @@ from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.noprop_settings import inference_of, variant_of
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
-from fcfast.front.base import FrontStack, converted
+from fcfast.front.base import FrontStack
+from fcfast.front.rows import converted
 from fcfast.gram.object import n_features_of
 from fcfast.gram.start import RandomWeights
 from fcfast.modelfile.headers import Tensors

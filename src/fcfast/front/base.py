@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from fcfast.front.costs import FormCosts
+from fcfast.front.rows import RowScale, TrainingRows, converted, converted_once, gathered
 from fcfast.gram.occurring import is_stored_sparse
-from fcfast.gram.reading import refuse_not_finite
 from fcfast.gram.start import GivenWeights, InitialWeights
 from fcfast.layers.protocol import Layer
 from fcfast.registry import Capable, Registry
-from fcfast.sources.protocol import Source
-from fcfast.validation import all_finite
 
 if TYPE_CHECKING:
     from fcfast.optimizers import Optimizer
@@ -66,12 +63,17 @@ class FrontForm(FormCosts, Capable):
         with `windows` of its own, unless it says so.
     takes_sparse : bool
         Whether X may be sparse.
+    scales_rows : bool
+        Whether the form reads training samples by `rows` alone, so that they need no scaled copy; a subclass has to say so
+        again, because it may read `source` itself.
     keeps_inputs : bool
         Whether the form refers to the training inputs after training, and appends new samples to them.
     base, velocity : ndarray
         Arrays that steps change; the velocity is None for an optimiser without one.
     source : ndarray
         Rows that the base is multiplied by, one for each training sample.
+    row_scale : RowScale or None
+        What is done to rows of the source when they are gathered.
     S0 : ndarray of shape (N, h), or None
         Pre-activations of the initial weights, if the base is the change since then.
     scale : ndarray of shape (2,), or None
@@ -80,18 +82,20 @@ class FrontForm(FormCosts, Capable):
         Number of input features.
     """
 
-    not_inherited: ClassVar[dict[str, Any]] = {"is_automatic": False}
+    not_inherited: ClassVar[dict[str, Any]] = {"is_automatic": False, "scales_rows": False}
 
     name: ClassVar[str]
     updates_each_weight: ClassVar[bool] = False
     is_automatic: ClassVar[bool] = False
     compiled: ClassVar[bool] = False
     takes_sparse: ClassVar[bool] = False
+    scales_rows: ClassVar[bool] = False
     keeps_inputs: ClassVar[bool] = False
 
     base: Array
     velocity: Array | None
     source: Array
+    row_scale: RowScale | None = None
     S0: Array | None = None
     scale: NDArray[np.float64] | None = None
     n_features: int
@@ -108,6 +112,18 @@ class FrontForm(FormCosts, Capable):
 
     # ------------------------------------------------------------------------------------------------------------------
     # training
+
+    @classmethod
+    def training_rows(cls, X: Any, dtype: np.dtype[Any]) -> TrainingRows:
+        """Give validated samples as the form holds them, with a scaled copy only where it needs one."""
+        if isinstance(X, TrainingRows):
+            return X
+        return gathered(X, dtype) if cls.scales_rows else TrainingRows(converted(X, dtype), None)
+
+    def rows(self, which: Rows | slice) -> Array:
+        """Give some rows of the training samples (n, d) as training sees them; the caller must not change them."""
+        rows = self.source[which]
+        return rows if self.row_scale is None else self.row_scale.scaled(rows)
 
     def check(self, n_samples: int, dtype: np.dtype[Any]) -> None:
         """Raise a ValueError if the arrays do not fit together: kernels trust them.
@@ -231,7 +247,8 @@ class FrontForm(FormCosts, Capable):
         n_jobs: int | None = None,
     ) -> "FrontStack":
         """Make several front layers with the same inputs; `initial` has the weights of all layers, one after the other."""
-        X = converted(X, dtype)  # this is done once for all layers
+        # This is done once for all layers. Other forms expect an array.
+        X = cls.training_rows(X, dtype) if cls.scales_rows else converted(X, dtype)
         parts = np.split(initial.dense(dtype), n_blocks)
         return FrontStack([cls(X, GivenWeights(part), dtype, with_velocity, n_jobs) for part in parts])
 
@@ -289,34 +306,6 @@ class FrontStack:
         """Note that training has ended."""
         for form in self.forms:
             form.finish()
-
-
-def is_converted(X: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether `converted` copies these samples, as the forms do that multiply by weights."""
-    if isinstance(X, Source):
-        return True
-    return not sparse.issparse(X) and (X.dtype != dtype or not X.flags.c_contiguous)
-
-
-def converted_once(X: Any, dtype: np.dtype[Any]) -> Any:
-    """Give new data that several front layers read: dense ones in their precision, sparse ones as they are."""
-    if sparse.issparse(X):
-        return X
-    return converted(X, dtype) if isinstance(X, Source) else np.ascontiguousarray(X, dtype=dtype)
-
-
-def converted(X: Any, dtype: np.dtype[Any]) -> Array:
-    """Give validated samples as a contiguous array with this dtype, without a copy if they already are; a source is read."""
-    if isinstance(X, Source):
-        with np.errstate(over="ignore"):  # reported below
-            read = X.dense(dtype)
-        refuse_not_finite(read, X, 0)
-        return read
-    with np.errstate(over="ignore"):  # reported below
-        samples = np.ascontiguousarray(X, dtype=dtype)
-    if not (np.can_cast(X.dtype, dtype) or all_finite(samples)):  # a lossless conversion cannot overflow
-        raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
-    return samples
 
 
 def _quoted(names: Any) -> str:

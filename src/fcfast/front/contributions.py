@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, converted_once, register
+from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, register
 from fcfast.front.contributed import Contributed
 from fcfast.front.costs import blas_threads, driven_step, mixing
+from fcfast.front.rows import converted_once
 from fcfast.gram import budget
 from fcfast.gram.object import Gram
 from fcfast.gram.occurring import FEWER

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.front.base import FrontForm, Memory, OpenFront, Rows, converted, register
+from fcfast.front.base import FrontForm, Memory, OpenFront, Rows, register
 from fcfast.gram.products import preactivations_by_weights
 from fcfast.gram.start import InitialWeights
 from fcfast.layers import DenseLayer, multiply
@@ -25,11 +25,12 @@ class WeightsForm(FrontForm):
     is_automatic: ClassVar[bool] = True
     updates_each_weight: ClassVar[bool] = True
     compiled: ClassVar[bool] = True
+    scales_rows: ClassVar[bool] = True
 
     def __init__(
         self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
     ) -> None:
-        self.source, self.n_jobs = converted(X, dtype), n_jobs
+        (self.source, self.row_scale), self.n_jobs = self.training_rows(X, dtype), n_jobs
         self.base = initial.dense(dtype)
         self.n_features = initial.n_features
         self.velocity: Array | None = np.zeros_like(self.base) if with_velocity else None
@@ -51,19 +52,19 @@ class WeightsForm(FrontForm):
 
     def append(self, X: Array) -> Rows:
         """Replace the samples, because the weights contain everything that is needed from earlier samples."""
-        samples = converted(X, self.base.dtype)
+        samples, row_scale = self.training_rows(X, self.base.dtype)
         if samples.shape[1] != self.base.shape[1]:
             raise ValueError(f"form {self.name!r} takes no more samples: it holds {self.base.shape[1]} columns; use fit")
-        self.source = samples
+        self.source, self.row_scale = samples, row_scale
         return np.arange(len(X))
 
     def finish(self) -> None:
         """Drop the samples."""
-        self.source = self.source[:0].copy()
+        self.source, self.row_scale = self.source[:0].copy(), None
 
     def training_preactivations(self, n: int) -> Array:
         """Give the pre-activations of the first n training samples."""
-        return np.asarray(self.source[:n] @ self.base.T)
+        return np.asarray(self.rows(slice(n)) @ self.base.T)
 
     def preactivations(self, X: Any) -> Array:
         """Give the pre-activations (M, h) of new data."""
@@ -84,7 +85,7 @@ class OpenWeights:
 
     def preactivations(self, batch: Rows) -> Array:
         """Give the pre-activations (B, h) of a batch."""
-        self.inputs = self.form.source[batch]
+        self.inputs = self.form.rows(batch)
         return multiply(self.inputs, self.form.base.T)
 
     def take(self, D: Array) -> None:

@@ -29,6 +29,7 @@ class WindowedForm(WeightsForm):
     is_automatic: ClassVar[bool] = True
     updates_each_weight: ClassVar[bool] = False
     compiled: ClassVar[bool] = True
+    scales_rows: ClassVar[bool] = True
     _without_weights: ClassVar[str] = "touches the weights only once per window"
 
     def windows(
@@ -85,7 +86,7 @@ class OpenWindow:
 
     def __init__(self, form: WindowedForm, memory: Memory, rows: Rows, mixes_units: bool) -> None:
         self.form, self.rows = form, rows
-        X, W, M = form.source[rows], form.base, form.velocity
+        X, W, M = form.rows(rows), form.base, form.velocity
         self.X = X
         Y, Z = np.zeros((2, len(rows), len(W)), W.dtype)
         self.layer = SpanLayer(

@@ -140,7 +140,9 @@ def _epoch_step(
     params = np.zeros(n_params, dtype)
     velocities = (np.zeros_like(base), np.zeros_like(params)) if momentum else (None, None)
     kernel, by_layer = backend.front, (2, 2)
-    network = kernel.Network(base, velocities[0], source, None, None, params, velocities[1], widths, ACTIVATIONS["relu"])
+    network = kernel.Network(
+        base, velocities[0], source, None, None, params, velocities[1], widths, ACTIVATIONS["relu"], None, None, None
+    )
     targets = kernel.Targets(None, np.zeros(n_rows, dtype=np.intp), None)
     sgd = kernel.Sgd(momentum, 0.0, False, 0.0, np.ones(by_layer), np.zeros(by_layer))
     workspace = kernel.Workspace(network, n_rows, batch_size, batch_size)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from fcfast import validation
-from fcfast.front.base import is_converted
+from fcfast.front.rows import is_converted
 from fcfast.gram.object import Gram
 from fcfast.gram.occurring import entry_pairs, is_stored_sparse
 from fcfast.optimizers import Optimizer

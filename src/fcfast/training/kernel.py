@@ -31,12 +31,12 @@ class EpochKernel:
     def __init__(
         self, front: FrontForm, upper: UpperLayers, targets: Targets, batch_size: int, window: int, n_rows: int
     ) -> None:
-        kernel = backend.front
+        kernel, by = backend.front, front.row_scale
         sgd: Any = upper.optimizer  # its settings are those of SGD
         self._held, self._sizes, self.n_rows = _arrays(front, targets), (batch_size, window), n_rows
         self._network = kernel.Network(
             front.base, front.velocity, front.source, front.S0, front.scale, upper.params, upper.velocity, upper.widths,
-            upper.activation,
+            upper.activation, *((None, None, None) if by is None else (by.mean, by.scale, by.fill)),
         )  # fmt: skip
         self._targets = kernel.Targets(targets.numbers, targets.labels, targets.sample_weight)
         self._sgd = kernel.Sgd(
@@ -75,6 +75,7 @@ class EpochKernel:
         )
 
 
-def _arrays(front: FrontForm, targets: Targets) -> tuple[Array | None, ...]:
-    """Give the arrays that may be replaced between calls."""
-    return front.base, front.velocity, front.source, front.S0, front.scale, targets.values, targets.sample_weight
+def _arrays(front: FrontForm, targets: Targets) -> tuple[Any, ...]:
+    """Give the arrays, and the scale of rows, that may be replaced between calls."""
+    arrays = front.base, front.velocity, front.source, front.S0, front.scale, targets.values, targets.sample_weight
+    return *arrays, front.row_scale

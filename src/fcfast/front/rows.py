@@ -1,0 +1,108 @@
+"""The training rows of the forms that multiply samples by weights, scaled when they are gathered or once and for all."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fcfast.gram.reading import refuse_not_finite
+from fcfast.sources.arrays import ArraySource
+from fcfast.sources.protocol import Source
+from fcfast.sources.standardized import Standardized
+from fcfast.validation import all_finite
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RowScale:
+    """What is done to rows whenever they are gathered: NaN becomes ``fill``, then ``(row - mean) / scale`` is taken.
+
+    Attributes
+    ----------
+    mean, scale, fill : ndarray of shape (d,)
+        Numbers of each column, in double precision. The result is rounded to the precision of the rows at the end, so that
+        it has the same bits as a copy that `fcfast.sources.Standardized` reads.
+    """
+
+    mean: Floats
+    scale: Floats
+    fill: Floats
+
+    @classmethod
+    def of(cls, X: Standardized) -> "RowScale":
+        """Give what `X` does to each row; columns that have not been measured are measured now."""
+        known = X.statistics.complete()
+        mean, scale = np.ascontiguousarray(known.mean), np.ascontiguousarray(known.scale)
+        return cls(mean, scale, mean) if X.standardize else cls(np.zeros_like(mean), np.ones_like(mean), mean)
+
+    def scaled(self, rows: Array) -> Array:
+        """Give scaled rows (n, d) as a new array."""
+        filled = np.where(np.isnan(rows), self.fill, rows)  # in double precision
+        filled -= self.mean
+        filled /= self.scale
+        return filled.astype(rows.dtype, copy=False)
+
+
+class TrainingRows(NamedTuple):
+    """Samples as a form holds them: a contiguous array, and what is done to its rows when they are gathered, if anything."""
+
+    source: Array
+    scale: RowScale | None
+
+
+def is_gathered(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether rows of a source can be scaled as they are gathered, because all of it is an array that the kernels can read."""
+    if not (isinstance(X, Standardized) and type(X.base) is ArraySource):
+        return False
+    return X.base.dtype == dtype and bool(X.base.array.flags.c_contiguous)
+
+
+def gathered(X: Any, dtype: np.dtype[Any]) -> TrainingRows:
+    """Give validated samples without a copy if their rows can be scaled as they are gathered, and `converted` otherwise."""
+    if not is_gathered(X, dtype):
+        return TrainingRows(converted(X, dtype), None)
+    scale = RowScale.of(X)
+    _refuse_extremes(X, dtype)
+    return TrainingRows(X.base.array, scale)
+
+
+def _refuse_extremes(X: Standardized, dtype: np.dtype[Any]) -> None:
+    """Refuse samples that are not finite once scaled. Scaling keeps the order, so two numbers of each column tell."""
+    assert isinstance(X.base, ArraySource)  # `is_gathered` has seen it
+    array = X.base.array
+    low, high = (np.fmin, np.fmax) if X.missing == "mean" else (np.minimum, np.maximum)  # these keep NaN
+    with np.errstate(invalid="ignore"):  # NaN is refused or filled in below
+        extremes = np.stack([low.reduce(array, axis=0), high.reduce(array, axis=0)])
+    converted(X.like(ArraySource(extremes)), dtype)
+
+
+def is_converted(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether the forms that multiply by weights copy these samples."""
+    if isinstance(X, Source):
+        return not is_gathered(X, dtype)
+    return not sparse.issparse(X) and (X.dtype != dtype or not X.flags.c_contiguous)
+
+
+def converted_once(X: Any, dtype: np.dtype[Any]) -> Any:
+    """Give new data that several front layers read: dense ones in their precision, sparse ones as they are."""
+    if sparse.issparse(X):
+        return X
+    return converted(X, dtype) if isinstance(X, Source) else np.ascontiguousarray(X, dtype=dtype)
+
+
+def converted(X: Any, dtype: np.dtype[Any]) -> Array:
+    """Give validated samples as a contiguous array with this dtype, without a copy if they already are; a source is read."""
+    if isinstance(X, Source):
+        with np.errstate(over="ignore"):  # reported below
+            read = X.dense(dtype)
+        refuse_not_finite(read, X, 0)
+        return read
+    with np.errstate(over="ignore"):  # reported below
+        samples = np.ascontiguousarray(X, dtype=dtype)
+    if not (np.can_cast(X.dtype, dtype) or all_finite(samples)):  # a lossless conversion cannot overflow
+        raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
+    return samples
