@@ -24,11 +24,18 @@ def end(number: int, frame: FrameType | None) -> None:
 
 
 class WithoutPandas(MetaPathFinder):
-    """Hide pandas from imports: scikit-learn imports it only to recognise its tables, which takes as long as reading a file."""
+    """Hide pandas from imports: scikit-learn imports it only to recognise its tables, which takes as long as reading a file.
+
+    AnnData cannot do without it, so that it is hidden until that library is imported.
+    """
+
+    is_needed = False
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
         """Refuse pandas, and leave all other modules to the other finders."""
-        if fullname == "pandas":
+        if fullname == "anndata":
+            self.is_needed = True
+        if fullname == "pandas" and not self.is_needed:
             raise ModuleNotFoundError("the command imports no pandas", name=fullname)
 
 

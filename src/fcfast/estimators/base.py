@@ -159,13 +159,17 @@ class TrainedEstimator(BaseEstimator):
         """Whether the front layer starts in the span of the training samples."""
         return self.init == "span" or (self.init == "auto" and isinstance(X, Gram))
 
+    def _fan_in(self, X: Any) -> float:
+        """Give the number of inputs of a front unit, for Glorot's bound: the mean square of samples without weights."""
+        return X.mean_square if isinstance(X, Gram) and not X.has_weights else n_features_of(X)
+
     def _span_start(self, X: Any, n_hidden: int, factor: float, fan: float, seed: int) -> SpanStart:
         """Start in the span with the variance of uniform weights that have the bound ``init_scale * sqrt(factor / fan)``.
 
         Samples without weights count as if they had as many features as their mean square says, and far more than units.
         """
         if isinstance(X, Gram) and not X.has_weights:
-            fan = X.mean_square
+            fan = self._fan_in(X)
         deviation = float(self.init_scale) * (factor / (3 * fan)) ** 0.5 if fan else 0.0
         if not deviation <= float(np.finfo(self.dtype).max):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")

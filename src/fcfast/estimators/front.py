@@ -355,7 +355,7 @@ class FrontEstimator(FittedFront):
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))
         initial, weights = self._initial_weights(X, widths, groups, coefs_init, in_span, seed, random_state)
-        biases = self._initial_biases(widths, intercepts_init, random_state)
+        biases = self._initial_biases(self._fan_in(X), widths, intercepts_init, random_state)
         self.form_ = self.plan_.form
         front = FORMS[self.form_](X, initial, dtype, optimizer.has_velocity, self.n_jobs)
         front.check(n_samples, dtype)
@@ -418,7 +418,7 @@ class FrontEstimator(FittedFront):
     def _glorot_factor(self) -> int:
         return 2 if self.activation == "logistic" else 6
 
-    def _bound(self, n_in: int, n_out: int) -> float:
+    def _bound(self, n_in: float, n_out: int) -> float:
         """Give Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""
         bound = float(self.init_scale) * (self._glorot_factor / (n_in + n_out)) ** 0.5
         if bound > float(np.finfo(self.dtype).max):
@@ -462,13 +462,17 @@ class FrontEstimator(FittedFront):
         return GivenWeights(first.T), [array.T for array in arrays[1:]]
 
     def _initial_biases(
-        self, widths: Sequence[int], intercepts_init: Sequence[ArrayLike] | None, random_state: np.random.RandomState
+        self,
+        fan_in: float,
+        widths: Sequence[int],
+        intercepts_init: Sequence[ArrayLike] | None,
+        random_state: np.random.RandomState,
     ) -> list[Array]:
         if intercepts_init is not None:
             biases = validation.layer_biases(intercepts_init, widths[1:], "intercepts_init")
             self._refuse_large(biases, "intercepts_init")
             return list(biases)
-        bounds = [self._bound(i, o) for i, o in pairwise(widths)]
+        bounds = [self._bound(i, o) for i, o in pairwise((fan_in, *widths[1:]))]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
 
     def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:

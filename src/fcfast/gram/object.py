@@ -14,7 +14,7 @@ from fcfast.gram.description import content_of, keep, shapes_of
 from fcfast.gram.held import PRECOMPUTED, KernelFunction, Products, kernel_of, loaded, products_of, refuse_overflow
 from fcfast.gram.measures import squared_norms
 from fcfast.gram.products import cross_gram, gram_and_preactivations, stacked
-from fcfast.gram.samples import checked_samples, feature_names_of
+from fcfast.gram.samples import any_samples, checked_samples, feature_names_of
 from fcfast.gram.start import InitialWeights
 from fcfast.gram.storage import created, opened
 from fcfast.kernels import KERNELS, Kernel, Linear, evaluate
@@ -96,6 +96,7 @@ class Gram:
     """
 
     ndim = 2
+    __array_ufunc__: ClassVar[None] = None  # so that a number of NumPy's leaves the multiplication to the Gram
     _products: Products
     _rows: Rows | None
     is_centred = False
@@ -125,7 +126,7 @@ class Gram:
                 "prepare them before"
             )
         names = feature_names_of(X)
-        samples = checked_samples(X, missing) if kind is None or isinstance(kind, Kernel) else X
+        samples = checked_samples(X, missing) if kind is None or isinstance(kind, Kernel) else any_samples(X)
         if is_prepared:
             samples = Standardized(as_source(samples), standardize, missing, dtype)
         self._products = products_of(samples, kind, dtype, n_jobs, names, path)
@@ -413,10 +414,13 @@ class Gram:
         """
         if not self.has_features:
             raise ValueError("these samples are known by their products alone; compute those of new samples as you did theirs")
-        X = self.prepared(checked_samples(X, self.missing)) if isinstance(self.kernel, Kernel) else X
+        X = self.prepared(checked_samples(X, self.missing)) if isinstance(self.kernel, Kernel) else any_samples(X)
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             crossed = self.crossed(X)
         refuse_overflow(crossed)
+        if self.is_centred:
+            crossed -= self.means
+            crossed -= crossed.mean(axis=1, keepdims=True)
         return crossed
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -506,6 +510,8 @@ class Gram:
     def __mul__(self, other: "Gram | float") -> "Gram":
         """Multiply by a positive number, or by the products of the same samples."""
         if isinstance(other, Gram):
+            if self.is_centred or other.is_centred:
+                raise ValueError("a product of centred Gram matrices is not centred; multiply first, then use centred()")
             return self._combined(other, np.multiply)
         try:
             factor = validation.positive(other, "the factor of a Gram")
@@ -521,7 +527,10 @@ class Gram:
     def _combined(self, other: "Gram", combine: Callable[[Array, Array], Array]) -> "Gram":
         if not isinstance(other, Gram):
             return NotImplemented
-        if len(self) != len(other) or self.dtype != other.dtype or self.is_centred != other.is_centred:
+        same_samples = len(self) == len(other)
+        if self._products.token == other._products.token:
+            same_samples = np.array_equal(self._chosen, other._chosen)
+        if not same_samples or self.dtype != other.dtype or self.is_centred != other.is_centred:
             raise ValueError(
                 f"only the products of the same samples in the same precision can be combined, got {self!r} and {other!r}"
             )

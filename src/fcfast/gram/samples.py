@@ -21,6 +21,8 @@ def checked_samples(X: Any, missing: str = "error") -> Any:
     """
     if (source := source_in(X)) is not None:
         return source
+    if isinstance(X, np.ma.MaskedArray):
+        raise TypeError("X is a masked array; fill it with NaN, X.astype(float).filled(np.nan), and use missing='mean'")
     is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
     with validation.clearer_errors(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
         return check_array(
@@ -30,6 +32,24 @@ def checked_samples(X: Any, missing: str = "error") -> Any:
             ensure_all_finite=True if missing == "error" else "allow-nan",
             input_name="X",
         )
+
+
+def any_samples(X: Any) -> Any:
+    """Give samples that a function compares: a matrix of numbers as it is, a copy of the list for anything else.
+
+    Raises
+    ------
+    TypeError
+        If X is no sequence of samples.
+    """
+    is_matrix = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biuf"
+    if is_matrix or sparse.issparse(X) or source_in(X) is not None:
+        return X
+    if hasattr(X, "iloc") and getattr(X, "ndim", 1) == 2:
+        return checked_samples(X)
+    if isinstance(X, (str, bytes)) or not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
+        raise TypeError(f"X must be a sequence of samples that the kernel compares, such as a list, got {type(X).__name__}")
+    return list(X)
 
 
 def feature_names_of(X: Any) -> list[str] | None:
