@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from fcfast import FrontClassifier, load
 from fcfast.commands import app
 from fcfast.datafiles import read_table
+from fcfast.gram import budget
 from fcfast.scaling import of_raw_data
 from fcfast.sources import Source
 
@@ -171,17 +172,24 @@ def test_tables(kind, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_loaded_as_a_whole(kind, tmp_path, monkeypatch):
-    """Neither training nor prediction makes an array of a source, whether it is standardised or not."""
+    """Training makes no array of a source, and prediction makes one of a few rows at a time."""
     data, options = write(kind, tmp_path)
 
-    def refuse(source, dtype):
-        raise AssertionError(f"{source} is loaded")
+    read, n_rows = Source.dense, []
 
-    monkeypatch.setattr(Source, "dense", refuse)
+    def noted(source, dtype):
+        n_rows.append(len(source))
+        return read(source, dtype)
+
+    monkeypatch.setattr(Source, "dense", noted)
+    monkeypatch.setattr(budget, "BLOCK_BYTES", 4096)
     reading = [option for option in options if option != "--standardize"]
     for scaling in ("--standardize", "--no-standardize"):
-        trained(tmp_path, data, *reading, scaling)
+        trained(tmp_path, data, *reading, scaling, "--test", 0)
+        assert not n_rows
         assert run("predict", tmp_path / "m.safetensors", data, *reading).exit_code == 0
+        assert all(n <= budget.PARTS_AT_ONCE * budget.MIN_ROWS < N_SAMPLES for n in n_rows)
+        n_rows.clear()
 
 
 def test_sparse_is_not_standardized_by_default(tmp_path):

@@ -30,6 +30,8 @@ __all__ = ["Scale", "Scaling", "blocks", "by_blocks", "measure", "of_raw_data", 
 
 BLOCK_BYTES = 16 << 20  # size of a block of inputs in double precision
 ROWS_AT_ONCE = 1 << 16  # of a source, to predict for
+SPARSE_BYTES = 256 << 20  # size of the sparse rows of a source that are held at a time
+ENTRY_BYTES = 16  # of a sparse row, at most: a number and its place
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
@@ -193,10 +195,18 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
 def by_blocks(predict: Callable[[Any], Array], X: Any, rows: Rows) -> Array:
     """Predict for some rows, reading and converting one block of them at a time.
 
-    A source is read by blocks of features, once for each block of rows, so that these have many rows.
+    The network itself reads few rows of a dense source at a time, but all rows of a sparse one.
     """
-    parts = _parts(rows, ROWS_AT_ONCE) if isinstance(X, Source) else blocks(rows, X.shape[1])
+    parts = _parts(rows, _n_at_once(X)) if isinstance(X, Source) else blocks(rows, X.shape[1])
     return np.concatenate([predict(take(X, block)) for block in parts])
+
+
+def _n_at_once(X: Source) -> int:
+    """Count the rows of a source that are predicted for at a time; each time the whole file may have to be read."""
+    if not X.is_sparse:
+        return ROWS_AT_ONCE
+    per_row = max(1, int(X.count_entries().sum()) // max(1, X.shape[0]))
+    return max(1, min(ROWS_AT_ONCE, SPARSE_BYTES // (ENTRY_BYTES * per_row)))
 
 
 def take(X: Any, rows: Rows) -> Any:
