@@ -202,7 +202,7 @@ def main(
             print(f"simulated and written in {duration(time.perf_counter() - start)}: {path.stat().st_size / 2**20:.0f} MiB")
         results = {side: in_child(side, path) for side in SIDES}
     accuracies = [result["accuracy"] for result in results.values()]
-    assert abs(accuracies[0] - accuracies[1]) <= 0.03, results
+    assert abs(accuracies[0] - accuracies[1]) <= 0.03 + 2 / samples, results  # as many are held out as a population has
     rows = [["", "accuracy", "log-loss", "from the file to a trained network", "predictions", "CPU in all", "peak memory"]]
     for side, result in results.items():
         times = [duration(result[part]) for part in ("training", "predictions", "CPU")]
