@@ -2,8 +2,8 @@
 
 Reproduce: python -m bench.ancestry
 This takes about ten minutes and 8 GiB of memory on two cores; `--samples 50 --variants 20000` takes seconds.
-Five populations are simulated by msprime, 1 % of the calls are missing, and a fifth of the samples is held out. Both sides train
-the same network (one hidden layer, cross-entropy, SGD with momentum, the same batches and epochs) on dosages that are
+Five populations are simulated by msprime, 1 % of the calls are missing, and a fifth of the samples is held out. Both sides
+train the same network (one hidden layer, cross-entropy, SGD with momentum, the same batches and epochs) on dosages that are
 standardised by the training samples, where a missing call counts as the mean. Each runs in a process of its own, with the
 imports counted in its peak memory. PyTorch holds the dosages in a byte each, and standardises a batch when it needs it: as
 32-bit floats they would take four times the memory. It uses fused SGD. Accuracies are compared before figures are printed.
@@ -106,8 +106,8 @@ def by_fcfast(path: str) -> dict[str, float]:
     y = genotypes.phenotype()
     train, test = split(y)
     model = FrontClassifier(
-        (HIDDEN,), form="contributions", init="span", standardize=True, missing="mean", learning_rate=RATE / genotypes.shape[1], momentum=MOMENTUM,
-        batch_size=BATCH, max_epochs=N_EPOCHS, tol=0, n_iter_no_change=N_EPOCHS, random_state=0,
+        (HIDDEN,), form="contributions", init="span", standardize=True, missing="mean", learning_rate=RATE / genotypes.shape[1],
+        momentum=MOMENTUM, batch_size=BATCH, max_epochs=N_EPOCHS, tol=0, n_iter_no_change=N_EPOCHS, random_state=0,
     )  # fmt: skip
     model.fit(genotypes[train], y[train])
     fitted = time.perf_counter()
@@ -202,11 +202,12 @@ def main(
             print(f"simulated and written in {duration(time.perf_counter() - start)}: {path.stat().st_size / 2**20:.0f} MiB")
         results = {side: in_child(side, path) for side in SIDES}
     accuracies = [result["accuracy"] for result in results.values()]
-    assert abs(accuracies[0] - accuracies[1]) <= 0.03, results
+    assert abs(accuracies[0] - accuracies[1]) <= 0.03 + 2 / samples, results  # as many are held out as a population has
     rows = [["", "accuracy", "log-loss", "from the file to a trained network", "predictions", "CPU in all", "peak memory"]]
     for side, result in results.items():
-        rows.append([side, f"{result['accuracy']:.3f}", f"{result['log-loss']:.3f}", duration(result["training"]),
-                     duration(result["predictions"]), duration(result["CPU"]), f"{result['memory'] / 2**30:.2f} GiB"])  # fmt: skip
+        times = [duration(result[part]) for part in ("training", "predictions", "CPU")]
+        memory = f"{result['memory'] / 2**30:.2f} GiB"
+        rows.append([side, f"{result['accuracy']:.3f}", f"{result['log-loss']:.3f}", *times, memory])
     print(f"{samples * len(POPULATIONS):,} samples x {variants:,} variants\n\n{markdown(rows)}")
     print(f"\nPyTorch's reading: {duration(results['PyTorch']['reading'])}")
 

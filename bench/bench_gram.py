@@ -1,11 +1,12 @@
 """One Gram matrix for many fits, and the start in the span of the samples: h = 256, SGD with momentum 0.9, float32
 
 Reproduce: pytest bench/bench_gram.py -m ""
-Eight settings in five folds are fitted from one `Gram`, and separately from X as without it; the time is CPU time of both threads.
-Probabilities are compared first, bit by bit, with those of separate fits on the same products. A further fit is timed for 10^3 to 10^7 features.
+Eight settings in five folds are fitted from one `Gram`, and separately from X as without it; the time is that of the CPU.
+Probabilities are compared first, bit by bit, with those of separate fits on the same products. A further
+fit is timed for 10^3 to 10^7 features.
 A whole run is everything from the data to a network that predicts after 100 epochs, and again with predictions for ten new
 samples, for which ours makes conventional weights (for all later predictions). PyTorch trains on N coordinates of
-the samples (by Cholesky of their Gram matrix, or by QR) and draws its initial weights there, so that no side makes d x h numbers.
+the samples (by Cholesky of their Gram matrix, or by QR) and draws its initial weights there: no side makes d x h numbers.
 Targets: 20 times less CPU; a further fit that differs by 10 % at most; whole runs 2 times as fast.
 """
 
@@ -98,7 +99,7 @@ def bench_search(benchmark, tell):
     )
     ratio = on_features / on_gram
     tell(f"200 x 200,000, 8 settings x 5 folds: {duration(on_gram)} of CPU from one Gram matrix, {duration(on_features)} as "
-         f"separate fits: {times(ratio)} less (target 20: {verdict(ratio >= 20)}); equal probabilities to the last bit")  # fmt: skip
+         f"separate fits: {times(ratio)} less (target 20: {verdict(ratio >= 20)}); equal to the last bit")  # fmt: skip
 
 
 @pytest.mark.full

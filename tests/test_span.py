@@ -263,3 +263,11 @@ def test_bad_preactivations():
         factor.contributions(np.ones((2, 2)))
     with pytest.raises(ValueError, match="S holds 1"):
         factor.contributions(np.array([[1.0], [np.nan], [1.0]]))
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_rounding_of_the_elimination_adds_no_rank(seed):
+    """A rank that only rounding makes would be divided by, and give contributions of 10^7."""
+    X = np.random.default_rng(seed).normal(size=(12, 3))
+    G = (X @ X.T + 1) ** 2  # quadratic functions of 3 features have 10 dimensions
+    assert span_factor(G).rank == 10

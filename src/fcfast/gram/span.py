@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 PANEL = 128  # samples that are taken together
+ELIMINATION = 16  # errors of the elimination, relative to those of rounding the matrix in double precision
 MUCH = 0.1  # share of a sample's squared norm, outside the span of those before it, that is much; a tenth of it comes next
 
 
@@ -164,7 +165,7 @@ def span_factor(G: Array, tolerance: float | None = None) -> SpanFactor:
         Gram matrix; it is not changed, and not copied as a whole.
     tolerance : float or None
         Samples whose squared distance from the span of others is at most this share of their squared norm are combinations of
-        these. None allows for the rounding of G, N times the relative precision of its dtype.
+        these. None allows for the rounding of G, N times the relative precision of its dtype, and for that of the elimination.
 
     Returns
     -------
@@ -193,7 +194,9 @@ def span_factor(G: Array, tolerance: float | None = None) -> SpanFactor:
     norms = G.diagonal().astype(np.float64)
     if not validation.all_finite(norms) or (norms < 0).any():
         raise ValueError("G must be finite, with squared norms >= 0 on its diagonal")
-    relative = len(G) * float(np.finfo(G.dtype).eps) if tolerance is None else tolerance
+    # The matrix is rounded in its own precision, and what is left of a sample in double precision, in each elimination.
+    rounding = float(np.finfo(G.dtype).eps) + ELIMINATION * float(np.finfo(np.float64).eps)
+    relative = len(G) * rounding if tolerance is None else tolerance
     elimination = _Elimination(G, np.sqrt(norms))
     with one_blas_thread():
         for limit in _limits(validation.in_range(relative, "tolerance", 0, 1)):
