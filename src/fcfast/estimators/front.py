@@ -472,7 +472,7 @@ class FrontEstimator(FittedFront):
             biases = validation.layer_biases(intercepts_init, widths[1:], "intercepts_init")
             self._refuse_large(biases, "intercepts_init")
             return list(biases)
-        bounds = [self._bound(i, o) for i, o in pairwise((fan_in, *widths[1:]))]
+        bounds = [self._bound(fan_in, widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
 
     def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:
