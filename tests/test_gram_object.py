@@ -431,7 +431,7 @@ def test_bad_combinations(gram, combine, error, message):
         (lambda: Gram(np.diag([1.0, np.inf]), kernel="precomputed"), ValueError, "X contains infinity|X holds NaN or inf"),
         (lambda: Gram(np.diag([1e300, 1.0]), kernel="precomputed"), ValueError, "overflows float32"),
         (
-            lambda: Gram(sparse.eye_array(3, format="csr"), kernel="precomputed"),
+            lambda: Gram(sparse.csr_array(np.eye(3)), kernel="precomputed"),
             TypeError,
             "X is a kernel matrix, which must be dense, got a sparse",
         ),

@@ -1,6 +1,7 @@
 """Networks whose first layer is in the feature space of a kernel: ordinary training there, and what has no weights."""
 
 import copy
+import importlib.util
 import pickle
 
 import numpy as np
@@ -411,7 +412,8 @@ def test_bad_new_samples(kernel, new, message):
 def test_what_needs_weights(tmp_path):
     """There are none; the message says what is there instead."""
     model = fitted(X, CLASSES, kind=FrontClassifier, kernel="rbf")
-    for use in (lambda: model.coefs_, model.to_sklearn, model.to_torch):
+    to_torch = [model.to_torch] if importlib.util.find_spec("torch") else []
+    for use in (lambda: model.coefs_, model.to_sklearn, *to_torch):
         with pytest.raises(AttributeError, match=r"no weights for features.*the rbf kernel; use explain, or contributions_"):
             use()
     assert not hasattr(model, "coefs_")

@@ -164,7 +164,7 @@ def test_samples_of_zeros():
     assert Cosine().apply_symmetric(G.copy()).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 1]]
     assert Tanimoto().apply_symmetric(G.copy()).tolist() == [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     assert ArcCosine().apply_symmetric(G.copy()).tolist() == [[0, 0, 0], [0, 0, 0], [0, 0, 25]]
-    assert RBF(gamma=0.0001).apply_symmetric(G.copy())[0].tolist() == [1, 1, math.exp(-0.0025)]
+    assert RBF(gamma=0.0001).apply_symmetric(G.copy())[0].tolist() == pytest.approx([1, 1, math.exp(-0.0025)], rel=1e-14)
 
 
 def test_tanimoto_of_binary_fingerprints_is_the_jaccard_index():
