@@ -21,11 +21,12 @@ from sklearn.utils.validation import (
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.estimators.samples import check_features, has_one_dtype, is_numeric
+from fcfast.estimators.samples import check_features, has_one_dtype
 from fcfast.front.base import FORMS
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
+from fcfast.gram.samples import is_numeric
 from fcfast.gram.start import SpanStart
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import _check_n_features
 
+from fcfast.gram.samples import is_numeric
 from fcfast.sources import ArraySource, SparseSource, Standardized
 from fcfast.sources.protocol import Source
 
@@ -66,8 +67,3 @@ def has_one_dtype(X: Any) -> bool:
         return False
     first = dtypes.iloc[0]
     return isinstance(first, np.dtype) and is_numeric(first) and bool((dtypes == first).all())
-
-
-def is_numeric(dtype: np.dtype[Any]) -> bool:
-    """Whether numbers of a type need no conversion before they are multiplied by blocks."""
-    return dtype.kind in "biuf" and dtype.itemsize <= 8

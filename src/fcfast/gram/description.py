@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.kernels import Kernel
+from fcfast.kernels.stored import kernel_entry
 from fcfast.sources import Standardized
 
 Array = NDArray[Any]
@@ -23,13 +24,10 @@ def shapes_of(X: Any, kernel: Any, dtype: np.dtype[Any], n_samples: int) -> dict
 
 
 def content_of(X: Any, kernel: Any, names: list[str] | None) -> dict[str, Any]:
-    """Give the description of samples with features X, None if there are none."""
+    """Give the description of samples with features X, None if there are none; a TypeError for a kernel without one."""
     prepared = X if isinstance(X, Standardized) else None
-    described = None
-    if isinstance(kernel, Kernel):
-        described = {"name": kernel.name, "settings": kernel.settings}
     return {
-        "kernel": described,
+        "kernel": None if kernel is None else kernel_entry(kernel),
         "n_features": None if X is None else X.shape[1],
         "feature_names": names,
         "standardize": prepared is not None and prepared.standardize,

@@ -15,7 +15,8 @@ from fcfast.gram.measures import variance
 from fcfast.gram.products import gram_and_preactivations
 from fcfast.gram.samples import checked_samples
 from fcfast.gram.storage import created, opened
-from fcfast.kernels import KERNELS, Kernel, evaluate, make_kernel, refuse_indefinite
+from fcfast.kernels import Kernel, evaluate, make_kernel, refuse_indefinite
+from fcfast.kernels.stored import kernel_of_entry
 from fcfast.sources import Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.sources.scale import Scale
@@ -141,7 +142,7 @@ def loaded(content: dict[str, Any], arrays: dict[str, Array], X: Any, n_jobs: in
         if X is not None:
             raise ValueError("it holds products that were computed elsewhere, to which no features X belong")
         return Products(matrix, n_jobs=n_jobs)
-    kind, settings = KERNELS[content["kernel"]["name"]], content["kernel"]["settings"]
+    kernel = kernel_of_entry(content["kernel"])
     samples = checked_samples(X, content["missing"])
     if samples.shape != (len(matrix), content["n_features"]):
         raise ValueError(f"X has shape {samples.shape}, but it needs {(len(matrix), content['n_features'])}")
@@ -150,7 +151,7 @@ def loaded(content: dict[str, Any], arrays: dict[str, Array], X: Any, n_jobs: in
         known = Statistics.known(scale, content["missing"])
         samples = Standardized(as_source(samples), content["standardize"], content["missing"], matrix.dtype, known)
     names, norms = content["feature_names"], arrays.get("norms")
-    return Products(matrix, TrainingInputs(samples), samples.shape[1], kind(**settings), norms, names, n_jobs)
+    return Products(matrix, TrainingInputs(samples), samples.shape[1], kernel, norms, names, n_jobs)
 
 
 def refuse_overflow(*arrays: Array) -> None:

@@ -14,11 +14,11 @@ from fcfast.gram.description import content_of, keep, shapes_of
 from fcfast.gram.held import PRECOMPUTED, KernelFunction, Products, kernel_of, loaded, products_of, refuse_overflow
 from fcfast.gram.measures import squared_norms
 from fcfast.gram.products import cross_gram, gram_and_preactivations, stacked
-from fcfast.gram.samples import any_samples, checked_samples, feature_names_of
+from fcfast.gram.samples import any_samples, checked_samples, feature_names_of, is_matrix
 from fcfast.gram.start import InitialWeights
 from fcfast.gram.storage import created, opened
-from fcfast.kernels import KERNELS, Kernel, Linear, evaluate
-from fcfast.sources import Source, Standardized, as_source
+from fcfast.kernels import Kernel, Linear, evaluate
+from fcfast.sources import Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.sources.scale import Scale
 from fcfast.sources.standardized import MISSING
@@ -326,7 +326,7 @@ class Gram:
     def takes_any_samples(self) -> bool:
         """Whether samples may be anything that the kernel, a function, compares, such as strings, and not features alone."""
         inputs = self._products.inputs
-        return inputs is not None and not isinstance(self._products.kernel, Kernel) and not _are_features(inputs.unread)
+        return inputs is not None and not isinstance(self._products.kernel, Kernel) and not is_matrix(inputs.unread)
 
     @property
     def mean_square(self) -> float:
@@ -439,11 +439,8 @@ class Gram:
             If the file cannot be written, or the disk is full.
         """
         held, X = self._products, None if self._products.inputs is None else self._products.inputs.unread
-        kernel = held.kernel
-        if kernel is not None and not (isinstance(kernel, Kernel) and KERNELS.get(kernel.name) is type(kernel)):
-            raise TypeError(f"a file cannot describe the kernel {self.kernel_name!r}, which is not registered")
-        rows = self._chosen
-        with created(path, shapes_of(X, kernel, self.dtype, len(rows)), content_of(X, kernel, held.feature_names)) as arrays:
+        rows, content = self._chosen, content_of(X, held.kernel, held.feature_names)
+        with created(path, shapes_of(X, held.kernel, self.dtype, len(rows)), content) as arrays:
             for part in slices(len(rows), STORED_ROWS):
                 arrays["matrix"][part] = held.matrix[rows[part]][:, rows] if self._rows is not None else held.matrix[part]
             keep(arrays, X, None if held.norms is None else held.norms[rows])
@@ -538,12 +535,6 @@ class Gram:
             matrix = combine(self._uncentred, other._uncentred)
         refuse_overflow(matrix)
         return Gram.view(Products(matrix, n_jobs=self.n_jobs), None, self.is_centred)
-
-
-def _are_features(samples: Any) -> bool:
-    """Whether samples are a matrix of numbers."""
-    is_array = isinstance(samples, np.ndarray) and samples.ndim == 2 and samples.dtype.kind in "biuf"
-    return is_array or sparse.issparse(samples) or isinstance(samples, Source)
 
 
 def _rows_of(X: Any, rows: Rows) -> Any:

@@ -8,7 +8,18 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _get_feature_names
 
 from fcfast import validation
-from fcfast.sources import source_in
+from fcfast.sources import Source, source_in
+
+
+def is_numeric(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of a type need no conversion before they are multiplied by blocks."""
+    return dtype.kind in "biuf" and dtype.itemsize <= 8
+
+
+def is_matrix(X: Any) -> bool:
+    """Whether samples are a matrix of numbers."""
+    is_array = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biuf"
+    return is_array or sparse.issparse(X) or isinstance(X, Source)
 
 
 def checked_samples(X: Any, missing: str = "error") -> Any:
@@ -23,12 +34,12 @@ def checked_samples(X: Any, missing: str = "error") -> Any:
         return source
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError("X is a masked array; fill it with NaN, X.astype(float).filled(np.nan), and use missing='mean'")
-    is_numeric = (isinstance(X, np.ndarray) or sparse.issparse(X)) and X.dtype.kind in "biuf" and X.dtype.itemsize <= 8
+    is_kept = (isinstance(X, np.ndarray) or sparse.issparse(X)) and is_numeric(X.dtype)
     with validation.clearer_errors(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
         return check_array(
             X,
             accept_sparse=("csr", "csc"),
-            dtype=None if is_numeric else ("float64", "float32"),
+            dtype=None if is_kept else ("float64", "float32"),
             ensure_all_finite=True if missing == "error" else "allow-nan",
             input_name="X",
         )
@@ -42,8 +53,7 @@ def any_samples(X: Any) -> Any:
     TypeError
         If X is no sequence of samples.
     """
-    is_matrix = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "biuf"
-    if is_matrix or sparse.issparse(X) or source_in(X) is not None:
+    if is_matrix(X) or source_in(X) is not None:
         return X
     if hasattr(X, "iloc") and getattr(X, "ndim", 1) == 2:
         return checked_samples(X)

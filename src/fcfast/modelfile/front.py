@@ -33,7 +33,8 @@ from fcfast.gram.held import PRECOMPUTED
 from fcfast.gram.object import Gram
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import GivenWeights, RandomWeights
-from fcfast.kernels import KERNELS, Kernel, Linear
+from fcfast.kernels import Kernel, Linear
+from fcfast.kernels.stored import kernel_entry, kernel_of_entry
 from fcfast.losses import Loss
 from fcfast.modelfile.checks import numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
@@ -43,6 +44,7 @@ from fcfast.sources.standardized import Standardized
 from fcfast.training.network import FrontNetwork
 
 DIGEST_BYTES = 16
+KNOWN_BY_PRODUCTS: dict[str, Any] = {"name": PRECOMPUTED, "settings": {}}  # the entry of samples without a kernel
 BLOCK_BYTES = 64 << 20  # size in double precision of the inputs that are digested at a time
 
 Array = NDArray[Any]
@@ -201,24 +203,17 @@ def kernel_in(entry: Any) -> Kernel | None:
     """
     if entry == {}:
         return Linear()
-    require(isinstance(entry, dict) and set(entry) == {"name", "settings"}, f"kernel is {entry!r}")
-    name, settings = entry["name"], entry["settings"]
-    require(isinstance(name, str) and isinstance(settings, dict), f"kernel is {entry!r}")
-    if name == PRECOMPUTED:
-        require(not settings, f"kernel is {entry!r}")
+    if entry == KNOWN_BY_PRODUCTS:
         return None
-    made: Kernel = KERNELS[validation.choice(name, "kernel", KERNELS)](**settings)
-    return made.resolved(1, 1.0)
+    return kernel_of_entry(entry).resolved(1, 1.0)
 
 
 def _kernel_entry(gram: Gram) -> dict[str, Any]:
     """Describe the kernel of samples; an empty description is the linear one."""
-    kernel = gram.kernel
-    if kernel is None:
-        return {"name": PRECOMPUTED, "settings": {}}
-    if not (isinstance(kernel, Kernel) and KERNELS.get(kernel.name) is type(kernel)):
-        raise TypeError(f"a model file cannot describe the kernel {gram.kernel_name!r}, which is not registered")
-    return {} if kernel.has_weights else {"name": kernel.name, "settings": kernel.settings}
+    if gram.kernel is None:
+        return KNOWN_BY_PRODUCTS
+    entry = kernel_entry(gram.kernel)
+    return {} if isinstance(gram.kernel, Linear) else entry
 
 
 def _inputs_entries(X: Any) -> dict[str, Any]:
