@@ -47,9 +47,10 @@ class Contributed:
         self._weights: Array | None = None
 
     @classmethod
-    def given(cls, gram: Gram, start: Array, n_features: int) -> tuple["Contributed", Array]:
-        """Start from contributions A(0) = `start`; give the initial pre-activations (N, h), too."""
-        return cls(gram, NoWeights(start.shape[1], n_features), start, is_own=True), np.asarray(gram.matrix @ start)
+    def given(cls, gram: Gram, start: Array, n_features: int) -> tuple["Contributed", Array, Array]:
+        """Start from contributions A(0) = `start`; give products and initial pre-activations, too, as `starting` does."""
+        G = gram.matrix
+        return cls(gram, NoWeights(start.shape[1], n_features), start, is_own=True), G, np.asarray(G @ start)
 
     @property
     def is_kept(self) -> bool:
@@ -71,14 +72,24 @@ class Contributed:
     @classmethod
     def starting(
         cls, X: Any, initial: InitialWeights | SpanStart, dtype: np.dtype[Any], n_jobs: int | None
-    ) -> tuple["Contributed", Array]:
-        """Start from training samples X, a `Gram` or validated features; give the initial pre-activations (N, h), too."""
+    ) -> tuple["Contributed", Array, Array]:
+        """Start from training samples X, a `Gram` or validated features.
+
+        Returns
+        -------
+        Contributed
+        G : ndarray of shape (N, N)
+            Products of the samples with each other, which a view of a `Gram` copies whenever it is asked.
+        S0 : ndarray of shape (N, h)
+            Initial pre-activations.
+        """
         gram, is_own = (X, False) if isinstance(X, Gram) else (None, True)
         if isinstance(initial, SpanStart):
             gram = Gram.of(X, None, dtype, n_jobs)[0] if gram is None else gram
-            S0, start = initial.draw(gram.matrix)
+            G = gram.matrix
+            S0, start = initial.draw(G)
             none = NoWeights(initial.n_hidden, initial.n_features)
-            return cls(gram, none, start.astype(dtype, copy=False), is_own), S0.astype(dtype, copy=False)
+            return cls(gram, none, start.astype(dtype, copy=False), is_own), G, S0.astype(dtype, copy=False)
         if gram is not None and gram.is_centred:
             raise ValueError(
                 "X is a centred Gram matrix, on which a network starts in the span of the samples; use init='span'"
@@ -88,7 +99,7 @@ class Contributed:
         else:
             S0 = initial_preactivations(gram.X, initial, dtype, n_jobs)
             refuse_overflow(S0)
-        return cls(gram, initial, None, is_own), S0
+        return cls(gram, initial, None, is_own), gram.matrix, S0
 
     def begin(self) -> None:
         """Drop the weights that were kept for predictions."""

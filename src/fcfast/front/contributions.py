@@ -59,9 +59,9 @@ class ContributionsForm(FrontForm):
         with_velocity: bool,
         n_jobs: int | None = None,
     ) -> None:
-        contributed, S0 = Contributed.starting(X, initial, dtype, n_jobs)
-        self.contributed: Contributed | None = contributed
-        self._start(contributed.gram.matrix, S0, initial.n_features, with_velocity)
+        self.contributed: Contributed | None
+        self.contributed, gram, S0 = Contributed.starting(X, initial, dtype, n_jobs)
+        self._start(gram, S0, initial.n_features, with_velocity)
 
     @classmethod
     def from_products(cls, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> "ContributionsForm":
@@ -87,9 +87,8 @@ class ContributionsForm(FrontForm):
     def in_span_of(cls, gram: Gram, contributions: Array, n_features: int) -> "ContributionsForm":
         """Make the form from all contributions (N, h) of a front layer that is in the span of the samples."""
         form = cls.__new__(cls)
-        contributed, S0 = Contributed.given(gram, contributions, n_features)
-        form.contributed = contributed
-        form._start(contributed.gram.matrix, S0, n_features, with_velocity=False)
+        form.contributed, products, S0 = Contributed.given(gram, contributions, n_features)
+        form._start(products, S0, n_features, with_velocity=False)
         return form
 
     def _start(self, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> None:
@@ -362,8 +361,7 @@ class ContributionsStack(FrontStack):
         with_velocity: bool,
         n_jobs: int | None = None,
     ) -> None:
-        self.contributed, S0 = Contributed.starting(X, initial, dtype, n_jobs)
-        gram = self.contributed.gram.matrix
+        self.contributed, gram, S0 = Contributed.starting(X, initial, dtype, n_jobs)
         parts = [np.ascontiguousarray(part) for part in np.split(S0, n_blocks, axis=1)]
         self.takes_any_samples = self.contributed.gram.takes_any_samples
         super().__init__([ContributionsForm.from_products(gram, part, initial.n_features, with_velocity) for part in parts])

@@ -56,9 +56,8 @@ class TrainingRows(NamedTuple):
 
 def is_gathered(X: Any, dtype: np.dtype[Any]) -> bool:
     """Whether rows of a source can be scaled as they are gathered, because all of it is an array that the kernels can read."""
-    if not (isinstance(X, Standardized) and type(X.base) is ArraySource):
-        return False
-    return X.base.dtype == dtype and bool(X.base.array.flags.c_contiguous)
+    array = X.base.array if isinstance(X, Standardized) else None
+    return array is not None and array.dtype == dtype and bool(array.flags.c_contiguous)
 
 
 def gathered(X: Any, dtype: np.dtype[Any]) -> TrainingRows:
@@ -72,8 +71,8 @@ def gathered(X: Any, dtype: np.dtype[Any]) -> TrainingRows:
 
 def _refuse_extremes(X: Standardized, dtype: np.dtype[Any]) -> None:
     """Refuse samples that are not finite once scaled. Scaling keeps the order, so two numbers of each column tell."""
-    assert isinstance(X.base, ArraySource)  # `is_gathered` has seen it
     array = X.base.array
+    assert array is not None  # `is_gathered` has seen it
     low, high = (np.fmin, np.fmax) if X.missing == "mean" else (np.minimum, np.maximum)  # these keep NaN
     with np.errstate(invalid="ignore"):  # NaN is refused or filled in below
         extremes = np.stack([low.reduce(array, axis=0), high.reduce(array, axis=0)])

@@ -23,6 +23,8 @@ class ArraySource(Source):
            [ 1,  2]], dtype=int8)
     """
 
+    array: NDArray[Any]
+
     def __init__(self, array: NDArray[Any]) -> None:
         self.array = array
         self.shape, self.dtype = array.shape, array.dtype

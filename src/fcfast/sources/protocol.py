@@ -33,9 +33,12 @@ class Source(ABC):
         Whether blocks are sparse.
     feature_names, sample_names : list of str, or None
         Names, if the source has any.
+    array : ndarray of shape (N, d), or None
+        The samples themselves, if they lie in one array as they are read.
     """
 
     ndim = 2
+    array: Array | None = None
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     is_sparse: bool = False
