@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -281,7 +282,7 @@ class Gram:
     def _uncentred(self) -> Array:
         return self._products.matrix if self._rows is None else self._products.matrix[np.ix_(self._rows, self._rows)]
 
-    @property
+    @cached_property
     def means(self) -> Array:
         """Mean product (n,) of each sample with all samples in this view, which centring subtracts from those of new ones."""
         return np.asarray(self._uncentred.mean(axis=0, dtype=np.float64).astype(self.dtype))
