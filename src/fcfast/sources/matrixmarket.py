@@ -2,7 +2,9 @@
 
 import gzip
 import os
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import io, sparse
@@ -11,6 +13,8 @@ from fcfast.sources.arrays import ArraySource, SparseSource
 from fcfast.sources.files import check_content
 from fcfast.sources.protocol import Source
 
+# A sparse array, which newer versions of SciPy ask to choose and older ones cannot give.
+AS_ARRAY: dict[str, Any] = {"spmatrix": False} if "spmatrix" in signature(io.mmread).parameters else {}
 OF_ROWS, OF_COLUMNS = ("features", "genes"), ("barcodes",)  # 10x's names of the files; its rows are genes, its columns cells
 
 
@@ -60,7 +64,7 @@ def open_matrix_market(path: "str | os.PathLike[str]", *, transpose: bool = Fals
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        matrix = io.mmread(path)
+        matrix = io.mmread(path, **AS_ARRAY)
     except (ValueError, EOFError, OSError, OverflowError) as error:
         raise ValueError(f"{path} cannot be read as a Matrix Market file, it may be damaged or cut off: {error}") from error
     check_content(f"the matrix in {path}", matrix.shape, matrix.dtype)
