@@ -2,12 +2,14 @@
 
 import os
 import pickle
+from functools import partial
 
 import numpy as np
+import pandas
 import pytest
 from scipy import sparse
 
-from fcfast import FrontClassifier, Gram, ModelFileError
+from fcfast import FrontClassifier, Gram, ModelFileError, NoPropClassifier
 
 N, D = 60, 400
 RNG = np.random.default_rng(0)
@@ -78,6 +80,38 @@ def test_without_features(path):
         _ = fitted.coefs_
     with pytest.raises(ValueError, match="products alone"):
         loaded.cross(X)
+
+
+NETWORKS = {
+    "front": network,
+    "neuron-adam": partial(network, optimizer="neuron-adam"),
+    "muon": partial(network, optimizer="muon"),
+    "noprop": lambda gram: NoPropClassifier(hidden=(8, 4), n_blocks=2, max_epochs=3, random_state=0, dtype=str(gram.dtype)),
+}
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_networks_do_not_depend_on_whether_features_are_loaded(path, settings, make):
+    """To the last bit: units on products of d features have d inputs, wherever the features are."""
+    gram = Gram(X, **settings)
+    gram.save(path)
+    loaded = Gram.load(path)
+    fitted, again = make(gram).fit(gram[:40], Y[:40]), make(loaded).fit(loaded[:40], Y[:40])
+    assert again.loss_curve_ == fitted.loss_curve_
+    np.testing.assert_array_equal(again.predict_proba(loaded), fitted.predict_proba(gram))
+    assert again.n_features_in_ == N
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_nothing_is_lost_when_a_file_is_written_again_without_features(path, settings):
+    """The kernel, the names and the scale of the features stay."""
+    gram = Gram(pandas.DataFrame(X).add_prefix("x"), **settings)
+    gram.save(path)
+    Gram.load(path)[5:50].save(path)
+    again = Gram.load(path, X[5:50])
+    assert again.feature_names == gram.feature_names
+    np.testing.assert_array_equal(again.cross(X[:9]), gram[5:50].cross(X[:9]))
 
 
 def test_precomputed_and_sparse(path):

@@ -446,3 +446,19 @@ def test_a_change_of_features_is_noticed():
     features[2, 1] += 1
     with pytest.raises(RuntimeError, match="changed"):
         model.predict(NEW)
+
+
+@pytest.mark.parametrize("kernel", ["poly", "rbf", "arc-cosine", "precomputed"])
+def test_steps_of_neuron_adam_have_the_scale_of_the_kernel(kernel):
+    """The first step of a unit has the length rate sqrt(m) for samples of mean square m, as rate sqrt(d) for d features."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 7)), np.arange(40) % 2
+    gram = Gram(X @ X.T if kernel == "precomputed" else X, kernel=kernel, dtype="float64")
+    wide = np.hstack([X, np.zeros((40, 60))])
+    wider = gram if kernel == "precomputed" else Gram(wide, kernel=gram.kernel, dtype="float64")
+    settings = {"optimizer": "neuron-adam", "momentum": 0.9, "learning_rate": 0.01, "batch_size": 40, "max_epochs": 1}
+    for samples in (gram, wider):
+        network = FrontClassifier((5,), activation="logistic", dtype="float64", random_state=0, **settings).fit(samples, y)
+        A = network.network_.front.base
+        lengths = np.sqrt(np.einsum("ij,ik,kj->j", A, gram.matrix, A))
+        np.testing.assert_allclose(lengths, 0.01 * gram.mean_square**0.5, rtol=1e-3)

@@ -24,7 +24,7 @@ from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.samples import check_features, has_one_dtype
 from fcfast.front.base import FORMS
 from fcfast.front.rows import converted
-from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.samples import is_numeric
 from fcfast.gram.start import SpanStart
@@ -160,17 +160,12 @@ class TrainedEstimator(BaseEstimator):
         """Whether the front layer starts in the span of the training samples."""
         return self.init == "span" or (self.init == "auto" and isinstance(X, Gram))
 
-    def _fan_in(self, X: Any) -> float:
-        """Give the number of inputs of a front unit, for Glorot's bound: the mean square of samples without weights."""
-        return X.mean_square if isinstance(X, Gram) and not X.has_weights else n_features_of(X)
-
-    def _span_start(self, X: Any, n_hidden: int, factor: float, fan: float, seed: int) -> SpanStart:
+    def _span_start(self, X: Any, n_hidden: int, factor: float, n_also: int, seed: int) -> SpanStart:
         """Start in the span with the variance of uniform weights that have the bound ``init_scale * sqrt(factor / fan)``.
 
-        Samples without weights count as if they had as many features as their mean square says, and far more than units.
+        The fan is the number of inputs and, besides features, also `n_also`: in a kernel's feature space units are few.
         """
-        if isinstance(X, Gram) and not X.has_weights:
-            fan = self._fan_in(X)
+        fan = fan_in_of(X) + (0 if isinstance(X, Gram) and not X.is_linear else n_also)
         deviation = float(self.init_scale) * (factor / (3 * fan)) ** 0.5 if fan else 0.0
         if not deviation <= float(np.finfo(self.dtype).max):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")

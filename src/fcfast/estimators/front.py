@@ -14,7 +14,7 @@ from fcfast.estimators.fitted import FittedFront
 from fcfast.estimators.samples import copied
 from fcfast.front import FORMS
 from fcfast.gram.held import PRECOMPUTED, kernel_of, products_of
-from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
 from fcfast.kernels import Kernel
@@ -355,7 +355,7 @@ class FrontEstimator(FittedFront):
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))
         initial, weights = self._initial_weights(X, widths, groups, coefs_init, in_span, seed, random_state)
-        biases = self._initial_biases(self._fan_in(X), widths, intercepts_init, random_state)
+        biases = self._initial_biases(fan_in_of(X), widths, intercepts_init, random_state)
         self.form_ = self.plan_.form
         front = FORMS[self.form_](X, initial, dtype, optimizer.has_velocity, self.n_jobs)
         front.check(n_samples, dtype)
@@ -443,7 +443,7 @@ class FrontEstimator(FittedFront):
                 bound = self._bound(n_in // count, n_out // count)
                 upper.append(random_state.uniform(-bound, bound, (n_out, n_in)) * block_diagonal(n_in, n_out, count))
             if in_span:
-                return self._span_start(X, widths[1], self._glorot_factor, widths[0] + widths[1], seed), upper
+                return self._span_start(X, widths[1], self._glorot_factor, widths[1], seed), upper
             initial = RandomWeights(widths[1], widths[0], seed, self.activation, float(self.init_scale))
             if not np.isfinite(initial.bound):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")

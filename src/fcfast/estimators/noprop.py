@@ -408,7 +408,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         n_features = n_features_of(X)
         initial: Any
         if in_span:
-            initial = self._span_start(X, n_blocks * h, 6, n_features, seed)
+            initial = self._span_start(X, n_blocks * h, 6, 0, seed)
         else:
             # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
             scale = self.init_scale * ((n_features + n_blocks * h) / n_features) ** 0.5

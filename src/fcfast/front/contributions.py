@@ -61,10 +61,12 @@ class ContributionsForm(FrontForm):
     ) -> None:
         self.contributed: Contributed | None
         self.contributed, gram, S0 = Contributed.starting(X, initial, dtype, n_jobs)
-        self._start(gram, S0, initial.n_features, with_velocity)
+        self._start(gram, S0, initial.n_features, self.contributed.gram.fan_in, with_velocity)
 
     @classmethod
-    def from_products(cls, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> "ContributionsForm":
+    def from_products(
+        cls, gram: Array, S0: Array, n_features: int, with_velocity: bool, fan_in: float | None = None
+    ) -> "ContributionsForm":
         """Make the form from existing products. It can be trained, and has no access to the samples.
 
         Parameters
@@ -77,10 +79,12 @@ class ContributionsForm(FrontForm):
             Number of input features.
         with_velocity : bool
             Whether the optimiser needs a velocity.
+        fan_in : float or None
+            Number of inputs of a unit as an optimiser takes it (`Gram.fan_in`); None takes `n_features`.
         """
         form = cls.__new__(cls)
         form.contributed = None
-        form._start(gram, S0, n_features, with_velocity)
+        form._start(gram, S0, n_features, n_features if fan_in is None else fan_in, with_velocity)
         return form
 
     @classmethod
@@ -88,11 +92,12 @@ class ContributionsForm(FrontForm):
         """Make the form from all contributions (N, h) of a front layer that is in the span of the samples."""
         form = cls.__new__(cls)
         form.contributed, products, S0 = Contributed.given(gram, contributions, n_features)
-        form._start(products, S0, n_features, with_velocity=False)
+        form._start(products, S0, n_features, gram.fan_in, with_velocity=False)
         return form
 
-    def _start(self, gram: Array, S0: Array, n_features: int, with_velocity: bool) -> None:
+    def _start(self, gram: Array, S0: Array, n_features: int, fan_in: float, with_velocity: bool) -> None:
         self.source, self.S0, self.n_features = gram, S0, n_features
+        self.fan_in = fan_in or 1.0  # samples that are all 0 have gradients of 0, which may be divided by any number
         self.base = np.zeros_like(S0)
         self.velocity: Array | None = np.zeros_like(S0) if with_velocity else None
         self.scale: NDArray[np.float64] | None = np.array([1.0, 0.0])
@@ -307,7 +312,7 @@ class OpenContributions:
     def __init__(self, form: Any, memory: Memory) -> None:
         self.form = form
         self.layer = SpanLayer(
-            form.n_features, form.source, form.S0, None, None, form.base, form.velocity, form.scale[0], form.scale[1], memory
+            form.fan_in, form.source, form.S0, None, None, form.base, form.velocity, form.scale[0], form.scale[1], memory
         )
 
     def preactivations(self, batch: Rows) -> Array:
@@ -364,7 +369,8 @@ class ContributionsStack(FrontStack):
         self.contributed, gram, S0 = Contributed.starting(X, initial, dtype, n_jobs)
         parts = [np.ascontiguousarray(part) for part in np.split(S0, n_blocks, axis=1)]
         self.takes_any_samples = self.contributed.gram.takes_any_samples
-        super().__init__([ContributionsForm.from_products(gram, part, initial.n_features, with_velocity) for part in parts])
+        d, fan_in = initial.n_features, self.contributed.gram.fan_in
+        super().__init__([ContributionsForm.from_products(gram, part, d, with_velocity, fan_in) for part in parts])
 
     @property
     def n_products(self) -> int:  # type: ignore[override]  # the other forms' constant depends on the samples here

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
-from fcfast.gram.description import content_of, keep, shapes_of
+from fcfast import validation
+from fcfast.gram.description import Preparation, Prepared, content_of, keep, shapes_of
 from fcfast.gram.measures import variance
 from fcfast.gram.products import gram_and_preactivations
 from fcfast.gram.samples import checked_samples
@@ -40,15 +41,17 @@ class Products:
     inputs : TrainingInputs or None
         Features of the samples; None if the samples are known by their products alone.
     n_features : int
-        Number of features, or of samples if these are known by their products alone.
+        Number of features, whether or not they are at hand; 0 if there are none.
     kernel : Kernel, callable or None
-        Kernel that the products are values of; None if the samples are known by their products alone.
+        Kernel that the products are values of, whether or not features are at hand; None for products that were given.
     norms : ndarray of shape (N,), or None
         Squared norms of the samples, which a kernel other than the linear one needs for new samples.
     feature_names : list of str or None
         Names of the features.
     n_jobs : int or None
         Number of threads for further products.
+    absent : Preparation or None
+        How the features were prepared, if they are not at hand.
     token : str
         Name that all copies share, also those in other processes: rows of one matrix are not taken for rows of another.
     """
@@ -60,11 +63,17 @@ class Products:
     norms: NDArray[np.float64] | None = None
     feature_names: list[str] | None = None
     n_jobs: int | None = None
+    absent: Preparation | None = None
     token: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "n_features", self.n_features or len(self.matrix))
         object.__setattr__(self, "token", self.token or uuid4().hex)
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """What is done to features while they are read; None if nothing is."""
+        held = None if self.inputs is None else self.inputs.unread
+        return held if isinstance(held, Standardized) else self.absent
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the check of the features to whoever uses them: a worker that trains on products alone does not read them."""
@@ -115,9 +124,11 @@ def products_of(
         matrix = np.zeros((X.shape[0], X.shape[0]), dtype)
         norms = _fill(matrix, inputs, kernel, n_jobs)
         return Products(matrix, inputs, X.shape[1], kernel, norms, names, n_jobs)
-    with created(path, shapes_of(X, kernel, dtype, X.shape[0]), content_of(X, kernel, names)) as arrays:
+    prepared = X if isinstance(X, Standardized) else None
+    shapes = shapes_of(prepared, kernel, dtype, *X.shape)
+    with created(path, shapes, content_of(prepared, kernel, X.shape[1], names)) as arrays:
         norms = _fill(arrays["matrix"], inputs, kernel, n_jobs)
-        keep(arrays, X, norms)
+        keep(arrays, prepared, norms)
     return Products(opened(path, mapped=True)[1]["matrix"], inputs, X.shape[1], kernel, norms, names, n_jobs)
 
 
@@ -138,20 +149,23 @@ def loaded(content: dict[str, Any], arrays: dict[str, Array], X: Any, n_jobs: in
     matrix = arrays["matrix"]
     if matrix.ndim != 2 or len(matrix) != matrix.shape[1]:
         raise ValueError(f"its matrix has shape {matrix.shape}")
-    if X is None or content["kernel"] is None:
+    if content["kernel"] is None:
         if X is not None:
             raise ValueError("it holds products that were computed elsewhere, to which no features X belong")
         return Products(matrix, n_jobs=n_jobs)
-    kernel = kernel_of_entry(content["kernel"])
-    samples = checked_samples(X, content["missing"])
-    if samples.shape != (len(matrix), content["n_features"]):
-        raise ValueError(f"X has shape {samples.shape}, but it needs {(len(matrix), content['n_features'])}")
+    kernel, n_features, absent = kernel_of_entry(content["kernel"]), validation.size(content["n_features"], "n_features"), None
     if "mean" in arrays:
-        scale = Scale(arrays["mean"], arrays["scale"])
-        known = Statistics.known(scale, content["missing"])
-        samples = Standardized(as_source(samples), content["standardize"], content["missing"], matrix.dtype, known)
+        known = Statistics.known(Scale(arrays["mean"], arrays["scale"]), content["missing"])
+        absent = Preparation(content["standardize"], content["missing"], known)
     names, norms = content["feature_names"], arrays.get("norms")
-    return Products(matrix, TrainingInputs(samples), samples.shape[1], kernel, norms, names, n_jobs)
+    if X is None:
+        return Products(matrix, None, n_features, kernel, norms, names, n_jobs, absent)
+    samples = checked_samples(X, content["missing"])
+    if samples.shape != (len(matrix), n_features):
+        raise ValueError(f"X has shape {samples.shape}, but it needs {(len(matrix), n_features)}")
+    if absent is not None:
+        samples = Standardized(as_source(samples), absent.standardize, absent.missing, matrix.dtype, absent.statistics)
+    return Products(matrix, TrainingInputs(samples), n_features, kernel, norms, names, n_jobs)
 
 
 def refuse_overflow(*arrays: Array) -> None:

@@ -209,7 +209,7 @@ class Gram:
     def kernel_name(self) -> str:
         """Name of the kernel."""
         kernel = self._products.kernel
-        if kernel is None:
+        if kernel is None or not self.has_features:
             return PRECOMPUTED
         return kernel.name if isinstance(kernel, Kernel) else getattr(kernel, "__qualname__", repr(kernel))
 
@@ -235,9 +235,8 @@ class Gram:
     @property
     def standardized(self) -> Standardized | None:
         """The features, if they are standardised or filled in while they are read."""
-        inputs = self._products.inputs
-        held = None if inputs is None else inputs.unread
-        return held if isinstance(held, Standardized) else None
+        prepared = self._products.prepared
+        return prepared if isinstance(prepared, Standardized) else None
 
     @property
     def missing(self) -> str:
@@ -294,13 +293,27 @@ class Gram:
 
     @property
     def n_features(self) -> int:
-        """Number of features, or of all samples if these are known by their products alone."""
-        return self._products.n_features
+        """Number of numbers that describe a new sample: of features, or of all samples whose products with it are needed."""
+        return (self._products.n_features if self.has_features else 0) or self.shape[1]
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a unit on these samples is a product with weights for features, whether or not these are at hand."""
+        kernel = self._products.kernel
+        return isinstance(kernel, Kernel) and kernel.has_weights
+
+    @property
+    def fan_in(self) -> float:
+        """Number of inputs of a unit: of features, or the mean square of the samples where they have no weights.
+
+        Units on features of mean square 1 have the same size either way.
+        """
+        return self._products.n_features if self.is_linear else self.mean_square
 
     @property
     def feature_names(self) -> list[str] | None:
-        """Names of the features, if there are any."""
-        return self._products.feature_names
+        """Names of the features, if there are any and they are at hand."""
+        return self._products.feature_names if self.has_features else None
 
     @property
     def kernel(self) -> "Kernel | KernelFunction | None":
@@ -315,13 +328,12 @@ class Gram:
     @property
     def has_weights(self) -> bool:
         """Whether a layer on these samples has weights for features: the products are linear, and the features at hand."""
-        kernel = self._products.kernel
-        return self._products.inputs is not None and isinstance(kernel, Kernel) and kernel.has_weights
+        return self.has_features and self.is_linear
 
     @property
     def has_features(self) -> bool:
         """Whether new samples are described by features, and not by their products with these samples."""
-        return self._products.kernel is not None
+        return self._products.inputs is not None
 
     @property
     def takes_any_samples(self) -> bool:
@@ -352,7 +364,7 @@ class Gram:
             crossed = self._products.matrix if X._rows is None else self._products.matrix[X._rows]
             return crossed if self._rows is None else crossed[:, self._rows]
         kernel, norms = self._products.kernel, self._products.norms
-        if kernel is None:
+        if kernel is None or not self.has_features:
             if sparse.issparse(X):
                 raise TypeError("X has products with the training samples, which must be dense; use X.toarray()")
             crossed = np.asarray(X, self.dtype)
@@ -373,7 +385,7 @@ class Gram:
             self.refuse_others(X)
             return Gram.view(self._products, np.concatenate([self._chosen, X._chosen]))
         held = self._products
-        if held.kernel is None:
+        if not self.has_features:
             raise ValueError("samples known by their products alone cannot be followed by others; give rows of one Gram")
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             crossed = self.crossed(X)
@@ -439,12 +451,12 @@ class Gram:
         OSError
             If the file cannot be written, or the disk is full.
         """
-        held, X = self._products, None if self._products.inputs is None else self._products.inputs.unread
-        rows, content = self._chosen, content_of(X, held.kernel, held.feature_names)
-        with created(path, shapes_of(X, held.kernel, self.dtype, len(rows)), content) as arrays:
+        held, rows = self._products, self._chosen
+        content = content_of(held.prepared, held.kernel, held.n_features, held.feature_names)
+        with created(path, shapes_of(held.prepared, held.kernel, self.dtype, len(rows), held.n_features), content) as arrays:
             for part in slices(len(rows), STORED_ROWS):
                 arrays["matrix"][part] = held.matrix[rows[part]][:, rows] if self._rows is not None else held.matrix[part]
-            keep(arrays, X, None if held.norms is None else held.norms[rows])
+            keep(arrays, held.prepared, None if held.norms is None else held.norms[rows])
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], X: Any = None, *, mapped: bool = False, n_jobs: int | None = None) -> "Gram":
@@ -456,7 +468,7 @@ class Gram:
             File to read.
         X : as for `Gram`, or None
             Features of the same samples in the same order. Without them the samples are known by their products alone, so that
-            new samples need products with them, too.
+            new samples need products with them, too. Networks on them are trained to the same numbers as with the features.
         mapped : bool, default False
             Whether to leave the matrix in the file, for matrices larger than memory.
         n_jobs : int or None, default None
@@ -545,3 +557,8 @@ def _rows_of(X: Any, rows: Rows) -> Any:
 def n_features_of(X: Any) -> int:
     """Give the number of features of validated samples, or of those behind a `Gram`."""
     return X.n_features if isinstance(X, Gram) else X.shape[1]
+
+
+def fan_in_of(X: Any) -> float:
+    """Give the number of inputs of a unit on validated samples, or on those behind a `Gram`; see `Gram.fan_in`."""
+    return X.fan_in if isinstance(X, Gram) else X.shape[1]

@@ -38,9 +38,12 @@ class SgdSettings(Protocol):
 class Layer(Protocol):
     """Weights with a velocity and a fresh gradient."""
 
-    n_in: int
     n_out: int
     memory: dict[str, Array]  # state of the optimiser for the layer, except its velocity (`fcfast.optimizers.memory`)
+
+    @property
+    def n_in(self) -> float:
+        """Number of inputs of a unit; the mean square of the inputs where units have no weights."""
 
     def squared_gradient_norms(self) -> NDArray[np.float64]:
         """Give the squared norm of the gradient of each unit, shape (n_out,)."""

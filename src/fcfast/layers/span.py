@@ -22,8 +22,8 @@ class SpanLayer:
 
     Parameters
     ----------
-    n_in : int
-        Number of input features.
+    n_in : float
+        Number of inputs of a unit: of features, or the mean square of samples without weights (`fcfast.Gram.fan_in`).
     gram : ndarray of shape (K, K)
         Gram matrix X X'.
     start, start_velocity : ndarray of shape (K, n_out), or None for a velocity that starts at 0
@@ -40,7 +40,7 @@ class SpanLayer:
 
     def __init__(
         self,
-        n_in: int,
+        n_in: float,
         gram: Array,
         start: Array,
         start_velocity: Array | None,

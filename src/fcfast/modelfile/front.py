@@ -210,7 +210,7 @@ def kernel_in(entry: Any) -> Kernel | None:
 
 def _kernel_entry(gram: Gram) -> dict[str, Any]:
     """Describe the kernel of samples; an empty description is the linear one."""
-    if gram.kernel is None:
+    if gram.kernel is None or not gram.has_features:
         return KNOWN_BY_PRODUCTS
     entry = kernel_entry(gram.kernel)
     return {} if isinstance(gram.kernel, Linear) else entry
