@@ -419,6 +419,17 @@ def test_bad_combinations(gram, combine, error, message):
         (lambda: Gram(X, kernel="poly", coef0=-1.0), ValueError, "coef0 must be"),
         (lambda: Gram(X[0]), ValueError, "Expected 2D array"),
         (lambda: Gram(X * 1e200), ValueError, "overflows float32"),
+        (lambda: Gram(X.astype("f4") * np.float32(1e-22)), ValueError, "X has values so small that its Gram matrix underflows"),
+        (lambda: Gram(X * 1e-22, kernel="cosine"), ValueError, "underflows float32; multiply it by a number, or use dtype="),
+        (lambda: Gram(X * 1e-60, kernel="rbf"), ValueError, "underflows float32"),
+        (lambda: Gram(X * 1e-160, dtype="float64"), ValueError, "underflows float64; multiply it by a number$"),
+        (lambda: Gram(sparse.csr_array(X * 1e-20)), ValueError, "underflows float32"),
+        (lambda: Gram(X @ X.T * 1e-60, kernel="precomputed"), ValueError, "the kernel matrix X has values so small"),
+        (
+            lambda: FrontClassifier(form="contributions", standardize=False).fit(X * 1e-22, Y),
+            ValueError,
+            "X has values so small that its Gram matrix underflows float32",
+        ),
         (lambda: Gram(np.where(X > 2, np.nan, X)), ValueError, "X contains NaN"),
         (lambda: Gram([["a", "b"]]), ValueError, "X"),
         (lambda: Gram(X, kernel="precomputed"), ValueError, r"kernel matrix X must be a square matrix.*\(40, 90\)"),
@@ -445,6 +456,19 @@ def test_bad_arguments(make, error, message):
     """The message names the argument."""
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [np.zeros((3, 9)), np.full((3, 9), 1e-17), sparse.csr_array((3, 9)), np.vstack([X[:2], 1e-22 * X[:2], 0 * X[:2]])],
+    ids=["zeros", "small", "sparse zeros", "beside others"],
+)
+def test_small_samples_that_lose_nothing(samples):
+    """They are multiplied as in double precision, up to rounding of the largest product."""
+    exact = samples @ samples.T
+    exact = exact.toarray() if sparse.issparse(exact) else exact
+    np.testing.assert_allclose(Gram(samples).matrix, exact, rtol=1e-6, atol=1e-6 * exact.max())
+    assert len(Gram(np.full((3, 2), 1e-30), standardize=True)) == 3  # constant features
 
 
 @pytest.mark.parametrize("rows", [3, np.int64(2), (1, 2), (slice(None), 3), [[1, 2]], None])

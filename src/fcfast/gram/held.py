@@ -12,7 +12,7 @@ from scipy import sparse
 
 from fcfast import validation
 from fcfast.gram.description import Preparation, Prepared, content_of, keep, shapes_of
-from fcfast.gram.measures import variance
+from fcfast.gram.measures import has_values, variance
 from fcfast.gram.products import gram_and_preactivations
 from fcfast.gram.samples import checked_samples
 from fcfast.gram.storage import created, opened
@@ -111,6 +111,8 @@ def products_of(
         with np.errstate(over="ignore"):  # reported below
             matrix = np.ascontiguousarray(X, dtype)
         refuse_overflow(matrix)
+        if not matrix.diagonal().any() and X.diagonal().any():
+            raise ValueError(_too_small("the kernel matrix X", "it", matrix.dtype))
         return Products(matrix, n_jobs=n_jobs)
     if not isinstance(kernel, Kernel):
         if not (X.shape[0] if hasattr(X, "shape") else len(X)):
@@ -137,6 +139,7 @@ def _fill(matrix: Array, inputs: TrainingInputs, kernel: Kernel, n_jobs: int | N
     with np.errstate(over="ignore", invalid="ignore"):  # reported below
         gram_and_preactivations(inputs.X, None, matrix.dtype, n_jobs, matrix)
     refuse_overflow(matrix)
+    refuse_underflow(matrix, inputs.unread)
     if kernel.has_weights:
         return None
     norms = matrix.diagonal().astype(np.float64)
@@ -166,6 +169,24 @@ def loaded(content: dict[str, Any], arrays: dict[str, Array], X: Any, n_jobs: in
     if absent is not None:
         samples = Standardized(as_source(samples), absent.standardize, absent.missing, matrix.dtype, absent.statistics)
     return Products(matrix, TrainingInputs(samples), n_features, kernel, norms, names, n_jobs)
+
+
+def refuse_underflow(matrix: Array, X: Any) -> None:
+    """Raise a ValueError if the products of features X have lost their digits, or themselves, because they are too small.
+
+    Their rounding errors are then no longer relative, but up to the smallest number for each feature. A look at the longest
+    sample is enough: errors of the others count beside it. X is read again only if all products are 0.
+    """
+    longest = float(matrix.diagonal().max(initial=0))
+    if longest >= X.shape[1] * float(np.finfo(matrix.dtype).tiny) or (isinstance(X, Standardized) and X.standardize):
+        return
+    if longest or has_values(X):
+        raise ValueError(_too_small("X", "its Gram matrix", matrix.dtype))
+
+
+def _too_small(name: str, what: str, dtype: np.dtype[Any]) -> str:
+    other = ", or use dtype='float64'" if dtype == np.float32 else ""
+    return f"{name} has values so small that {what} underflows {dtype}; multiply it by a number{other}"
 
 
 def refuse_overflow(*arrays: Array) -> None:

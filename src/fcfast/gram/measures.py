@@ -36,6 +36,13 @@ def squared_norms(X: Inputs, dtype: DTypeLike = np.float64) -> NDArray[np.float6
     return norms
 
 
+def has_values(X: Inputs) -> bool:
+    """Whether a number in X is not 0; it reads no further than the block with the first one."""
+    inputs = reader(X, np.dtype(np.float64))
+    blocks: Any = (inputs.read(features) for features in slices(X.shape[1], inputs.width))
+    return any((block.data if sparse.issparse(block) else block).any() for block in blocks)
+
+
 def variance(X: Inputs) -> float:
     """Compute the variance of all numbers in X, as ``X.var()``; a sparse X counts with its zeros."""
     n, mean, squares = 0, 0.0, 0.0  # number, mean and sum of squared differences so far

@@ -12,7 +12,16 @@ from scipy import sparse
 from fcfast import validation
 from fcfast.errors import ModelFileError
 from fcfast.gram.description import content_of, keep, shapes_of
-from fcfast.gram.held import PRECOMPUTED, KernelFunction, Products, kernel_of, loaded, products_of, refuse_overflow
+from fcfast.gram.held import (
+    PRECOMPUTED,
+    KernelFunction,
+    Products,
+    kernel_of,
+    loaded,
+    products_of,
+    refuse_overflow,
+    refuse_underflow,
+)
 from fcfast.gram.measures import squared_norms
 from fcfast.gram.products import cross_gram, gram_and_preactivations, stacked
 from fcfast.gram.samples import any_samples, checked_samples, feature_names_of, is_matrix
@@ -230,6 +239,7 @@ class Gram:
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             matrix, S0 = gram_and_preactivations(inputs.X, initial, dtype, n_jobs)
         refuse_overflow(matrix, S0)
+        refuse_underflow(matrix, inputs.unread)
         return cls.view(Products(matrix, inputs, X.shape[1], Linear(), n_jobs=n_jobs)), S0
 
     @property

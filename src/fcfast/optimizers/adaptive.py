@@ -17,8 +17,8 @@ class NeuronAdam(Optimizer):
 
     Let g be the gradient of a unit's n_in weights. A step sets M <- beta1 M + (1 - beta1) g and
     v <- beta2 v + (1 - beta2) mean(g^2), corrects both for their start at 0, and sets
-    W <- (1 - rate weight_decay) W - rate M / (sqrt(v) + eps). A bias has its own moment. In the feature space of a kernel, where
-    weights cannot be counted, n_in is the mean square of the training samples, as in the start (`fcfast.Gram.fan_in`).
+    W <- (1 - rate weight_decay) W - rate M / (sqrt(v) + eps). A bias has its own moment. In the feature space of a kernel,
+    where weights cannot be counted, n_in is the mean square of the training samples, as in the start (`fcfast.Gram.fan_in`).
 
     Parameters
     ----------
