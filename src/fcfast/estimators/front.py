@@ -13,11 +13,11 @@ from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
 from fcfast.estimators.samples import copied
 from fcfast.front import FORMS
-from fcfast.gram.held import PRECOMPUTED, kernel_of, products_of
+from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
-from fcfast.kernels import Kernel
+from fcfast.kernels.given import PRECOMPUTED
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
@@ -369,9 +369,9 @@ class FrontEstimator(FittedFront):
     def _kernelized(self, X: Any) -> Any:
         """Give the Gram matrix of validated samples if the kernel leaves the front layer without weights, else X itself."""
         kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
-        if isinstance(kernel, Kernel) and kernel.has_weights:
+        if kernel.has_weights:
             return X
-        if isinstance(X, Standardized) and not isinstance(kernel, Kernel):
+        if isinstance(X, Standardized) and not kernel.takes_features:
             raise ValueError(
                 f"standardize={self.standardize} and missing={self.missing!r} prepare features, but kernel={self.kernel!r} "
                 "compares samples; prepare them before"

@@ -1,7 +1,6 @@
 """The products of all samples with each other, and how they are made."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -16,7 +15,8 @@ from fcfast.gram.measures import has_values, variance
 from fcfast.gram.products import gram_and_preactivations
 from fcfast.gram.samples import checked_samples
 from fcfast.gram.storage import created, opened
-from fcfast.kernels import Kernel, evaluate, make_kernel, refuse_indefinite
+from fcfast.kernels import Kernel, make_kernel, refuse_indefinite
+from fcfast.kernels.given import PRECOMPUTED, AnyKernel, Function, FunctionKernel, Precomputed
 from fcfast.kernels.stored import kernel_of_entry
 from fcfast.sources import Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
@@ -25,9 +25,6 @@ from fcfast.sources.standardized import Statistics
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
-KernelFunction = Callable[[Any, Any], Any]
-
-PRECOMPUTED = "precomputed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +39,8 @@ class Products:
         Features of the samples; None if the samples are known by their products alone.
     n_features : int
         Number of features, whether or not they are at hand; 0 if there are none.
-    kernel : Kernel, callable or None
-        Kernel that the products are values of, whether or not features are at hand; None for products that were given.
+    kernel : Kernel, FunctionKernel or Precomputed
+        Kernel that the products are values of, whether or not features are at hand.
     norms : ndarray of shape (N,), or None
         Squared norms of the samples, which a kernel other than the linear one needs for new samples.
     feature_names : list of str or None
@@ -59,7 +56,7 @@ class Products:
     matrix: Array
     inputs: TrainingInputs | None = None
     n_features: int = 0
-    kernel: "Kernel | KernelFunction | None" = None
+    kernel: AnyKernel = Precomputed()
     norms: NDArray[np.float64] | None = None
     feature_names: list[str] | None = None
     n_jobs: int | None = None
@@ -80,31 +77,29 @@ class Products:
         return self.__dict__ | {"inputs": None if self.inputs is None else self.inputs.unchecked()}
 
 
-def kernel_of(
-    kernel: "str | Kernel | KernelFunction", gamma: float | str, degree: int, coef0: float
-) -> "Kernel | KernelFunction | None":
-    """Give the kernel that the parameters describe; None for precomputed products."""
-    if isinstance(kernel, str) and kernel == PRECOMPUTED:
-        return None
-    if callable(kernel) and not isinstance(kernel, (Kernel, type)):
+def kernel_of(kernel: str | AnyKernel | Function, gamma: float | str, degree: int, coef0: float) -> AnyKernel:
+    """Give the kernel that the parameters describe."""
+    if isinstance(kernel, (FunctionKernel, Precomputed)):
         return kernel
     if isinstance(kernel, str):
-        return make_kernel(kernel, gamma, degree, coef0)
+        return Precomputed() if kernel == PRECOMPUTED else make_kernel(kernel, gamma, degree, coef0)
+    if callable(kernel) and not isinstance(kernel, (Kernel, type)):
+        return FunctionKernel(kernel)
     return make_kernel(kernel)  # type: ignore[arg-type]  # it refuses a class with a clear error
 
 
 def products_of(
     X: Any,
-    kernel: "Kernel | KernelFunction | None",
+    kernel: AnyKernel,
     dtype: DTypeLike,
     n_jobs: int | None,
     names: list[str] | None,
     path: str | os.PathLike[str] | None,
 ) -> Products:
     """Compute the products of validated samples."""
-    if path is not None and not isinstance(kernel, Kernel):
+    if path is not None and not kernel.takes_features:
         raise ValueError("path is for products of features; use save for products that were computed elsewhere")
-    if kernel is None:
+    if isinstance(kernel, Precomputed):
         if sparse.issparse(X):
             raise TypeError("X is a kernel matrix, which must be dense, got a sparse matrix; use X.toarray()")
         refuse_indefinite(X, "the kernel matrix X")
@@ -114,12 +109,9 @@ def products_of(
         if not matrix.diagonal().any() and X.diagonal().any():
             raise ValueError(_too_small("the kernel matrix X", "it", matrix.dtype))
         return Products(matrix, n_jobs=n_jobs)
-    if not isinstance(kernel, Kernel):
-        if not (X.shape[0] if hasattr(X, "shape") else len(X)):
-            raise ValueError("X has 0 samples; give at least 1")
-        matrix = evaluate(kernel, X, X, dtype)
-        refuse_indefinite(matrix, "the kernel matrix of X")
-        return Products(matrix, TrainingInputs(X), X.shape[1] if getattr(X, "ndim", 1) == 2 else 0, kernel, n_jobs=n_jobs)
+    if isinstance(kernel, FunctionKernel):
+        n_features = X.shape[1] if getattr(X, "ndim", 1) == 2 else 0
+        return Products(kernel.gram(X, dtype), TrainingInputs(X), n_features, kernel, n_jobs=n_jobs)
     kernel = kernel.resolved(X.shape[1], variance(X) if kernel.needs_variance else None)
     inputs, dtype = TrainingInputs(X), np.dtype(dtype)
     if path is None:

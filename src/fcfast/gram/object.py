@@ -13,8 +13,6 @@ from fcfast import validation
 from fcfast.errors import ModelFileError
 from fcfast.gram.description import content_of, keep, shapes_of
 from fcfast.gram.held import (
-    PRECOMPUTED,
-    KernelFunction,
     Products,
     kernel_of,
     loaded,
@@ -27,7 +25,8 @@ from fcfast.gram.products import cross_gram, gram_and_preactivations, stacked
 from fcfast.gram.samples import any_samples, checked_samples, feature_names_of, is_matrix
 from fcfast.gram.start import InitialWeights
 from fcfast.gram.storage import created, opened
-from fcfast.kernels import Kernel, Linear, evaluate
+from fcfast.kernels import Kernel, Linear
+from fcfast.kernels.given import PRECOMPUTED, AnyKernel, Function, FunctionKernel
 from fcfast.sources import Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.sources.scale import Scale
@@ -115,7 +114,7 @@ class Gram:
         self,
         X: Any,
         *,
-        kernel: "str | Kernel | KernelFunction" = "linear",
+        kernel: str | AnyKernel | Function = "linear",
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
@@ -130,13 +129,13 @@ class Gram:
         validation.boolean(standardize, "standardize")
         kind = kernel_of(kernel, gamma, degree, coef0)
         is_prepared = standardize or missing != "error"
-        if is_prepared and not isinstance(kind, Kernel):
+        if is_prepared and not kind.takes_features:
             raise ValueError(
                 f"standardize={standardize} and missing={missing!r} prepare features, but kernel={kernel!r} compares samples; "
                 "prepare them before"
             )
         names = feature_names_of(X)
-        samples = checked_samples(X, missing) if kind is None or isinstance(kind, Kernel) else any_samples(X)
+        samples = checked_samples(X, missing) if not isinstance(kind, FunctionKernel) else any_samples(X)
         if is_prepared:
             samples = Standardized(as_source(samples), standardize, missing, dtype)
         self._products = products_of(samples, kind, dtype, n_jobs, names, path)
@@ -217,10 +216,7 @@ class Gram:
     @property
     def kernel_name(self) -> str:
         """Name of the kernel."""
-        kernel = self._products.kernel
-        if kernel is None or not self.has_features:
-            return PRECOMPUTED
-        return kernel.name if isinstance(kernel, Kernel) else getattr(kernel, "__qualname__", repr(kernel))
+        return self._products.kernel.name if self.has_features else PRECOMPUTED
 
     # ------------------------------------------------------------------------------------------------------------------
     # what forms and estimators ask for
@@ -309,8 +305,7 @@ class Gram:
     @property
     def is_linear(self) -> bool:
         """Whether a unit on these samples is a product with weights for features, whether or not these are at hand."""
-        kernel = self._products.kernel
-        return isinstance(kernel, Kernel) and kernel.has_weights
+        return self._products.kernel.has_weights
 
     @property
     def fan_in(self) -> float:
@@ -326,8 +321,8 @@ class Gram:
         return self._products.feature_names if self.has_features else None
 
     @property
-    def kernel(self) -> "Kernel | KernelFunction | None":
-        """Kernel with its settings; None for products that somebody else has computed."""
+    def kernel(self) -> AnyKernel:
+        """Kernel with its settings."""
         return self._products.kernel
 
     @property
@@ -349,7 +344,7 @@ class Gram:
     def takes_any_samples(self) -> bool:
         """Whether samples may be anything that the kernel, a function, compares, such as strings, and not features alone."""
         inputs = self._products.inputs
-        return inputs is not None and not isinstance(self._products.kernel, Kernel) and not is_matrix(inputs.unread)
+        return inputs is not None and not self._products.kernel.takes_features and not is_matrix(inputs.unread)
 
     @property
     def mean_square(self) -> float:
@@ -374,17 +369,18 @@ class Gram:
             crossed = self._products.matrix if X._rows is None else self._products.matrix[X._rows]
             return crossed if self._rows is None else crossed[:, self._rows]
         kernel, norms = self._products.kernel, self._products.norms
-        if kernel is None or not self.has_features:
+        if not self.has_features:
             if sparse.issparse(X):
                 raise TypeError("X has products with the training samples, which must be dense; use X.toarray()")
             crossed = np.asarray(X, self.dtype)
             return crossed if self._rows is None else crossed[:, self._rows]
-        if not isinstance(kernel, Kernel):
-            return evaluate(kernel, X, self.X, self.dtype)
+        if isinstance(kernel, FunctionKernel):
+            return kernel.cross(X, self.X, self.dtype)
         crossed = cross_gram(X, self.X, self.dtype, self.n_jobs)
         if norms is None:
             return crossed
         norms = norms if self._rows is None else norms[self._rows]
+        assert isinstance(kernel, Kernel)  # other kernels have no norms
         return kernel.apply(crossed, squared_norms(X, self.dtype), norms, self.n_jobs)
 
     def append(self, X: Any) -> "Gram":
@@ -437,7 +433,7 @@ class Gram:
         """
         if not self.has_features:
             raise ValueError("these samples are known by their products alone; compute those of new samples as you did theirs")
-        X = self.prepared(checked_samples(X, self.missing)) if isinstance(self.kernel, Kernel) else any_samples(X)
+        X = self.prepared(checked_samples(X, self.missing)) if self.kernel.takes_features else any_samples(X)
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             crossed = self.crossed(X)
         refuse_overflow(crossed)

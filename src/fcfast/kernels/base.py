@@ -42,6 +42,8 @@ class Kernel(Capable):
     has_weights : bool
         Whether the first layer has weights for the features, as it has with linear products; False in every subclass that
         does not set it.
+    takes_features : bool
+        Whether samples are features, which can be standardised, filled in and read by blocks; True in every subclass.
     needs_variance : bool
         Whether `resolved` uses the variance of the inputs.
 
@@ -66,6 +68,7 @@ class Kernel(Capable):
 
     name: ClassVar[str]
     has_weights: ClassVar[bool] = False
+    takes_features: ClassVar[bool] = True
     needs_variance: Any = False
 
     def values(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> Floats:

@@ -64,7 +64,7 @@ def evaluate(kernel: Callable[[Any, Any], Any], X: Any, Y: Any, dtype: DTypeLike
 
 
 def _checked(kernel: Callable[[Any, Any], Any], X: Any, Y: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    name = getattr(kernel, "__qualname__", repr(kernel))
+    name = name_of(kernel)
     block = validation.real_array(kernel(X, Y), f"the result of kernel {name}")
     if block.shape != shape:
         raise ValueError(
@@ -77,6 +77,11 @@ def _checked(kernel: Callable[[Any, Any], Any], X: Any, Y: Any, shape: tuple[int
         bad = block.size - int(np.isfinite(block).sum())
         raise ValueError(f"kernel {name} gave {bad} value(s) of {block.size} that are NaN or infinite in {dtype}")
     return block
+
+
+def name_of(kernel: Callable[[Any, Any], Any]) -> str:
+    """Name a function in a message."""
+    return str(getattr(kernel, "__qualname__", repr(kernel)))
 
 
 def _count(X: Any) -> int:

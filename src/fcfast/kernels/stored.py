@@ -11,7 +11,7 @@ def kernel_entry(kernel: Any) -> dict[str, Any]:
 
     Parameters
     ----------
-    kernel : Kernel or callable
+    kernel : Kernel, FunctionKernel or Precomputed
 
     Returns
     -------
@@ -21,7 +21,7 @@ def kernel_entry(kernel: Any) -> dict[str, Any]:
     Raises
     ------
     TypeError
-        If it is a function, or its class is not registered: no file can describe it.
+        If it is a function or a given matrix, or its class is not registered: no file can describe it.
 
     Examples
     --------
@@ -32,9 +32,8 @@ def kernel_entry(kernel: Any) -> dict[str, Any]:
     >>> kernel_of_entry(kernel_entry(RBF(gamma=0.5)))
     RBF(gamma=0.5)
     """
-    if not (isinstance(kernel, Kernel) and KERNELS.get(kernel.name) is type(kernel)):
-        name = kernel.name if isinstance(kernel, Kernel) else getattr(kernel, "__qualname__", repr(kernel))
-        raise TypeError(f"a file cannot describe the kernel {name!r}, which is not registered")
+    if KERNELS.get(kernel.name) is not type(kernel):
+        raise TypeError(f"a file cannot describe the kernel {kernel.name!r}, which is not registered")
     return {"name": kernel.name, "settings": kernel.settings}
 
 

@@ -29,11 +29,11 @@ from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FrontForm
 from fcfast.front.contributions import ContributionsForm
 from fcfast.front.weights import WeightsForm
-from fcfast.gram.held import PRECOMPUTED
 from fcfast.gram.object import Gram
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import GivenWeights, RandomWeights
 from fcfast.kernels import Kernel, Linear
+from fcfast.kernels.given import PRECOMPUTED
 from fcfast.kernels.stored import kernel_entry, kernel_of_entry
 from fcfast.losses import Loss
 from fcfast.modelfile.checks import numbers, require
@@ -210,7 +210,7 @@ def kernel_in(entry: Any) -> Kernel | None:
 
 def _kernel_entry(gram: Gram) -> dict[str, Any]:
     """Describe the kernel of samples; an empty description is the linear one."""
-    if gram.kernel is None or not gram.has_features:
+    if not gram.has_features:
         return KNOWN_BY_PRODUCTS
     entry = kernel_entry(gram.kernel)
     return {} if isinstance(gram.kernel, Linear) else entry
