@@ -170,3 +170,12 @@ def test_changes(tmp_path):
     path.unlink()
     with pytest.raises(RuntimeError, match=r"x\.bed can no longer be read"):
         source.read(slice(0, 1))
+
+
+@pytest.mark.parametrize("end", [".fam", ".bim"])
+def test_a_file_that_is_missing(tmp_path, end):
+    """The message says which one, and why it is needed."""
+    path = write(tmp_path / "x.bed", genotypes(8, 5))
+    os.remove(path.with_suffix(end))
+    with pytest.raises(FileNotFoundError, match=rf"x\{end} does not exist, but PLINK files come in three: .*x\.bed needs"):
+        PlinkBed(path)

@@ -60,8 +60,12 @@ def all_finite(*arrays: NDArray[Any]) -> bool:
 
 
 @contextmanager
-def clearer_errors(X: Any, y: Any = None) -> Iterator[None]:
-    """Make errors about text in place of numbers name the argument and, for a table, the columns; offer to fill in NaN."""
+def clearer_errors(X: Any, y: Any = None, fills_in: bool = True) -> Iterator[None]:
+    """Make errors about text and dates in place of numbers name the argument and, for a table, the columns.
+
+    An error about NaN offers to fill it in, if that can be done (`fills_in`).
+    """
+    refuse_dates(X)
     try:
         yield
     except ValueError as error:
@@ -69,14 +73,41 @@ def clearer_errors(X: Any, y: Any = None) -> Iterator[None]:
             raise ValueError(
                 "Input X contains NaN; fill in what is missing, or use missing='mean', which puts the mean of the training "
                 "samples in its place"
+                if fills_in
+                else "Input X contains NaN, and missing='mean' is not for a kernel that is given as a matrix or a function; "
+                "fill in what is missing before it is computed"
             ) from error
         if "could not convert string" not in str(error):
             raise
         if y is not None and _has_text(y):
             raise ValueError(f"y holds text ({error}); a regression needs numbers, so use a classifier for classes") from error
-        columns = [repr(name) for name in getattr(X, "columns", ()) if _has_text(X[name])]
-        where = f" in the columns {', '.join(columns[:5])}" + (" ..." if len(columns) > 5 else "") if columns else ""
-        raise ValueError(f"X holds text{where} ({error}); encode it as numbers, or leave it out") from error
+        raise ValueError(f"X holds text{_without_numbers(X)} ({error}); encode it as numbers, or leave it out") from error
+    except TypeError as error:
+        if not str(error).startswith("float() argument"):
+            raise
+        raise TypeError(f"X holds objects{_without_numbers(X)} ({error}); turn them into numbers, or leave them out") from error
+
+
+def refuse_dates(X: Any) -> None:
+    """Raise a TypeError for dates and times, which NumPy would take for numbers, in a unit that nobody has chosen."""
+    dated = [name for name, dtype in zip(getattr(X, "columns", ()), getattr(X, "dtypes", ()), strict=False) if _is_date(dtype)]
+    if dated or _is_date(getattr(X, "dtype", None)):
+        raise TypeError(
+            f"X holds dates or times{_in_columns(dated)}; turn them into numbers, such as days since a date, or leave them out"
+        )
+
+
+def _is_date(dtype: Any) -> bool:
+    return getattr(dtype, "kind", None) in ("m", "M")
+
+
+def _without_numbers(X: Any) -> str:
+    return _in_columns([name for name in getattr(X, "columns", ()) if _has_text(X[name])])
+
+
+def _in_columns(names: Sequence[Any]) -> str:
+    """Name columns in a message, if there are any."""
+    return f" in the columns {', '.join(map(repr, names[:5]))}" + (" ..." if len(names) > 5 else "") if names else ""
 
 
 def _has_text(values: Any) -> bool:

@@ -21,12 +21,12 @@ from sklearn.utils.validation import (
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.estimators.samples import check_features, has_one_dtype
+from fcfast.estimators.samples import check_features, check_products, has_one_dtype
 from fcfast.front.base import FORMS
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
-from fcfast.gram.samples import is_numeric
+from fcfast.gram.samples import any_samples, is_numeric
 from fcfast.gram.start import SpanStart
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
@@ -190,7 +190,8 @@ class TrainedEstimator(BaseEstimator):
         if source is not None:
             check_features(self, source, reset)
             return self._prepared(source), self._checked_targets(source, y)
-        with validation.clearer_errors(X, y if is_numeric else None), np.errstate(over="ignore", invalid="ignore"):
+        errors = validation.clearer_errors(X, y if is_numeric else None, self._takes_features)
+        with errors, np.errstate(over="ignore", invalid="ignore"):
             X, targets = validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
         return self._prepared(X), targets
 
@@ -244,6 +245,11 @@ class TrainedEstimator(BaseEstimator):
     def _fills_in(self) -> bool:
         """Whether missing values are filled in."""
         return self.missing == "mean" if self._scaling is None else self._scaling.missing is not None
+
+    @property
+    def _takes_features(self) -> bool:
+        """Whether training samples are features, which can be standardised and filled in."""
+        return True
 
     def _prepared(self, X: Any) -> Any:
         """Give validated training samples as the network takes them; they are scaled and filled in while they are read."""
@@ -357,15 +363,20 @@ class TrainedEstimator(BaseEstimator):
         if isinstance(X, Gram):
             self._accept(X, reset=False)
             return X
+        gram: Gram | None = self._front.gram
         if self._front.takes_any_samples:
-            return X
+            return any_samples(X)
         source = source_in(X)
         if source is not None:
             check_features(self, source, reset=False)
             X = source
         else:
             how = {"accept_sparse": "csr", "dtype": self._dtypes} if self._scaling is None else self._taken(X)
-            with validation.clearer_errors(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+            fills_in = gram is None or gram.takes_features
+            # validation looks for infinities itself
+            with validation.clearer_errors(X, fills_in=fills_in), np.errstate(over="ignore", invalid="ignore"):
+                if gram is not None and not gram.has_features:
+                    check_products(self, X)
                 X = validate_data(self, X, **how, reset=False)
         return X if self._scaling is None else self._scaling.prepared(X, self.network_.dtype)
 

@@ -202,7 +202,7 @@ class FittedFront(TrainedEstimator):
         if not (weights or contributed):
             raise ValueError(f"weights=False needs form 'contributions', but this is {self.form_!r}; use weights=True")
         as_contributions = contributed and not weights
-        gram: Gram | None = getattr(self.network_.front, "gram", None)
+        gram: Gram | None = self.network_.front.gram
         if weights and gram is not None and not gram.has_weights:
             raise ValueError(f"a {gram.kernel_name} kernel has no weights to store; use weights=False")
         if inputs and gram is not None and not gram.has_features:

@@ -261,6 +261,10 @@ class FrontEstimator(FittedFront):
         """Whether X holds the products of samples with the training samples."""
         return isinstance(self.kernel, str) and self.kernel == PRECOMPUTED
 
+    @property
+    def _takes_features(self) -> bool:
+        return kernel_of(self.kernel, self.gamma, self.degree, self.coef0).takes_features
+
     def _takes_sparse(self) -> bool:
         return super()._takes_sparse() and not self._is_pairwise
 

@@ -48,6 +48,22 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
     _check_n_features(estimator, X, reset=reset)
 
 
+def check_products(estimator: "TrainedEstimator", X: Any) -> None:
+    """Compare the number of columns of X, products of new samples with those of a Gram matrix, with the number of these.
+
+    Raises
+    ------
+    ValueError
+        If a product is missing.
+    """
+    shape, n_samples = np.shape(X), estimator.n_features_in_
+    if len(shape) == 2 and shape[1] != n_samples:
+        raise ValueError(
+            f"X has {shape[1]} features, but {type(estimator).__name__} is expecting {n_samples} features as input: products "
+            f"of each new sample with all {n_samples} samples of the Gram matrix, in their order; compute them as theirs were"
+        )
+
+
 def copied(X: Any) -> Any:
     """Copy samples in memory, because whoever streams samples may reuse an array; files are not copied."""
     if isinstance(X, Standardized):

@@ -18,6 +18,7 @@ from fcfast.layers.protocol import Layer
 from fcfast.registry import Capable, Registry
 
 if TYPE_CHECKING:
+    from fcfast.gram.object import Gram
     from fcfast.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -99,6 +100,7 @@ class FrontForm(FormCosts, Capable):
     S0: Array | None = None
     scale: NDArray[np.float64] | None = None
     n_features: int
+    gram: "Gram | None" = None  # the training samples, in a form that holds contributions of them
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -262,6 +264,7 @@ class FrontStack:
         Front layers.
     """
 
+    gram: "Gram | None" = None  # the training samples, if the layers hold contributions of them
     n_products = 0  # products of a new sample with training samples
     takes_any_samples = False  # such as strings, which a function compares
     offset: list[Array] | None = None  # what the weights leave out of the pre-activations of each layer

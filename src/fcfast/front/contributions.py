@@ -113,7 +113,7 @@ class ContributionsForm(FrontForm):
         return self._contributed.gram.X
 
     @property
-    def gram(self) -> Gram:
+    def gram(self) -> Gram:  # type: ignore[override]  # the other forms have none
         """Training samples."""
         return self._contributed.gram
 
@@ -368,8 +368,9 @@ class ContributionsStack(FrontStack):
     ) -> None:
         self.contributed, gram, S0 = Contributed.starting(X, initial, dtype, n_jobs)
         parts = [np.ascontiguousarray(part) for part in np.split(S0, n_blocks, axis=1)]
-        self.takes_any_samples = self.contributed.gram.takes_any_samples
-        d, fan_in = initial.n_features, self.contributed.gram.fan_in
+        self.gram = self.contributed.gram
+        self.takes_any_samples = self.gram.takes_any_samples
+        d, fan_in = initial.n_features, self.gram.fan_in
         super().__init__([ContributionsForm.from_products(gram, part, d, with_velocity, fan_in) for part in parts])
 
     @property

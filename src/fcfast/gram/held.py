@@ -1,7 +1,7 @@
 """The products of all samples with each other, and how they are made."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -51,17 +51,20 @@ class Products:
         How the features were prepared, if they are not at hand.
     token : str
         Name that all copies share, also those in other processes: rows of one matrix are not taken for rows of another.
+    earlier : frozenset of str
+        Names of the matrices that other samples were appended to, which made this one.
     """
 
     matrix: Array
     inputs: TrainingInputs | None = None
     n_features: int = 0
-    kernel: AnyKernel = Precomputed()
+    kernel: AnyKernel = field(default_factory=Precomputed)
     norms: NDArray[np.float64] | None = None
     feature_names: list[str] | None = None
     n_jobs: int | None = None
     absent: Preparation | None = None
     token: str = ""
+    earlier: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "token", self.token or uuid4().hex)

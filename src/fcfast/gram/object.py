@@ -135,7 +135,8 @@ class Gram:
                 "prepare them before"
             )
         names = feature_names_of(X)
-        samples = checked_samples(X, missing) if not isinstance(kind, FunctionKernel) else any_samples(X)
+        is_function = isinstance(kind, FunctionKernel)
+        samples = any_samples(X) if is_function else checked_samples(X, missing, fills_in=kind.takes_features)
         if is_prepared:
             samples = Standardized(as_source(samples), standardize, missing, dtype)
         self._products = products_of(samples, kind, dtype, n_jobs, names, path)
@@ -341,6 +342,11 @@ class Gram:
         return self._products.inputs is not None
 
     @property
+    def takes_features(self) -> bool:
+        """Whether new samples are features, which can be filled in, and neither products nor what a function compares."""
+        return self.has_features and self.kernel.takes_features
+
+    @property
     def takes_any_samples(self) -> bool:
         """Whether samples may be anything that the kernel, a function, compares, such as strings, and not features alone."""
         inputs = self._products.inputs
@@ -402,10 +408,15 @@ class Gram:
         if held.norms is not None and added.norms is not None:
             norms = np.concatenate([held.norms[self._chosen], added.norms])
         inputs = TrainingInputs(stacked(self.X, X))
-        return Gram.view(Products(matrix, inputs, held.n_features, held.kernel, norms, held.feature_names, held.n_jobs))
+        names, earlier = held.feature_names, held.earlier | {held.token}
+        return Gram.view(Products(matrix, inputs, held.n_features, held.kernel, norms, names, held.n_jobs, earlier=earlier))
 
     def refuse_others(self, X: "Gram") -> None:
         """Raise a ValueError unless X has samples of the same matrix."""
+        if X._products.token in self._products.earlier:
+            raise ValueError(
+                "X is a Gram matrix as it was before partial_fit added samples, with which it has no products; give features"
+            )
         if X._products.token != self._products.token:
             raise ValueError(
                 "X is a Gram matrix of other samples than the estimator was fitted on; give rows of the same Gram, or features"

@@ -22,8 +22,8 @@ def is_matrix(X: Any) -> bool:
     return is_array or sparse.issparse(X) or isinstance(X, Source)
 
 
-def checked_samples(X: Any, missing: str = "error") -> Any:
-    """Check features (N, d), or a kernel matrix. Sources and numeric arrays of any type are not converted.
+def checked_samples(X: Any, missing: str = "error", fills_in: bool = True) -> Any:
+    """Check features (N, d), or a kernel matrix, which is not to be filled in. Sources and numeric arrays are not converted.
 
     Raises
     ------
@@ -35,7 +35,8 @@ def checked_samples(X: Any, missing: str = "error") -> Any:
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError("X is a masked array; fill it with NaN, X.astype(float).filled(np.nan), and use missing='mean'")
     is_kept = (isinstance(X, np.ndarray) or sparse.issparse(X)) and is_numeric(X.dtype)
-    with validation.clearer_errors(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+    # check_array looks for infinities itself
+    with validation.clearer_errors(X, fills_in=fills_in), np.errstate(over="ignore", invalid="ignore"):
         return check_array(
             X,
             accept_sparse=("csr", "csc"),
@@ -56,9 +57,12 @@ def any_samples(X: Any) -> Any:
     if is_matrix(X) or source_in(X) is not None:
         return X
     if hasattr(X, "iloc") and getattr(X, "ndim", 1) == 2:
-        return checked_samples(X)
+        return checked_samples(X, fills_in=False)
     if isinstance(X, (str, bytes)) or not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
-        raise TypeError(f"X must be a sequence of samples that the kernel compares, such as a list, got {type(X).__name__}")
+        raise TypeError(
+            f"X must be a sequence of samples that the kernel compares, such as a list, got {type(X).__name__}; give a single "
+            "sample as [sample]"
+        )
     return list(X)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
 
 from fcfast import validation
 from fcfast.kernels.base import KERNELS
@@ -65,7 +66,10 @@ def evaluate(kernel: Callable[[Any, Any], Any], X: Any, Y: Any, dtype: DTypeLike
 
 def _checked(kernel: Callable[[Any, Any], Any], X: Any, Y: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     name = name_of(kernel)
-    block = validation.real_array(kernel(X, Y), f"the result of kernel {name}")
+    result = kernel(X, Y)
+    if sparse.issparse(result):
+        raise TypeError(f"kernel {name} gave a sparse matrix, but its values must be dense; let it return result.toarray()")
+    block = validation.real_array(result, f"the result of kernel {name}")
     if block.shape != shape:
         raise ValueError(
             f"kernel {name} gave an array of shape {block.shape} for {shape[0]} and {shape[1]} samples; it must give {shape}, "
@@ -75,7 +79,9 @@ def _checked(kernel: Callable[[Any, Any], Any], X: Any, Y: Any, shape: tuple[int
         block = block.astype(dtype, copy=False)
     if not validation.all_finite(block):
         bad = block.size - int(np.isfinite(block).sum())
-        raise ValueError(f"kernel {name} gave {bad} value(s) of {block.size} that are NaN or infinite in {dtype}")
+        raise ValueError(
+            f"kernel {name} gave {bad} value(s) of {block.size} that are NaN or infinite in {dtype}; look for NaN in X"
+        )
     return block
 
 

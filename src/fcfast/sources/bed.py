@@ -79,11 +79,20 @@ class PlinkBed(FileSource):
     def __init__(self, path: "str | os.PathLike[str]", *, count_A1: bool = True) -> None:
         self.state = FileState(path)
         self.count_A1 = count_A1
-        self._of_samples, self._of_variants = (FileState(Path(self.path).with_suffix(end)) for end in (".fam", ".bim"))
+        self._of_samples, self._of_variants = (self._beside(end) for end in (".fam", ".bim"))
         self._bed: Any = None
         _bed_reader(self.path)
         self.shape, self.dtype = (_count_lines(self._of_samples.path), _count_lines(self._of_variants.path)), np.dtype(np.int8)
         self._check_size()
+
+    def _beside(self, end: str) -> FileState:
+        path = Path(self.path).with_suffix(end)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist, but PLINK files come in three: {self.path} needs a .fam file with its samples and a "
+                ".bim file with its variants beside it; copy them there"
+            )
+        return FileState(path)
 
     def _check_size(self) -> None:
         n_samples, n_variants = self.shape
