@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.estimators.samples import check_features, check_products, has_one_dtype
+from fcfast.estimators.samples import check_features, has_one_dtype, products_named
 from fcfast.front.base import FORMS
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram, fan_in_of, n_features_of
@@ -373,10 +373,8 @@ class TrainedEstimator(BaseEstimator):
         else:
             how = {"accept_sparse": "csr", "dtype": self._dtypes} if self._scaling is None else self._taken(X)
             fills_in = gram is None or gram.takes_features
-            # validation looks for infinities itself
-            with validation.clearer_errors(X, fills_in=fills_in), np.errstate(over="ignore", invalid="ignore"):
-                if gram is not None and not gram.has_features:
-                    check_products(self, X)
+            errors = validation.clearer_errors(X, fills_in=fills_in)
+            with products_named(gram), errors, np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
                 X = validate_data(self, X, **how, reset=False)
         return X if self._scaling is None else self._scaling.prepared(X, self.network_.dtype)
 

@@ -1,11 +1,14 @@
 """Samples that estimators take: what scikit-learn checks, and sources, which are never loaded to be checked."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import _check_n_features
 
+from fcfast.gram.object import Gram
 from fcfast.gram.samples import is_numeric
 from fcfast.sources import ArraySource, SparseSource, Standardized
 from fcfast.sources.protocol import Source
@@ -48,20 +51,18 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
     _check_n_features(estimator, X, reset=reset)
 
 
-def check_products(estimator: "TrainedEstimator", X: Any) -> None:
-    """Compare the number of columns of X, products of new samples with those of a Gram matrix, with the number of these.
-
-    Raises
-    ------
-    ValueError
-        If a product is missing.
-    """
-    shape, n_samples = np.shape(X), estimator.n_features_in_
-    if len(shape) == 2 and shape[1] != n_samples:
+@contextmanager
+def products_named(gram: Gram | None) -> Iterator[None]:
+    """Say what the columns of X are, if their number is wrong and they are products with the samples of a Gram matrix."""
+    try:
+        yield
+    except ValueError as error:
+        if gram is None or gram.has_features or "is expecting" not in str(error):
+            raise
         raise ValueError(
-            f"X has {shape[1]} features, but {type(estimator).__name__} is expecting {n_samples} features as input: products "
-            f"of each new sample with all {n_samples} samples of the Gram matrix, in their order; compute them as theirs were"
-        )
+            f"{str(error).removesuffix('.')}: products of each new sample with all {gram.n_features} samples of the Gram "
+            "matrix, in their order; compute them as theirs were"
+        ) from error
 
 
 def copied(X: Any) -> Any:
