@@ -1,6 +1,7 @@
 """Kernels from linear products: their values, precision and symmetry, settings, callables and the checks of given matrices."""
 
 import math
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import sparse
 from sklearn.metrics import pairwise
 from sklearn.svm import SVC
 
-from fcfast import kernels
+from fcfast import Gram, kernels
 from fcfast.gram.products import cross_gram
 from fcfast.kernels import (
     KERNELS,
@@ -387,6 +388,21 @@ def test_distances_without_digits_are_refused():
     centred[0] = 1e6
     accurate = kernel.apply_symmetric((centred @ centred.T).astype(np.float32))
     np.testing.assert_allclose(accurate, pairwise.rbf_kernel(centred, gamma=kernel.gamma), atol=2e-6)
+
+
+@pytest.mark.parametrize(("dtype", "offset"), [("float64", 1e6), ("float32", 100)])
+def test_distances_with_few_digits_are_told_of(dtype, offset):
+    """The warning points at the caller and gives the size of the error, which centred features do not have."""
+    X = np.random.default_rng(0).normal(size=(50, 20))
+    gamma, exact = 1 / 20, pairwise.rbf_kernel(X, gamma=1 / 20)
+    with pytest.warns(RuntimeWarning, match=rf"wrong by about .* in {dtype}; centre X \(standardize=True\)") as caught:
+        values = Gram(X + offset, kernel="rbf", gamma=gamma, dtype=dtype).matrix
+    assert caught[0].filename == __file__
+    told = float(re.search(r"about ([\d.e-]+)", str(caught[0].message)).group(1))
+    assert told / 10 < abs(values - exact).max() < told * 10
+    scaled = Gram(X + offset, kernel="rbf", gamma=gamma, dtype=dtype, standardize=True).matrix
+    exact = pairwise.rbf_kernel(X / X.std(axis=0), gamma=gamma)
+    np.testing.assert_allclose(scaled, exact, atol=1e-5 if dtype == "float32" else 1e-9)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

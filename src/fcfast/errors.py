@@ -1,5 +1,6 @@
-"""The exceptions that are fcfast's own, when they are raised, and what the command says when it is interrupted."""
+"""The exceptions that are fcfast's own, where a warning points, and what the command says when it is interrupted."""
 
+import inspect
 from collections.abc import Iterable
 
 import numpy as np
@@ -18,6 +19,14 @@ class ChangedFileError(RuntimeError):
 
 class ModelFileError(ValueError):
     """A model file that is damaged, foreign, or does not belong to the data. The message names the file and what is wrong."""
+
+
+def frames_within() -> int:
+    """Count the frames of the library above this one, up to its caller's, so that a warning points there."""
+    package, frame, count = f"{__name__.split('.')[0]}.", inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(package):
+        frame, count = frame.f_back, count + 1
+    return count - 1
 
 
 def refuse_diverged(diverged_at: int | None) -> None:

@@ -1,6 +1,7 @@
 """The kernels that fcfast has: linear, polynomial, RBF, cosine, Tanimoto and arc-cosine."""
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -8,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
+from fcfast.errors import frames_within
 from fcfast.kernels.base import Kernel, check_settings, cosines, register, squared_distances
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-LARGEST_ERROR = 0.01  # of a value of the RBF kernel, by rounding of the products
+LARGEST_ERROR, WARNED_ERROR = 0.01, 1e-4  # of a value of the RBF kernel, by rounding of the products
 
 
 @register
@@ -159,8 +161,11 @@ class Polynomial(GammaKernel):
 class RBF(GammaKernel):
     """The radial basis function kernel exp(-gamma |x - y|^2).
 
-    Distances come from products and norms. Data far from 0 compared with their spread lose digits by that in single precision,
-    and are refused if a value of the kernel could be wrong by about 0.01.
+    Distances come from products and norms, because features are read once, for their products. Data far from 0 compared with
+    their spread lose digits by that: a value is wrong by about ``gamma |x|^2 eps``, where eps is 1.2e-7 in single precision and
+    2.2e-16 in double precision. With ``gamma="scale"`` this is ``(1 + (mean / deviation)^2) eps``. A RuntimeWarning tells of
+    errors above 1e-4, and a ValueError refuses those above 0.01. With ``standardize=True`` nothing is lost, because features
+    are centred while they are read.
 
     Parameters
     ----------
@@ -184,15 +189,18 @@ class RBF(GammaKernel):
     name: ClassVar[str] = "rbf"
 
     def check(self, products: Array, norms_rows: Floats, norms_columns: Floats) -> None:
-        """Refuse products whose rounding errors the kernel would show."""
+        """Refuse products whose rounding errors the kernel would show, and warn of errors that it shows a little."""
         typical = float(np.median(norms_columns)) if len(norms_columns) else 0.0
         error = self.factor * typical * float(np.finfo(products.dtype).eps)
+        problem = f"gamma={self.factor:.3g} times squared norms of {typical:.3g}"
+        remedy = "centre X (standardize=True), use a smaller gamma"
+        if products.dtype == np.float32:
+            remedy += " or use dtype='float64'"
         if error > LARGEST_ERROR:
-            more = " or use dtype='float64'" if products.dtype == np.float32 else ""
-            raise ValueError(
-                f"gamma={self.factor:.3g} times squared norms of {typical:.3g} leaves no accurate distances in "
-                f"{products.dtype}; centre X (standardize=True), use a smaller gamma{more}"
-            )
+            raise ValueError(f"{problem} leaves no accurate distances in {products.dtype}; {remedy}")
+        if error > WARNED_ERROR:
+            message = f"{problem} leaves values that are wrong by about {error:.1g} in {products.dtype}; {remedy}"
+            warnings.warn(message, RuntimeWarning, stacklevel=1 + frames_within())
 
     def values(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> Floats:
         """Compute the exponentials."""

@@ -1,6 +1,5 @@
 """The fit loop: epochs, early stopping, divergence, callbacks. It does not know the form of the front layer."""
 
-import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
+from fcfast.errors import frames_within
 from fcfast.optimizers import Schedule
 from fcfast.training.blocks import Epochs
 from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning
@@ -156,15 +156,7 @@ class Training:
 def _warn(history: History, outcome: Outcome, message: str) -> None:
     """Note how the training ended, and warn the caller of `fit` or `partial_fit`."""
     history.end(outcome)
-    warnings.warn(TrainingWarning(message, outcome), stacklevel=1 + _frames_within())
-
-
-def _frames_within() -> int:
-    """Count the frames of the library above this one, up to its caller's."""
-    package, frame, count = f"{__name__.split('.')[0]}.", inspect.currentframe(), 0
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(package):
-        frame, count = frame.f_back, count + 1
-    return count - 1
+    warnings.warn(TrainingWarning(message, outcome), stacklevel=1 + frames_within())
 
 
 def _is_true(reply: Any) -> bool:
