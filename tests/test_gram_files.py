@@ -80,6 +80,9 @@ def test_without_features(path):
         _ = fitted.coefs_
     with pytest.raises(ValueError, match="products alone"):
         loaded.cross(X)
+    for model in (FrontClassifier(init="glorot"), NoPropClassifier(init="glorot")):
+        with pytest.raises(ValueError, match="init='glorot' starts from weights, but the precomputed kernel has none"):
+            model.fit(loaded, Y)
 
 
 NETWORKS = {

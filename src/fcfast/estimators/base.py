@@ -160,6 +160,12 @@ class TrainedEstimator(BaseEstimator):
         """Whether the front layer starts in the span of the training samples."""
         return self.init == "span" or (self.init == "auto" and isinstance(X, Gram))
 
+    @staticmethod
+    def _refuse_weights(X: Any, given: str) -> None:
+        """Raise a ValueError if initial weights were asked for and samples leave none."""
+        if isinstance(X, Gram) and not X.has_weights:
+            raise ValueError(f"{given} starts from weights, but the {X.kernel_name} kernel has none; use init='span'")
+
     def _span_start(self, X: Any, n_hidden: int, factor: float, n_also: int, seed: int) -> SpanStart:
         """Start in the span with the variance of uniform weights that have the bound ``init_scale * sqrt(factor / fan)``.
 

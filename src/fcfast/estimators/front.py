@@ -352,9 +352,8 @@ class FrontEstimator(FittedFront):
         n_samples, widths = X.shape[0], self._widths(X, targets)
         optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
         in_span = coefs_init is None and self._in_span(X)
-        if not in_span and isinstance(X, Gram) and not X.has_weights:
-            given = "init='glorot'" if coefs_init is None else "coefs_init"
-            raise ValueError(f"{given} starts from weights, but the {X.kernel_name} kernel has none; use init='span'")
+        if not in_span:
+            self._refuse_weights(X, "init='glorot'" if coefs_init is None else "coefs_init")
         # This comes first, because it refuses layers that do not fit into memory.
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))

@@ -402,6 +402,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
                 "batch_norm=True needs batches of at least 2 samples, got 1 sample; raise batch_size, or use batch_norm=False"
             )
         in_span = self._in_span(X)
+        if not in_span:
+            self._refuse_weights(X, "init='glorot'")
         self.plan_ = self._plan(X, n_blocks, optimizer, shape, len(labels.params), in_span)
         self.form_ = self.plan_.form
         n_threads = resolve_n_jobs(self.n_jobs)
