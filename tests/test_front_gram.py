@@ -17,7 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from fcfast.gram import budget, products, reading
 from fcfast.gram.products import cross_gram_and_preactivations, expand, gram_and_preactivations, preactivations_of
-from fcfast.gram.start import GivenWeights, RandomWeights
+from fcfast.gram.start import GivenWeights, NoWeights, RandomWeights
+from fcfast.gram.work import Work
+from fcfast.sources import ArraySource
 
 MIB = 1 << 20
 
@@ -260,6 +262,18 @@ def test_preactivations_of_few_and_many(n_new, global_random_seed):
     W1, A = rng.standard_normal((4, 50)), rng.standard_normal((6, 4))
     S_new = preactivations_of(X_new, X, A, 0.5, GivenWeights(W1), "float64")
     assert_close(S_new, X_new @ (0.5 * W1 + A.T @ X).T)
+
+
+@pytest.mark.parametrize("n_samples", [2, 5])
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array, sparse.coo_array, ArraySource])
+@pytest.mark.usefixtures("block_size")
+def test_preactivations_in_the_span(container, n_samples, global_random_seed):
+    """Without initial weights, 60 new samples go through 2 training samples, a few rows at a time, and through A' X with 5."""
+    rng = np.random.default_rng(global_random_seed)
+    X_new, X, A = rng.standard_normal((60, 50)), rng.standard_normal((n_samples, 50)), rng.standard_normal((n_samples, 4))
+    assert Work(60, n_samples, 50, 4, is_zero=True).is_less_by_products == (n_samples == 2)
+    S_new = preactivations_of(container(X_new), X, A, 1.0, NoWeights(4, 50), "float64")
+    assert_close(S_new, X_new @ X.T @ A)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

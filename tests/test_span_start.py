@@ -1,9 +1,13 @@
 """Networks that start in the span of their samples: the training that ordinary weights have, from any samples."""
 
+import pickle
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
 from fcfast import FrontClassifier, FrontRegressor, Gram, NoPropClassifier
+from fcfast.sources import as_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 
@@ -240,6 +244,38 @@ def test_predictions_by_contributions_and_by_weights(kind, weight_decay, monkeyp
     parts = model.explain(new)
     np.testing.assert_allclose(parts.terms.sum(axis=1), new @ model.coefs_[0], atol=1e-11)
     np.testing.assert_allclose(parts.preactivations, new @ model.coefs_[0] + model.intercepts_[0], atol=1e-11)
+
+
+FEW = {"hidden_layer_sizes": (256,), "init": "span", "max_epochs": 1}  # on 12 samples, the products of 40 cost the least
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_weights_that_cost_more_than_products_are_not_made(standardize):
+    """Predictions for many rows meet 12 samples in place of 256 units; one row alone, or more samples, make the weights."""
+    new = wide(40, 3000)
+    few, many = (fitted(wide(n, 3000), **FEW, standardize=standardize) for n in (12, 250))
+    expected = few.predict(new)
+    assert few.network_.front.contributed._weights is None
+    one = few.predict(new[:1])
+    assert few.network_.front.contributed._weights is not None
+    np.testing.assert_allclose(one, expected[:1], rtol=1e-9)
+    np.testing.assert_allclose(few.predict(new), np.concatenate([few.predict(new[i : i + 1]) for i in range(40)]), rtol=1e-9)
+    many.predict(new)
+    assert many.network_.front.contributed._weights is not None
+
+
+@pytest.mark.bits
+def test_the_way_of_a_prediction_does_not_depend_on_earlier_ones():
+    """The same call has the same bits at first, after weights were made, in copies, for other memory and in threads."""
+    X, new = wide(12, 3000), wide(40, 3000)
+    model = fitted(X, **FEW, n_jobs=1)
+    expected = model.predict(new)
+    model.predict(new[:1])
+    _ = model.coefs_
+    other = fitted(np.asfortranarray(X), **FEW, n_jobs=2)
+    for same in (model, pickle.loads(pickle.dumps(model)), deepcopy(model), other):
+        np.testing.assert_array_equal(same.predict(new), expected)
+    np.testing.assert_array_equal(model.predict(as_source(new)), expected)
 
 
 @pytest.mark.parametrize("variant", ["dt", "ct", "fm", "backprop"])

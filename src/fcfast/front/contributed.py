@@ -20,6 +20,7 @@ from fcfast.gram.products import (
     preactivations_of,
 )
 from fcfast.gram.start import InitialWeights, NoWeights, SpanStart
+from fcfast.gram.work import Work
 
 Array = NDArray[Any]
 
@@ -59,8 +60,14 @@ class Contributed:
         return self._is_finished and self.gram.has_weights and n_bytes <= KEPT_BYTES
 
     def uses_weights_for(self, X: Any) -> bool:
-        """Whether predictions for X use conventional weights; rows of a Gram matrix have their products already."""
-        return self.is_kept and not (isinstance(X, Gram) and self.start is not None)
+        """Whether predictions for X use conventional weights.
+
+        Rows of a Gram matrix have their products already, and other products may cost less than weights that are kept.
+        """
+        if not self.is_kept or (isinstance(X, Gram) and self.start is not None):
+            return False
+        initial = self.initial
+        return not Work(X.shape[0], len(self.gram), initial.n_features, initial.n_hidden, initial.is_zero).suits_products
 
     def features_of(self, X: Any) -> Any:
         """Give the features of new data, which may be rows of the Gram matrix of the training samples."""

@@ -39,7 +39,7 @@ class ContributionsForm(FrontForm):
 
     Training never stores W1. After training, new data are multiplied by W1 if it has at most `KEPT_BYTES`. It is made at the
     first prediction and kept, so that later predictions cost no more than in an ordinary network. A larger W1 is never held for
-    a prediction.
+    a prediction, and none is made where products with the training samples cost less than W1 would (`fcfast.gram.work`).
     """
 
     name: ClassVar[str] = "contributions"

@@ -21,9 +21,10 @@ from fcfast.gram import budget
 from fcfast.gram.accumulate import PlainSum, TriangleSum
 from fcfast.gram.centring import bordered, bordered_contributions, centred_columns, centred_gram, centred_rows
 from fcfast.gram.occurring import ChosenWeights, is_sparse, occurring, within
-from fcfast.gram.reading import Block, Inputs, reader, refuse_not_finite, row_readers
+from fcfast.gram.reading import Block, Inputs, affordable_rows, reader, refuse_not_finite, row_readers
 from fcfast.gram.start import InitialWeights
 from fcfast.gram.sums import add_cross, add_gram, add_preactivations, parts_of, updated_weights
+from fcfast.gram.work import Work
 from fcfast.sharing import sharing
 from fcfast.sources import ArraySource, SparseSource, as_source
 from fcfast.sources.protocol import Source
@@ -291,15 +292,8 @@ def preactivations_of(
         return preactivations_of(within(X_new, columns), within(X, columns), A, c, chosen, dtype, n_jobs)
     A, c = np.asarray(A, dtype), float(c)
     n_new, n_features = X_new.shape
-    # (X_new X') A takes M N (d + h) multiplications, X_new (A' X)' takes N h d; W1(0) takes M h d more in both cases.
-    if n_new * (n_features + initial.n_hidden) < initial.n_hidden * n_features:
-        if initial.is_zero:
-            G_new = cross_gram(X_new, X, dtype, n_jobs)
-            with one_blas_thread():
-                return np.asarray(G_new @ A)
-        G_new, S0_new = cross_gram_and_preactivations(X_new, X, initial, dtype, n_jobs)
-        with one_blas_thread():
-            return c * S0_new + G_new @ A
+    if Work(n_new, X.shape[0], n_features, initial.n_hidden, initial.is_zero).is_less_by_products:
+        return _by_products(X_new, X, A, c, initial, dtype, n_jobs)
     n_threads = resolve_n_jobs(n_jobs)
     inputs = reader(X, dtype)
     S_new = np.empty((n_new, initial.n_hidden), dtype)
@@ -317,6 +311,24 @@ def preactivations_of(
                     preactivations, new_inputs.read(features), parts_of(initial, features, dtype), updated, n_threads, run
                 )
             S_new[rows] = preactivations
+    return S_new
+
+
+def _by_products(
+    X_new: Inputs, X: Inputs, A: Array, c: float, initial: InitialWeights, dtype: np.dtype[Any], n_jobs: int | None
+) -> Array:
+    """Compute c X_new W1(0)' + (X_new X') A, for so many new samples at a time that their products are affordable."""
+    S_new = np.empty((X_new.shape[0], initial.n_hidden), dtype)
+    parts = slices(len(S_new), affordable_rows(len(A)))
+    rows_of = X_new.tocsr() if sparse.issparse(X_new) and len(parts) > 1 else X_new
+    for rows in parts:
+        some = X_new if len(parts) == 1 else rows_of[rows]
+        if initial.is_zero:
+            G_new, S0_new = cross_gram(some, X, dtype, n_jobs), None
+        else:
+            G_new, S0_new = cross_gram_and_preactivations(some, X, initial, dtype, n_jobs)
+        with one_blas_thread():
+            S_new[rows] = G_new @ A if S0_new is None else c * S0_new + G_new @ A
     return S_new
 
 
