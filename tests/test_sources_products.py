@@ -105,6 +105,16 @@ def test_a_source_is_read_within_the_budget():
     assert 0 < max(X.sizes) <= 4 * budget.MIN_ROWS * 300  # rows of predictions; blocks of columns are smaller
 
 
+@pytest.mark.parametrize("n_new", [20, 40, 61])
+def test_weights_meet_wide_samples_in_one_pass(n_new):
+    """No number of a file is read twice for a prediction, whether it is read by rows or by features."""
+    X = Recorded(np.random.default_rng(0).integers(0, 3, (n_new, 300)).astype("int8"))
+    W1 = np.random.default_rng(1).normal(size=(6, 300))
+    np.testing.assert_allclose(preactivations_by_weights(X, W1, 2), X.array @ W1.T, atol=1e-12)
+    assert sum(X.sizes) == n_new * 300
+    assert (len(X.sizes) == 1) == (n_new <= 32)  # a file in columns is read through once for each block of rows
+
+
 def test_columns_without_numbers_are_named():
     array = np.ones((5, 300), np.float32)
     array[3, 217] = np.nan

@@ -22,7 +22,7 @@ from fcfast.gram.accumulate import PlainSum, TriangleSum
 from fcfast.gram.centring import bordered, bordered_contributions, centred_columns, centred_gram, centred_rows
 from fcfast.gram.occurring import ChosenWeights, is_sparse, occurring, within
 from fcfast.gram.reading import Block, Inputs, affordable_rows, reader, refuse_not_finite, row_readers
-from fcfast.gram.start import InitialWeights
+from fcfast.gram.start import GivenWeights, InitialWeights
 from fcfast.gram.sums import add_cross, add_gram, add_preactivations, parts_of, updated_weights
 from fcfast.gram.work import Work
 from fcfast.sharing import sharing
@@ -335,7 +335,8 @@ def _by_products(
 def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = None) -> Array:
     """Compute the pre-activations X_new W1' in the precision of the weights.
 
-    Threads share the samples in blocks. For a sparse matrix, only the weights of the features with entries are read.
+    Threads share the samples in blocks. Wide samples that do not fit into a block are read in blocks of features. For a sparse
+    matrix, only the weights of the features with entries are read.
 
     Parameters
     ----------
@@ -366,7 +367,10 @@ def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = Non
     S_new = np.empty((X_new.shape[0], len(W1)), W1.dtype)
     affordable = max(budget.MIN_ROWS, budget.BLOCK_BYTES // (budget.PARTS_AT_ONCE * W1.shape[1] * W1.itemsize))
     height = min(affordable, max(budget.MIN_TILE, -(-len(S_new) // budget.TILES)))
-    together = height * budget.PARTS_AT_ONCE if isinstance(X_new, Source) else len(S_new)  # rows that are read at a time
+    together = height * budget.PARTS_AT_ONCE  # rows that are read at a time
+    if together < min(len(S_new), affordable_rows(len(W1))):
+        return _by_features(X_new, W1, n_jobs)
+    together = together if isinstance(X_new, Source) else len(S_new)
     n_parts = min(-(-len(S_new) // height), -(-together // height))
     with sharing(min(max(1, n_parts), resolve_n_jobs(n_jobs))) as run:
         for rows in slices(len(S_new), max(1, together)):
@@ -377,6 +381,22 @@ def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = Non
                 np.matmul(np.ascontiguousarray(read[part], dtype=W1.dtype), W1.T, out=out[part])
 
             list(run(multiply, slices(len(out), height)))
+    return S_new
+
+
+def _by_features(X_new: Inputs, W1: Array, n_jobs: int | None) -> Array:
+    """Compute X_new W1' in blocks of features, which takes fewer passes over wide inputs than blocks of rows."""
+    n_threads, weights = resolve_n_jobs(n_jobs), GivenWeights(W1)
+    S_new = np.empty((X_new.shape[0], len(W1)), W1.dtype)
+    with sharing(n_threads) as run:
+        for rows, inputs in row_readers(X_new, len(W1), W1.dtype):
+            preactivations = np.zeros(S_new[rows].shape)
+            for features in slices(X_new.shape[1], inputs.width):
+                parts = parts_of(weights, features, W1.dtype)
+                add_preactivations(
+                    preactivations, inputs.read(features), parts, partial(_weights, weights, W1.dtype), n_threads, run
+                )
+            S_new[rows] = preactivations
     return S_new
 
 
