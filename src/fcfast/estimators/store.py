@@ -81,8 +81,8 @@ def load(path: str | os.PathLike[str], X: Any = None) -> "Estimator":
     """Load an estimator that was saved with `save`. It can predict, be saved again and be fitted again.
 
     Predictions have the same bits as before, with one exception. An estimator in form "contributions" may predict without
-    weights, because they take more than 128 MiB (`fcfast.front.contributed.KEPT_BYTES`) or because products with its few samples
-    take less time. It then agrees with a file of its weights up to rounding.
+    weights, because they take more than 128 MiB (`fcfast.front.contributed.KEPT_BYTES`) or because products with few training
+    samples take less time. It then agrees with a file of its weights up to rounding.
 
     `partial_fit`, and `fit` with ``warm_start=True``, continue from the weights. The state of the optimiser is not in the file,
     so the optimiser starts again.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fcfast.front.scored import Scored
 from fcfast.gram.held import refuse_overflow
 from fcfast.gram.object import Gram
 from fcfast.gram.products import (
@@ -21,6 +22,7 @@ from fcfast.gram.products import (
 )
 from fcfast.gram.start import InitialWeights, NoWeights, SpanStart
 from fcfast.gram.work import Work
+from fcfast.threads import one_blas_thread
 
 Array = NDArray[Any]
 
@@ -46,6 +48,7 @@ class Contributed:
         self.gram, self.initial, self.start, self.is_own = gram, initial, start, is_own
         self._is_finished = False
         self._weights: Array | None = None
+        self._scored: Scored | None = None
 
     @classmethod
     def given(cls, gram: Gram, start: Array, n_features: int) -> tuple["Contributed", Array, Array]:
@@ -113,8 +116,8 @@ class Contributed:
         self._is_finished, self._weights = False, None
 
     def finish(self) -> None:
-        """Note that training has ended."""
-        self._is_finished = True
+        """Note that training has ended, and drop the products of samples that were scored after its epochs."""
+        self._is_finished, self._scored = True, None
 
     def total(self, A: Array, c: float | Array) -> Array:
         """Give all contributions (N, h), those of the start included; of the samples as they are, if training centred them."""
@@ -138,11 +141,16 @@ class Contributed:
         gram = self.gram
         if self.uses_weights_for(X):
             return preactivations_by_weights(self.features_of(X), self.expand(A, c), gram.n_jobs)
+        if not self._is_finished and Scored.suits(X, len(gram)):
+            if self._scored is None or not self._scored.is_of(X):
+                self._scored = Scored(X, self.products(X))
+            return self._scored.preactivations(total, c)
         if self.start is None:
             return preactivations_of(self.features_of(X), gram.X, A, c, self.initial, gram.dtype, gram.n_jobs)
         if gram.has_weights and not isinstance(X, Gram):
             return preactivations_of(X, gram.X, total, 1.0, self.initial, gram.dtype, gram.n_jobs)
-        return np.asarray(gram.crossed(X) @ total)
+        with one_blas_thread():
+            return np.asarray(gram.crossed(X) @ total)
 
     def products(self, X: Any) -> tuple[Array, Array]:
         """Give the products (M, N) of new data with the training samples, and the pre-activations (M, h) of W1(0)."""
@@ -186,11 +194,11 @@ class Contributed:
         return weights
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the weights out of copies and pickles, because they can be made again with the same bits.
+        """Leave weights and products out of copies and pickles, because they can be made again with the same bits.
 
         Nobody could use a copy if the inputs have changed, so that a RuntimeError tells of it now. A `Gram` that many
         estimators share can do without its inputs, so that these are not read for a copy.
         """
         if self.is_own and self.gram.has_features:
             _ = self.gram.X
-        return self.__dict__ | {"_weights": None}
+        return self.__dict__ | {"_weights": None, "_scored": None}
