@@ -12,6 +12,9 @@ from fcfast.front.base import FORMS
 from fcfast.front.rows import is_converted, is_gathered
 from fcfast.front.windowed import WindowedForm
 from fcfast.gram.start import RandomWeights
+from fcfast.optimizers import SGD
+from fcfast.planning.problem import Problem, of_inputs
+from fcfast.rules import Backprop
 from fcfast.sources import ArraySource, Standardized
 
 SETTINGS = [
@@ -111,7 +114,7 @@ def test_which_samples_are_copied(dtype):
         Standardized(ArraySource(X.astype(other))),
         Standardized(ArraySource(np.asfortranarray(X))),
         Standardized(ArraySource(X))[np.arange(9)],
-        ArraySource(X),
+        ArraySource(np.asfortranarray(X)),
     ):
         assert is_converted(source, dtype)
 
@@ -164,3 +167,39 @@ def test_memory(form):
         tracemalloc.stop()
     assert model.plan_.costs[form].n_bytes < X.nbytes / 2
     assert peak < X.nbytes / 2
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_source_of_a_suitable_array_is_not_copied(mapped, dtype, tmp_path):
+    """Neither scaled nor converted: the form trains from the array or the memory map itself, and the plan says so."""
+    values, y = samples(dtype)
+    X = np.memmap(tmp_path / "X", dtype, "w+", shape=values.shape) if mapped else np.empty_like(values)
+    X[:] = values
+    assert not is_converted(ArraySource(X), dtype)
+    assert np.shares_memory(front_rows.converted(ArraySource(X), dtype), X)
+    given = {"form": "windowed", "dtype": dtype.name, "random_state": 0, "max_epochs": 2, "batch_size": 10}
+    models = [FrontClassifier(4, **given).fit(held, y) for held in (values, ArraySource(X))]
+    for one, other in zip(*map(parameters, models), strict=True):
+        np.testing.assert_array_equal(one, other)
+    X[3, 2] = np.nan
+    with pytest.raises(ValueError, match="column 2"):
+        front_rows.converted(ArraySource(X), dtype)
+
+
+def test_the_plan_counts_a_copy_for_forms_that_do_not_scale_rows(dtype):
+    """Where X is scaled as rows are gathered, contributions still scale each block, and a form that cannot gather copies."""
+    X, _ = samples(dtype)
+    described = of_inputs(Standardized(ArraySource(X)), dtype.name)
+    assert (described["copies_X"], described["scales_X"]) == (False, True)
+    settings = {
+        "hidden": (4,), "n_outputs": 3, "batch_size": 10, "n_epochs": 1, "dtype": dtype.name, "optimizer": SGD(),
+        "rule": Backprop(), "compiled": True,
+    }  # fmt: skip
+    scaled = Problem(**described, **settings)
+    plain = Problem(**described | {"scales_X": False}, **settings)
+
+    class Copying(WindowedForm):
+        name = "copying"
+
+    assert WindowedForm.n_bytes(scaled, 10) == WindowedForm.n_bytes(plain, 10)
+    assert Copying.n_bytes(scaled, 10) == Copying.n_bytes(plain, 10) + X.nbytes

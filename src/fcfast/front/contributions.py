@@ -290,7 +290,7 @@ class ContributionsForm(FrontForm):
             products = SPARSE_TRIANGLE * problem.gram_products + SPARSE_ENTRY * n_entries
             return made + machine.sparse_pair * products / machine.speedup + machine.sparse_product * n_entries * n_weights
         gram = machine.product(N, N, d, problem.dtype, machine.n_threads) / 2  # symmetric
-        is_converted = problem.copies_X or problem.density is not None
+        is_converted = problem.copies_X or problem.scales_X or problem.density is not None  # block by block
         converted = machine.passes(2 * N * d * size, N * d * size) if is_converted else 0.0
         start = machine.product(N, n_weights, d, problem.dtype, machine.n_threads) if n_weights else 0.0
         return made + gram + converted + start

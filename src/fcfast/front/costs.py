@@ -41,6 +41,7 @@ class FormCosts:
     updates_each_weight: ClassVar[bool]
     compiled: ClassVar[bool]
     takes_sparse: ClassVar[bool]
+    scales_rows: ClassVar[bool]
     needs_features: ClassVar[bool] = True
     holds_gram: ClassVar[bool] = False
     saving: ClassVar[str] = "use fewer hidden units"
@@ -104,7 +105,12 @@ class FormCosts:
     @classmethod
     def _n_own(cls, problem: "Problem") -> int:
         """Count the numbers that the form holds besides its base, which are a copy of the samples here."""
-        return problem.n_samples * problem.n_features if problem.copies_X else 0
+        return problem.n_samples * problem.n_features if cls._copies(problem) else 0
+
+    @classmethod
+    def _copies(cls, problem: "Problem") -> bool:
+        """Whether the form holds a copy of the samples; those that are scaled need none where they are scaled as gathered."""
+        return problem.copies_X or (problem.scales_X and not cls.scales_rows)
 
     @classmethod
     def _n_driven(cls, problem: "Problem", window: int) -> int:
@@ -118,7 +124,7 @@ class FormCosts:
     def seconds_once(cls, problem: "Problem", machine: "Machine") -> float:
         """Predict the seconds before the first step: initial weights, conversion of X, and a check that X is finite."""
         X_bytes = problem.n_samples * problem.n_features * problem.itemsize
-        passes = 6 if problem.copies_X else 3  # the check that X is finite takes three, because it is slower than memory
+        passes = 6 if cls._copies(problem) else 3  # the check that X is finite takes three, because it is slower than memory
         weights = machine.fill * problem.n_features * problem.n_hidden * problem.n_blocks
         return weights + machine.passes(passes * X_bytes, X_bytes)
 

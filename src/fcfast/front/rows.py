@@ -56,7 +56,11 @@ class TrainingRows(NamedTuple):
 
 def is_gathered(X: Any, dtype: np.dtype[Any]) -> bool:
     """Whether rows of a source can be scaled as they are gathered, because all of it is an array that the kernels can read."""
-    array = X.base.array if isinstance(X, Standardized) else None
+    return isinstance(X, Standardized) and _suits(X.base.array, dtype)
+
+
+def _suits(array: Array | None, dtype: np.dtype[Any]) -> bool:
+    """Whether kernels can read an array or a memory map as it is."""
     return array is not None and array.dtype == dtype and bool(array.flags.c_contiguous)
 
 
@@ -82,7 +86,7 @@ def _refuse_extremes(X: Standardized, dtype: np.dtype[Any]) -> None:
 def is_converted(X: Any, dtype: np.dtype[Any]) -> bool:
     """Whether the forms that multiply by weights copy these samples."""
     if isinstance(X, Source):
-        return not is_gathered(X, dtype)
+        return not (is_gathered(X, dtype) or _suits(X.array, dtype))
     return not sparse.issparse(X) and (X.dtype != dtype or not X.flags.c_contiguous)
 
 
@@ -94,10 +98,10 @@ def converted_once(X: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def converted(X: Any, dtype: np.dtype[Any]) -> Array:
-    """Give validated samples as a contiguous array with this dtype, without a copy if they already are; a source is read."""
+    """Give validated samples as a contiguous array with this dtype, without a copy if they lie in one; other sources are read."""
     if isinstance(X, Source):
         with np.errstate(over="ignore"):  # reported below
-            read = X.dense(dtype)
+            read = X.array if X.array is not None and _suits(X.array, dtype) else X.dense(dtype)
         refuse_not_finite(read, X, 0)
         return read
     with np.errstate(over="ignore"):  # reported below

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from fcfast import validation
-from fcfast.front.rows import is_converted
+from fcfast.front.rows import is_converted, is_gathered
 from fcfast.gram.object import Gram
 from fcfast.gram.occurring import entry_pairs, is_stored_sparse
 from fcfast.optimizers import Optimizer
@@ -42,6 +42,9 @@ class Problem:
         Multiplications of the Gram matrix of a sparse X; None takes its entries as spread evenly.
     copies_X : bool
         Whether the forms that multiply with weights need a copy of X.
+    scales_X : bool
+        Whether X is an array or a memory map that is scaled or filled in: when rows are gathered, if the form can do that,
+        when blocks of features are read, or else by a copy.
     n_blocks : int
         Number of networks that read the same inputs, each with its own front layer, as in NoProp.
     layers : tuple of (int, int)
@@ -69,6 +72,7 @@ class Problem:
     density: float | None = None
     n_products: float | None = None
     copies_X: bool = False
+    scales_X: bool = False
     n_blocks: int = 1
     layers: tuple[tuple[int, int], ...] = ()
     n_params: int = 0
@@ -85,6 +89,7 @@ class Problem:
         self._set("batch_size", min(self.batch_size, self.n_samples))
         validation.choice(self.dtype, "dtype", ("float32", "float64"))
         validation.boolean(self.copies_X, "copies_X")
+        validation.boolean(self.scales_X, "scales_X")
         if self.density is not None and validation.positive(self.density, "density") > 1:
             raise ValueError(f"density must be a share, at most 1, got {self.density!r}")
         if self.n_products is not None:
@@ -158,4 +163,5 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
         "density": None if n_entries is None else min(max(n_entries, 1) / (n_samples * n_features), 1.0),
         "n_products": n_products,
         "copies_X": is_converted(X, np.dtype(dtype)),
+        "scales_X": is_gathered(X, np.dtype(dtype)),
     }
