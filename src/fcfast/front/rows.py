@@ -98,7 +98,7 @@ def converted_once(X: Any, dtype: np.dtype[Any]) -> Any:
 
 
 def converted(X: Any, dtype: np.dtype[Any]) -> Array:
-    """Give validated samples as a contiguous array with this dtype, without a copy if they lie in one; other sources are read."""
+    """Give validated samples as a contiguous array with this dtype, not a copy if they lie in one; other sources are read."""
     if isinstance(X, Source):
         with np.errstate(over="ignore"):  # reported below
             read = X.array if X.array is not None and _suits(X.array, dtype) else X.dense(dtype)
