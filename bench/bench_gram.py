@@ -5,8 +5,9 @@ Eight settings in five folds are fitted from one `Gram`, and separately from X a
 Probabilities are compared first, bit by bit, with those of separate fits on the same products. A further
 fit is timed for 10^3 to 10^7 features.
 A whole run is everything from the data to a network that predicts after 100 epochs, and again with predictions for ten new
-samples, for which ours makes conventional weights (for all later predictions) unless products cost less. PyTorch trains on N coordinates of
-the samples (by Cholesky of their Gram matrix, or by QR) and draws its initial weights there: no side makes d x h numbers.
+samples, for which ours makes conventional weights (for all later predictions) unless products cost less. PyTorch trains on N
+coordinates of the samples (by Cholesky of their Gram matrix, or by QR) and draws its initial weights there: no side makes d x h
+numbers.
 Targets: 20 times less CPU; a further fit that differs by 10 % at most; whole runs 2 times as fast.
 """
 
