@@ -253,7 +253,7 @@ def test_any_encoding_of_the_terminal(tmp_path, encoding):
     code = f"""
 import os, sys
 import fcfast.cli
-for arguments in {ascii(commands)}:
+for arguments in {commands!a}:
     print("====", end="", flush=True)
     sys.argv[1:] = arguments
     try:

@@ -159,9 +159,7 @@ def drifts():
 @pytest.mark.parametrize("form", ["weights", "windowed", "contributions"])
 def test_float32_drifts_no_more_than_pytorch(form, drifts):
     """Against float64 of itself, over many configurations: at most twice PyTorch's own drift."""
-    ours = [
-        distance(train_front(*configuration, form, dtype="float32").coefs_, exact) for configuration, exact, _ in drifts
-    ]
+    ours = [distance(train_front(*configuration, form, dtype="float32").coefs_, exact) for configuration, exact, _ in drifts]
     assert np.median(ours) <= 2 * np.median([theirs for *_, theirs in drifts])
     assert np.max(ours) <= 1e-3
 
