@@ -360,7 +360,7 @@ def test_sgd_epochs_stop(form, step, global_random_seed):
 @pytest.mark.parametrize("form", FORMS)
 def test_sgd_epochs_do_not_depend_on_threads(form, dtype, global_random_seed):
     """Batches, layers and products large enough for threads give the same bits, and end where the twin does."""
-    for n_samples, h in ((250, 150), (100, 130)):
+    for n_samples, h in ((400, 270), (100, 130)):
         rng = np.random.default_rng(global_random_seed)
         arguments = epochs(rng, dtype, form, True, False, n_samples=n_samples, h=h, momentum=0.9)
         one, two = (run(CORE, sgd_epochs, arguments, n_threads) for n_threads in (1, 2))
