@@ -26,6 +26,7 @@ from fcfast import backend
 from fcfast.front import FORMS
 from fcfast.losses import LOSSES
 from fcfast.optimizers import OPTIMIZERS
+from fcfast.paper import timing
 from fcfast.rules import RULES
 
 pytest.register_assert_rewrite("twins", "rule_reference", "noprop_cases", "source_checks")
@@ -110,6 +111,19 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def brief_timing():
+    """The time of an iteration against the width is measured on small networks and few iterations: no test looks at it."""
+    measure = timing._seconds_per_iteration
+
+    def shorter(technique, hidden, short, long, seed):
+        return measure(technique, min(hidden, 1000), short // 100 + 2, long // 100 + 4, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "_seconds_per_iteration", shorter)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -134,7 +134,7 @@ def test_training_goes_on_from_a_copy_with_the_same_bits(form, optimizer):
 @pytest.mark.parametrize("form", FORMS)
 def test_threads_of_blas_change_no_prediction(make, form, monkeypatch):
     """Workers of joblib give BLAS one thread: a pickle predicts the same there, through weights and without."""
-    X, y, n_hidden = np.random.default_rng(0).standard_normal((150, 5000)).astype("f4"), np.arange(150) % 3, 256
+    X, y, n_hidden = np.random.default_rng(0).standard_normal((150, 2000)).astype("f4"), np.arange(150) % 3, 128
     with threadpool_limits(1, "blas"):
         fitted = make(form, "float32", n_hidden, 2).fit(X, y)
     for kept_bytes in (contributed.KEPT_BYTES, 0):

@@ -25,7 +25,7 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def reproduction(tmp_path_factory):
+def reproduction(tmp_path_factory, brief_timing):
     """One run with few seeds."""
     folder = tmp_path_factory.mktemp("reproduction") / "out"
     return folder, run("reproduce", "--seeds", 10, "--out", folder)
@@ -154,7 +154,7 @@ def test_interrupt_leaves_nothing_half_written(name, returncode, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "ready\n"
-    time.sleep(1)
+    time.sleep(0.5)
     process.send_signal(getattr(signal, name))
     _, errors = process.communicate(timeout=60)
     assert process.returncode == returncode, errors

@@ -243,22 +243,30 @@ def test_any_encoding_of_the_terminal(tmp_path, encoding):
     """Greek classes, R squared, names of files: replaced where they cannot be written, in a pipe as well."""
     data = labelled(tmp_path / "\u03b1.csv", ["wt", "TNF\u03b1+"])
     environment = dict(os.environ, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
-
-    def command(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "fcfast", *map(str, arguments)],
-            capture_output=True,
-            env=environment,
-            cwd=tmp_path,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    command("train", data, "--target", "dx", "--save", "m.safetensors", *QUICK)
-    predicted = command("predict", "m.safetensors", data).decode()  # data is UTF-8, and nothing in it is escaped
+    quick = list(map(str, QUICK))
+    commands = [
+        ["train", str(data), "--target", "dx", "--save", "m.safetensors", *quick],
+        ["train", str(data), "--target", "g0", "--id", "dx", "--save", "r.safetensors", *quick],
+        ["predict", "m.safetensors", str(data), "--out", "p.csv"],
+        ["predict", "m.safetensors", str(data)],
+    ]
+    code = f"""
+import os, sys
+import fcfast.cli
+for arguments in {commands!a}:
+    print("====", end="", flush=True)
+    sys.argv[1:] = arguments
+    try:
+        fcfast.cli.run()
+    except SystemExit as end:
+        if end.code:
+            os._exit(end.code)
+    sys.stdout.flush()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    _, _, report, _, predicted = done.stdout.split(b"====")
+    assert "R2 " in report.decode(encoding)
+    predicted = predicted.decode()  # data is UTF-8, and nothing in it is escaped
     assert {line.split(",")[1] for line in predicted.splitlines()[1:]} == {"wt", "TNF\u03b1+"}
-    command("predict", "m.safetensors", data, "--out", "p.csv")
     assert (tmp_path / "p.csv").read_text(encoding="utf-8") == predicted
-    report = command("train", data, "--target", "g0", "--id", "dx", "--save", "r.safetensors", *QUICK).decode(encoding)
-    assert "R2 " in report

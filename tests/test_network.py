@@ -306,7 +306,7 @@ def test_float32_is_float64_rounded(activation, loss, global_random_seed):
 @pytest.mark.bits
 @each_activation
 def test_bits_do_not_depend_on_threads(activation, dtype, global_random_seed):
-    """Three steps at a size where threads start give the same parameters, to the last bit."""
+    """Two steps at a size where threads start give the same parameters, to the last bit."""
     rng = np.random.default_rng(global_random_seed)
     widths = [5, 131, 140, 3]
     weights, biases = make_weights(rng, widths, bias=True)
@@ -314,7 +314,7 @@ def test_bits_do_not_depend_on_threads(activation, dtype, global_random_seed):
     trained = []
     for n_jobs in (1, 2):
         network = DenseNetwork(weights, biases, activation, "cross_entropy", dtype.name, n_jobs=n_jobs)
-        for _ in range(3):
+        for _ in range(2):
             network.loss_and_gradient(X, y)
             network.step(0.1, momentum=0.9)
         trained.append(network.params.tobytes())

@@ -89,8 +89,8 @@ def test_pairs_of_entries():
 
 @pytest.mark.parametrize("estimator", [FrontClassifier, FrontRegressor, NoPropClassifier])
 def test_memory_grows_with_the_entries(estimator):
-    """5,000 entries in 2^26 columns: an array of the width would be 64 MiB even as bytes."""
-    X, y = entries(100, 50, WIDE, 0), np.arange(100) % 2
+    """2,500 entries in 2^26 columns: an array of the width would be 64 MiB even as bytes."""
+    X, y = entries(50, 50, WIDE, 0), np.arange(50) % 2
     settings = {"n_blocks": 2, "hidden": (8, 4)} if estimator is NoPropClassifier else {"hidden_layer_sizes": (16,)}
     model = estimator(**settings, max_epochs=1, learning_rate=1e-6, random_state=0)
     model.fit(X[:, :100].copy(), y)  # what is made once, machine figures included

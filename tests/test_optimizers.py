@@ -74,6 +74,11 @@ def assert_equal_training(fitted, expected, message):
     assert distance([fitted.loss_curve_], [losses]) < 1e-9, message
 
 
+def assert_every_form_trains_so(seed, optimizer, expected):
+    for form, window in FORMS:
+        assert_equal_training(train(seed, optimizer, form, window), expected, f"seed {seed}, {form}, {optimizer}")
+
+
 def settings_of(seed):
     """Weight decay and clipping of that configuration."""
     _, parameters, *_ = configuration(seed)
@@ -113,8 +118,7 @@ class AdamOfUnits:
         parameter -= rate * (m / (1 - self.beta1**step)) / ((v / (1 - self.beta2**step)).sqrt() + self.eps)
 
 
-@pytest.mark.parametrize(("form", "window"), FORMS)
-def test_neuron_adam_equals_its_definition(form, window):
+def test_neuron_adam_equals_its_definition():
     """In every form, against the formula on PyTorch's gradients."""
     for seed in range(N_CONFIGURATIONS):
         optimizer = NeuronAdam(beta2=0.95, eps=1e-6, **settings_of(seed))
@@ -124,8 +128,7 @@ def test_neuron_adam_equals_its_definition(form, window):
             for parameter in (*weights, *offsets):
                 peer.step(parameter, 0.01, step)
 
-        expected = reference(seed, optimizer, update)
-        assert_equal_training(train(seed, optimizer, form, window), expected, f"seed {seed}, {form}, {optimizer}")
+        assert_every_form_trains_so(seed, optimizer, reference(seed, optimizer, update))
 
 
 def newton_schulz(U):
@@ -139,8 +142,7 @@ def newton_schulz(U):
     return X.T if len(U) > len(U.T) else X
 
 
-@pytest.mark.parametrize(("form", "window"), FORMS)
-def test_muon_equals_its_definition(form, window):
+def test_muon_equals_its_definition():
     """In every form, against Newton-Schulz on PyTorch's gradients."""
     for seed in range(N_CONFIGURATIONS):
         optimizer = Muon(momentum=0.9, nesterov=bool(seed % 2), **settings_of(seed))
@@ -155,8 +157,7 @@ def test_muon_equals_its_definition(form, window):
             for b in offsets:
                 peer.step(b, 0.01, step)
 
-        expected = reference(seed, optimizer, update)
-        assert_equal_training(train(seed, optimizer, form, window), expected, f"seed {seed}, {form}, {optimizer}")
+        assert_every_form_trains_so(seed, optimizer, reference(seed, optimizer, update))
 
 
 def test_orthogonalizer():

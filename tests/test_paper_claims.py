@@ -24,7 +24,7 @@ def heard():
 
 
 @pytest.fixture(scope="module")
-def claims(heard):
+def claims(heard, brief_timing):
     """All claims, judged from few seeds."""
     judged = paper.claims(n_seeds=300 if backend.NAME == "compiled" else 10, progress=heard.append)
     return {claim.id: claim for claim in judged}

@@ -209,13 +209,13 @@ def repeated(case, n_times):
 
 @pytest.mark.parametrize("hidden", [(5,), (5, 4)])
 @pytest.mark.parametrize("guess", NOISE)
-def test_variance(guess, hidden, scaled, global_random_seed):
+def test_variance(guess, hidden, global_random_seed):
     """Noise of D numbers has D + 1 times the squared gradient as variance (D - 1 for signs), summed over all that moves.
 
     For one layer: (q + 1) S / N by sample with activations, (p q + 1) S with weights (and biases), as the literature has it;
     where all layers move, D counts them all.
     """
-    n_draws, N = scaled(1500, 1000), BATCH
+    n_draws, N = 1000, BATCH
     for space in ("activation", "weight"):
         settings = {"hidden": hidden, "activation": "identity", "n_features": 6, "seed": global_random_seed}
         case = problem(ForwardGradient("global", guess, space), **settings)

@@ -38,9 +38,11 @@ def write(request, tmp_path):
     return with_zarr
 
 
-@pytest.mark.parametrize("chunks", CHUNKS)
-@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "float16", "float64"])
-def test_reads_the_same(write, chunks, dtype):
+@pytest.mark.parametrize(
+    ("dtype", "chunks"),
+    [*(("float64", chunks) for chunks in CHUNKS), *((dtype, (4, 5)) for dtype in ("bool", "int8", "uint16", "float16"))],
+)
+def test_reads_the_same(write, dtype, chunks):
     """Any dtype in any chunks, from the open array and from the path."""
     array = numbers(SHAPE, dtype)
     held, path = write(array, chunks)

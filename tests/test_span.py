@@ -6,9 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import span_cases
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from span_cases import centred, repeated, with_zeros
 
 from fcfast.gram import span
 from fcfast.gram.span import span_factor, span_start
@@ -26,25 +28,8 @@ def gram(X, dtype=np.float64):
     return np.tril(G) + np.tril(G, -1).T
 
 
-def wide(n_samples=60, n_features=400, seed=0):
-    return np.random.default_rng(seed).normal(size=(n_samples, n_features))
-
-
-def centred():
-    X = wide()
-    return X - X.mean(axis=0)
-
-
-def repeated():
-    X = wide()
-    X[30:] = X[np.random.default_rng(1).integers(0, 30, 30)]
-    return X
-
-
-def with_zeros():
-    X = wide()
-    X[[0, 17, 59]] = 0
-    return X
+def wide(n_samples=60, n_features=400):
+    return span_cases.wide(n_samples, n_features, seed=0)
 
 
 def genotypes():
@@ -53,9 +38,9 @@ def genotypes():
 
 CASES = {
     "wide": (wide, 60),
-    "centred": (centred, 59),
-    "repeated": (repeated, 30),
-    "zero rows": (with_zeros, 57),
+    "centred": (lambda: centred(wide()), 59),
+    "repeated": (lambda: repeated(wide()), 30),
+    "zero rows": (lambda: with_zeros(wide()), 57),
     "one row": (lambda: wide(1), 1),
     "one feature": (lambda: wide(50, 1), 1),
     "two panels": (lambda: wide(300, 400), 300),
@@ -125,7 +110,7 @@ def test_the_distribution_is_that_of_gaussian_weights(case):
 
 def test_the_weights_lie_in_the_span_and_have_the_right_length():
     """A0' X has the length of the projection of Gaussian weights: chi-squared with r degrees of freedom."""
-    X = centred()
+    X = centred(wide())
     _, A0 = span_start(gram(X), normal_rows(60, 2000, seed=0), 0.5)
     squares = ((A0.T @ X) ** 2).sum(axis=1) / 0.25
     assert stats.kstest(squares, stats.chi2(59).cdf).pvalue > 0.001
@@ -145,7 +130,7 @@ def test_contributions_of_given_weights_are_their_projection(case):
 
 def test_start_and_contributions_agree():
     """The contributions of a start are the start's own."""
-    factor = span_factor(gram(centred()))
+    factor = span_factor(gram(centred(wide())))
     S0, A0 = factor.start(normal_rows(60, 3, seed=0), 2.0)
     np.testing.assert_allclose(factor.contributions(S0), A0, atol=1e-10)
 
@@ -203,7 +188,7 @@ def test_no_samples_no_units_no_deviation():
 
 def test_the_matrix_is_not_changed():
     """Nor are the numbers; results are new C-contiguous arrays."""
-    G, Z = gram(centred()), normal_rows(60, 3, seed=0)
+    G, Z = gram(centred(wide())), normal_rows(60, 3, seed=0)
     G.flags.writeable = Z.flags.writeable = False
     for part in span_start(G, Z, 1.0):
         assert part.flags.c_contiguous

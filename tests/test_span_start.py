@@ -5,6 +5,8 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import span_cases
+from span_cases import centred, repeated, with_zeros
 
 from fcfast import FrontClassifier, FrontRegressor, Gram, NoPropClassifier
 from fcfast.sources import as_source
@@ -33,26 +35,14 @@ COMMUTING = {
 
 
 def wide(n_samples=17, n_features=60):
-    return np.random.default_rng(5).normal(size=(n_samples, n_features))
-
-
-def repeated():
-    X = wide()
-    X[9:] = X[np.random.default_rng(1).integers(0, 9, 8)]
-    return X
-
-
-def with_zeros():
-    X = wide()
-    X[[0, 7, 16]] = 0
-    return X
+    return span_cases.wide(n_samples, n_features)
 
 
 SAMPLES = {
     "wide": wide,
-    "centred": lambda: wide() - wide().mean(axis=0),
-    "repeated": repeated,
-    "zero rows": with_zeros,
+    "centred": lambda: centred(wide()),
+    "repeated": lambda: repeated(wide()),
+    "zero rows": lambda: with_zeros(wide()),
     "square": lambda: wide(17, 17),
     "tall": lambda: wide(17, 4),
     "one": lambda: wide(1),
