@@ -37,7 +37,7 @@ from fcfast.sources import Standardized, as_source, source_in
 from fcfast.sources.inputs import tidy
 from fcfast.sources.protocol import Source
 from fcfast.sources.scaling import Scaling
-from fcfast.sources.standardized import MISSING
+from fcfast.sources.standardized import CAPPED, MISSING
 from fcfast.splitting import split_at_random
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
@@ -66,7 +66,7 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
     return fit_or_undo
 
 
-INITS = ("auto", "span", "glorot")
+INITS = ("auto", "span", "scaled", "glorot")
 
 
 def _is_set(value: Any, default: Any) -> bool:
@@ -82,8 +82,9 @@ class TrainedEstimator(BaseEstimator):
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
+    _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
-    _scaled_as: tuple[bool, str] | None = None  # the parameters `standardize` and `missing` that the network was trained with
+    _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
     _header: ClassVar[type[Header]]  # of model files
 
@@ -105,31 +106,45 @@ class TrainedEstimator(BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------------------------
 
+    def _setting(self, name: str) -> Any:
+        """Give the value of a parameter, or what "auto" stands for in this fit."""
+        value = getattr(self, name)
+        return self.settings_[name] if name in self._automatic and validation.is_auto(value) else value
+
     def _check_parameters(self) -> None:
         validation.choice(self.activation, "activation", ACTIVATIONS)
         validation.choice(self.form, "form", ("auto", *FORMS))
         validation.choice(self.dtype, "dtype", ("float32", "float64"))
         validation.choice(self.missing, "missing", MISSING)
-        for name in ("early_stopping", "shuffle", "nesterov", "standardize"):
+        for name in ("early_stopping", "shuffle", "nesterov"):
             validation.boolean(getattr(self, name), name)
+        self._check_standardize()
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
         self._check_rates()
         validation.positive(self.init_scale, "init_scale")
         validation.choice(self.init, "init", INITS)
-        validation.integer(self.max_epochs, "max_epochs", 1)
-        validation.integer(self.n_iter_no_change, "n_iter_no_change", 1)
+        for name in ("max_epochs", "n_iter_no_change"):
+            if not (validation.is_auto(getattr(self, name)) and name in self._automatic):
+                validation.integer(getattr(self, name), name, 1)
         validation.in_range(self.tol, "tol", 0, np.inf)
         validation.in_range(self.memory_limit, "memory_limit", 0, np.inf)
         for value, name in ((self.batch_size, "batch_size"), (self.window, "window")):
             if not validation.is_auto(value):
                 validation.integer(value, name, 1)
         if isinstance(self.schedule, str):
-            validation.choice(self.schedule, "schedule", SCHEDULES)
+            validation.choice(self.schedule, "schedule", (*SCHEDULES, *(["auto"] if "schedule" in self._automatic else [])))
         elif not callable(getattr(self.schedule, "factors", None)):
             raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
         resolve_n_jobs(self.n_jobs)
         self._optimizer()
+
+    def _check_standardize(self) -> None:
+        if isinstance(self.standardize, str):
+            others = ("auto", CAPPED) if "standardize" in self._automatic else (CAPPED,)
+            validation.choice(self.standardize, "standardize", (*others, "True", "False"))
+        if not isinstance(self.standardize, str) or self.standardize in ("True", "False"):
+            validation.boolean(self.standardize, "standardize")
 
     def _check_rates(self) -> None:
         validation.positive(self.learning_rate, "learning_rate")
@@ -154,7 +169,8 @@ class TrainedEstimator(BaseEstimator):
 
     @property
     def _schedule(self) -> Schedule:
-        return SCHEDULES[self.schedule] if isinstance(self.schedule, str) else self.schedule
+        schedule: str | Schedule = self._setting("schedule")
+        return SCHEDULES[schedule] if isinstance(schedule, str) else schedule
 
     def _in_span(self, X: Any) -> bool:
         """Whether the front layer starts in the span of the training samples."""
@@ -213,7 +229,7 @@ class TrainedEstimator(BaseEstimator):
             raise ValueError(
                 f"X is a Gram matrix in {X.dtype}, but dtype={self.dtype!r}; make it with Gram(X, dtype={self.dtype!r})"
             )
-        if self.standardize or self.missing != "error":
+        if self._setting("standardize") or self.missing != "error":
             raise ValueError(
                 f"X is a Gram matrix, whose features were read before; give standardize={self.standardize} and "
                 f"missing={self.missing!r} to Gram"
@@ -261,20 +277,22 @@ class TrainedEstimator(BaseEstimator):
         """Give validated training samples as the network takes them; they are scaled and filled in while they are read."""
         if self._scaling is not None:
             return self._scaling.prepared(X, self.dtype)
-        if not self.standardize and self.missing == "error":
+        standardize = self._setting("standardize")
+        if not standardize and self.missing == "error":
             return X
-        return Standardized(as_source(tidy(X) if sparse.issparse(X) else X), self.standardize, self.missing, self.dtype)
+        return Standardized(as_source(tidy(X) if sparse.issparse(X) else X), standardize, self.missing, self.dtype)
 
     def _remember_scaling(self, X: Any) -> None:
         """Keep the means and deviations of training samples, all of which have been read."""
         read = X.standardized if isinstance(X, Gram) else X
-        if self._scaling is None and isinstance(read, Standardized):
-            scale = read.statistics.complete()
-            self._scaling = Scaling(scale if read.standardize else None, None, scale.mean if read.missing == "mean" else None)
+        if isinstance(read, Standardized) and not self._changes_features:
+            scale, targets = read.statistics.complete(), None if self._scaling is None else self._scaling.targets
+            missing = scale.mean if read.missing == "mean" else None
+            self._scaling = Scaling(scale if read.standardize else None, targets, missing)
 
     def _refuse_other_scaling(self, method: str) -> None:
         """Refuse to continue training with samples that would be scaled in another way."""
-        asked = self.standardize, self.missing
+        asked = self._asked_scaling
         if self._scaled_as not in (None, asked):
             raise ValueError(
                 f"{method} continues with (standardize, missing)={self._scaled_as}, but they are {asked} now; set them back, "
@@ -282,9 +300,19 @@ class TrainedEstimator(BaseEstimator):
             )
 
     @property
+    def _changes_features(self) -> bool:
+        """Whether the network takes features that are scaled or filled in, by numbers that are known."""
+        return self._scaling is not None and self._scaling.changes_features
+
+    @property
+    def _asked_scaling(self) -> tuple[Any, ...]:
+        """The parameters that say how samples are prepared."""
+        return self.standardize, self.missing
+
+    @property
     def _dtypes(self) -> tuple[str, ...]:
         """Dtypes that are not converted; all others are converted to the first one."""
-        if self._scaling is not None or self.standardize:
+        if self._changes_features or self._setting("standardize"):
             return "float64", "float32"  # means are subtracted in double precision
         return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
 
@@ -344,9 +372,9 @@ class TrainedEstimator(BaseEstimator):
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
             max_epochs = int(max_epochs)  # a small integer of NumPy's would overflow
-            patience = self.n_iter_no_change if score or self._stops_by_loss else max_epochs
+            patience = self._setting("n_iter_no_change") if score or self._stops_by_loss else max_epochs
             training = Training(
-                self.learning_rate, schedule, max_epochs, tol, patience, self.shuffle, score,
+                self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
                 (*shown, *callbacks), chance, not self._stops_by_loss,
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
@@ -377,7 +405,7 @@ class TrainedEstimator(BaseEstimator):
             check_features(self, source, reset=False)
             X = source
         else:
-            how = {"accept_sparse": "csr", "dtype": self._dtypes} if self._scaling is None else self._taken(X)
+            how = {"accept_sparse": "csr", "dtype": self._dtypes} if not self._changes_features else self._taken(X)
             fills_in = gram is None or gram.takes_features
             errors = validation.clearer_errors(X, fills_in=fills_in)
             with products_named(gram), errors, np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
@@ -412,7 +440,7 @@ class TrainedEstimator(BaseEstimator):
         estimator = cls(**header.parameters(cls._get_param_names()))
         estimator._check_parameters()
         estimator.form_, estimator.n_features_in_ = header.form, header.n_features
-        estimator._scaled_as = estimator.standardize, estimator.missing
+        estimator._scaled_as = estimator._asked_scaling
         if header.feature_names is not None:
             estimator.feature_names_in_ = np.array(header.feature_names, dtype=object)
         if header.labels is not None:

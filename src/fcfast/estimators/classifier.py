@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
+from fcfast.estimators import automatic
 from fcfast.estimators.base import ClassTargets
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
@@ -186,10 +187,11 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     """
 
     _header = ClassifierHeader
+    _constants = automatic.CLASSES
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (256,),
+        hidden_layer_sizes: int | str | Sequence[int] = "auto",
         activation: str = "relu",
         *,
         rule: str | Rule = "backprop",
@@ -200,20 +202,20 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
-        standardize: bool = False,
+        standardize: bool | str = "auto",
         missing: str = "error",
         optimizer: str | Optimizer = "sgd",
-        learning_rate: float | Sequence[Any] = 0.01,
-        schedule: str | Schedule = "constant",
+        learning_rate: float | str | Sequence[Any] = "auto",
+        schedule: str | Schedule = "auto",
         momentum: float = 0.9,
         dampening: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float | Sequence[Any] = 0.0,
+        weight_decay: float | str | Sequence[Any] = "auto",
         max_grad_norm: float | None = None,
         batch_size: int | str = "auto",
-        max_epochs: int = 200,
-        tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        max_epochs: int | str = "auto",
+        tol: float = 0.0,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         shuffle: bool = True,

@@ -1,24 +1,28 @@
 """Base class of `FrontClassifier` and `FrontRegressor`: their parameters, and the training of a network with a front layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from fcfast import validation
+from fcfast.activations import GAINS
+from fcfast.estimators import automatic
+from fcfast.estimators.automatic import FIRST_SIZE, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
-from fcfast.estimators.samples import copied
-from fcfast.front import FORMS
+from fcfast.estimators.samples import copied, squared_length
+from fcfast.front import FORMS, ContributionsForm
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
 from fcfast.kernels.given import PRECOMPUTED
 from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
+from fcfast.optimizers.base import REFERENCE_UNITS
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
@@ -40,9 +44,16 @@ Array = NDArray[Any]
 class FrontEstimator(FittedFront):
     """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
+    _automatic = (
+        "standardize", "hidden_layer_sizes", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
+        "learning_rate", "weight_decay",
+    )  # fmt: skip
+    _constants: ClassVar[automatic.Constants]
+    settings_: Settings
+
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (256,),
+        hidden_layer_sizes: int | str | Sequence[int] = "auto",
         activation: str = "relu",
         *,
         rule: str | Rule = "backprop",
@@ -53,20 +64,20 @@ class FrontEstimator(FittedFront):
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
-        standardize: bool = False,
+        standardize: bool | str = "auto",
         missing: str = "error",
         optimizer: str | Optimizer = "sgd",
-        learning_rate: float | Sequence[Any] = 0.01,
-        schedule: str | Schedule = "constant",
+        learning_rate: float | str | Sequence[Any] = "auto",
+        schedule: str | Schedule = "auto",
         momentum: float = 0.9,
         dampening: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float | Sequence[Any] = 0.0,
+        weight_decay: float | str | Sequence[Any] = "auto",
         max_grad_norm: float | None = None,
         batch_size: int | str = "auto",
-        max_epochs: int = 200,
-        tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        max_epochs: int | str = "auto",
+        tol: float = 0.0,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         shuffle: bool = True,
@@ -162,13 +173,15 @@ class FrontEstimator(FittedFront):
         MemoryError
             If the Gram matrix of form "contributions" would exceed `memory_limit`.
         """
+        self.settings_ = Settings()
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
         before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
-        if coefs_init is not None and self.init == "span":
-            raise ValueError("coefs_init gives initial weights, but init='span' draws them; use init='auto'")
+        if coefs_init is not None and self.init in ("span", "scaled"):
+            raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
         if before is None:
-            self._scaling, self._scaled_as = None, (self.standardize, self.missing)
+            self._scaling, self._scaled_as = None, self._asked_scaling
+            self._choose_scaling(X, coefs_init is not None, streams=False)
         else:
             self._refuse_other_scaling("warm_start")
         X, y = self._validate(X, y, reset=True)
@@ -189,12 +202,14 @@ class FrontEstimator(FittedFront):
                 )
             coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
-        self._start(X, targets, self.form, self.max_epochs, coefs_init, intercepts_init, random_state)
+        self._choose_settings(X, before)
+        max_epochs = self._setting("max_epochs")
+        self._start(X, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
         self._remember_scaling(X)
         if before is not None and before.rule == self.network_.rule:
             self.network_.rule_state.go_on_from(before.rule_state)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks,
+            np.arange(X.shape[0]), targets, weights, self._schedule, max_epochs, self.tol, score, callbacks,
             self._chance(targets, weights),
         )  # fmt: skip
         self._note(history)
@@ -203,15 +218,18 @@ class FrontEstimator(FittedFront):
     @all_or_nothing
     def _partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
         """Train one epoch on new samples."""
+        first = not hasattr(self, "network_")
+        if first:
+            self.settings_ = Settings()
         self._check_parameters()
-        if self.early_stopping or self._schedule != SCHEDULES["constant"]:
+        if self.early_stopping or not (validation.is_auto(self.schedule) or self._schedule == SCHEDULES["constant"]):
             raise ValueError(
                 "partial_fit does not know the whole training; use early_stopping=False and schedule='constant', got "
                 f"early_stopping={self.early_stopping!r} and schedule={self.schedule!r}"
             )
-        first = not hasattr(self, "network_")
         if first:
-            self._scaled_as = self.standardize, self.missing
+            self._scaled_as = self._asked_scaling
+            self._choose_scaling(X, False, streams=True)
         else:
             self._refuse_changes()
             self._refuse_other_scaling("partial_fit")
@@ -221,11 +239,13 @@ class FrontEstimator(FittedFront):
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
             X = self._kernelized(X)
+            if first:
+                self._choose_settings(X, None, streams=True)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
             if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
                 X = copied(X)
-            self._start(X, targets, form, 1, coefs, intercepts, check_random_state(self.random_state))
+            self._start(X, targets, weights, form, 1, coefs, intercepts, check_random_state(self.random_state))
             self._remember_scaling(X)
             if first:
                 self.loss_curve_, self.validation_scores_ = [], None
@@ -292,8 +312,12 @@ class FrontEstimator(FittedFront):
 
     def _hidden(self) -> tuple[int, ...]:
         sizes: Any = self.hidden_layer_sizes
+        if validation.is_auto(sizes):
+            sizes = self.settings_.get("hidden_layer_sizes", automatic.WIDE_UNITS)
         if isinstance(sizes, str):
-            raise TypeError(f"hidden_layer_sizes must be integers, got the string {sizes!r}; write (256,) or (256, 128)")
+            raise TypeError(
+                f"hidden_layer_sizes must be integers, got the string {sizes!r}; write (256,), (256, 128) or 'auto'"
+            )
         widths = tuple(sizes) if validation.has_items(sizes) else (sizes,)
         if not widths:
             raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
@@ -312,36 +336,93 @@ class FrontEstimator(FittedFront):
         return groups
 
     def _check_rates(self) -> None:
-        rates, _ = self._rates_and_decays()
-        if not rates.any():
-            raise ValueError(f"learning_rate must be positive for some layer, got {self.learning_rate!r}")
-
-    def _rates_and_decays(self) -> tuple[Array, Array]:
-        """Give learning rates and weight decay (n_layers, 2) of the weights and the biases of each layer."""
         n_layers = len(self._hidden()) + 1
-        if validation.has_items(self.learning_rate):
-            rates = validation.by_layer(self.learning_rate, "learning_rate", n_layers)
-        else:
-            rates = np.full((n_layers, 2), validation.positive(self.learning_rate, "learning_rate"))
-        return rates, validation.by_layer(self.weight_decay, "weight_decay", n_layers)
+        if not validation.is_auto(self.learning_rate) and not self._by_layer("learning_rate", n_layers).any():
+            raise ValueError(f"learning_rate must be positive for some layer, got {self.learning_rate!r}")
+        if not validation.is_auto(self.weight_decay):
+            self._by_layer("weight_decay", n_layers)
+
+    def _by_layer(self, name: str, n_layers: int) -> Array:
+        """Give numbers (n_layers, 2) for the weights and the biases of each layer."""
+        value = self._setting(name)
+        if name == "learning_rate" and not validation.has_items(value):
+            validation.positive(value, name)
+        return validation.by_layer(value, name, n_layers)
 
     def _settings(self) -> dict[str, Any]:
         """Give the optimiser the largest weight decay of all layers; each layer replaces it by its own."""
         settings = super()._settings()
-        if validation.has_items(self.weight_decay):
-            settings["weight_decay"] = float(self._rates_and_decays()[1].max())
+        if validation.is_auto(self.weight_decay):
+            is_chosen = isinstance(self.optimizer, str) and "weight_decay" in self.settings_
+            decay = self.settings_["weight_decay"] if is_chosen else 0.0
+            settings["weight_decay"] = float(np.max(decay))
+        elif validation.has_items(self.weight_decay):
+            settings["weight_decay"] = float(self._by_layer("weight_decay", len(self._hidden()) + 1).max())
         return settings
 
     def _set_groups(self) -> None:
         """Give each layer its learning rate and weight decay if they differ between layers."""
-        rates, decays = self._rates_and_decays()
-        own_rates, own_decays = validation.has_items(self.learning_rate), validation.has_items(self.weight_decay)
-        self.network_.upper.set_groups(rates if own_rates else 1.0, decays if own_decays else None)
+        n_layers = len(self._hidden()) + 1
+        rates, decays = (
+            self._by_layer(name, n_layers) if validation.has_items(self._setting(name)) else None
+            for name in ("learning_rate", "weight_decay")
+        )
+        self.network_.upper.set_groups(1.0 if rates is None else rates, decays)
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # what "auto" stands for
+
+    def _choose(self, name: str, choose: Callable[[], Choice]) -> Any:
+        """Note the value of a parameter, which is chosen if it is "auto"."""
+        given = getattr(self, name)
+        choice = choose() if validation.is_auto(given) else Choice(given, "as given")
+        self.settings_ = self.settings_.with_choice(name, choice)
+        return choice.value
+
+    def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
+        """Choose whether samples are scaled, before they are read."""
+        self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams))
+
+    def _choose_settings(self, X: Any, before: FrontNetwork | None, streams: bool = False) -> None:
+        """Choose everything that depends on the training samples; a network from before keeps its units."""
+        n_samples, constants = X.shape[0], self._constants
+        widths = None if before is None else tuple(map(int, before.widths[:-1]))
+        self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths))
+        self._choose("init", lambda: automatic.init(X, streams))
+        batch = self._choose("batch_size", lambda: automatic.batch_size(n_samples, streams))
+        if not streams:
+            batch = self._batch_size(n_samples)
+            epochs = self._choose("max_epochs", lambda: automatic.max_epochs(n_samples, batch, constants))
+            self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
+            self._choose("schedule", lambda: automatic.schedule(n_samples, batch))
+        self._choose_rates(X, streams)
+        if self.verbose:
+            print(self.settings_)
+
+    def _choose_rates(self, X: Any, streams: bool) -> None:
+        hidden, constants = self._hidden(), self._constants
+        optimizer = self._optimizer()
+        length, measured = squared_length(X)
+        pairs = list(pairwise((length, *hidden, 1)))
+        n_samples = X.shape[0]
+        step = constants.step if self._batch_size(n_samples) >= n_samples and not streams else constants.batch_step
+        rates = automatic.learning_rate(pairs, optimizer, step, measured)
+        self._choose("learning_rate", lambda: rates)
+        own, decay = None if isinstance(self.optimizer, str) else optimizer.weight_decay, constants.decay
+        self._choose(
+            "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
+        )
+
+    @property
+    def _compares_samples(self) -> bool:
+        """Whether the kernel takes products or samples of any kind in place of features."""
+        return not kernel_of(self.kernel, self.gamma, self.degree, self.coef0).takes_features
 
     def _start(
         self,
         X: Any,
         targets: Array,
+        sample_weight: Array | None,
         form: str,
         n_epochs: int,
         coefs_init: Sequence[ArrayLike] | None,
@@ -351,15 +432,18 @@ class FrontEstimator(FittedFront):
         """Make the network: initial weights, the form of the front layer, batch and window."""
         n_samples, widths = X.shape[0], self._widths(X, targets)
         optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
-        in_span = coefs_init is None and self._in_span(X)
+        init = "given" if coefs_init is not None else self._setting("init")
+        in_span = init == "span"
         if not in_span:
-            self._refuse_weights(X, "init='glorot'" if coefs_init is None else "coefs_init")
+            self._refuse_weights(X, f"init={init!r}" if coefs_init is None else "coefs_init")
         # This comes first, because it refuses layers that do not fit into memory.
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))
-        initial, weights = self._initial_weights(X, widths, groups, coefs_init, in_span, seed, random_state)
-        biases = self._initial_biases(fan_in_of(X), widths, intercepts_init, random_state)
         self.form_ = self.plan_.form
+        initial, weights = self._initial_weights(X, widths, groups, coefs_init, init, seed, random_state)
+        biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, init, random_state)
+        if isinstance(initial, SpanStart) and FORMS[self.form_].needs_features:
+            initial = GivenWeights(ContributionsForm(X, initial, dtype, False, self.n_jobs).expand())
         front = FORMS[self.form_](X, initial, dtype, optimizer.has_velocity, self.n_jobs)
         front.check(n_samples, dtype)
         self.network_ = FrontNetwork(
@@ -401,7 +485,7 @@ class FrontEstimator(FittedFront):
         """Give the form for samples whose number is not known yet; a form that does not keep them is preferred."""
         if self.form != "auto":
             return self.form
-        if isinstance(X, Gram) or self.init == "span":
+        if isinstance(X, Gram) or self._setting("init") == "span":
             return "auto"  # the plan leaves no other form than one that keeps the samples
         any_form = self._optimizer().commutes and make_rule(self.rule).stays_in_span
         possible = [
@@ -434,23 +518,20 @@ class FrontEstimator(FittedFront):
         widths: Sequence[int],
         groups: Sequence[int],
         coefs_init: Sequence[ArrayLike] | None,
-        in_span: bool,
+        init: str,
         seed: int,
         random_state: np.random.RandomState,
     ) -> tuple[InitialWeights | SpanStart, list[Array]]:
         """Give W1(0) as a function, and the weights (n_out, n_in) of the layers above it."""
         pairs = list(pairwise(widths))
         if coefs_init is None:
-            upper = []
-            for (n_in, n_out), count in zip(pairs[1:], (*groups[1:], 1), strict=True):
-                bound = self._bound(n_in // count, n_out // count)
-                upper.append(random_state.uniform(-bound, bound, (n_out, n_in)) * block_diagonal(n_in, n_out, count))
-            if in_span:
-                return self._span_start(X, widths[1], self._glorot_factor, widths[1], seed), upper
-            initial = RandomWeights(widths[1], widths[0], seed, self.activation, float(self.init_scale))
-            if not np.isfinite(initial.bound):
-                raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
-            return initial, upper
+            counts = (*groups[1:], 1)
+            upper = [
+                self._drawn(n_in // count, n_out // count, init, n_out == widths[-1] and l == len(counts) - 1, (n_out, n_in),
+                            random_state) * block_diagonal(n_in, n_out, count)
+                for l, ((n_in, n_out), count) in enumerate(zip(pairs[1:], counts, strict=True))
+            ]  # fmt: skip
+            return self._first_weights(X, widths, init, seed), upper
         coefs = validation.sequence(coefs_init, "coefs_init")
         arrays = [validation.finite_floats(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
         if [array.shape for array in arrays] != pairs:
@@ -464,18 +545,50 @@ class FrontEstimator(FittedFront):
         first = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
         return GivenWeights(first.T), [array.T for array in arrays[1:]]
 
+    def _first_weights(self, X: Any, widths: Sequence[int], init: str, seed: int) -> InitialWeights | SpanStart:
+        """Give the start of the front layer."""
+        scale = float(self.init_scale)
+        if init != "glorot":
+            deviation = scale * FIRST_SIZE / squared_length(X)[0] ** 0.5
+            if not deviation <= float(np.finfo(self.dtype).max):
+                raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
+            if init == "span":
+                return SpanStart(widths[1], widths[0], seed, deviation)
+            # uniform weights with this deviation
+            scale = deviation * (3 * (widths[0] + widths[1]) / self._glorot_factor) ** 0.5
+        initial = RandomWeights(widths[1], widths[0], seed, self.activation, scale)
+        if not np.isfinite(initial.bound):
+            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
+        return initial
+
+    def _drawn(
+        self, n_in: int, n_out: int, init: str, is_last: bool, shape: tuple[int, int], random_state: np.random.RandomState
+    ) -> Array:
+        """Draw the weights (n_out, n_in) of a layer above the front layer."""
+        if init == "glorot":
+            bound = self._bound(n_in, n_out)
+            return random_state.uniform(-bound, bound, shape)
+        gain = REFERENCE_UNITS**0.5 / n_in**0.5 if is_last else GAINS[self.activation]
+        return random_state.standard_normal(shape) * (float(self.init_scale) * gain / n_in**0.5)
+
     def _initial_biases(
         self,
-        fan_in: float,
+        X: Any,
+        targets: Array,
+        sample_weight: Array | None,
         widths: Sequence[int],
         intercepts_init: Sequence[ArrayLike] | None,
+        init: str,
         random_state: np.random.RandomState,
     ) -> list[Array]:
         if intercepts_init is not None:
             biases = validation.layer_biases(intercepts_init, widths[1:], "intercepts_init")
             self._refuse_large(biases, "intercepts_init")
             return list(biases)
-        bounds = [self._bound(fan_in, widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
+        if init in ("span", "scaled"):
+            hidden = [np.zeros(width) for width in widths[1:-1]]
+            return [*hidden, self._loss.best_constant(targets, sample_weight, widths[-1])]
+        bounds = [self._bound(fan_in_of(X), widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
 
     def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:

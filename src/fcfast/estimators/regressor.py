@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
 from fcfast import validation
+from fcfast.estimators import automatic
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
 from fcfast.losses import Loss, make_loss
@@ -16,6 +17,8 @@ from fcfast.modelfile.front import RegressorHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
+from fcfast.sources.scale import Scale, scale_of
+from fcfast.sources.scaling import Scaling
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -181,7 +184,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def __init__(
         self,
-        hidden_layer_sizes: int | Sequence[int] = (256,),
+        hidden_layer_sizes: int | str | Sequence[int] = "auto",
         activation: str = "relu",
         *,
         rule: str | Rule = "backprop",
@@ -192,20 +195,20 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
-        standardize: bool = False,
+        standardize: bool | str = "auto",
         missing: str = "error",
         optimizer: str | Optimizer = "sgd",
-        learning_rate: float | Sequence[Any] = 0.01,
-        schedule: str | Schedule = "constant",
+        learning_rate: float | str | Sequence[Any] = "auto",
+        schedule: str | Schedule = "auto",
         momentum: float = 0.9,
         dampening: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float | Sequence[Any] = 0.0,
+        weight_decay: float | str | Sequence[Any] = "auto",
         max_grad_norm: float | None = None,
         batch_size: int | str = "auto",
-        max_epochs: int = 200,
-        tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        max_epochs: int | str = "auto",
+        tol: float = 0.0,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         shuffle: bool = True,
@@ -218,6 +221,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         loss: str | Loss = "squared_error",
+        standardize_targets: bool | str = "auto",
     ) -> None:
         super().__init__(
             hidden_layer_sizes, activation, rule=rule, groups=groups, init=init, init_scale=init_scale, kernel=kernel,
@@ -229,6 +233,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
             random_state=random_state, warm_start=warm_start, verbose=verbose,
         )  # fmt: skip
         self.loss = loss
+        self.standardize_targets = standardize_targets
 
     @property
     def _loss(self) -> Loss:
@@ -236,13 +241,28 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        if not validation.is_auto(self.standardize_targets):
+            validation.boolean(self.standardize_targets, "standardize_targets")
         if self._loss.has_classes:
             raise ValueError(f"loss={self._loss.name!r} compares outputs with classes; use FrontClassifier")
 
     _header = RegressorHeader
+    _constants = automatic.NUMBERS
+    _automatic = (*FrontEstimator._automatic, "standardize_targets")
+
+    @property
+    def _asked_scaling(self) -> tuple[Any, ...]:
+        return *super()._asked_scaling, self.standardize_targets
+
+    def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
+        super()._choose_scaling(X, has_coefs, streams)
+        self._choose("standardize_targets", lambda: automatic.standardize_targets(X, self._loss, has_coefs, streams))
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim
+        if self._scaling is None and self._setting("standardize_targets"):
+            self._scaling = Scaling(None, _scale_of_targets(validation.real_array(y, "y").reshape(len(y), -1)))
+            y = self._scaling.scaled_targets(y)
         with np.errstate(over="ignore"):  # reported below
             targets = np.ascontiguousarray(validation.real_array(y, "y").reshape(len(y), -1), dtype=self.dtype)
         if not validation.all_finite(targets):
@@ -301,3 +321,13 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _scale_of_targets(y: Array) -> Scale:
+    """Measure the mean and the deviation of each column (N, c)."""
+    numbers = y.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+        mean, variance = numbers.mean(axis=0), numbers.var(axis=0)
+    if not validation.all_finite(mean, variance):
+        raise ValueError("y has values too large to be scaled; use another unit")
+    return Scale(mean, scale_of(mean, variance, len(y)))

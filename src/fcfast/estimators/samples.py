@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import _check_n_features
 
+from fcfast.gram.measures import squared_norms
 from fcfast.gram.object import Gram
 from fcfast.gram.samples import is_numeric
 from fcfast.sources import ArraySource, SparseSource, Standardized
@@ -49,6 +50,16 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
                 f"is {names[place]!r} in place of {fitted[place]!r}"
             )
     _check_n_features(estimator, X, reset=reset)
+
+
+def squared_length(X: Any) -> tuple[float, str]:
+    """Give the mean squared length of validated samples, and how it was found in words; it is never 0."""
+    read = X.standardized if isinstance(X, Gram) else X
+    if isinstance(read, Standardized) and read.standardize and (not isinstance(X, Gram) or X.is_linear):
+        n_features = read.shape[1]
+        return float(n_features), f"{n_features:,} standardised features"
+    length = X.mean_square if isinstance(X, Gram) else float(squared_norms(X).mean())
+    return length or 1.0, f"the mean squared length {length:.3g} of the samples"
 
 
 @contextmanager

@@ -58,6 +58,20 @@ class Loss(Capable):
         """
         raise NotImplementedError
 
+    def best_constant(self, targets: Array, sample_weight: Floats | None, n_outputs: int) -> Floats:
+        """Give the outputs (c,) from which a training starts: the best ones that ignore the inputs, if the loss knows them.
+
+        Parameters
+        ----------
+        targets : ndarray of shape (N, c), or (N,) for classes
+            Targets.
+        sample_weight : ndarray of shape (N,) or None
+            Weights of the samples.
+        n_outputs : int
+            Number of outputs, c.
+        """
+        return np.zeros(n_outputs)
+
 
 class Targets:
     """Targets of all samples, with the loss that compares outputs with them.

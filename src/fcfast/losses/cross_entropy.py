@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fcfast.losses.base import Array, Loss, register
+from fcfast.losses.base import Array, Floats, Loss, register
 
 
 @register
@@ -21,6 +21,13 @@ class CrossEntropy(Loss):
         gradient = softmax(outputs)
         gradient[samples, targets] -= 1
         return -log_softmax(outputs)[samples, targets], gradient
+
+    def best_constant(self, targets: Array, sample_weight: Floats | None, n_outputs: int) -> Floats:
+        """Give the logarithms of the class frequencies; a class that is absent counts as half a sample."""
+        counts = np.bincount(targets, sample_weight, minlength=n_outputs).astype(np.float64)
+        total = counts.sum() or 1.0
+        counts[counts == 0] = total / (2 * max(1, len(targets)))
+        return np.asarray(np.log(counts / counts.sum()))
 
 
 def softmax(scores: Array) -> Array:

@@ -1,6 +1,7 @@
 """The interface of optimisers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 OPTIMIZERS = Registry("optimizer")
 register = OPTIMIZERS.register
+
+FIRST_CHANGE = 0.25  # of a pre-activation, on inputs of size 1, in the first step of an optimiser with steps of one size
+REFERENCE_UNITS = 64  # units of a layer whose biases have the rates below
 
 # Default values of an estimator's parameters with these names.
 DEFAULT_SETTINGS: dict[str, Any] = {
@@ -42,6 +46,8 @@ class Optimizer(Capable):
         Whether the optimiser keeps a velocity.
     passes : int
         Number of passes over the arrays that a step changes, for predictions of time (`fcfast.plan`).
+    step_shrinks : bool
+        Whether steps shrink with the gradients, so that weight decay can end a training.
     rate_to_try : float or None
         Learning rate to begin with, or None if steps grow with the inputs and gradients, so that no rate fits all data.
     weight_decay : float
@@ -60,6 +66,7 @@ class Optimizer(Capable):
     elementwise: ClassVar[bool] = False
     compiled: ClassVar[bool] = False
     passes: ClassVar[int] = 20
+    step_shrinks: ClassVar[bool] = False
     rate_to_try: ClassVar[float | None] = 0.001
     has_velocity: Any = True
     parameters: ClassVar[dict[str, str]] = {}
@@ -70,6 +77,21 @@ class Optimizer(Capable):
     def memory_shapes(self, n_out: int, n_in: int) -> dict[str, tuple[int, ...]]:
         """Give names and shapes of the state that is kept for a layer in addition to its velocity; it starts as 0."""
         return {}
+
+    def rates_to_try(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
+        """Give learning rates of the weights and the biases of each layer that suit layers of any shape.
+
+        Here the steps of all weights have about one size, whatever the gradients.
+
+        Parameters
+        ----------
+        shapes : sequence of (float, int)
+            Numbers of inputs and outputs of each layer, from the front layer on, whose first number is the mean squared length
+            of the samples.
+        step : float
+            Size of a step, if gradients set it.
+        """
+        return tuple((FIRST_CHANGE / n_in, FIRST_CHANGE / REFERENCE_UNITS) for n_in, _ in shapes)
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
         """Update a layer's weights from its gradient; `step` is the number of the step, beginning with 1."""

@@ -1,13 +1,16 @@
 """Muon, an optimiser with momentum whose steps are semi-orthogonal."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from fcfast import validation
 from fcfast.layers import Layer
 from fcfast.optimizers.adaptive import NeuronAdam
-from fcfast.optimizers.base import Optimizer, check_common, register
+from fcfast.optimizers.base import FIRST_CHANGE, REFERENCE_UNITS, Optimizer, check_common, register
+
+FIRST_TURN = 0.05  # share of the pre-activations that the first step changes
 
 
 @register
@@ -61,6 +64,11 @@ class Muon(Optimizer):
         validation.integer(self.n_iterations, "n_iterations", 1)
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got 0")
+
+    def rates_to_try(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
+        """Give rates by which a step changes the pre-activations of a sample by a share of their size, whatever the widths."""
+        biases = FIRST_CHANGE / REFERENCE_UNITS
+        return tuple((FIRST_TURN * min(1.0, math.sqrt(n_out / n_in)), biases) for n_in, n_out in shapes)
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
         """Update a layer in any representation."""

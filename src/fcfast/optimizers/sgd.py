@@ -1,11 +1,14 @@
 """Stochastic gradient descent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from fcfast import validation
 from fcfast.layers import Layer
-from fcfast.optimizers.base import Optimizer, check_common, register
+from fcfast.optimizers.base import REFERENCE_UNITS, Optimizer, check_common, register
+
+BIAS_SHARE = 0.1  # rate of biases, as though they were a tenth of a layer's inputs
 
 
 @register
@@ -46,6 +49,7 @@ class SGD(Optimizer):
     elementwise: ClassVar[bool] = True
     compiled: ClassVar[bool] = True
     passes: ClassVar[int] = 6
+    step_shrinks: ClassVar[bool] = True
     rate_to_try: ClassVar[float | None] = None
 
     @property
@@ -61,6 +65,15 @@ class SGD(Optimizer):
             raise ValueError(
                 f"nesterov=True needs momentum > 0 and dampening = 0, got {self.momentum} and {self.dampening}, as in PyTorch"
             )
+
+    def rates_to_try(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
+        """Give rates in proportion to n_out / n_in, where the outputs of the network count as one.
+
+        This is the spectral condition of Yang, Simon and Bernstein (arXiv 2310.17813): features change as much in a step
+        whatever the widths.
+        """
+        widths = [n_out / REFERENCE_UNITS for _, n_out in shapes[:-1]] + [1.0]
+        return tuple((step * width / n_in, BIAS_SHARE * step * width) for (n_in, _), width in zip(shapes, widths, strict=True))
 
     def update(self, layer: Layer, rate: float, step: int) -> None:
         """Update a layer in any representation."""

@@ -32,14 +32,19 @@ class Scaling:
     targets: Scale | None
     missing: NDArray[np.float64] | None = None
 
+    @property
+    def changes_features(self) -> bool:
+        """Whether features are scaled or filled in."""
+        return self.inputs is not None or self.missing is not None
+
     def prepared(self, X: Any, dtype: DTypeLike) -> Any:
         """Give raw samples as the network takes them; they are scaled and filled in while they are read."""
-        if self.inputs is None and self.missing is None:
+        if not self.changes_features:
             return X
         base = as_source(X)
         known = self.inputs
         if known is None:
-            assert self.missing is not None  # because of the first line
+            assert self.missing is not None  # because features are changed
             known = Scale(self.missing, np.ones_like(self.missing))
         missing = "error" if self.missing is None else "mean"
         return Standardized(base, self.inputs is not None, missing, dtype, Statistics.known(known, missing))

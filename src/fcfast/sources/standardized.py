@@ -19,6 +19,8 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 MISSING = ("error", "mean")
+CAPPED = "capped"
+CAP = 5.0  # deviations of a capped column's largest value; that of thousands of normal numbers is 4
 STRIP = 64  # fewest columns that are measured and scaled together
 STRIP_NUMBERS = 1 << 15  # numbers that are measured and scaled while they are in cache
 MEASURED_BYTES = 64 << 20  # size in double precision of the blocks that are read only to measure them
@@ -34,12 +36,14 @@ class Statistics:
         All training samples.
     missing : {"error", "mean"}
         Whether missing values (NaN) are refused, or count as the mean of the column.
+    is_capped : bool
+        Whether the scale of a column is such that no scaled value of a dense sample exceeds `CAP`.
     """
 
-    def __init__(self, source: Source, missing: str) -> None:
+    def __init__(self, source: Source, missing: str, is_capped: bool = False) -> None:
         n_features = source.shape[1]
         self.source: Source | None = source
-        self.missing = missing
+        self.missing, self.is_capped = missing, is_capped
         self.mean, self.scale = np.zeros(n_features), np.ones(n_features)
         self._is_measured = np.zeros(n_features, bool)
 
@@ -47,7 +51,7 @@ class Statistics:
     def known(cls, scale: Scale, missing: str) -> "Statistics":
         """Take statistics that were measured before."""
         statistics = object.__new__(cls)
-        statistics.source, statistics.missing = None, missing
+        statistics.source, statistics.missing, statistics.is_capped = None, missing, False
         statistics.mean, statistics.scale = scale.mean, scale.scale
         return statistics
 
@@ -78,6 +82,9 @@ class Statistics:
             mean += correction  # the first mean of large numbers is not exact
             variance = np.square(differences).mean(axis=1) - correction**2
         self._keep(features, mean, np.maximum(variance, 0.0), n_samples)
+        if self.is_capped:
+            largest = np.maximum(differences.max(axis=1), -differences.min(axis=1))
+            self.scale[features] = np.where(variance > 0, np.maximum(self.scale[features], largest / CAP), self.scale[features])
 
     def _without_gaps(self, features: slice, columns: Floats) -> Floats:
         """Put the mean of what is there in the place of missing values; columns without any value become 0."""
@@ -149,9 +156,10 @@ class Standardized(Source):
     ----------
     base : Source
         Samples.
-    standardize : bool, default True
+    standardize : bool or "capped", default True
         Whether to subtract the mean of each column and divide by its (population) deviation, as scikit-learn's
-        StandardScaler does. A constant column is only centred.
+        StandardScaler does. A constant column is only centred. "capped" divides a dense column by more, if its largest
+        difference from the mean is more than 5 deviations: this difference becomes 5.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the column in their place, which is 0
         once standardised. A column without any value counts as 0.
@@ -181,13 +189,13 @@ class Standardized(Source):
     def __init__(
         self,
         base: Source,
-        standardize: bool = True,
+        standardize: bool | str = True,
         missing: str = "error",
         dtype: DTypeLike = "float64",
         statistics: Statistics | None = None,
     ) -> None:
-        self.base, self.standardize, self.missing, self.dtype = base, standardize, missing, np.dtype(dtype)
-        self.statistics = Statistics(base, missing) if statistics is None else statistics
+        self.base, self.standardize, self.missing, self.dtype = base, bool(standardize), missing, np.dtype(dtype)
+        self.statistics = Statistics(base, missing, standardize == CAPPED) if statistics is None else statistics
         # Older networks scale sparse samples without centring them: their means are 0.
         self._is_centred = standardize and (self.statistics.source is not None or bool(self.statistics.mean.any()))
         self.shape, self.is_sparse = base.shape, base.is_sparse and not self._is_centred

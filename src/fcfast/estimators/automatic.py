@@ -1,0 +1,218 @@
+"""What "auto" stands for in `FrontClassifier` and `FrontRegressor`: values chosen from facts about the data, with reasons.
+
+Rates follow the spectral condition of Yang, Simon and Bernstein (arXiv 2310.17813): a step of a layer is proportional to
+n_out / n_in, where the front layer's n_in is the mean squared length of the samples, and n_out of the last layer is constant.
+The initial weights belong to it. One number, `Constants.step`, then suits every number of features, of units and of layers.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from scipy import sparse
+from sklearn.utils.validation import _num_samples
+
+from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.occurring import is_stored_sparse
+from fcfast.losses import Loss
+from fcfast.optimizers import Optimizer
+from fcfast.sources import source_in
+from fcfast.sources.standardized import CAPPED
+
+Rates = tuple[tuple[float, float], ...]
+
+FIRST_SIZE = 0.5  # deviation of the front layer's pre-activations before training
+FULL_BATCH = 1000  # largest number of samples that form one batch
+BATCH = 100  # samples in a batch, if there are more
+WIDE_UNITS, TALL_UNITS = 64, 256  # units of the hidden layer, for one batch and for many
+FEWEST_EPOCHS, ENOUGH_STEPS = 20, 6000
+SPAN_SAMPLES = 2000  # a start in the span takes time with the third power of the number of samples
+STREAM_SAMPLES = 100  # of the first `partial_fit`, from which on they say how features are scaled
+
+
+class Choice(NamedTuple):
+    """A value, and the reason for it in words."""
+
+    value: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Numbers that depend on the loss.
+
+    Attributes
+    ----------
+    step, batch_step : float
+        Step of SGD with all samples and with batches of them, which each layer's shape turns into its learning rate.
+    decay : float
+        Weight decay times the number of samples: all weights shrink by step * decay / N in each step.
+    epochs : int
+        Largest number of epochs.
+    """
+
+    step: float
+    batch_step: float
+    decay: float
+    epochs: int
+
+
+CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, epochs=200)
+NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.01, epochs=1000)  # the curvature of squared errors has no bound
+
+
+class Settings(Mapping[str, Any]):
+    """The settings that a network was trained with, and why: those that were given, and those that "auto" chose.
+
+    It is a mapping of parameter names to values; ``str(settings)`` is a table with the reasons.
+
+    Parameters
+    ----------
+    choices : mapping of str to Choice
+        Values with reasons.
+
+    Examples
+    --------
+    >>> from fcfast.estimators.automatic import Choice, Settings
+    >>> settings = Settings({"batch_size": Choice(60, "all 60 samples")})
+    >>> settings["batch_size"], str(settings)
+    (60, 'batch_size  60  all 60 samples')
+    """
+
+    def __init__(self, choices: Mapping[str, Choice] | None = None) -> None:
+        self._choices = dict(choices or {})
+
+    def __getitem__(self, name: str) -> Any:
+        return self._choices[name].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._choices)
+
+    def __len__(self) -> int:
+        return len(self._choices)
+
+    def with_choice(self, name: str, choice: Choice) -> "Settings":
+        """Give the same settings with one more, or with another value of it."""
+        return Settings(self._choices | {name: choice})
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Reason for each value."""
+        return {name: choice.reason for name, choice in self._choices.items()}
+
+    def __str__(self) -> str:
+        rows = [(name, _text(choice.value), choice.reason) for name, choice in self._choices.items()]
+        widths = [max((len(row[k]) for row in rows), default=0) for k in range(2)]
+        return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {reason}" for name, value, reason in rows)
+
+    def __repr__(self) -> str:
+        return f"Settings({self._choices!r})"
+
+
+def _text(value: Any) -> str:
+    """Write a value, numbers with three digits."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, (tuple, list)):
+        return "(" + ", ".join(map(_text, value)) + ("," if len(value) == 1 else "") + ")"
+    return str(value)
+
+
+def standardize(X: Any, has_coefs: bool, compares_samples: bool, streams: bool) -> Choice:
+    """Choose to scale dense features, unless initial weights or products of samples refer to raw ones."""
+    if isinstance(X, Gram):
+        return Choice(False, "X is a Gram matrix")
+    if compares_samples:
+        return Choice(False, "the kernel compares samples")
+    if has_coefs:
+        return Choice(False, "coefs_init are weights for raw features")
+    if is_sparse(X):
+        return Choice(False, "X is sparse")
+    if streams and _num_samples(X) < STREAM_SAMPLES:
+        return Choice(False, f"the first samples of a stream, fewer than {STREAM_SAMPLES}")
+    return Choice(CAPPED, "X is dense")
+
+
+def standardize_targets(X: Any, loss: Loss, has_coefs: bool, streams: bool) -> Choice:
+    """Choose to scale targets, unless initial weights or the loss refer to raw ones."""
+    if has_coefs:
+        return Choice(False, "coefs_init are weights for raw targets")
+    if loss.kernel is None:
+        return Choice(False, "the loss is your own")
+    if streams and _num_samples(X) < STREAM_SAMPLES:
+        return Choice(False, f"the first samples of a stream, fewer than {STREAM_SAMPLES}")
+    return Choice(True, "errors are squared")
+
+
+def is_sparse(X: Any) -> bool:
+    """Whether samples, which may not have been checked yet, are stored sparsely."""
+    source = source_in(X)
+    return bool(sparse.issparse(X) if source is None else is_stored_sparse(source))
+
+
+def hidden_layer_sizes(n_samples: int, streams: bool, before: tuple[int, ...] | None) -> Choice:
+    """Choose the units: on few samples more of them change nothing except the time."""
+    if before is not None:
+        return Choice(before, "as before")
+    if n_samples <= FULL_BATCH and not streams:
+        return Choice((WIDE_UNITS,), f"at most {FULL_BATCH:,} samples")
+    return Choice((TALL_UNITS,), "a stream" if streams else f"more than {FULL_BATCH:,} samples")
+
+
+def batch_size(n_samples: int, streams: bool) -> Choice:
+    """Choose the whole data, if there are few samples."""
+    if streams:
+        return Choice(BATCH, "a stream")
+    if n_samples <= FULL_BATCH:
+        return Choice(n_samples, f"all samples, because they are at most {FULL_BATCH:,}")
+    return Choice(BATCH, f"more than {FULL_BATCH:,} samples")
+
+
+def max_epochs(n_samples: int, batch: int, constants: Constants) -> Choice:
+    """Choose the number of epochs, of which many samples need fewer."""
+    n_steps = -(-n_samples // batch)
+    if n_steps == 1:
+        return Choice(constants.epochs, "one step per epoch")
+    epochs = min(max(-(-ENOUGH_STEPS // n_steps), FEWEST_EPOCHS), constants.epochs)
+    return Choice(epochs, f"{n_steps:,} steps per epoch")
+
+
+def n_iter_no_change(epochs: int, early_stopping: bool) -> Choice:
+    """Choose to train all epochs, unless the score of held-out samples says when to end."""
+    return Choice(10, "held-out samples are scored") if early_stopping else Choice(epochs, "all epochs are trained")
+
+
+def schedule(n_samples: int, batch: int) -> Choice:
+    """Choose a falling rate where batches are drawn, so that their noise dies out."""
+    return Choice("constant", "one step per epoch") if batch >= n_samples else Choice("cosine", "batches are drawn")
+
+
+def init(X: Any, streams: bool) -> Choice:
+    """Choose a start in the span of the samples, where they are few and span little of the space."""
+    n_samples, n_features = X.shape[0], n_features_of(X)
+    if isinstance(X, Gram):
+        return Choice("span", "X is known by its products")
+    if streams:
+        return Choice("scaled", "a stream")
+    if n_samples < n_features and n_samples <= SPAN_SAMPLES:
+        return Choice("span", f"{n_samples:,} samples and {n_features:,} features")
+    return Choice("scaled", f"{n_samples:,} samples and {n_features:,} features")
+
+
+def learning_rate(shapes: Sequence[tuple[float, int]], optimizer: Optimizer, step: float, measured: str) -> Choice:
+    """Choose the rate of each layer's weights and biases; `shapes` are (n_in, n_out)."""
+    return Choice(optimizer.rates_to_try(shapes, step), f"by the shape of each layer, and {measured}")
+
+
+def weight_decay(
+    rates: Rates, optimizer: Optimizer, step: float, decay: float, n_samples: int, streams: bool, own: float | None
+) -> Choice:
+    """Choose the decay of each layer's weights, so that all of them shrink alike; biases do not."""
+    if own is not None:
+        return Choice(own, "as the optimiser has it")
+    if streams:
+        return Choice(0.0, "a stream, whose length is not known")
+    if not optimizer.step_shrinks:
+        return Choice(0.0, f"{optimizer.name} has steps of one size")
+    shrink = step * decay / n_samples
+    return Choice(tuple((shrink / weights, 0.0) for weights, _ in rates), f"all weights shrink by {shrink:.2g} in a step")
