@@ -10,6 +10,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
+from fcfast import validation
+
 if TYPE_CHECKING:
     from torch.nn import Module, Sequential
 
@@ -79,16 +81,21 @@ def _settings(estimator: "FrontClassifier | FrontRegressor") -> dict[str, Any]:
         "activation": estimator.network_.activation,
         "solver": "sgd",
         "alpha": 0.0,
-        "learning_rate_init": float(np.max(estimator.learning_rate)),
+        "learning_rate_init": float(np.max(estimator._setting("learning_rate"))),
         "momentum": estimator.momentum,
         "nesterovs_momentum": estimator.nesterov,
-        "batch_size": estimator.batch_size,
-        "max_iter": estimator.max_epochs,
+        "batch_size": estimator._setting("batch_size"),
+        "max_iter": _number(estimator._setting("max_epochs"), MLPClassifier().max_iter),
         "tol": estimator.tol,
-        "n_iter_no_change": estimator.n_iter_no_change,
+        "n_iter_no_change": _number(estimator._setting("n_iter_no_change"), MLPClassifier().n_iter_no_change),
         "shuffle": estimator.shuffle,
         "random_state": estimator.random_state,
     }
+
+
+def _number(setting: Any, otherwise: int) -> int:
+    """Give a setting that a stream has no use for, and has not chosen."""
+    return otherwise if validation.is_auto(setting) else int(setting)
 
 
 def _copied_layers(estimator: "FrontClassifier | FrontRegressor") -> Layers:

@@ -174,7 +174,7 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     """
     check_is_fitted(estimator, "network_")
     held = estimator._scaling or Scaling(None, None)
-    if held.targets is not None or (inputs is not None and (held.inputs is not None or held.missing is not None)):
+    if (targets is not None and held.targets is not None) or (inputs is not None and held.changes_features):
         raise ValueError("the estimator already takes raw data; it scales its inputs by itself")
     network = estimator.network_
     weights = network.front.expand()
@@ -186,7 +186,7 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
         front, network.biases, network.weights, network.activation, network.loss, network.n_threads
     )
     raw.form_, raw._random_state = WeightsForm.name, None
-    together = Scaling(held.inputs if inputs is None else inputs, targets, held.missing)
+    together = Scaling(held.inputs if inputs is None else inputs, held.targets if targets is None else targets, held.missing)
     is_empty = together.inputs is None and together.targets is None and together.missing is None
     raw._scaling = None if is_empty else together
     return raw

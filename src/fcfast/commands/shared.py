@@ -79,7 +79,7 @@ def collected_warnings() -> Iterator[list[str]]:
     sentences += dict.fromkeys(str(warning.message) for warning in caught)
 
 
-def progress_on_terminal(n_steps: int) -> AbstractContextManager[Tell]:
+def progress_on_terminal(n_steps: int | None) -> AbstractContextManager[Tell]:
     """Show progress where messages go, if that is a terminal."""
     return progress_bar(n_steps, messages)
 

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from fcfast.commands.options import (
     FORMS,
     NETWORK,
+    TRAINING,
     Activation,
     Comment,
     DataFile,
@@ -19,10 +20,8 @@ from fcfast.commands.options import (
     Delimiter,
     FileWidth,
     Header,
-    Hidden,
     Ids,
     Impute,
-    InitScale,
     Jobs,
     Layer,
     MaxGradNorm,
@@ -30,7 +29,6 @@ from fcfast.commands.options import (
     Missing,
     Momentum,
     OptimizerName,
-    ScheduleName,
     Target,
     TargetType,
     Task,
@@ -38,8 +36,8 @@ from fcfast.commands.options import (
     TestTarget,
     Thousands,
     Transpose,
-    WeightDecay,
     in_data,
+    in_network,
     in_output,
     in_training,
     widths,
@@ -58,12 +56,13 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
+from fcfast.optimizers import SCHEDULES
 
 if TYPE_CHECKING:
     from fcfast.commands.data import Array, Samples
     from fcfast.estimators import FrontClassifier, FrontRegressor
 
-LARGEST_RATE = 0.01  # largest default learning rate of SGD
+AUTO = "auto"
 
 
 def train(
@@ -100,12 +99,15 @@ def train(
         in_data(
             help="Scale features (and targets of a regression) to variance 1 and, unless sparse, mean 0. "
             "The model file takes raw features in either case.",
-            show_default="dense data yes, sparse data no",
+            show_default="dense data yes (large outliers count less), sparse data no",
         ),
     ] = None,
-    hidden: Hidden = "256",
+    hidden: Annotated[
+        str,
+        in_network(help="Widths of the hidden layers, such as 256,128.", show_default="64 for up to 1000 samples, else 256"),
+    ] = AUTO,
     activation: Activation = "relu",
-    init_scale: InitScale = None,
+    init_scale: Annotated[float, in_network(help="Factor of the random initial weights.")] = 1.0,
     form: Annotated[
         str, choice(FORMS, "Form of the first layer; all forms train the same network.", rich_help_panel=NETWORK)
     ] = "auto",
@@ -113,18 +115,28 @@ def train(
     optimizer: OptimizerName = "sgd",
     learning_rate: Annotated[
         float | None,
-        in_training(
-            help="Learning rate.",
-            show_default="sgd: 0.01, or 10 / (squared norm of the median sample) if smaller; muon 0.01, adam 0.001",
-        ),
+        in_training(help="Learning rate of all layers.", show_default="one for each layer, by its shape"),
     ] = None,
-    schedule: ScheduleName = "constant",
-    batch_size: Annotated[int | None, in_training(min=1, help="Samples per step.", show_default="200, or all if fewer")] = None,
+    schedule: Annotated[
+        str,
+        choice(
+            (AUTO, *SCHEDULES),
+            "Schedule of the learning rate; auto: constant for one batch, else cosine.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = AUTO,
+    batch_size: Annotated[
+        int | None, in_training(min=1, help="Samples per step.", show_default="all up to 1000, else 100")
+    ] = None,
     epochs: Annotated[
-        int, in_training(min=1, help="Largest number of passes over the data; training stops earlier if nothing improves.")
-    ] = 200,
+        int | None,
+        in_training(min=1, help="Passes over the data.", show_default="20 to 200 for classes, to 1000 for numbers"),
+    ] = None,
     momentum: Momentum = 0.9,
-    weight_decay: WeightDecay = 0.0,
+    weight_decay: Annotated[
+        float | None,
+        in_training(min=0, help="L2 penalty on all weights and biases.", show_default="for each layer, less with more samples"),
+    ] = None,
     max_grad_norm: MaxGradNorm = None,
     early_stopping: Annotated[
         bool,
@@ -143,7 +155,7 @@ def train(
 
     Ctrl-C ends the command with exit code 130, kill with 143; in both cases nothing is written.
     """
-    sizes = widths(hidden)
+    sizes = AUTO if hidden == AUTO else widths(hidden)
     with clear_errors():
         check_file(save, "--save", ".safetensors", (data, test_file))
         check_file(plot, "--plot", ".png", (data, test_file))
@@ -159,13 +171,14 @@ def train(
         source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
         settings = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
-            "optimizer": optimizer, "learning_rate": learning_rate,
-            "schedule": schedule, "batch_size": batch_size or "auto", "max_epochs": epochs, "momentum": momentum,
-            "weight_decay": weight_decay, "max_grad_norm": max_grad_norm, "early_stopping": early_stopping, "form": form,
+            "optimizer": optimizer, "learning_rate": given(learning_rate),
+            "schedule": schedule, "batch_size": given(batch_size), "max_epochs": given(epochs), "momentum": momentum,
+            "weight_decay": given(weight_decay), "standardize": given(standardize), "max_grad_norm": max_grad_norm,
+            "early_stopping": early_stopping, "form": form,
             "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
             "missing": "error" if impute == "none" else impute,
         }  # fmt: skip
-        estimator, report = run(source, settings, standardize)
+        estimator, report = run(source, settings)
         estimator.save(save)
         if plot is not None:
             from fcfast.plots import loss_curve
@@ -258,38 +271,27 @@ def read_source(
     return Source(task, Samples(table.X, y, rows), test, table.feature_names, about)
 
 
-def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> tuple[Any, dict[str, Any]]:
+def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Train and test; return the estimator of raw data and the report."""
     import numpy as np
 
     from fcfast.commands.data import (
         already_looked_at,
-        is_standardized,
-        measured_targets,
         predictions,
-        seen_in_training,
         training_rows,
     )
     from fcfast.commands.scores import scores
     from fcfast.estimators import FrontClassifier, FrontRegressor
-    from fcfast.optimizers import OPTIMIZERS
-    from fcfast.scaling import Scaling, of_raw_data
+    from fcfast.scaling import of_raw_data
 
     started = time.perf_counter()
-    standardized = is_standardized(source.train, standardize)
-    features = training_rows(source.train)
-    targets = measured_targets(source.train, source.task) if standardized else None
-    y = Scaling(None, targets).scaled_targets(source.train.targets())
-    if settings["init_scale"] is None:
-        settings["init_scale"] = 0.1 if features.shape[1] > features.shape[0] else 1.0
-    if settings["learning_rate"] is None:
-        seen = seen_in_training(features, standardized, settings["missing"])
-        settings["learning_rate"] = OPTIMIZERS[settings["optimizer"]].rate_to_try or default_rate(seen)
-    kind: type[FrontClassifier | FrontRegressor] = FrontClassifier if source.task == "classification" else FrontRegressor
-    estimator = kind(**settings, standardize=standardized)
+    kind: type[FrontClassifier | FrontRegressor] = FrontClassifier
+    if source.task == "regression":
+        kind, settings = FrontRegressor, settings | {"standardize_targets": settings["standardize"]}
+    estimator = kind(**settings)
     with already_looked_at(source.train.X):
-        sentences = fit(estimator, features, y)
-    raw = of_raw_data(estimator, None, targets)
+        sentences = fit(estimator, training_rows(source.train), source.train.targets())
+    raw = of_raw_data(estimator, None)
     seconds = time.perf_counter() - started
     test = source.test
     result = None
@@ -300,12 +302,15 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
     elif hasattr(raw, "feature_names_in_"):
         del raw.feature_names_in_  # names that occur more than once
+    reasons = estimator.settings_.reasons
     return raw, source.about | {
-        "standardized": standardized,
-        "hidden": list(settings["hidden_layer_sizes"]),
-        "learning_rate": settings["learning_rate"],
+        "standardized": bool(estimator.settings_["standardize"]),
+        "hidden": list(estimator.settings_["hidden_layer_sizes"]),
+        "learning_rate": estimator.settings_["learning_rate"],
+        "settings": {name: {"value": value, "reason": reasons[name]} for name, value in estimator.settings_.items()},
         "form": estimator.form_,
         "form_reason": estimator.plan_.reason,
+        "settings_text": str(estimator.settings_),
         "n_epochs": estimator.n_epochs_,
         "loss": estimator.loss_curve_[-1],
         "seconds": seconds,
@@ -316,35 +321,28 @@ def run(source: Source, settings: dict[str, Any], standardize: bool | None) -> t
 
 def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array") -> list[str]:
     """Fit with progress on a terminal; return the warnings."""
-    with ending_on_interrupt(), collected_warnings() as sentences, progress_on_terminal(estimator.max_epochs) as tell:
+    with ending_on_interrupt(), collected_warnings() as sentences, progress_on_terminal(None) as tell:
         tell("reading the data", 0)
 
         def after_epoch(state: Any) -> None:
             score = "" if state.validation_score is None else f"  validation {state.validation_score:.3f}"
-            tell(f"loss {number(state.loss)}{score}", state.epoch)
+            tell(f"loss {number(state.loss)}{score}", state.epoch, state.max_epochs)
 
         estimator.fit(X, y, callbacks=[after_epoch])
     if not estimator.loss_curve_:
-        raise ValueError(f"training diverged in its first epoch; lower --learning-rate (it was {estimator.learning_rate:.3g})")
+        raise ValueError(f"training diverged in its first epoch; lower --learning-rate (it was {rate_text(estimator)})")
     return sentences
 
 
-def default_rate(X: Any) -> float:
-    """Choose a learning rate at which the front layer does not overshoot.
+def given(option: Any) -> Any:
+    """Give the value of an option, or what the estimators call a value that was not given."""
+    return AUTO if option is None else option
 
-    A step on a sample changes its pre-activations in proportion to its squared norm. The median of these norms is used, because
-    a few huge samples, as in word counts, would otherwise stop all the others from learning.
-    """
-    import numpy as np
 
-    from fcfast.gram.measures import squared_norms
-
-    with np.errstate(over="ignore"):  # reported below
-        norms = squared_norms(X)
-    typical = float(np.median(norms))
-    if not np.isfinite(typical):
-        raise ValueError("the features have values so large that their squares overflow; use another unit")
-    return LARGEST_RATE if typical == 0 else min(LARGEST_RATE, 10 / typical)
+def rate_text(estimator: "FrontClassifier | FrontRegressor") -> str:
+    """Write the learning rate, or that of the front layer."""
+    rate = estimator.settings_["learning_rate"]
+    return f"{rate:.3g}" if isinstance(rate, float) else f"{rate[0][0]:.3g} in the first layer"
 
 
 def summary(report: dict[str, Any]) -> list[RenderableType]:
@@ -355,8 +353,8 @@ def summary(report: dict[str, Any]) -> list[RenderableType]:
         f"{report['task']} ({report['task_reason']}): {report['n_train']} samples x {report['n_features']} features"
         + (", standardised" if report["standardized"] else ""),
         f"form {report['form']} ({report['form_reason']})",
-        f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, learning rate {number(report['learning_rate'])}, "
-        f"last training loss {number(report['loss'])}",
+        f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, last training loss {number(report['loss'])}",
+        *(f"  {line}" for line in report["settings_text"].splitlines()),
     ]
     if report["test"] is not None:
         said += [f"\ntest on {report['n_test']} samples ({report['test_set']}):", *lines(report["test"])]

@@ -42,6 +42,16 @@ OWN = {
 }  # fmt: skip
 
 
+# Rules are compared as their papers do it: with one rate for all layers, found for each rule, on samples as they are given.
+PLAIN: dict[str, dict[str, Any]] = {
+    "classification": {
+        "hidden_layer_sizes": (256,), "standardize": False, "init": "glorot", "schedule": "constant", "weight_decay": 0.0,
+        "batch_size": 200,
+    },
+}  # fmt: skip
+PLAIN["regression"] = PLAIN["classification"] | {"standardize_targets": False}
+
+
 def compare(
     X: Any,
     y: ArrayLike,
@@ -111,7 +121,8 @@ def compare(
     tell : callable or None
         Called with a short text and the number of finished epochs, out of ``n_epochs(...)``.
     **settings
-        Parameters of `FrontClassifier` or `FrontRegressor` for all rules: `hidden_layer_sizes`, `batch_size` ...
+        Parameters of `FrontClassifier` or `FrontRegressor` for all rules: `hidden_layer_sizes`, `batch_size` ... Those that are
+        "auto" otherwise are 256 units, batches of 200 samples, Glorot's initial weights, and nothing more.
 
     Returns
     -------
@@ -141,7 +152,7 @@ def compare(
     _check(task, epochs, n_seeds, n_rates, tune_epochs, learning_rate, seed, settings, memory)
     data = Data.make(X, y, test, test_share, validation_share, task == "classification", seed)
     kind = FrontClassifier if task == "classification" else FrontRegressor
-    template = kind(**settings, max_epochs=epochs, tol=0, n_iter_no_change=epochs)
+    template = kind(**PLAIN[task] | settings, max_epochs=epochs, tol=0, n_iter_no_change=epochs)
     own = {
         "task": task, **data.facts(), "epochs": epochs, "n_seeds": n_seeds, "n_rates": n_rates,
         "tune_epochs": tune_epochs, "learning_rate": learning_rate, "validation_share": validation_share, "seed": seed,

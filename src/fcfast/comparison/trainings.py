@@ -150,7 +150,7 @@ class Work:
         self.template, self.data, self.tune_epochs = template, data, tune_epochs
         self.n_seeds, self.n_rates, self.learning_rate, self.seed, self.memory = n_seeds, n_rates, learning_rate, seed, memory
         self.tell = tell or (lambda description, completed: None)
-        self.epochs = template.max_epochs
+        self.epochs = int(template.max_epochs)
         self.tuning_epochs = n_epochs(1, self.epochs, 0, n_rates, tune_epochs)  # of each rule
         self.done = 0  # epochs
 

@@ -15,12 +15,15 @@ from sklearn.utils.validation import _num_samples
 from fcfast.gram.object import Gram, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.losses import Loss
+from fcfast.modelfile.values import decoded, encoded
 from fcfast.optimizers import Optimizer
 from fcfast.sources import source_in
 from fcfast.sources.standardized import CAPPED
+from fcfast.validation import is_auto
 
 Rates = tuple[tuple[float, float], ...]
 
+GIVEN = "as given"  # reason for a value that the caller chose
 FIRST_SIZE = 0.5  # deviation of the front layer's pre-activations before training
 FULL_BATCH = 1000  # largest number of samples that form one batch
 BATCH = 100  # samples in a batch, if there are more
@@ -94,6 +97,18 @@ class Settings(Mapping[str, Any]):
     def with_choice(self, name: str, choice: Choice) -> "Settings":
         """Give the same settings with one more, or with another value of it."""
         return Settings(self._choices | {name: choice})
+
+    @classmethod
+    def restored(cls, params: Mapping[str, Any], chosen: Mapping[str, Sequence[Any]]) -> "Settings":
+        """Give the settings in a file, from the parameters that were given and from [value, reason] of those that were not."""
+        choices = {name: Choice(decoded(value), reason) for name, (value, reason) in chosen.items()}
+        given = {name: Choice(value, GIVEN) for name, value in params.items() if not is_auto(value)}
+        return cls(given | choices)
+
+    def chosen(self) -> dict[str, list[Any]]:
+        """Give [value, reason] of the settings that were not given, for a file."""
+        choices = {name: choice for name, choice in self._choices.items() if choice.reason != GIVEN}
+        return {name: [encoded(choice.value, name), choice.reason] for name, choice in choices.items()}
 
     @property
     def reasons(self) -> dict[str, str]:

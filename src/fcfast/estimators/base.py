@@ -21,13 +21,14 @@ from sklearn.utils.validation import (
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
+from fcfast.estimators.automatic import Settings
 from fcfast.estimators.samples import check_features, has_one_dtype, products_named
-from fcfast.front.base import FORMS
+from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.samples import any_samples, is_numeric
-from fcfast.gram.start import SpanStart
+from fcfast.gram.start import GivenWeights, SpanStart
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
 from fcfast.modelfile.values import encoded
@@ -82,6 +83,7 @@ class TrainedEstimator(BaseEstimator):
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
+    settings_: Settings
     _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
     _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
@@ -109,7 +111,7 @@ class TrainedEstimator(BaseEstimator):
     def _setting(self, name: str) -> Any:
         """Give the value of a parameter, or what "auto" stands for in this fit."""
         value = getattr(self, name)
-        return self.settings_[name] if name in self._automatic and validation.is_auto(value) else value
+        return self.settings_.get(name, value) if name in self._automatic and validation.is_auto(value) else value
 
     def _check_parameters(self) -> None:
         validation.choice(self.activation, "activation", ACTIVATIONS)
@@ -192,6 +194,12 @@ class TrainedEstimator(BaseEstimator):
         if not deviation <= float(np.finfo(self.dtype).max):
             raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
         return SpanStart(n_hidden, n_features_of(X), seed, deviation)
+
+    def _start_of(self, form: type[FrontForm], initial: Any, X: Any) -> Any:
+        """Give the initial weights as the form takes them: one that holds weights takes those that a start in the span has."""
+        if not (isinstance(initial, SpanStart) and form.needs_features):
+            return initial
+        return GivenWeights(ContributionsForm(X, initial, np.dtype(self.dtype), False, self.n_jobs).expand())
 
     def _batch_size(self, n_samples: int) -> int:
         return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
@@ -438,6 +446,9 @@ class TrainedEstimator(BaseEstimator):
     def _from_file(cls, header: Any, tensors: Tensors, X: Any) -> "Self":
         """Restore the fitted estimator; subclasses add the network."""
         estimator = cls(**header.parameters(cls._get_param_names()))
+        if cls._automatic:
+            params = {name: getattr(estimator, name) for name in cls._automatic}
+            estimator.settings_ = Settings.restored(params, header.settings)
         estimator._check_parameters()
         estimator.form_, estimator.n_features_in_ = header.form, header.n_features
         estimator._scaled_as = estimator._asked_scaling

@@ -11,11 +11,11 @@ from sklearn.utils import check_random_state
 from fcfast import validation
 from fcfast.activations import GAINS
 from fcfast.estimators import automatic
-from fcfast.estimators.automatic import FIRST_SIZE, Choice, Settings
+from fcfast.estimators.automatic import FIRST_SIZE, GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.fitted import FittedFront
 from fcfast.estimators.samples import copied, squared_length
-from fcfast.front import FORMS, ContributionsForm
+from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
@@ -44,7 +44,7 @@ Array = NDArray[Any]
 class FrontEstimator(FittedFront):
     """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
-    _automatic = (
+    _automatic: ClassVar[tuple[str, ...]] = (
         "standardize", "hidden_layer_sizes", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
     )  # fmt: skip
@@ -353,7 +353,7 @@ class FrontEstimator(FittedFront):
         """Give the optimiser the largest weight decay of all layers; each layer replaces it by its own."""
         settings = super()._settings()
         if validation.is_auto(self.weight_decay):
-            is_chosen = isinstance(self.optimizer, str) and "weight_decay" in self.settings_
+            is_chosen = isinstance(self.optimizer, str) and "weight_decay" in getattr(self, "settings_", {})
             decay = self.settings_["weight_decay"] if is_chosen else 0.0
             settings["weight_decay"] = float(np.max(decay))
         elif validation.has_items(self.weight_decay):
@@ -375,7 +375,7 @@ class FrontEstimator(FittedFront):
     def _choose(self, name: str, choose: Callable[[], Choice]) -> Any:
         """Note the value of a parameter, which is chosen if it is "auto"."""
         given = getattr(self, name)
-        choice = choose() if validation.is_auto(given) else Choice(given, "as given")
+        choice = choose() if validation.is_auto(given) else Choice(given, GIVEN)
         self.settings_ = self.settings_.with_choice(name, choice)
         return choice.value
 
@@ -390,10 +390,12 @@ class FrontEstimator(FittedFront):
         self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths))
         self._choose("init", lambda: automatic.init(X, streams))
         batch = self._choose("batch_size", lambda: automatic.batch_size(n_samples, streams))
+        epochs = 1  # of a call of `partial_fit`
         if not streams:
             batch = self._batch_size(n_samples)
             epochs = self._choose("max_epochs", lambda: automatic.max_epochs(n_samples, batch, constants))
-            self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
+        self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
+        if not streams:
             self._choose("schedule", lambda: automatic.schedule(n_samples, batch))
         self._choose_rates(X, streams)
         if self.verbose:
@@ -403,10 +405,10 @@ class FrontEstimator(FittedFront):
         hidden, constants = self._hidden(), self._constants
         optimizer = self._optimizer()
         length, measured = squared_length(X)
-        pairs = list(pairwise((length, *hidden, 1)))
+        shapes = list(zip((length, *hidden), (*hidden, 1), strict=True))
         n_samples = X.shape[0]
         step = constants.step if self._batch_size(n_samples) >= n_samples and not streams else constants.batch_step
-        rates = automatic.learning_rate(pairs, optimizer, step, measured)
+        rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)
         own, decay = None if isinstance(self.optimizer, str) else optimizer.weight_decay, constants.decay
         self._choose(
@@ -442,9 +444,8 @@ class FrontEstimator(FittedFront):
         self.form_ = self.plan_.form
         initial, weights = self._initial_weights(X, widths, groups, coefs_init, init, seed, random_state)
         biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, init, random_state)
-        if isinstance(initial, SpanStart) and FORMS[self.form_].needs_features:
-            initial = GivenWeights(ContributionsForm(X, initial, dtype, False, self.n_jobs).expand())
-        front = FORMS[self.form_](X, initial, dtype, optimizer.has_velocity, self.n_jobs)
+        form_kind = FORMS[self.form_]
+        front = form_kind(X, self._start_of(form_kind, initial, X), dtype, optimizer.has_velocity, self.n_jobs)
         front.check(n_samples, dtype)
         self.network_ = FrontNetwork(
             front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples),

@@ -417,7 +417,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             initial = RandomWeights(n_blocks * h, n_features, seed, "relu", scale)
             if not np.isfinite(initial.bound):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
-        fronts = FORMS[self.form_].stack(X, initial, n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
+        form = FORMS[self.form_]
+        fronts = form.stack(X, self._start_of(form, initial, X), n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
         for front in fronts.forms:
             front.check(X.shape[0], dtype)
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]

@@ -29,8 +29,7 @@ class FormCosts:
     Attributes
     ----------
     needs_features : bool
-        Whether the form multiplies features. Others are content with the products of the samples, so that X may be a `Gram`,
-        and may start in the span of the samples.
+        Whether the form multiplies features. Others are content with the products of the samples, so that X may be a `Gram`.
     holds_gram : bool
         Whether the source is the Gram matrix of the training inputs, and the base has a row for each input.
     saving : str
@@ -59,8 +58,6 @@ class FormCosts:
             return "needs a dense X"
         if cls.needs_features and not problem.has_features:
             return "holds weights for features, and the samples are given by their products (a Gram matrix or a kernel)"
-        if cls.needs_features and problem.in_span:
-            return "holds weights, which do not start in the span of the samples"
         if not cls.updates_each_weight and not problem.optimizer.commutes:
             return f"{cls._without_weights}, and {problem.optimizer.name} scales every weight by itself"
         if not cls.updates_each_weight and not problem.rule.stays_in_span:
@@ -125,7 +122,11 @@ class FormCosts:
         """Predict the seconds before the first step: initial weights, conversion of X, and a check that X is finite."""
         X_bytes = problem.n_samples * problem.n_features * problem.itemsize
         passes = 6 if cls._copies(problem) else 3  # the check that X is finite takes three, because it is slower than memory
-        weights = machine.fill * problem.n_features * problem.n_hidden * problem.n_blocks
+        N, d, h = problem.n_samples, problem.n_features, problem.n_hidden * problem.n_blocks
+        weights = machine.fill * d * h
+        if problem.in_span:  # they are made from the products of the samples
+            weights += machine.product(N, N, d, problem.dtype, machine.n_threads) / 2
+            weights += machine.product(N, h, d, problem.dtype, machine.n_threads)
         return weights + machine.passes(passes * X_bytes, X_bytes)
 
     @classmethod

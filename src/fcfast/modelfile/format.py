@@ -23,10 +23,9 @@ from fcfast.files import check_file, replacing
 from fcfast.modelfile.checks import require, same_names
 from fcfast.modelfile.headers import Header, Tensors, parse
 
-FORMAT, VERSIONS = (
-    "fcfast-model",
-    ("1", "2", "3"),
-)  # 2: networks of scaled data; 3: a start in the span of the samples, and kernels
+FORMAT = "fcfast-model"
+# 2: networks of scaled data; 3: a start in the span of the samples, and kernels; 4: what "auto" stands for
+VERSIONS = ("1", "2", "3", "4")
 METADATA = ("checksum", "format", "model", "version")
 MAX_HEADER_BYTES = 99_000_000  # safetensors reads no header over 100 MB
 SAFETENSORS_DTYPES = {"float32": "F32", "float64": "F64", "uint8": "U8", "int64": "I64"}

@@ -59,10 +59,13 @@ class FrontHeader(Header):
     regressor. `scaled` lists the data that the network was trained on in scaled form, "inputs" and "targets", and "missing" if
     missing values were filled in, in this order. `in_span` says that the front layer is in the span of the samples: W1(0) is
     part of the contributions. `kernel` has the name and the settings of a kernel other than the linear one. `inputs` says how
-    the file holds the training inputs: "dense", "sparse" (with `n_entries` entries), or not at all.
+    the file holds the training inputs: "dense", "sparse" (with `n_entries` entries), or not at all. `settings` has the
+    value and the reason of every parameter that is "auto".
     """
 
-    later: ClassVar[dict[str, str]] = {"scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3"}
+    later: ClassVar[dict[str, str]] = {
+        "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
+    }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
     activation: str
@@ -77,6 +80,7 @@ class FrontHeader(Header):
     kernel: dict[str, Any] = field(default_factory=dict)
     inputs: str = field(default_factory=str)
     n_entries: int = field(default_factory=int)
+    settings: dict[str, list[Any]] = field(default_factory=dict)
 
     @property
     def n_features(self) -> int:
@@ -98,8 +102,16 @@ class FrontHeader(Header):
         self.check_feature_names()
         self._check_contributions()
         self._check_targets()
+        self._check_settings()
         known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
+
+    def _check_settings(self) -> None:
+        require(isinstance(self.settings, dict), "settings is not an object")
+        for name, entry in self.settings.items():
+            good = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str)
+            require(good, f"settings has no value and reason for {name!r}")
+            require(self.params.get(name) == "auto", f"settings has {name!r}, which is not 'auto'")
 
     def _check_contributions(self) -> None:
         if self.form != ContributionsForm.name:

@@ -134,8 +134,6 @@ def _unfit_for_weights(problem: Problem) -> tuple[str, str] | None:
         return "needs a dense X, got a sparse matrix", "X.toarray()"
     if not problem.has_features:
         return "holds weights for features, but a Gram matrix or a kernel stands for the samples", "X with kernel='linear'"
-    if problem.in_span:
-        return "does not start in the span of the samples", "init='glorot'"
     return None
 
 
