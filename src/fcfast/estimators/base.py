@@ -202,7 +202,8 @@ class TrainedEstimator(BaseEstimator):
         return GivenWeights(ContributionsForm(X, initial, np.dtype(self.dtype), False, self.n_jobs).expand())
 
     def _batch_size(self, n_samples: int) -> int:
-        return min(self._largest_batch if self.batch_size == "auto" else int(self.batch_size), n_samples)
+        batch = self._setting("batch_size")
+        return min(self._largest_batch if validation.is_auto(batch) else int(batch), n_samples)
 
     @property
     def _front(self) -> Any:

@@ -173,10 +173,11 @@ class FrontEstimator(FittedFront):
         MemoryError
             If the Gram matrix of form "contributions" would exceed `memory_limit`.
         """
-        self.settings_ = Settings()
+        before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
+        if before is None:
+            self.settings_ = Settings()
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
-        before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
         if coefs_init is not None and self.init in ("span", "scaled"):
             raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
         if before is None:
