@@ -457,7 +457,7 @@ def test_interrupt_keeps_what_was_fitted(wide, monkeypatch):
         return train_epoch(self, *arguments)
 
     monkeypatch.setattr(FrontNetwork, "train_epoch", interrupted)
-    classifier, one_by_one = FrontClassifier((8,), max_epochs=50), [lambda _epoch: None]
+    classifier, one_by_one = FrontClassifier((8,), max_epochs=50, random_state=0), [lambda _epoch: None]
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(X, y, callbacks=one_by_one)
     assert not hasattr(classifier, "network_")
