@@ -48,8 +48,9 @@ class Constants:
     ----------
     step, batch_step : float
         Step of SGD with all samples and with batches of them, which each layer's shape turns into its learning rate.
-    decay : float
-        Weight decay times the number of samples: all weights shrink by step * decay / N in each step.
+    decay, tall_decay : float
+        Weight decay times the number of samples, for fewer samples than features and for more: all weights shrink by
+        step * decay / N in each step.
     epochs : int
         Largest number of epochs.
     """
@@ -57,11 +58,12 @@ class Constants:
     step: float
     batch_step: float
     decay: float
+    tall_decay: float
     epochs: int
 
 
-CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, epochs=200)
-NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.01, epochs=1000)  # the curvature of squared errors has no bound
+CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200)
+NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000)  # the curvature of squared errors has no bound
 
 
 class Settings(Mapping[str, Any]):

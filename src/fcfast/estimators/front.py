@@ -411,7 +411,8 @@ class FrontEstimator(FittedFront):
         step = constants.step if self._batch_size(n_samples) >= n_samples and not streams else constants.batch_step
         rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)
-        own, decay = None if isinstance(self.optimizer, str) else optimizer.weight_decay, constants.decay
+        own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
+        decay = constants.tall_decay if n_samples > n_features_of(X) else constants.decay
         self._choose(
             "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
         )
