@@ -28,7 +28,7 @@ FIRST_SIZE = 0.5  # deviation of the front layer's pre-activations before traini
 FULL_BATCH = 1000  # largest number of samples that form one batch
 BATCH = 100  # samples in a batch, if there are more
 WIDE_UNITS, TALL_UNITS = 64, 256  # units of the hidden layer, for one batch and for many
-FEWEST_EPOCHS, ENOUGH_STEPS = 20, 6000
+FEWEST_EPOCHS, ENOUGH_STEPS = 20, 2000
 SPAN_SAMPLES = 2000  # a start in the span takes time with the third power of the number of samples
 STREAM_SAMPLES = 100  # of the first `partial_fit`, from which on they say how features are scaled
 
