@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
+from fcfast import NoPropClassifier
 from fcfast.front import contributed
 
 pytestmark = pytest.mark.bits
@@ -51,7 +52,7 @@ def inputs(size: str, dtype: str) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def predicted(estimator: Any, X: Any) -> np.ndarray:
-    predict = estimator.predict if isinstance(estimator, FrontRegressor) else estimator.predict_proba
+    predict = estimator.predict if isinstance(estimator, fcfast.FrontRegressor) else estimator.predict_proba
     return predict(X)
 
 
@@ -110,7 +111,7 @@ def test_both_ways_of_predicting(kept_bytes, container, make, size, monkeypatch,
     np.testing.assert_array_equal(predicted(fitted, X.copy()), expected)
     for other in (pickle.loads(pickle.dumps(fitted)), deepcopy(fitted)):
         np.testing.assert_array_equal(predicted(other, X), expected)
-    if isinstance(fitted, FrontClassifier):
+    if isinstance(fitted, fcfast.FrontClassifier):
         fitted.save(tmp_path / "model.safetensors", weights=False)
         np.testing.assert_array_equal(predicted(fcfast.load(tmp_path / "model.safetensors", X), X), expected)
         _ = fitted.coefs_

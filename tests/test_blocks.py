@@ -4,8 +4,8 @@ import warnings
 
 import numpy as np
 import pytest
+from classic import FrontClassifier
 
-from fcfast import FrontClassifier
 from fcfast.training import blocks
 from fcfast.training.network import FrontNetwork
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, front, losses, optimizers, rules
+from fcfast import NoPropClassifier, front, losses, optimizers, rules
 from fcfast.commands import options
 from fcfast.front import FORMS
 from fcfast.gram.start import GivenWeights

@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor
 from fcfast.convert import from_sklearn, from_torch, to_sklearn, to_torch
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
@@ -14,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fcfast import FrontClassifier, FrontRegressor, backend
+from fcfast import backend
 from fcfast.front.base import FORMS
 from fcfast.optimizers import Constant
 

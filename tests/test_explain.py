@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fcfast import FrontClassifier, FrontRegressor
 from fcfast.explain import explain_output
 
 ACTIVATIONS = ("relu", "leaky_relu", "identity", "tanh", "logistic")

@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from sklearn.exceptions import ConvergenceWarning
 
-from fcfast import FrontClassifier, FrontRegressor, backend
+from fcfast import backend
 from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.gram.start import GivenWeights
 from fcfast.optimizers import SCHEDULES, SGD

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor, Gram, NoPropClassifier
+from fcfast import Gram, NoPropClassifier
 
 N, D = 30, 80
 RNG = np.random.default_rng(0)

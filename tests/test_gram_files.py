@@ -7,9 +7,10 @@ from functools import partial
 import numpy as np
 import pandas
 import pytest
+from classic import FrontClassifier
 from scipy import sparse
 
-from fcfast import FrontClassifier, Gram, ModelFileError, NoPropClassifier
+from fcfast import Gram, ModelFileError, NoPropClassifier
 
 N, D = 60, 400
 RNG = np.random.default_rng(0)

@@ -6,9 +6,10 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 
-from fcfast import FrontClassifier, FrontRegressor, Gram, NoPropClassifier
+from fcfast import Gram, NoPropClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 

@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -21,7 +22,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 
-from fcfast import FrontClassifier, FrontRegressor, Gram, NoPropClassifier
+from fcfast import Gram, NoPropClassifier
 from fcfast.rules import RULES, make_rule
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose

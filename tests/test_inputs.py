@@ -6,10 +6,11 @@ import pickle
 import joblib
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 from sklearn.ensemble import BaggingClassifier
 
-from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, load
+from fcfast import NoPropClassifier, load
 from fcfast.front import contributed
 from fcfast.sources.inputs import TrainingInputs, fingerprint
 

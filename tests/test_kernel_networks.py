@@ -6,13 +6,14 @@ import pickle
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import make_circles
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fcfast import FrontClassifier, FrontRegressor, Gram, NoPropClassifier, backend
+from fcfast import Gram, NoPropClassifier, backend
 from fcfast.explain import explain_output
 from fcfast.kernels import RBF, Polynomial
 

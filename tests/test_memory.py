@@ -4,8 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from classic import FrontClassifier
 
-from fcfast import FrontClassifier, backend
+from fcfast import backend
 
 
 def peak(work):

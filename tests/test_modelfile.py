@@ -8,6 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -16,7 +17,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor, ModelFileError
+from fcfast import ModelFileError
 from fcfast.modelfile import format as modelfile
 from fcfast.modelfile.front import FrontHeader
 from fcfast.optimizers import Cosine, Muon, WarmUp
@@ -76,7 +77,7 @@ def test_weights_predict_the_same_bits(X, X_new, path, dtype, form):
     classifier = classify(X, form=form, dtype=dtype.name)
     classifier.save(path)
     loaded = fcfast.load(path)
-    assert type(loaded) is FrontClassifier
+    assert type(loaded) is fcfast.FrontClassifier
     assert loaded.form_ == ("weights" if form == "contributions" else form)
     np.testing.assert_array_equal(loaded.predict_proba(X_new), classifier.predict_proba(X_new))
     for a, b in zip(loaded.coefs_ + loaded.intercepts_, classifier.coefs_ + classifier.intercepts_, strict=True):
@@ -141,7 +142,7 @@ def test_regressors_come_back_with_their_shape(X, path, shape):
     regressor = FrontRegressor((5,), **SETTINGS).fit(X, y)
     regressor.save(path)
     loaded = fcfast.load(path)
-    assert type(loaded) is FrontRegressor
+    assert type(loaded) is fcfast.FrontRegressor
     np.testing.assert_array_equal(loaded.predict(X), regressor.predict(X))
     assert loaded.predict(X).shape == shape
 
@@ -623,7 +624,7 @@ def test_any_json_in_any_place_is_refused_or_loads(template, entry, parameter, v
         copy.write_bytes(template.read_bytes())
         rewrite(copy, header=header)
         try:
-            assert isinstance(fcfast.load(copy), FrontClassifier)
+            assert isinstance(fcfast.load(copy), fcfast.FrontClassifier)
         except ModelFileError as error:
             assert str(copy) in str(error)  # noqa: PT017 - either outcome is right
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor, Gram, ModelFileError
+from fcfast import Gram, ModelFileError
 from fcfast.kernels import RBF, Kernel
 
 N, D = 40, 120

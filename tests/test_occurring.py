@@ -4,9 +4,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 
-from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
+from fcfast import NoPropClassifier
 from fcfast.gram.occurring import ChosenWeights, entry_pairs, occurring, within
 from fcfast.gram.products import cross_gram, cross_gram_and_preactivations, gram_and_preactivations, preactivations_of
 from fcfast.gram.start import GivenWeights, RandomWeights

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from test_front_exact import MODULES, distance, random_configuration
 
-from fcfast import FrontClassifier, FrontRegressor, backend
+from fcfast import backend
 from fcfast.layers import orthogonalizer
 from fcfast.optimizers import SGD, Adam, AdamW, Muon, NeuronAdam
 

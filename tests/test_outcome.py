@@ -5,8 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 
-from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
+from fcfast import NoPropClassifier
 from fcfast.training import Outcome, TrainingWarning
 from fcfast.training.outcome import History
 

@@ -5,10 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 
-from fcfast import FrontClassifier, FrontRegressor, backend
+from fcfast import backend
 from fcfast.optimizers import Constant
 from fcfast.optimizers.base import DEFAULT_SETTINGS
 

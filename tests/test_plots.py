@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib", reason="pictures need fcfast[plots]")
-from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier, backend, load, paper, plots
+from classic import FrontClassifier, FrontRegressor
+
+from fcfast import NoPropClassifier, backend, load, paper, plots
 from fcfast.explain import explain_output
 from fcfast.paper.experiments import error_traces, study
 from fcfast.paper.timing import WidthCost

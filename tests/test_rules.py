@@ -5,6 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from rule_reference import (
     BATCH,
     FORMS,
@@ -25,7 +26,7 @@ from rule_reference import (
 )
 from scipy import sparse
 
-from fcfast import FrontClassifier, FrontRegressor, plan
+from fcfast import plan
 from fcfast.optimizers import SCHEDULES, SGD, Adam, Muon, NeuronAdam
 from fcfast.rules import (
     RULES,

@@ -7,12 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from rule_reference import DETERMINED, FORMS, GUIDED, N_OUTPUTS, SPACES, assert_same_moves, parameters, problem
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from fcfast import FrontClassifier, FrontRegressor, backend, rules
+from fcfast import backend, rules
 from fcfast.front import weights
 from fcfast.front.contributions import ContributionsForm
 from fcfast.losses import Targets

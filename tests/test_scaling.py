@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -13,7 +14,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
-from fcfast import FrontClassifier, FrontRegressor, load, scaling
+from fcfast import load, scaling
 from fcfast.losses import softmax
 from fcfast.scaling import Scale, Scaling, by_blocks, measure, of_raw_data, scaled
 

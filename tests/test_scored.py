@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 
-from fcfast import FrontClassifier, FrontRegressor, Gram
+from fcfast import Gram
 from fcfast.front.scored import Scored
 from fcfast.sources import ArraySource
 

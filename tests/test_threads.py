@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from classic import FrontClassifier
 
-from fcfast import FrontClassifier, NoPropClassifier, backend, paper
+from fcfast import NoPropClassifier, backend, paper
 from fcfast.gram import products as gram
 from fcfast.network import DenseNetwork
 from fcfast.threads import available_threads, blas, one_blas_thread, resolve_n_jobs
