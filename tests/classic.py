@@ -11,24 +11,24 @@ from typing import Any
 import fcfast
 
 SETTINGS: dict[str, Any] = {
-    "standardize": False, "learning_rate": 0.01, "schedule": "constant", "weight_decay": 0.0, "batch_size": 200,
-    "max_epochs": 200, "tol": 1e-4, "n_iter_no_change": 10,
+    "init": "glorot", "standardize": False, "learning_rate": 0.01, "schedule": "constant", "weight_decay": 0.0,
+    "batch_size": 200, "max_epochs": 200, "tol": 1e-4, "n_iter_no_change": 10,
 }  # fmt: skip
 
 
 def classic(kind: Callable[..., Any], **more: Any) -> Callable[..., Any]:
-    """Give a function that makes an estimator of the library's class; parameters that are given replace the settings.
+    """Give a function that makes an estimator of the library's class; parameters that are given replace the settings."""
 
-    A Gram matrix and kernels leave no weights to draw: a test that trains on a Gram matrix has ``init="auto"``.
-    """
-
-    @wraps(kind)
+    @wraps(kind, updated=())
     def estimator(hidden_layer_sizes: Any = (256,), activation: Any = "relu", **given: Any) -> Any:
-        init = "glorot" if given.get("kernel", "linear") == "linear" else "span"
-        return kind(hidden_layer_sizes, activation, **(SETTINGS | more | {"init": init} | given))
+        return kind(hidden_layer_sizes, activation, **(SETTINGS | more | given))
 
     return estimator
 
 
 FrontClassifier = classic(fcfast.FrontClassifier)
 FrontRegressor = classic(fcfast.FrontRegressor, standardize_targets=False)
+
+# On a Gram matrix and with a kernel there may be no weights to draw: "auto" is the span there.
+SpanClassifier = classic(fcfast.FrontClassifier, init="auto")
+SpanRegressor = classic(fcfast.FrontRegressor, init="auto", standardize_targets=False)

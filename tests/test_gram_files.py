@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pandas
 import pytest
-from classic import FrontClassifier
+from classic import SpanClassifier as FrontClassifier
 from scipy import sparse
 
 from fcfast import Gram, ModelFileError, NoPropClassifier

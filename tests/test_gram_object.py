@@ -6,7 +6,8 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-from classic import FrontClassifier, FrontRegressor
+from classic import SpanClassifier as FrontClassifier
+from classic import SpanRegressor as FrontRegressor
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV

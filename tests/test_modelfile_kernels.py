@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from classic import FrontClassifier, FrontRegressor
+from classic import SpanClassifier as FrontClassifier
+from classic import SpanRegressor as FrontRegressor
 from scipy import sparse
 
 import fcfast
