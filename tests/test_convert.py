@@ -87,7 +87,7 @@ def test_difference_of_two_outputs_is_exact(X):
 
 def test_sklearn_network_is_whole_and_apart(X):
     """It can be shown, cloned, and trained on, which leaves the original alone."""
-    classifier = FrontClassifier((8,), dtype="float64", **SETTINGS).fit(X, labels(2))
+    classifier = FrontClassifier((8,), dtype="float64", batch_size="auto", **SETTINGS).fit(X, labels(2))
     before = [array.copy() for array in classifier.coefs_ + classifier.intercepts_]
     mlp = classifier.to_sklearn()
     assert mlp.loss_curve_ == classifier.loss_curve_

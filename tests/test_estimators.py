@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import fcfast
 from fcfast import backend
 from fcfast.front.base import FORMS
 from fcfast.optimizers import Constant
@@ -144,7 +145,7 @@ def test_early_stopping_keeps_the_best(wide, form, monkeypatch):
         seen.append(self.network_.snapshot())
         return next(scores)
 
-    monkeypatch.setattr(FrontClassifier, "_score_held_out", scripted)
+    monkeypatch.setattr(fcfast.FrontClassifier, "_score_held_out", scripted)
     settings = {"early_stopping": True, "validation_fraction": 0.25, "n_iter_no_change": 4, "max_epochs": 20}
     classifier = FrontClassifier((8,), form=form, learning_rate=1e-3, random_state=0, **settings).fit(X, y)
     assert classifier.validation_scores_ == [0.1, 0.6, 0.4, 0.5, 0.6, 0.3]
@@ -667,13 +668,15 @@ def test_plan_counts_products_of_sparse_data(wide):
 
 
 def test_verbose_prints_lines(wide, capsys):
-    """A line per epoch where there is no terminal; nothing by default."""
+    """The settings, and a line per epoch where there is no terminal; nothing by default."""
     X, y = wide
     FrontClassifier((4,), max_epochs=3, random_state=0).fit(X, y)
     assert capsys.readouterr().out == ""
-    FrontClassifier((4,), max_epochs=3, early_stopping=True, random_state=0, verbose=1).fit(X, y)
+    classifier = FrontClassifier((4,), max_epochs=3, early_stopping=True, random_state=0, verbose=1)
+    settings = str(classifier.fit(X, y).settings_).splitlines()
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
+    assert lines[:-3] == settings
+    lines = lines[-3:]
     assert all(line.startswith(f"epoch {i}: loss ") and "validation" in line for i, line in enumerate(lines, 1))
 
 

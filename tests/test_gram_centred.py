@@ -31,7 +31,7 @@ def test_it_is_training_on_centred_features(rows, optimizer):
     centred = regressor(**settings).fit(gram[rows], y[rows])
     mean = X[rows].mean(axis=0)
     plain = regressor(init="span", **settings).fit(X[rows] - mean, y[rows])
-    np.testing.assert_allclose(centred.loss_curve_, plain.loss_curve_, rtol=1e-8)
+    np.testing.assert_allclose(centred.loss_curve_, plain.loss_curve_, rtol=1e-7)  # a product of 0 is the root of its rounding
     expected = plain.predict(X[TEST] - mean)
     for new in (gram[TEST], X[TEST]):
         np.testing.assert_allclose(centred.predict(new), expected, atol=1e-8)

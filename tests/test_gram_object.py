@@ -128,10 +128,11 @@ def test_weights_that_are_given(gram):
 
 
 def test_auto_is_the_span(gram):
-    """And Glorot's weights from features."""
+    """And on features, if the samples are fewer; on more samples, weights are drawn for the features."""
     assert_same_bits(fitted("classifier", gram), fitted("classifier", gram, init="span"))
     assert fitted("classifier", gram).network_.front.in_span
-    assert not fitted("classifier", X, form="contributions").network_.front.in_span
+    for features, in_span in ((X, True), (X[:, :30], False)):
+        assert fitted("classifier", features, form="contributions").network_.front.in_span == in_span
 
 
 @pytest.mark.bits

@@ -318,7 +318,7 @@ def test_what_could_not_be_loaded_is_not_saved(X, path, monkeypatch):
     with pytest.raises(NotFittedError):
         FrontClassifier().save(path)
     with pytest.raises(TypeError, match="got a Own"):
-        type("Own", (FrontClassifier,), {})().save(path)
+        type("Own", (fcfast.FrontClassifier,), {})().save(path)
     with pytest.raises(ValueError, match="learning_rate"):
         classify(X).set_params(learning_rate=-1).save(path)
     with pytest.raises(ValueError, match="weights=False needs form 'contributions', but this is 'windowed'"):
@@ -451,7 +451,7 @@ HOSTILE = {
     "infinity": ({"tensors": {"layers.1.biases": np.full(4, np.inf, "f4")}}, "layers.1.biases.*infinity"),
     "other format": ({"metadata": {"format": "pt"}}, "not a fcfast model"),
     "no format": ({"metadata": {"format": None}}, "not a fcfast model"),
-    "version": ({"metadata": {"version": "4"}}, "version '4'.*update"),
+    "version": ({"metadata": {"version": "5"}}, "version '5'.*update"),
     "extra metadata": ({"metadata": {"more": "x"}}, "metadata are unknown: more"),
     "missing metadata": ({"metadata": {"checksum": None}}, "metadata are missing: checksum"),
     "checksum": ({"metadata": {"checksum": "0" * 64}}, "checksum"),

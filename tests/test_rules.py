@@ -395,9 +395,9 @@ def test_warm_start_in_another_precision():
 def test_rules_that_leave_the_span_need_weights(name, form):
     """The error says why, and what to do; "auto" takes form "weights" by itself, for streams too."""
     X, y = np.random.default_rng(0).normal(size=(10, 50)), np.arange(10) % 2
-    for train in (FrontRegressor.fit, FrontRegressor.partial_fit):
+    for train in ("fit", "partial_fit"):
         with pytest.raises(ValueError, match=rf"the rule.*random directions.*span.*form='{form}'.*form='weights'"):
-            train(FrontRegressor(rule=name, form=form), X, y)
+            getattr(FrontRegressor(rule=name, form=form), train)(X, y)
     with pytest.raises(ValueError, match=r"random directions.*dense X.*toarray"):
         FrontClassifier(rule=name).fit(sparse.csr_array(X), y)
     assert FrontClassifier(rule=name, max_epochs=1).fit(X, y).form_ == "weights"

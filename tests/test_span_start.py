@@ -90,12 +90,12 @@ def projected(X, W):
 @pytest.mark.parametrize("form", ["weights", "windowed", "contributions"])
 @pytest.mark.parametrize("training", TRAININGS | COMMUTING)
 def test_it_is_the_training_of_its_own_weights(training, form):
-    """A fit from the span is the fit that every form makes from the same weights given as `coefs_init`."""
+    """A fit from the span is, in every form, the fit from the same weights given as `coefs_init`."""
     X, settings = wide(), (TRAININGS | COMMUTING)[training]
     start = untrained(X, init="span", **settings)
-    in_span = fitted(X, init="span", **settings)
-    assert in_span.form_ == "contributions"
+    in_span = fitted(X, init="span", form="contributions", **settings)
     assert_equal_networks(in_span, fitted(X, form=form, start=start, **settings))
+    assert_equal_networks(in_span, fitted(X, form=form, init="span", **settings))
     assert abs(in_span.coefs_[0] - start.coefs_[0]).max() > 1e-3
 
 
@@ -105,8 +105,10 @@ def test_any_samples(samples, training):
     """Gram matrices of any size and rank."""
     X, settings = SAMPLES[samples](), TRAININGS[training]
     start = untrained(X, init="span", **settings)
-    in_span = fitted(X, init="span", **settings)
+    in_span = fitted(X, init="span", form="contributions", **settings)
     assert_equal_networks(in_span, fitted(X, form="weights", start=start, **settings))
+    for form in ("weights", "windowed"):
+        assert_equal_networks(in_span, fitted(X, init="span", form=form, **settings))
     np.testing.assert_allclose(in_span.contributions_.T @ X, in_span.coefs_[0].T, atol=1e-12)
     np.testing.assert_allclose(in_span.coefs_[0], projected(X, in_span.coefs_[0]), atol=1e-12)
 
@@ -209,13 +211,15 @@ def test_decay_of_contributions_is_decay_of_weights():
 # the start itself, and predictions
 
 
-@pytest.mark.parametrize(("activation", "factor"), [("relu", 6), ("tanh", 6), ("logistic", 2)])
-def test_the_variance_is_that_of_glorots_weights(activation, factor):
-    """Pre-activations of many units: their second moments are the Gram matrix times the variance of uniform weights."""
-    X, n_units = wide(6, 40), 20_000
-    start = untrained(X, init="span", hidden_layer_sizes=(n_units,), activation=activation, init_scale=1.5)
+@pytest.mark.parametrize("init", ["span", "scaled"])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic"])
+def test_the_size_of_preactivations(activation, init):
+    """On many units their second moments are the Gram matrix, scaled to a mean square of (init_scale / 2)^2 of its samples."""
+    X, n_units = 10 * wide(6, 40), 20_000
+    start = untrained(X, init=init, hidden_layer_sizes=(n_units,), activation=activation, init_scale=1.5)
     S0 = X @ start.coefs_[0]
-    G, variance = X @ X.T, 1.5**2 * factor / (40 + n_units) / 3
+    G = X @ X.T
+    variance = (1.5 / 2) ** 2 / np.diagonal(G).mean()
     lengths = np.sqrt(np.diagonal(G))
     errors = (S0 @ S0.T / n_units / variance - G) / lengths / lengths[:, None]
     assert abs(errors).max() < 5 * np.sqrt(2 / n_units)
@@ -330,8 +334,6 @@ def test_warm_start_goes_on():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"form": "weights"}, "holds weights, which do not start in the span of the samples; use form='contributions'"),
-        ({"form": "windowed"}, "holds weights, which do not start in the span of the samples; use form='contributions'"),
         ({"optimizer": "adam"}, "optimizer='adam' needs form='weights'.*; use .*'sgd', or init='glorot'"),
         ({"optimizer": "adam", "form": "contributions"}, "optimizer='adam' needs form='weights'"),
         ({"rule": "fg-w"}, "the rule moves .* needs form='weights'.*init='glorot'"),

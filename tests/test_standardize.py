@@ -265,7 +265,10 @@ def test_features_of_sources_are_compared():
 def test_parameters_are_checked(kind):
     X, y = data(kind)
     with pytest.raises(TypeError, match="standardize must be True or False"):
-        kind(standardize="yes").fit(X, y)
+        kind(standardize=1.5).fit(X, y)
+    for text in ("yes", "True"):
+        with pytest.raises(ValueError, match=f"standardize='{text}' is unknown; use True, False, .*'capped'"):
+            kind(standardize=text).fit(X, y)
     with pytest.raises(ValueError, match="missing='median' is unknown"):
         kind(missing="median").fit(X, y)
 

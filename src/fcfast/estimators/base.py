@@ -144,8 +144,10 @@ class TrainedEstimator(BaseEstimator):
     def _check_standardize(self) -> None:
         if isinstance(self.standardize, str):
             others = ("auto", CAPPED) if "standardize" in self._automatic else (CAPPED,)
-            validation.choice(self.standardize, "standardize", (*others, "True", "False"))
-        if not isinstance(self.standardize, str) or self.standardize in ("True", "False"):
+            if self.standardize not in others:
+                names = " or ".join(map(repr, others))
+                raise ValueError(f"standardize={self.standardize!r} is unknown; use True, False, {names}")
+        else:
             validation.boolean(self.standardize, "standardize")
 
     def _check_rates(self) -> None:

@@ -403,9 +403,9 @@ class FrontEstimator(FittedFront):
             print(self.settings_)
 
     def _choose_rates(self, X: Any, streams: bool) -> None:
-        hidden, constants = self._hidden(), self._constants
-        optimizer = self._optimizer()
-        length, measured = squared_length(X)
+        hidden, constants, optimizer = self._hidden(), self._constants, self._optimizer()
+        is_asked = validation.is_auto(self.learning_rate) or validation.is_auto(self.weight_decay)
+        length, measured = squared_length(X) if is_asked else (1.0, "")  # it may take a pass over the samples
         shapes = list(zip((length, *hidden), (*hidden, 1), strict=True))
         n_samples = X.shape[0]
         step = constants.step if self._batch_size(n_samples) >= n_samples and not streams else constants.batch_step

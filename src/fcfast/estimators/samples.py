@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils.validation import _check_n_features
 
 from fcfast.gram.measures import squared_norms
-from fcfast.gram.object import Gram
+from fcfast.gram.object import Gram, fan_in_of
 from fcfast.gram.samples import is_numeric
 from fcfast.sources import ArraySource, SparseSource, Standardized
 from fcfast.sources.protocol import Source
@@ -53,13 +53,22 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
 
 
 def squared_length(X: Any) -> tuple[float, str]:
-    """Give the mean squared length of validated samples, and how it was found in words; it is never 0."""
-    read = X.standardized if isinstance(X, Gram) else X
-    if isinstance(read, Standardized) and read.standardize and (not isinstance(X, Gram) or X.is_linear):
-        n_features = read.shape[1]
+    """Give the mean squared length of validated samples, and how it was found in words; it is never 0.
+
+    It has three digits, so that a Gram matrix, whose products are rounded, gives the same number as its features.
+    """
+    if _is_standardized(X):
+        n_features = int(fan_in_of(X))
         return float(n_features), f"{n_features:,} standardised features"
     length = X.mean_square if isinstance(X, Gram) else float(squared_norms(X).mean())
-    return length or 1.0, f"the mean squared length {length:.3g} of the samples"
+    return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples"
+
+
+def _is_standardized(X: Any) -> bool:
+    """Whether the inputs of a unit are standardised features, which need not be at hand."""
+    if isinstance(X, Gram):
+        return X.is_standardized and X.is_linear
+    return isinstance(X, Standardized) and bool(X.standardize)
 
 
 @contextmanager

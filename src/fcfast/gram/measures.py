@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
+from fcfast.gram.occurring import occurring, within
 from fcfast.gram.reading import Inputs, reader, row_readers
 from fcfast.tiles import slices
 
@@ -25,6 +26,8 @@ def squared_norms(X: Inputs, dtype: DTypeLike = np.float64) -> NDArray[np.float6
     >>> squared_norms(np.array([[3, 4], [0, 2]], dtype="int8"))
     array([25.,  4.])
     """
+    columns = occurring(X)
+    X = X if columns is None else within(X, columns)
     norms = np.zeros(X.shape[0])
     for rows, inputs in row_readers(X, 1, np.dtype(dtype)):
         for features in slices(X.shape[1], inputs.width):

@@ -246,6 +246,12 @@ class Gram:
         return prepared if isinstance(prepared, Standardized) else None
 
     @property
+    def is_standardized(self) -> bool:
+        """Whether the features were standardised, whether or not they are at hand."""
+        prepared = self._products.prepared
+        return prepared is not None and bool(prepared.standardize)
+
+    @property
     def missing(self) -> str:
         """What is done about missing values."""
         prepared = self.standardized
