@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 PLAIN = {
     "hidden_layer_sizes": (7,), "dtype": "float64", "shuffle": False, "max_epochs": 6, "tol": 0, "n_iter_no_change": 10**6,
-    "learning_rate": 0.03, "batch_size": 5, "random_state": 3,
+    "learning_rate": 0.003, "batch_size": 5, "random_state": 3,
 }  # fmt: skip
 TRAININGS = {
     "momentum": {},
@@ -97,6 +97,18 @@ def test_it_is_the_training_of_its_own_weights(training, form):
     assert_equal_networks(in_span, fitted(X, form=form, start=start, **settings))
     assert_equal_networks(in_span, fitted(X, form=form, init="span", **settings))
     assert abs(in_span.coefs_[0] - start.coefs_[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("settings", [{"optimizer": "adam", "learning_rate": 0.01}, {"rule": "fg-w", "optimizer": "muon"}])
+def test_trainings_that_leave_the_span_may_start_there(settings):
+    """They hold weights, which begin as those of the span."""
+    X = wide()
+    start = untrained(X, init="span")
+    in_span = fitted(X, init="span", **settings)
+    assert in_span.form_ == "weights"
+    assert_equal_networks(in_span, fitted(X, start=start, **settings))
+    np.testing.assert_allclose(start.coefs_[0], projected(X, start.coefs_[0]), atol=1e-12)
+    assert abs(in_span.coefs_[0] - projected(X, in_span.coefs_[0])).max() > 1e-3
 
 
 @pytest.mark.parametrize("samples", SAMPLES)
@@ -201,7 +213,7 @@ def test_decay_of_contributions_is_decay_of_weights():
     settings = {"momentum": 0.0, "max_epochs": 9, "kind": FrontClassifier, "y": np.zeros(17), "init": "span"}
     start = untrained(X, **settings)
     decayed = fitted(X, **settings, weight_decay=2.0)
-    factor = (1 - 0.03 * 2.0) ** (9 * 4)
+    factor = (1 - 0.003 * 2.0) ** (9 * 4)
     np.testing.assert_allclose(decayed.contributions_, factor * start.contributions_, rtol=1e-12)
     np.testing.assert_allclose(decayed.coefs_[0], factor * start.coefs_[0], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(decayed.explain(X).initial, 0, atol=0)
@@ -334,9 +346,8 @@ def test_warm_start_goes_on():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"optimizer": "adam"}, "optimizer='adam' needs form='weights'.*; use .*'sgd', or init='glorot'"),
-        ({"optimizer": "adam", "form": "contributions"}, "optimizer='adam' needs form='weights'"),
-        ({"rule": "fg-w"}, "the rule moves .* needs form='weights'.*init='glorot'"),
+        ({"optimizer": "adam", "form": "contributions"}, "optimizer='adam' scales every weight by itself.*form='contributions'"),
+        ({"rule": "fg-w", "form": "windowed"}, "the rule moves .*form='windowed'.*form='weights'"),
         ({"init": "spam"}, "init='spam' is unknown; use one of"),
         ({"init": None}, "init=None is unknown"),
         ({"init_scale": 1e300, "dtype": "float32"}, "init_scale=1e\\+300 makes initial weights too large"),
