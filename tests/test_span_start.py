@@ -346,7 +346,10 @@ def test_warm_start_goes_on():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"optimizer": "adam", "form": "contributions"}, "optimizer='adam' scales every weight by itself.*form='contributions'"),
+        (
+            {"optimizer": "adam", "form": "contributions"},
+            "optimizer='adam' scales every weight by itself.*form='contributions'",
+        ),
         ({"rule": "fg-w", "form": "windowed"}, "the rule moves .*form='windowed'.*form='weights'"),
         ({"init": "spam"}, "init='spam' is unknown; use one of"),
         ({"init": None}, "init=None is unknown"),
