@@ -114,7 +114,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Number of samples in a batch. The last batch of an epoch may be shorter and is used too. "auto" takes up to 1,000
         samples as one batch, and otherwise, or in `partial_fit`, batches of 100.
     max_epochs : int or "auto", default "auto"
-        Largest number of epochs. "auto" is 1,000 if one batch holds all samples, and otherwise as many epochs as make 6,000
+        Largest number of epochs. "auto" is 1,000 if one batch holds all samples, and otherwise as many epochs as make 2,000
         steps, but at least 20 and at most 1,000.
     tol : float, default 0
         Smallest improvement of the loss (or of the validation score) that counts as one.
