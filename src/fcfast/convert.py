@@ -52,7 +52,7 @@ def to_sklearn(estimator: "FrontClassifier | FrontRegressor") -> MLPClassifier |
     >>> from fcfast import FrontClassifier
     >>> from fcfast.convert import to_sklearn
     >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
-    >>> classifier = FrontClassifier((8,), max_epochs=5, tol=0, dtype="float64", random_state=0).fit(X, y)
+    >>> classifier = FrontClassifier((8,), max_epochs=5, dtype="float64", random_state=0).fit(X, y)
     >>> np.allclose(to_sklearn(classifier).predict_proba(X), classifier.predict_proba(X), rtol=1e-12)
     True
     """

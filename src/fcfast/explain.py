@@ -85,7 +85,7 @@ def explain_output(estimator: "FrontClassifier | FrontRegressor", X: Any, chosen
     >>> from fcfast import FrontClassifier
     >>> from fcfast.explain import explain_output
     >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
-    >>> classifier = FrontClassifier((8,), max_epochs=5, tol=0, dtype="float64", random_state=0).fit(X, y)
+    >>> classifier = FrontClassifier((8,), max_epochs=5, dtype="float64", random_state=0).fit(X, y)
     >>> parts = explain_output(classifier, X[:3])
     >>> parts.terms.shape, np.allclose(parts.initial + parts.terms.sum(axis=1) + parts.rest, parts.outputs)
     ((3, 20), True)

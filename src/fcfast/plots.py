@@ -184,7 +184,7 @@ def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontR
     >>> import numpy as np
     >>> from fcfast import FrontClassifier, plots
     >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
-    >>> classifier = FrontClassifier((8,), max_epochs=5, tol=0, random_state=0).fit(X, y)
+    >>> classifier = FrontClassifier((8,), max_epochs=5, random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     plots.loss_curve(pathlib.Path(folder, "curve.png"), classifier).name
     'curve.png'
@@ -434,7 +434,7 @@ def contributors_figure(
     >>> import numpy as np
     >>> from fcfast import FrontClassifier, plots
     >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
-    >>> classifier = FrontClassifier((8,), max_epochs=5, tol=0, random_state=0).fit(X, y)
+    >>> classifier = FrontClassifier((8,), max_epochs=5, random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     plots.contributors_figure(pathlib.Path(folder, "why.png"), classifier, X[0], n_top=5).name
     'why.png'

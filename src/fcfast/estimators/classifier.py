@@ -31,10 +31,14 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     Training gives exactly the network that backpropagation with torch.optim.SGD's semantics gives. In form "contributions" the
     cost of a step does not depend on the number of features. `explain` splits a pre-activation by training sample.
 
+    No argument is needed: parameters that are "auto" are chosen in `fit` from the shape and the kind of X, each by itself, and
+    `settings_` says what was chosen and why.
+
     Parameters
     ----------
-    hidden_layer_sizes : int or sequence of int, default (256,)
-        Number of units of each hidden layer, beginning with the front layer.
+    hidden_layer_sizes : int, sequence of int or "auto", default "auto"
+        Number of units of each hidden layer, beginning with the front layer. "auto" is one layer, with 64 units for up to 1,000
+        samples and 256 for more, or for the samples of `partial_fit`.
     activation : {"relu", "leaky_relu", "tanh", "logistic", "identity"}, default "relu"
         Activation of all hidden layers. The slope of "leaky_relu" is 0.01 below 0.
     rule : str or object of `fcfast.rules`, default "backprop"
@@ -46,15 +50,16 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     groups : int or sequence of int, default 1
         Number of groups of units in each hidden layer above the front layer. A group is connected only to the same group of the
         layer below. A sequence has one number for each hidden layer, and the first of them must be 1.
-    init : {"auto", "span", "glorot"}, default "auto"
-        Start of the front layer. "glorot" draws every weight, as scikit-learn's MLP does. "span" draws pre-activations with the
-        distribution that such (Gaussian) weights would give them, and takes the smallest weights that produce them: the start
-        is in the span of the training samples, and new samples do not meet the noise of the other directions, which training
-        never reaches. It needs form "contributions" and no pass over the features. "auto" is "span" if X is a `fcfast.Gram`,
-        and "glorot" otherwise.
+    init : {"auto", "span", "scaled", "glorot"}, default "auto"
+        Distribution of the initial weights and biases. "scaled" draws normal weights with which the pre-activations of the
+        front layer have the deviation init_scale / 2, whatever the number of features. "span" gives them the same distribution
+        by the smallest weights that produce them: the start is in the span of the training samples, so that predictions do not
+        contain the noise of the other directions, which training never reaches. It takes time with the third power of the
+        number of samples. With both the hidden biases are 0, and the output biases are the logarithms of the class frequencies.
+        "glorot" draws weights and biases as scikit-learn's MLP does. "auto" is "span" for a `fcfast.Gram` and for up to 2,000
+        samples with more features than samples, and "scaled" otherwise.
     init_scale : float, default 1
-        Factor of the random initial weights and biases. With 1 they are drawn as scikit-learn's MLP draws them. If there are
-        far more features than samples, much of a network's output comes from its random start, and 0.1 often predicts better.
+        Factor of the random initial weights, and with "glorot" of the biases.
     kernel : str, Kernel, callable, default "linear"
         Kernel of the front layer. With "linear" its units have weights for the features. With any other one they are functions
         in the kernel's feature space, ``sum_i A_ij k(x_i, x)``, and have no weights: "poly", "rbf", "cosine", "tanimoto",
@@ -67,42 +72,56 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Degree of "poly".
     coef0 : float, default 1
         Constant in "poly".
-    standardize : bool, default False
-        Whether to scale every feature to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, as
-        scikit-learn's StandardScaler does, without a scaled copy of X in form "contributions". New samples are scaled in the
-        same way, and `coefs_` and `intercepts_` belong to raw features. A fit that continues (`partial_fit`, or `warm_start`)
-        scales as before. Sparse data stays sparse.
+    standardize : bool, "capped" or "auto", default "auto"
+        Whether to scale every feature to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, without a
+        scaled copy of X in form "contributions". True scales exactly as scikit-learn's StandardScaler does. "capped" does so,
+        too, except that it divides a feature of dense data by more than its deviation where some training sample would
+        otherwise be more than 5 away from 0, so that rare large values do not dominate. New samples are scaled in the same way,
+        and `coefs_` and `intercepts_` belong to raw features. A fit that continues (`partial_fit`, or `warm_start`) scales as
+        before. Sparse data stays sparse. "auto" is "capped" for dense data. It is False for sparse data, for a `fcfast.Gram`,
+        for kernels that compare samples ("precomputed", functions), with `coefs_init`, and if the first `partial_fit` has fewer
+        than 100 samples.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature over the training samples in
         their place. A feature without any value counts as 0.
     optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
         Optimiser. A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" scale the
         updates of each feature separately and need form "weights". The others train the same network in every form.
-    learning_rate : float or sequence, default 0.01
-        Step size. Wide data that is not scaled, or very wide data, needs a smaller one. A sequence has one entry for each
-        layer, beginning with the front layer: a number, or a pair of numbers for the weights and the biases. A rate of 0
-        freezes them.
-    schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
-        Course of the learning rate over `max_epochs`.
+    learning_rate : float, sequence or "auto", default "auto"
+        Step size. A sequence has one entry for each layer, beginning with the front layer: a number, or a pair of numbers for
+        the weights and the biases. A rate of 0 freezes them. "auto" gives each layer rates that suit its shape: with "sgd" and
+        the step s = 4 (8 if batches are drawn), the weights of a layer with n_in inputs and n_out units get s n_out / (64
+        n_in), and its biases get a tenth of s n_out / 64; the output layer counts as n_out = 64. For the front layer n_in is
+        the mean squared length of the samples, which is the number of features if they are standardised. Other optimisers have
+        rules of their own (`fcfast.optimizers.Optimizer.rates_to_try`).
+    schedule : {"auto", "constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object, default "auto"
+        Course of the learning rate over `max_epochs`; an object comes from `fcfast.optimizers`. "auto" is "constant" if one
+        batch holds all samples, and "cosine" otherwise. `partial_fit` always has a constant rate.
     momentum : float, default 0.9
         Momentum in [0, 1), defined as in torch.optim.SGD. For "neuron-adam", "adam" and "adamw" it is beta1.
     dampening : float, default 0
         Dampening of the momentum in [0, 1), for "sgd" only.
     nesterov : bool, default False
         Whether to use Nesterov momentum, for "sgd" and "muon" only.
-    weight_decay : float or sequence, default 0
-        Weight decay of all parameters, including biases. "sgd" and "adam" add it to the gradient; the other optimisers decouple
-        it from the gradient. A sequence has one entry for each layer, in the same way as `learning_rate`.
+    weight_decay : float, sequence or "auto", default "auto"
+        Weight decay. "sgd" and "adam" add it to the gradient; the other optimisers decouple it from the gradient. A number
+        holds for all parameters, including biases. A sequence has one entry for each layer, in the same way as `learning_rate`.
+        With the rates of `learning_rate="auto"`, "auto" lets all weights shrink by s x 0.03 / N in a step, with the s above,
+        and leaves biases as they are. It is 0 for optimisers other than "sgd" and in `partial_fit`; an optimiser that is an
+        object keeps its own.
     max_grad_norm : float or None, default None
         Largest global norm of the gradients, which are scaled down if they exceed it. None never scales them.
     batch_size : int or "auto", default "auto"
-        Number of samples in a batch; "auto" is min(200, N). The last batch of an epoch may be shorter and is used too.
-    max_epochs : int, default 200
-        Largest number of epochs.
-    tol : float, default 1e-4
+        Number of samples in a batch. The last batch of an epoch may be shorter and is used too. "auto" takes up to 1,000
+        samples as one batch, and otherwise, or in `partial_fit`, batches of 100.
+    max_epochs : int or "auto", default "auto"
+        Largest number of epochs. "auto" is 200 if one batch holds all samples, and otherwise as many epochs as make 2,000
+        steps, but at least 20 and at most 200.
+    tol : float, default 0
         Smallest improvement of the loss (or of the validation score) that counts as one.
-    n_iter_no_change : int, default 10
-        Number of epochs without improvement after which training stops.
+    n_iter_no_change : int or "auto", default "auto"
+        Number of epochs without improvement after which training stops. "auto" is 10 with `early_stopping`; otherwise all
+        epochs are trained.
     early_stopping : bool, default False
         Whether to hold out part of the data, stop when its score (accuracy) no longer improves, and keep the best network.
     validation_fraction : float, default 0.1
@@ -128,16 +147,20 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     warm_start : bool, default False
         Whether `fit` continues from the weights of the last fit.
     verbose : int, default 0
-        Amount of output. 0 prints nothing. 1 shows a progress bar on a terminal (if rich is installed) and otherwise prints a
-        line per epoch. 2 always prints lines.
+        Amount of output. 0 prints nothing. 1 prints the settings and shows a progress bar on a terminal (if rich is installed),
+        or a line per epoch elsewhere. 2 always prints lines.
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, by which the weights of their samples are multiplied. "balanced" makes them inversely
-        proportional to the class frequencies.
+        proportional to the class frequencies. Where classes are unequal it raises the balanced accuracy, but the probabilities
+        then suit equally frequent classes, which costs log-loss.
 
     Attributes
     ----------
     classes_ : ndarray of shape (c,)
         Class labels in sorted order.
+    settings_ : mapping of str to value
+        Values of all parameters that may be "auto", as they were used, given ones included. ``str(settings_)`` is a table with
+        the reason for each, and ``settings_.reasons`` has the reasons by name. Model files keep it.
     form_ : {"contributions", "windowed", "weights"}
         Form that was used.
     plan_ : fcfast.planning.plan.Plan
@@ -181,9 +204,11 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     >>> X = rng.normal(size=(60, 5000))
     >>> y = np.where(np.arange(60) % 2, "up", "down")
     >>> X[:, :500] += np.where(y == "up", 0.7, -0.7)[:, None]
-    >>> classifier = FrontClassifier((32,), random_state=0).fit(X[:40], y[:40])
+    >>> classifier = FrontClassifier(random_state=0).fit(X[:40], y[:40])
     >>> classifier.form_, classifier.score(X[40:], y[40:]) > 0.9
     ('contributions', True)
+    >>> classifier.settings_["hidden_layer_sizes"], classifier.settings_.reasons["init"]
+    ((64,), '40 samples and 5,000 features')
     """
 
     _header = ClassifierHeader

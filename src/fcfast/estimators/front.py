@@ -155,9 +155,9 @@ class FrontEstimator(FittedFront):
         sample_weight : array-like of shape (N,) or None
             Weights of the samples in the mean over a batch; None weights all samples equally.
         coefs_init : sequence of array-like of shape (n_in, n_out), or None
-            Initial weights of all layers; None draws them (Glorot uniform, as scikit-learn's MLP does).
+            Initial weights of all layers; None draws them as `init` says.
         intercepts_init : sequence of array-like of shape (n_out,), or None
-            Initial biases of all layers; None draws them.
+            Initial biases of all layers; None takes those that `init` says.
         callbacks : sequence of callable
             Functions that are called after each epoch with a `fcfast.training.Epoch`. Training ends if one of them returns
             True.

@@ -144,11 +144,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     window : int or "auto", default "auto"
         Number of samples in a window, as in `FrontClassifier`.
     init : {"auto", "span", "glorot"}, default "auto"
-        Start of the front layers, as in `FrontClassifier`. Outside the span of the samples their weights are He uniform.
+        Start of the front layers. "glorot" draws He uniform weights. "span" gives pre-activations the distribution of such
+        weights by the smallest weights that produce them, as in `FrontClassifier`. "auto" is "span" if X is a `fcfast.Gram`,
+        and "glorot" otherwise.
     init_scale : float, default 1
         Factor of the front layers' initial weights (He uniform).
-    standardize : bool, default False
-        Whether to scale every feature to mean 0 and deviation 1, as in `FrontClassifier`.
+    standardize : bool or "capped", default False
+        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values, as in
+        `FrontClassifier`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN), as in `FrontClassifier`.
     memory_limit : int, default 4 GiB

@@ -62,7 +62,7 @@ def save(estimator: "Estimator", path: str | os.PathLike[str], weights: bool = T
     >>> import numpy as np
     >>> import fcfast
     >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
-    >>> classifier = fcfast.FrontClassifier((8,), max_epochs=5, tol=0, random_state=0).fit(X, y)
+    >>> classifier = fcfast.FrontClassifier((8,), max_epochs=5, random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     classifier.save(os.path.join(folder, "model.safetensors"))
     ...     loaded = fcfast.load(os.path.join(folder, "model.safetensors"))

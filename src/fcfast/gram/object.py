@@ -98,9 +98,9 @@ class Gram:
     >>> X, y = rng.normal(size=(60, 5000)), np.arange(60) % 2
     >>> X[:, :500] += np.where(y, 0.7, -0.7)[:, None]
     >>> gram = Gram(X)  # the only pass over X
-    >>> bool(cross_val_score(FrontClassifier((32,), random_state=0), gram, y, cv=3).mean() > 0.9)
+    >>> bool(cross_val_score(FrontClassifier(random_state=0), gram, y, cv=3).mean() > 0.9)
     True
-    >>> FrontClassifier((32,), random_state=0).fit(gram, y).predict(X[:4])  # new samples have features
+    >>> FrontClassifier(random_state=0).fit(gram, y).predict(X[:4])  # new samples have features
     array([0, 1, 0, 1])
     """
 

@@ -34,7 +34,7 @@ class Outcome(str, Enum):
     >>> import numpy as np
     >>> from fcfast import FrontClassifier
     >>> X, y = np.random.default_rng(0).normal(size=(20, 300)), np.arange(20) % 2
-    >>> FrontClassifier((8,), max_epochs=5, tol=0, random_state=0).fit(X, y).outcome_
+    >>> FrontClassifier((8,), max_epochs=5, random_state=0).fit(X, y).outcome_
     <Outcome.MAX_EPOCHS: 'max_epochs'>
     """
 
