@@ -135,7 +135,7 @@ def test_regression_in_the_unit_of_its_target(tmp_path, n_outputs):
     reports = []
     for y in (z, 5000 + 100 * z):
         np.savez(tmp_path / "r.npz", X=X, y=y)
-        reports.append(train(tmp_path / "r.npz", tmp_path, "--epochs", 60)["test"])
+        reports.append(train(tmp_path / "r.npz", tmp_path, "--epochs", 200)["test"])
     assert reports[0]["r2"] > 0.5
     assert reports[1]["r2"] == pytest.approx(reports[0]["r2"], rel=1e-4)
     for small, large in zip(reports[0]["outputs"], reports[1]["outputs"], strict=True):
@@ -224,13 +224,13 @@ def test_options_reach_the_estimator(tmp_path):
     assert (report["form"], report["form_reason"], report["learning_rate"]) == ("windowed", "as asked", 0.003)
 
 
-@pytest.mark.parametrize(("optimizer", "rate"), [("muon", 0.01), ("neuron-adam", 0.001), ("adam", 0.001), ("adamw", 0.001)])
-def test_optimizers(tmp_path, optimizer, rate):
-    """Each learns, at a rate of its own; Adam says why it holds the weights."""
+@pytest.mark.parametrize("optimizer", ["muon", "neuron-adam", "adam", "adamw"])
+def test_optimizers(tmp_path, optimizer):
+    """Each learns, at rates of its own; Adam says why it holds the weights."""
     data, _ = write("npz", tmp_path)
     report = train(data, tmp_path, "--optimizer", optimizer, "--epochs", 100)
     assert report["test"]["accuracy"] > 0.6
-    assert report["learning_rate"] == rate
+    assert len(report["learning_rate"]) == 2
     assert ("scales every weight" in report["form_reason"]) == optimizer.startswith("adam")
 
 
@@ -240,9 +240,8 @@ def test_no_standardize(tmp_path):
     X, y = rng.normal(size=(40, 20)), np.arange(40) % 2
     np.savez(tmp_path / "a.npz", X=X, y=y)
     train(tmp_path / "a.npz", tmp_path, "--no-standardize", "--test", 0, "--learning-rate", 0.01)
-    own = FrontClassifier((8,), max_epochs=25, n_jobs=1, random_state=0)
-    with pytest.warns(match="max_epochs"):
-        own.fit(X.astype(np.float32), y)
+    own = FrontClassifier((8,), max_epochs=25, standardize=False, learning_rate=0.01, n_jobs=1, random_state=0)
+    own.fit(X.astype(np.float32), y)
     np.testing.assert_allclose(load(tmp_path / "m.safetensors").predict_proba(X), own.predict_proba(X), rtol=1e-4)
 
 
@@ -449,7 +448,7 @@ def test_bad_arguments(tmp_path, monkeypatch, arguments, message):
 
 @pytest.mark.parametrize(
     ("target", "share", "message"),
-    [("gene 0", (), "the features have values so large"), ("gene 1", ("--test", 0), "the features have values so large")],
+    [("gene 0", (), "X has values so large"), ("gene 1", ("--test", 0), "X has values so large")],
 )
 def test_values_too_large(tmp_path, target, share, message):
     """It is said which of features and target it is, whether they are to be scaled or not."""
@@ -458,7 +457,9 @@ def test_values_too_large(tmp_path, target, share, message):
     data = write_csv(tmp_path / "huge.csv", X, codes)
     result = run("train", data, "--save", tmp_path / "m.safetensors", *QUICK, "--target", target)
     assert result.exit_code == 2
-    expected = "the target: column 0" if target == "gene 0" else "X has values too large to be scaled in column 1"
+    expected = (
+        "y has values too large to be scaled" if target == "gene 0" else "X has values too large to be scaled in column 1"
+    )
     assert expected in result.stderr
     result = run("train", data, "--save", tmp_path / "m.safetensors", *QUICK, "--target", "kind", "--no-standardize", *share)
     assert result.exit_code == 2

@@ -193,6 +193,12 @@ def boolean(value: object, name: str) -> bool:
     return bool(value)
 
 
+def switch(value: object, name: str, words: Collection[str]) -> None:
+    """Check for True, False or one of some words."""
+    if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and value in words)):
+        raise TypeError(f"{name} must be True, False, {' or '.join(map(repr, words))}, got {value!r}")
+
+
 def has_items(value: object) -> TypeGuard[Iterable[Any]]:
     """Tell whether a value is iterable; an array of dimension 0 is not, although it has ``__iter__``."""
     return isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0

@@ -10,7 +10,8 @@ from fcfast.activations import ACTIVATIONS
 from fcfast.commands.shared import choice
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
 
-FORMS = ("auto", "contributions", "windowed", "weights")
+AUTO = "auto"  # what the estimators call a value that they choose
+FORMS = (AUTO, "contributions", "windowed", "weights")
 IMPUTATIONS = ("none", "mean")
 TASKS = ("auto", "classification", "regression")
 PANELS = DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"

@@ -42,9 +42,15 @@ def plan(
         int | None,
         typer.Argument(parser=count, help="Number of input features, after a number of samples.", show_default=False),
     ] = None,
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers, such as 256,128.")] = "256",
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples per step, or all if there are fewer.")] = 200,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.")] = 200,
+    hidden: Annotated[
+        str,
+        typer.Option(help="Widths of the hidden layers, such as 256,128.", show_default="as in training, by the samples"),
+    ] = options.AUTO,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Samples per step, or all if there are fewer.", show_default="as in training"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data.", show_default="as in training")] = None,
     outputs: Annotated[
         int | None, typer.Option(min=1, help="Classes or targets.", show_default="10, or those of the file's target")
     ] = None,
@@ -103,7 +109,7 @@ def plan(
             raise ValueError(f"--{given[0].replace('_', '-')} is for a data file, but numbers were given; leave it out")
         n_outputs = problem.pop("n_outputs")
         result = predict(
-            hidden=widths(hidden), batch_size=batch_size, n_epochs=epochs, dtype=dtype,
+            **training(problem, hidden, batch_size, epochs), dtype=dtype,
             memory_limit=limit_in_bytes(memory_limit), n_outputs=outputs or n_outputs, optimizer=optimizer, momentum=momentum,
             rule=rule, remeasure=remeasure, **problem,
         )  # fmt: skip
@@ -122,6 +128,18 @@ def is_number(text: str) -> bool:
     except ArithmeticError:
         return False
     return True
+
+
+def training(problem: dict[str, Any], hidden: str, batch_size: int | None, epochs: int | None) -> dict[str, Any]:
+    """Give the training that is planned: what was asked for, and the estimators' own choices for a classification."""
+    from fcfast.estimators import automatic
+
+    n_samples = problem["n_samples"]
+    sizes = automatic.hidden_layer_sizes(n_samples, False, None).value if hidden == options.AUTO else widths(hidden)
+    batch = min(batch_size or automatic.batch_size(n_samples, False).value, n_samples)
+    epochs = epochs or automatic.max_epochs(n_samples, batch, automatic.CLASSES).value
+    in_span = automatic.suits_span(n_samples, problem["n_features"])
+    return {"hidden": sizes, "batch_size": batch, "n_epochs": epochs, "in_span": in_span}
 
 
 def numbers_given(samples: str, features: int | None, density: float | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 from rich.console import RenderableType
 
 from fcfast.commands.options import (
+    AUTO,
     FORMS,
     NETWORK,
     TRAINING,
@@ -61,8 +62,6 @@ from fcfast.optimizers import SCHEDULES
 if TYPE_CHECKING:
     from fcfast.commands.data import Array, Samples
     from fcfast.estimators import FrontClassifier, FrontRegressor
-
-AUTO = "auto"
 
 
 def train(

@@ -26,6 +26,7 @@ Rates = tuple[tuple[float, float], ...]
 GIVEN = "as given"  # reason for a value that the caller chose
 FIRST_SIZE = 0.5  # deviation of the front layer's pre-activations before training
 FULL_BATCH = 1000  # largest number of samples that form one batch
+CALM_BATCH = 32  # samples in a batch from which on noise does not limit the step
 BATCH = 100  # samples in a batch, if there are more
 WIDE_UNITS, TALL_UNITS = 64, 256  # units of the hidden layer, for one batch and for many
 FEWEST_EPOCHS, ENOUGH_STEPS = 20, 2000
@@ -63,7 +64,7 @@ class Constants:
 
 
 CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200)
-NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000)  # the curvature of squared errors has no bound
+NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000)
 
 
 class Settings(Mapping[str, Any]):
@@ -199,9 +200,19 @@ def n_iter_no_change(epochs: int, early_stopping: bool) -> Choice:
     return Choice(10, "held-out samples are scored") if early_stopping else Choice(epochs, "all epochs are trained")
 
 
+def batch_step(batch: int, constants: Constants) -> float:
+    """Give the step with batches, which is smaller for small ones, because their gradients are noisier."""
+    return constants.batch_step * min(1.0, batch / CALM_BATCH)
+
+
 def schedule(n_samples: int, batch: int) -> Choice:
     """Choose a falling rate where batches are drawn, so that their noise dies out."""
     return Choice("constant", "one step per epoch") if batch >= n_samples else Choice("cosine", "batches are drawn")
+
+
+def suits_span(n_samples: int, n_features: int) -> bool:
+    """Whether samples are few and span little of the space."""
+    return n_samples < n_features and n_samples <= SPAN_SAMPLES
 
 
 def init(X: Any, streams: bool) -> Choice:
@@ -211,7 +222,7 @@ def init(X: Any, streams: bool) -> Choice:
         return Choice("span", "X is known by its products")
     if streams:
         return Choice("scaled", "a stream")
-    if n_samples < n_features and n_samples <= SPAN_SAMPLES:
+    if suits_span(n_samples, n_features):
         return Choice("span", f"{n_samples:,} samples and {n_features:,} features")
     return Choice("scaled", f"{n_samples:,} samples and {n_features:,} features")
 

@@ -67,9 +67,6 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
     return fit_or_undo
 
 
-INITS = ("auto", "span", "scaled", "glorot")
-
-
 def _is_set(value: Any, default: Any) -> bool:
     """Whether a parameter, which may not have been checked yet, differs from its default."""
     return isinstance(value, np.ndarray) or bool(value != default)
@@ -84,6 +81,7 @@ class TrainedEstimator(BaseEstimator):
     _largest_batch = 200  # of batch_size="auto"
     _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
     settings_: Settings
+    _inits: ClassVar[tuple[str, ...]] = ("auto", "span", "glorot")
     _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
     _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
@@ -120,12 +118,13 @@ class TrainedEstimator(BaseEstimator):
         validation.choice(self.missing, "missing", MISSING)
         for name in ("early_stopping", "shuffle", "nesterov"):
             validation.boolean(getattr(self, name), name)
-        self._check_standardize()
+        words = ("auto", CAPPED) if "standardize" in self._automatic else (CAPPED,)
+        validation.switch(self.standardize, "standardize", words)
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
         self._check_rates()
         validation.positive(self.init_scale, "init_scale")
-        validation.choice(self.init, "init", INITS)
+        validation.choice(self.init, "init", self._inits)
         for name in ("max_epochs", "n_iter_no_change"):
             if not (validation.is_auto(getattr(self, name)) and name in self._automatic):
                 validation.integer(getattr(self, name), name, 1)
@@ -140,15 +139,6 @@ class TrainedEstimator(BaseEstimator):
             raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
         resolve_n_jobs(self.n_jobs)
         self._optimizer()
-
-    def _check_standardize(self) -> None:
-        if isinstance(self.standardize, str):
-            others = ("auto", CAPPED) if "standardize" in self._automatic else (CAPPED,)
-            if self.standardize not in others:
-                names = " or ".join(map(repr, others))
-                raise ValueError(f"standardize={self.standardize!r} is unknown; use True, False, {names}")
-        else:
-            validation.boolean(self.standardize, "standardize")
 
     def _check_rates(self) -> None:
         validation.positive(self.learning_rate, "learning_rate")

@@ -44,6 +44,7 @@ Array = NDArray[Any]
 class FrontEstimator(FittedFront):
     """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
+    _inits = ("auto", "span", "scaled", "glorot")
     _automatic: ClassVar[tuple[str, ...]] = (
         "standardize", "hidden_layer_sizes", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
@@ -408,7 +409,8 @@ class FrontEstimator(FittedFront):
         length, measured = squared_length(X) if is_asked else (1.0, "")  # it may take a pass over the samples
         shapes = list(zip((length, *hidden), (*hidden, 1), strict=True))
         n_samples = X.shape[0]
-        step = constants.step if self._batch_size(n_samples) >= n_samples and not streams else constants.batch_step
+        batch = self._batch_size(n_samples)
+        step = constants.step if batch >= n_samples and not streams else automatic.batch_step(batch, constants)
         rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay

@@ -60,7 +60,10 @@ def squared_length(X: Any) -> tuple[float, str]:
     if _is_standardized(X):
         n_features = int(fan_in_of(X))
         return float(n_features), f"{n_features:,} standardised features"
-    length = X.mean_square if isinstance(X, Gram) else float(squared_norms(X).mean())
+    with np.errstate(over="ignore"):  # reported below
+        length = X.mean_square if isinstance(X, Gram) else float(squared_norms(X).mean())
+    if not np.isfinite(length):
+        raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
     return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples"
 
 

@@ -30,7 +30,7 @@ from fcfast.kernels.given import PRECOMPUTED, AnyKernel, Function, FunctionKerne
 from fcfast.sources import Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.sources.scale import Scale
-from fcfast.sources.standardized import MISSING
+from fcfast.sources.standardized import CAPPED, MISSING
 from fcfast.tiles import slices
 
 Array = NDArray[Any]
@@ -62,7 +62,7 @@ class Gram:
         m and n samples that gives an array (m, n), or "precomputed".
     gamma, degree, coef0
         Settings of "poly" and "rbf", as in scikit-learn's SVC; ``gamma="scale"`` is 1 / (d X.var()).
-    standardize : bool, default False
+    standardize : bool or "capped", default False
         Whether to subtract the mean of each feature and divide by its deviation while X is read. They are measured over all
         samples, also those that a later split holds out for testing: no label is used, but the scale of test samples is.
     missing : {"error", "mean"}, default "error"
@@ -118,7 +118,7 @@ class Gram:
         gamma: float | str = "scale",
         degree: int = 3,
         coef0: float = 1.0,
-        standardize: bool = False,
+        standardize: bool | str = False,
         missing: str = "error",
         dtype: str = "float32",
         n_jobs: int | None = None,
@@ -126,7 +126,7 @@ class Gram:
     ) -> None:
         validation.choice(dtype, "dtype", ("float32", "float64"))
         validation.choice(missing, "missing", MISSING)
-        validation.boolean(standardize, "standardize")
+        validation.switch(standardize, "standardize", (CAPPED,))
         kind = kernel_of(kernel, gamma, degree, coef0)
         is_prepared = standardize or missing != "error"
         if is_prepared and not kind.takes_features:

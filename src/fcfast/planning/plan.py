@@ -99,6 +99,7 @@ def plan(
     copies_X: bool = False,
     n_products: float | None = None,
     rule: str | Rule = "backprop",
+    in_span: bool = False,
     remeasure: bool = False,
 ) -> Plan:
     """Predict the time and memory of each form of the front layer, and choose one.
@@ -142,6 +143,8 @@ def plan(
         entries.
     rule : str or object of `fcfast.rules`
         Learning rule. Predicted times are rough for all rules except "backprop".
+    in_span : bool
+        Whether the front layer starts in the span of the samples, as the estimators' ``init="span"`` does.
     remeasure : bool
         Whether to measure the machine again.
 
@@ -178,7 +181,7 @@ def plan(
     problem = Problem(
         n_samples=n_samples, n_features=n_features, hidden=tuple(widths), n_outputs=n_outputs, batch_size=batch_size,
         n_epochs=n_epochs, dtype=dtype, optimizer=optimizer, rule=rule, compiled=is_compiled(rule, optimizer),
-        density=density, n_products=n_products, copies_X=copies_X,
+        density=density, n_products=n_products, copies_X=copies_X, in_span=in_span,
     )  # fmt: skip
     return plan_for(problem, form, window, memory_limit, remeasure)
 
