@@ -63,7 +63,9 @@ class Constants:
 
 
 CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200)
-NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000)  # the curvature of squared errors has no bound
+NUMBERS = Constants(
+    step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000
+)  # the curvature of squared errors has no bound
 
 
 class Settings(Mapping[str, Any]):
