@@ -107,7 +107,8 @@ def by_fcfast(path: str) -> dict[str, float]:
     train, test = split(y)
     model = FrontClassifier(
         (HIDDEN,), form="contributions", init="span", standardize=True, missing="mean", learning_rate=RATE / genotypes.shape[1],
-        momentum=MOMENTUM, batch_size=BATCH, max_epochs=N_EPOCHS, tol=0, n_iter_no_change=N_EPOCHS, random_state=0,
+        momentum=MOMENTUM, batch_size=BATCH, max_epochs=N_EPOCHS, tol=0, n_iter_no_change=N_EPOCHS, schedule="constant",
+        weight_decay=0.0, random_state=0,
     )  # fmt: skip
     model.fit(genotypes[train], y[train])
     fitted = time.perf_counter()

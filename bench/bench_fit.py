@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from bench import data as real_data
 from bench.bench_front import Case, best, front_network, torch_network
 from bench.measure import Run, duration, interleaved, memory_is_measurable, peak_memory, times, verdict
+from bench.settings import CLASSIC
 from fcfast import FrontClassifier
 from fcfast.front.contributions import ContributionsForm
 from fcfast.front.weights import WeightsForm
@@ -35,7 +36,8 @@ def whole_fit(case):
     """Ours: an estimator, and its conventional weights."""
     X, y = case.data
     settings = {"batch_size": case.batch, "max_epochs": N_EPOCHS, "tol": 0, "n_iter_no_change": N_EPOCHS, "random_state": 0}
-    return FrontClassifier((HIDDEN,), shuffle=False, learning_rate=RATE, momentum=case.momentum, **settings).fit(X, y).coefs_
+    settings |= {"learning_rate": RATE, "momentum": case.momentum}
+    return FrontClassifier((HIDDEN,), shuffle=False, **CLASSIC | settings).fit(X, y).coefs_
 
 
 def torch_fit(case, n_threads):
@@ -154,7 +156,7 @@ def fit_mapped(path, n, d):
     X = np.memmap(path, np.float32, "r", shape=(n, d))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ten epochs converge nowhere
-        FrontClassifier((HIDDEN,), max_epochs=10, random_state=0).fit(X, np.arange(n) % 2)
+        FrontClassifier((HIDDEN,), **CLASSIC | {"max_epochs": 10, "random_state": 0}).fit(X, np.arange(n) % 2)
 
 
 def bench_memory_map(benchmark, tmp_path, tell):
@@ -191,7 +193,8 @@ def fit_text(n_samples, n_epochs):
     X, y = news(n_samples)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # few epochs
-        FrontClassifier((HIDDEN,), learning_rate=0.1, max_epochs=n_epochs, random_state=0).fit(X, y)
+        settings = CLASSIC | {"learning_rate": 0.1, "max_epochs": n_epochs, "random_state": 0}
+        FrontClassifier((HIDDEN,), **settings).fit(X, y)
 
 
 def torch_text(n_samples, n_epochs):

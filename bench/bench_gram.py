@@ -20,6 +20,7 @@ from sklearn.model_selection import ParameterGrid, StratifiedKFold, cross_val_sc
 from threadpoolctl import threadpool_limits
 
 from bench.measure import Run, duration, times, verdict
+from bench.settings import CLASSIC
 from fcfast import FrontClassifier, Gram
 
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")
@@ -46,7 +47,7 @@ def made(n, d):
 def network(**settings):
     """A network in form "contributions" that is trained for a fixed number of epochs."""
     fixed = {"max_epochs": N_EPOCHS, "tol": 0, "n_iter_no_change": N_EPOCHS, "momentum": MOMENTUM, "random_state": 0}
-    return FrontClassifier(form="contributions", **(fixed | {"learning_rate": RATE} | settings))
+    return FrontClassifier(form="contributions", **(CLASSIC | {"init": "auto"} | fixed | {"learning_rate": RATE} | settings))
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from bench.bench_front import CLASSES, HIDDEN, RATE, Case, best, front_epoch, front_network, front_runs, torch_runs
 from bench.measure import Run, duration, times, verdict
+from bench.settings import CLASSIC
 from fcfast import FrontClassifier
 
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")
@@ -48,7 +49,8 @@ def bench_step(case, compare, tell):
 def our_run(case, given):
     """From the data to conventional weights (d, h), from given initial weights and biases or from drawn ones."""
     settings = {"batch_size": case.batch, "max_epochs": N_EPOCHS, "tol": 0, "n_iter_no_change": N_EPOCHS, "shuffle": False}
-    classifier = FrontClassifier((HIDDEN,), form="contributions", learning_rate=RATE, momentum=case.momentum, **settings)
+    settings |= {"learning_rate": RATE, "momentum": case.momentum}
+    classifier = FrontClassifier((HIDDEN,), form="contributions", **CLASSIC | settings)
     return classifier.fit(*case.data, **given).coefs_[0]
 
 

@@ -27,7 +27,7 @@ def main():
         for seed in range(options.seeds):
             classifier = FrontClassifier(
                 (256, 256), learning_rate=0.1, schedule="cosine", batch_size=100, max_epochs=options.epochs, tol=0,
-                weight_decay=1e-4, n_iter_no_change=options.epochs, random_state=seed,
+                init="glorot", standardize=False, weight_decay=1e-4, n_iter_no_change=options.epochs, random_state=seed,
             )  # fmt: skip
             started = time.perf_counter()
             classifier.fit(X[:60_000], y[:60_000])

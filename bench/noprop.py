@@ -31,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bench import data as real_data
 from bench.measure import markdown
+from bench.settings import CLASSIC
 from fcfast import FrontClassifier, NoPropClassifier
 from fcfast.commands.shared import json_text, progress_on_terminal
 from fcfast.config import config
@@ -58,7 +59,7 @@ WIDE_DATA = "nakayama_sarcoma", "singh_prostate"
 WIDE = BLOCKS | {"optimizer": "neuron-adam", "learning_rate": 1e-4, "weight_decay": 0.0, "form": "contributions"}
 WIDE_VARIANTS = {"dt": {"max_epochs": 100}, "ct": {"max_epochs": 1000}, "fm": {"max_epochs": 1000}}
 WIDE_SCALES = 0.1, 1.0
-WIDE_BASELINE = {"hidden_layer_sizes": (256,), "init_scale": 0.1, "learning_rate": 0.003, "random_state": 0}
+WIDE_BASELINE = CLASSIC | {"hidden_layer_sizes": (256,), "init_scale": 0.1, "learning_rate": 0.003, "random_state": 0}
 N_FOLDS = 5
 
 

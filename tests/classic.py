@@ -9,11 +9,7 @@ from functools import wraps
 from typing import Any
 
 import fcfast
-
-SETTINGS: dict[str, Any] = {
-    "init": "glorot", "standardize": False, "learning_rate": 0.01, "schedule": "constant", "weight_decay": 0.0,
-    "batch_size": 200, "max_epochs": 200, "tol": 1e-4, "n_iter_no_change": 10,
-}  # fmt: skip
+from bench.settings import CLASSIC
 
 
 def classic(kind: Callable[..., Any], **more: Any) -> Callable[..., Any]:
@@ -21,7 +17,7 @@ def classic(kind: Callable[..., Any], **more: Any) -> Callable[..., Any]:
 
     @wraps(kind, updated=())
     def estimator(hidden_layer_sizes: Any = (256,), activation: Any = "relu", **given: Any) -> Any:
-        return kind(hidden_layer_sizes, activation, **(SETTINGS | more | given))
+        return kind(hidden_layer_sizes, activation, **(CLASSIC | more | given))
 
     return estimator
 

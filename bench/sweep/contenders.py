@@ -17,6 +17,7 @@ import torch
 
 from bench import peers
 from bench.measure import BLOCK, pure_kernels
+from bench.settings import CLASSIC
 from bench.sweep.cells import CLASSES, N_EPOCHS, Cell, on_a_line
 from fcfast import FrontClassifier, plan
 from fcfast.front.base import FORMS
@@ -64,10 +65,11 @@ def samples(cell: Cell) -> Iterator[tuple[Any, np.ndarray]]:
 
 def estimator(cell: Cell, form: str, n_epochs: int) -> FrontClassifier:
     """Ours; without shuffling, since the peers are spared it too."""
-    return FrontClassifier(
-        (cell.h,), form=form, learning_rate=cell.rate, momentum=cell.momentum, batch_size=cell.batch, max_epochs=n_epochs,
-        tol=0, n_iter_no_change=n_epochs, shuffle=False, random_state=0,
-    )  # fmt: skip
+    settings = CLASSIC | {
+        "learning_rate": cell.rate, "momentum": cell.momentum, "batch_size": cell.batch, "max_epochs": n_epochs, "tol": 0,
+        "n_iter_no_change": n_epochs, "shuffle": False, "random_state": 0,
+    }  # fmt: skip
+    return FrontClassifier((cell.h,), form=form, **settings)
 
 
 class Fit:

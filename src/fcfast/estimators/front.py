@@ -414,7 +414,8 @@ class FrontEstimator(FittedFront):
         rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
-        decay = constants.tall_decay if n_samples > n_features_of(X) else constants.decay
+        is_tall = n_samples > n_features_of(X) and not (isinstance(X, Gram) and not X.is_linear)  # a kernel has any number
+        decay = constants.tall_decay if is_tall else constants.decay
         self._choose(
             "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
         )
