@@ -65,11 +65,7 @@ UNTUNED = ("front", "forward-gradients")
 
 @COLON
 def test_every_model_has_the_same_splits_and_budget():
-<<<<<<< HEAD
-    """Folds part the samples; every model has as many configurations, but for ours, which are not tuned."""
-=======
     """Folds part the samples; every model has as many configurations, except ours, which have their defaults."""
->>>>>>> classic
     X, _ = accuracy_models.arrays("colon_alon")
     tests = [accuracy_models.split("colon_alon", 5, fold)[1] for fold in range(10)]
     for repeat in (tests[:5], tests[5:]):
@@ -78,14 +74,9 @@ def test_every_model_has_the_same_splits_and_budget():
     for data in ("colon_alon", "nir_gasoline"):
         for name, candidate in accuracy_models.candidates(data).items():
             grids = candidate.grid if isinstance(candidate.grid, list) else [candidate.grid]
-<<<<<<< HEAD
-            n_tries = 1 if name in ("front", "forward-gradients") else accuracy_models.N_TRIES
-            assert sum(math.prod(map(len, grid.values())) for grid in grids) == n_tries, name
-=======
             assert sum(math.prod(map(len, grid.values())) for grid in grids) == (
                 1 if name in UNTUNED else accuracy_models.N_TRIES
             ), name
->>>>>>> classic
 
 
 @COLON

@@ -64,13 +64,7 @@ class Constants:
 
 
 CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200)
-<<<<<<< HEAD
 NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000)
-=======
-NUMBERS = Constants(
-    step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000
-)  # the curvature of squared errors has no bound
->>>>>>> classic
 
 
 class Settings(Mapping[str, Any]):
