@@ -264,7 +264,7 @@ def test_features_of_sources_are_compared():
 @pytest.mark.parametrize("kind", KINDS)
 def test_parameters_are_checked(kind):
     X, y = data(kind)
-    with pytest.raises(TypeError, match="standardize must be True or False"):
+    with pytest.raises(TypeError, match="standardize must be one of \\[True, False"):
         kind(standardize=1.5).fit(X, y)
     for text in ("yes", "True"):
         with pytest.raises(ValueError, match=f"standardize='{text}' is unknown; use True, False, .*'capped'"):

@@ -196,7 +196,7 @@ def boolean(value: object, name: str) -> bool:
 def switch(value: object, name: str, words: Collection[str]) -> None:
     """Check for True, False or one of some words."""
     if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and value in words)):
-        raise TypeError(f"{name} must be True, False, {' or '.join(map(repr, words))}, got {value!r}")
+        raise TypeError(f"{name} must be one of {[True, False, *words]}, got {value!r}")
 
 
 def has_items(value: object) -> TypeGuard[Iterable[Any]]:
