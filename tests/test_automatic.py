@@ -277,6 +277,25 @@ def test_training_starts_at_the_best_constant(kind, shape):
         np.testing.assert_allclose(start.intercepts_[-1], np.average(y, weights=weights))
 
 
+def test_weights_that_are_given_are_for_raw_features():
+    """Nothing is scaled, and the settings can be given beside the same weights."""
+    X, y = samples("wide")
+    start = FrontClassifier(max_epochs=1, standardize=False, **EXACT).fit(X, y)
+    weights = {"coefs_init": start.coefs_, "intercepts_init": start.intercepts_}
+    model = FrontClassifier(max_epochs=5, **EXACT).fit(X, y, **weights)
+    assert model.settings_["standardize"] is False
+    again = clone(model).set_params(**model.settings_).fit(X, y, **weights)
+    assert again.loss_curve_ == model.loss_curve_
+    assert again.loss_curve_[0] < start.loss_curve_[0]
+
+
+@pytest.mark.parametrize("make", [sparse.csr_array, np.asarray])
+def test_raw_samples_may_be_too_large(make):
+    X, y = samples("wide")
+    with pytest.raises(ValueError, match="X has values so large that their squares overflow"):
+        FrontClassifier(standardize=False, dtype="float64").fit(make(X * 1e200), y)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # other inputs
 
@@ -314,6 +333,18 @@ def test_a_gram_matrix_of_standardised_features(kind, shape):
     assert from_gram.settings_["init"] == "span"
     assert from_gram.settings_["learning_rate"] == from_X.settings_["learning_rate"]
     assert_equal_networks(from_gram, from_X, 3 * X + 1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"standardize": True}, {"kernel": "rbf", "standardize": True}], ids=str)
+@pytest.mark.parametrize("shape", ["wide", "tall"])
+def test_settings_do_not_depend_on_whether_features_are_at_hand(shape, settings, tmp_path):
+    """A Gram matrix that is loaded without them trains the same network."""
+    X, y = samples(shape, FrontRegressor)
+    gram = Gram(X, **settings)
+    gram.save(tmp_path / "gram")
+    one, other = (FrontRegressor(max_epochs=20, random_state=0).fit(G, y) for G in (gram, Gram.load(tmp_path / "gram")))
+    assert dict(other.settings_) == dict(one.settings_)
+    assert other.loss_curve_ == one.loss_curve_
 
 
 @ANY_KIND
