@@ -74,9 +74,8 @@ def test_every_model_has_the_same_splits_and_budget():
     for data in ("colon_alon", "nir_gasoline"):
         for name, candidate in accuracy_models.candidates(data).items():
             grids = candidate.grid if isinstance(candidate.grid, list) else [candidate.grid]
-            assert sum(math.prod(map(len, grid.values())) for grid in grids) == (
-                1 if name in UNTUNED else accuracy_models.N_TRIES
-            ), name
+            expected = 1 if name in UNTUNED else accuracy_models.N_TRIES
+            assert sum(math.prod(map(len, grid.values())) for grid in grids) == expected, name
 
 
 @COLON

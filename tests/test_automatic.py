@@ -277,6 +277,25 @@ def test_training_starts_at_the_best_constant(kind, shape):
         np.testing.assert_allclose(start.intercepts_[-1], np.average(y, weights=weights))
 
 
+def test_weights_that_are_given_are_for_raw_features():
+    """Nothing is scaled, and the settings can be given beside the same weights."""
+    X, y = samples("wide")
+    start = FrontClassifier(max_epochs=1, standardize=False, **EXACT).fit(X, y)
+    weights = {"coefs_init": start.coefs_, "intercepts_init": start.intercepts_}
+    model = FrontClassifier(max_epochs=5, **EXACT).fit(X, y, **weights)
+    assert model.settings_["standardize"] is False
+    again = clone(model).set_params(**model.settings_).fit(X, y, **weights)
+    assert again.loss_curve_ == model.loss_curve_
+    assert again.loss_curve_[0] < start.loss_curve_[0]
+
+
+@pytest.mark.parametrize("make", [sparse.csr_array, np.asarray])
+def test_raw_samples_may_be_too_large(make):
+    X, y = samples("wide")
+    with pytest.raises(ValueError, match="X has values so large that their squares overflow"):
+        FrontClassifier(standardize=False, dtype="float64").fit(make(X * 1e200), y)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # other inputs
 
@@ -306,14 +325,28 @@ def test_the_rate_follows_the_length_of_raw_samples():
 @ANY_KIND
 @pytest.mark.parametrize("shape", ["wide", "tall"])
 def test_a_gram_matrix_of_standardised_features(kind, shape):
-    """It has the rates of the features."""
+    """It has the rates of the features, constant ones included."""
     X, y = samples(shape, kind)
+    X[:, -1] = 0
     gram = Gram(3 * X + 1, standardize=True, dtype="float64")
     from_gram = kind(**EXACT).fit(gram, y)
     from_X = kind(standardize=True, init="span", **EXACT).fit(3 * X + 1, y)
     assert from_gram.settings_["init"] == "span"
     assert from_gram.settings_["learning_rate"] == from_X.settings_["learning_rate"]
     assert_equal_networks(from_gram, from_X, 3 * X + 1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"standardize": True}, {"kernel": "rbf", "standardize": True}], ids=str)
+@pytest.mark.parametrize("shape", ["wide", "tall"])
+def test_settings_do_not_depend_on_whether_features_are_at_hand(shape, settings, tmp_path):
+    """A Gram matrix that is loaded without them trains the same network."""
+    X, y = samples(shape, FrontRegressor)
+    X[:, -1] = 0  # a constant column
+    gram = Gram(X, **settings)
+    gram.save(tmp_path / "gram")
+    one, other = (FrontRegressor(max_epochs=20, random_state=0).fit(G, y) for G in (gram, Gram.load(tmp_path / "gram")))
+    assert dict(other.settings_) == dict(one.settings_)
+    assert other.loss_curve_ == one.loss_curve_
 
 
 @ANY_KIND

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from scipy import sparse
 from sklearn.utils.validation import _num_samples
 
-from fcfast.gram.object import Gram, n_features_of
+from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.losses import Loss
 from fcfast.modelfile.values import decoded, encoded
@@ -215,9 +215,16 @@ def suits_span(n_samples: int, n_features: int) -> bool:
     return n_samples < n_features and n_samples <= SPAN_SAMPLES
 
 
-def init(X: Any, streams: bool) -> Choice:
+def has_more_samples(X: Any) -> bool:
+    """Whether samples are more than features; the feature space of a kernel has no end."""
+    return (not isinstance(X, Gram) or X.is_linear) and X.shape[0] > fan_in_of(X)
+
+
+def init(X: Any, has_coefs: bool, streams: bool) -> Choice:
     """Choose a start in the span of the samples, where they are few and span little of the space."""
     n_samples, n_features = X.shape[0], n_features_of(X)
+    if has_coefs:
+        return Choice("glorot", "the weights are given, and only biases are drawn if they are not")
     if isinstance(X, Gram):
         return Choice("span", "X is known by its products")
     if streams:

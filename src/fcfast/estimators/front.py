@@ -204,7 +204,7 @@ class FrontEstimator(FittedFront):
                 )
             coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
-        self._choose_settings(X, before)
+        self._choose_settings(X, before, coefs_init is not None)
         max_epochs = self._setting("max_epochs")
         self._start(X, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
         self._remember_scaling(X)
@@ -242,7 +242,7 @@ class FrontEstimator(FittedFront):
             coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
             X = self._kernelized(X)
             if first:
-                self._choose_settings(X, None, streams=True)
+                self._choose_settings(X, None, False, streams=True)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
             if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
@@ -385,12 +385,12 @@ class FrontEstimator(FittedFront):
         """Choose whether samples are scaled, before they are read."""
         self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams))
 
-    def _choose_settings(self, X: Any, before: FrontNetwork | None, streams: bool = False) -> None:
+    def _choose_settings(self, X: Any, before: FrontNetwork | None, has_coefs: bool, streams: bool = False) -> None:
         """Choose everything that depends on the training samples; a network from before keeps its units."""
         n_samples, constants = X.shape[0], self._constants
         widths = None if before is None else tuple(map(int, before.widths[:-1]))
         self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths))
-        self._choose("init", lambda: automatic.init(X, streams))
+        self._choose("init", lambda: automatic.init(X, has_coefs, streams))
         batch = self._choose("batch_size", lambda: automatic.batch_size(n_samples, streams))
         epochs = 1  # of a call of `partial_fit`
         if not streams:
@@ -414,8 +414,7 @@ class FrontEstimator(FittedFront):
         rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
-        is_tall = n_samples > n_features_of(X) and not (isinstance(X, Gram) and not X.is_linear)  # a kernel has any number
-        decay = constants.tall_decay if is_tall else constants.decay
+        decay = constants.tall_decay if automatic.has_more_samples(X) else constants.decay
         self._choose(
             "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
         )

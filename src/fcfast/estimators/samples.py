@@ -56,6 +56,11 @@ def squared_length(X: Any) -> tuple[float, str]:
     """Give the mean squared length of validated samples, and how it was found in words; it is never 0.
 
     It has three digits, so that a Gram matrix, whose products are rounded, gives the same number as its features.
+
+    Raises
+    ------
+    ValueError
+        If it is too large for a number.
     """
     if _is_standardized(X):
         n_features = int(fan_in_of(X))
