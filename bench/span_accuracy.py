@@ -1,9 +1,10 @@
-"""init="span" against init="glorot" on real wide data: loss of held-out samples, paired by fold and seed.
+"""init="span" against init="scaled" on real wide data: loss of held-out samples, paired by fold and seed.
 
 The loss is the log-loss of classes, and 1 - R^2 of numbers.
 
 Reproduce: python -m bench.span_accuracy
-Features are standardised by the training samples. Both starts have the same settings, batches and seeds; 5 folds x 5 repeats.
+Features are standardised by the training samples. The starts have the same
+distribution, settings, batches and seeds; 5 folds x 5 repeats.
 The error of a mean difference is corrected for overlapping training parts (Nadeau and Bengio 2003).
 """
 
@@ -41,7 +42,7 @@ def losses(data: str, init_scale: float) -> np.ndarray:
         settings = PLAIN | {"init_scale": init_scale, "random_state": fold}
         found.append([
             (of_classes if data in CLASSIFICATION else of_numbers)(given, y[train], new, y[test], settings | {"init": init})
-            for init in ("span", "glorot")
+            for init in ("span", "scaled")
         ])  # fmt: skip
     return np.array(found)
 
@@ -63,15 +64,15 @@ def of_numbers(X: np.ndarray, y: np.ndarray, X_new: np.ndarray, y_new: np.ndarra
 
 def main() -> None:
     """Print a table."""
-    rows = [["samples x features", "init_scale", "span", "Glorot", "span minus Glorot"]]
+    rows = [["samples x features", "init_scale", "span", "scaled", "span minus scaled"]]
     for data in (*CLASSIFICATION, *REGRESSION):
         n, d = real_data.load(data)["X"].shape
         for init_scale in SCALES:
             found = losses(data, init_scale)
             difference = found[:, 0] - found[:, 1]
             error = (difference.var(ddof=1) * (1 / len(found) + 1 / (N_FOLDS - 1))) ** 0.5
-            span, glorot = found.mean(axis=0)
-            rows.append([f"{data}, {n} x {d:,}", f"{init_scale}", f"{span:.3f}", f"{glorot:.3f}",
+            span, whole = found.mean(axis=0)
+            rows.append([f"{data}, {n} x {d:,}", f"{init_scale}", f"{span:.3f}", f"{whole:.3f}",
                          f"{difference.mean():+.3f} ± {error:.3f}"])  # fmt: skip
     print(markdown(rows))
 

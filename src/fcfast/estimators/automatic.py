@@ -17,6 +17,7 @@ from fcfast.gram.occurring import is_stored_sparse
 from fcfast.losses import Loss
 from fcfast.modelfile.values import decoded, encoded
 from fcfast.optimizers import Optimizer
+from fcfast.rules import Rule
 from fcfast.sources import source_in
 from fcfast.sources.standardized import CAPPED
 from fcfast.validation import is_auto
@@ -200,9 +201,13 @@ def n_iter_no_change(epochs: int, early_stopping: bool) -> Choice:
     return Choice(10, "held-out samples are scored") if early_stopping else Choice(epochs, "all epochs are trained")
 
 
-def batch_step(batch: int, constants: Constants) -> float:
-    """Give the step with batches, which is smaller for small ones, because their gradients are noisier."""
-    return constants.batch_step * min(1.0, batch / CALM_BATCH)
+def step(batch: int, is_whole: bool, rule: Rule, constants: Constants) -> float:
+    """Give the step of SGD: smaller for small batches, whose gradients are noisy, and for rules that add noise."""
+    share = min(1.0, rule.rate_factor)
+    if is_whole:
+        return share * constants.step
+    largest = constants.batch_step if rule.is_baseline else constants.step
+    return share * largest * min(1.0, batch / CALM_BATCH)
 
 
 def schedule(n_samples: int, batch: int) -> Choice:

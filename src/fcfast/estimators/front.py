@@ -410,7 +410,7 @@ class FrontEstimator(FittedFront):
         shapes = list(zip((length, *hidden), (*hidden, 1), strict=True))
         n_samples = X.shape[0]
         batch = self._batch_size(n_samples)
-        step = constants.step if batch >= n_samples and not streams else automatic.batch_step(batch, constants)
+        step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), constants)
         rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
