@@ -55,6 +55,8 @@ class Constants:
         step * decay / N in each step.
     epochs : int
         Largest number of epochs.
+    few : int
+        Number of features added to those that there are, since few directions need smaller steps of the front layer.
     """
 
     step: float
@@ -62,10 +64,11 @@ class Constants:
     decay: float
     tall_decay: float
     epochs: int
+    few: int
 
 
-CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200)
-NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000)
+CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200, few=16)
+NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000, few=0)
 
 
 class Settings(Mapping[str, Any]):
@@ -198,7 +201,14 @@ def max_epochs(n_samples: int, batch: int, constants: Constants) -> Choice:
 
 def n_iter_no_change(epochs: int, early_stopping: bool) -> Choice:
     """Choose to train all epochs, unless the score of held-out samples says when to end."""
-    return Choice(10, "held-out samples are scored") if early_stopping else Choice(epochs, "all epochs are trained")
+    if early_stopping:
+        return Choice(max(10, epochs // 5), "held-out samples are scored")
+    return Choice(epochs, "all epochs are trained")
+
+
+def front_inputs(X: Any, length: float, constants: Constants) -> float:
+    """Give the front layer's number of inputs for its rate: the mean squared length, and more for few features."""
+    return length * (1 + constants.few / fan_in_of(X)) if has_more_samples(X) else length
 
 
 def step(batch: int, is_whole: bool, rule: Rule, constants: Constants) -> float:

@@ -232,7 +232,7 @@ class TrainedEstimator(BaseEstimator):
             )
         if self._setting("standardize") or self.missing != "error":
             raise ValueError(
-                f"X is a Gram matrix, whose features were read before; give standardize={self.standardize} and "
+                f"X is a Gram matrix, whose features were read before; give standardize={self._setting('standardize')!r} and "
                 f"missing={self.missing!r} to Gram"
             )
         if not len(X):

@@ -407,7 +407,7 @@ class FrontEstimator(FittedFront):
         hidden, constants, optimizer = self._hidden(), self._constants, self._optimizer()
         is_asked = validation.is_auto(self.learning_rate) or validation.is_auto(self.weight_decay)
         length, measured = squared_length(X) if is_asked else (1.0, "")  # it may take a pass over the samples
-        shapes = list(zip((length, *hidden), (*hidden, 1), strict=True))
+        shapes = list(zip((automatic.front_inputs(X, length, constants), *hidden), (*hidden, 1), strict=True))
         n_samples = X.shape[0]
         batch = self._batch_size(n_samples)
         step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), constants)
@@ -592,6 +592,8 @@ class FrontEstimator(FittedFront):
             return list(biases)
         if init in ("span", "scaled"):
             hidden = [np.zeros(width) for width in widths[1:-1]]
+            if init == "scaled":  # kinks at the mean alone would not do for few features
+                hidden[0] = random_state.standard_normal(widths[1]) * (float(self.init_scale) * FIRST_SIZE)
             return [*hidden, self._loss.best_constant(targets, sample_weight, widths[-1])]
         bounds = [self._bound(fan_in_of(X), widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
