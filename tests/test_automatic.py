@@ -550,3 +550,23 @@ def test_batches_of_any_size_and_noisy_rules_learn(settings):
     classifier = FrontClassifier(max_epochs=epochs, n_jobs=1, random_state=0, **settings).fit(X[:1100], y[:1100])
     assert classifier.outcome_ == "max_epochs"
     assert classifier.score(X[1100:], y[1100:]) > 0.75
+
+
+def test_portions_smaller_than_the_batches_of_fit():
+    """Single samples after a fit to all samples take small steps, so that they do not destroy the network."""
+    X, y = samples("tall")
+    classifier = FrontClassifier(random_state=0).fit(X, y)
+    before = classifier.score(X, y)
+    for row in range(len(X)):
+        classifier.partial_fit(X[row : row + 1], y[row : row + 1])
+    assert classifier.score(X, y) > before - 0.05
+    classifier.set_params(learning_rate=1e-9).partial_fit(X, y)
+    assert (classifier.settings_["learning_rate"], classifier.settings_.reasons["learning_rate"]) == (1e-9, "as given")
+
+
+def test_a_good_network_pays_its_decay_without_a_warning():
+    """The loss of a warm start rises to where weight decay balances it."""
+    X, y = samples("wide")
+    classifier = FrontClassifier(warm_start=True, **EXACT).fit(X, y)
+    classifier.fit(X[: len(X) // 2 * 2], y[: len(X) // 2 * 2])
+    assert classifier.outcome_ == "max_epochs"

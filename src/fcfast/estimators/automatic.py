@@ -217,7 +217,12 @@ def step(batch: int, is_whole: bool, rule: Rule, constants: Constants) -> float:
     if is_whole:
         return share * constants.step
     largest = constants.batch_step if rule.is_baseline else constants.step
-    return share * largest * min(1.0, batch / CALM_BATCH)
+    return share * largest * calmness(batch)
+
+
+def calmness(batch: int) -> float:
+    """Give the share of the step that the noise of a batch allows."""
+    return min(1.0, batch / CALM_BATCH)
 
 
 def schedule(n_samples: int, batch: int) -> Choice:

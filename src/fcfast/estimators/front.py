@@ -21,7 +21,7 @@ from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
 from fcfast.kernels.given import PRECOMPUTED
-from fcfast.optimizers import SCHEDULES, Optimizer, Schedule
+from fcfast.optimizers import SCHEDULES, Constant, Optimizer, Schedule
 from fcfast.optimizers.base import REFERENCE_UNITS
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
@@ -235,6 +235,7 @@ class FrontEstimator(FittedFront):
         else:
             self._refuse_changes()
             self._refuse_other_scaling("partial_fit")
+            self._note_given()
         X, y = self._validate(X, y, reset=first)
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
@@ -261,10 +262,24 @@ class FrontEstimator(FittedFront):
         earlier = rows[0]  # number of samples from earlier calls, whose targets are not used
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
-        history = self._train(rows, targets, weights, SCHEDULES["constant"], 1, 0, None, ())
+        history = self._train(rows, targets, weights, Constant(self._portion_share), 1, 0, None, ())
         self.loss_curve_, self.outcome_ = self.loss_curve_ + history.losses, history.outcome
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
         return self
+
+    @property
+    def _portion_share(self) -> float:
+        """Share of the chosen rates for batches of the size that the network has now, such as those of single samples."""
+        if not (validation.is_auto(self.learning_rate) and self._optimizer().step_shrinks):
+            return 1.0
+        chosen_for = int(self._setting("batch_size"))
+        return min(1.0, automatic.calmness(self.network_.batch_size) / automatic.calmness(chosen_for))
+
+    def _note_given(self) -> None:
+        """Note the parameters that were set since the last fit."""
+        for name in self.settings_:
+            if not validation.is_auto(value := getattr(self, name)):
+                self.settings_ = self.settings_.with_choice(name, Choice(value, GIVEN))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()

@@ -18,11 +18,17 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """The same learning rate throughout."""
+    """The same learning rate throughout, times `factor` (> 0)."""
+
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        validation.positive(self.factor, "factor")
+        validation.plain_numbers(self)
 
     def factors(self, steps: NDArray[np.intp], total: int) -> NDArray[np.float64]:
-        """Give 1 for every step."""
-        return np.ones(len(steps))
+        """Give the factor for every step."""
+        return np.full(len(steps), float(self.factor))
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class Training:
             epochs.settle(len(history.losses))
         if not network.has_finite_outputs():
             self._go_back(epochs, history, "the last epoch: outputs are not finite")
-        elif not (self.score or self.is_random) and history.losses[-1:] > history.losses[:1]:
+        elif not (self.score or self.is_random) and self._has_risen(history):
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
             _warn(history, Outcome.LOSS_ROSE, message)
         elif stuck and 0 < NO_BETTER * self.chance <= history.losses[-1]:
@@ -114,6 +114,10 @@ class Training:
             )
             _warn(history, Outcome.NOTHING_LEARNED, message)
         return history
+
+    def _has_risen(self, history: History) -> bool:
+        """Whether the loss is higher than it began, and not by a share of `chance` that weight decay costs a good network."""
+        return bool(history.losses) and history.losses[-1] > max(history.losses[0], DECAYED * self.chance)
 
     def _is_stopped(self, epoch: Epoch) -> bool:
         """Call every callback, and say whether one of them ends the training."""
@@ -183,4 +187,5 @@ def _divergence(epochs: Epochs, losses: NDArray[np.float64], loss: float, histor
 
 
 ENOUGH_EPOCHS = 10  # epochs after which a network has learned something if it ever does
+DECAYED = 0.1  # share of the class frequencies' loss up to which a loss may rise
 NO_BETTER = 0.98  # share of the class frequencies' loss from which on a loss is no better
