@@ -256,7 +256,7 @@ def init(X: Any, has_coefs: bool, streams: bool) -> Choice:
 
 def learning_rate(shapes: Sequence[tuple[float, int]], optimizer: Optimizer, step: float, measured: str) -> Choice:
     """Choose the rate of each layer's weights and biases; `shapes` are (n_in, n_out)."""
-    return Choice(optimizer.rates_to_try(shapes, step), f"by the shape of each layer, and {measured}")
+    return Choice(optimizer.layer_rates(shapes, step), f"by the shape of each layer, and {measured}")
 
 
 def weight_decay(

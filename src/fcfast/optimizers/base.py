@@ -78,7 +78,7 @@ class Optimizer(Capable):
         """Give names and shapes of the state that is kept for a layer in addition to its velocity; it starts as 0."""
         return {}
 
-    def rates_to_try(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
+    def layer_rates(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
         """Give learning rates of the weights and the biases of each layer that suit layers of any shape.
 
         Here the steps of all weights have about one size, whatever the gradients.

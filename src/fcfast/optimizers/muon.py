@@ -65,7 +65,7 @@ class Muon(Optimizer):
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov=True needs momentum > 0, got 0")
 
-    def rates_to_try(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
+    def layer_rates(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
         """Give rates by which a step changes the pre-activations of a sample by a share of their size, whatever the widths."""
         biases = FIRST_CHANGE / REFERENCE_UNITS
         return tuple((FIRST_TURN * min(1.0, math.sqrt(n_out / n_in)), biases) for n_in, n_out in shapes)

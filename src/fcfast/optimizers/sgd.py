@@ -66,7 +66,7 @@ class SGD(Optimizer):
                 f"nesterov=True needs momentum > 0 and dampening = 0, got {self.momentum} and {self.dampening}, as in PyTorch"
             )
 
-    def rates_to_try(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
+    def layer_rates(self, shapes: Sequence[tuple[float, int]], step: float) -> tuple[tuple[float, float], ...]:
         """Give rates in proportion to n_out / n_in, where the outputs of the network count as one.
 
         This is the spectral condition of Yang, Simon and Bernstein (arXiv 2310.17813): features change as much in a step
