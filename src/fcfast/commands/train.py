@@ -309,7 +309,6 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         "settings": {name: {"value": value, "reason": reasons[name]} for name, value in estimator.settings_.items()},
         "form": estimator.form_,
         "form_reason": estimator.plan_.reason,
-        "settings_text": str(estimator.settings_),
         "n_epochs": estimator.n_epochs_,
         "loss": estimator.loss_curve_[-1],
         "seconds": seconds,
@@ -347,13 +346,15 @@ def rate_text(estimator: "FrontClassifier | FrontRegressor") -> str:
 def summary(report: dict[str, Any]) -> list[RenderableType]:
     """Describe the training and its results."""
     from fcfast.commands.scores import lines
+    from fcfast.estimators.automatic import Choice, Settings
 
+    settings = Settings({name: Choice(**choice) for name, choice in report["settings"].items()})
     said: list[RenderableType] = [
         f"{report['task']} ({report['task_reason']}): {report['n_train']} samples x {report['n_features']} features"
         + (", standardised" if report["standardized"] else ""),
         f"form {report['form']} ({report['form_reason']})",
         f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, last training loss {number(report['loss'])}",
-        *(f"  {line}" for line in report["settings_text"].splitlines()),
+        *(f"  {line}" for line in str(settings).splitlines()),
     ]
     if report["test"] is not None:
         said += [f"\ntest on {report['n_test']} samples ({report['test_set']}):", *lines(report["test"])]

@@ -1,7 +1,6 @@
 """Base class of `FrontClassifier` and `FrontRegressor`: their parameters, and the training of a network with a front layer."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -9,31 +8,26 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from fcfast import validation
-from fcfast.activations import GAINS
 from fcfast.estimators import automatic
-from fcfast.estimators.automatic import FIRST_SIZE, GIVEN, Choice, Settings
+from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
-from fcfast.estimators.fitted import FittedFront
-from fcfast.estimators.samples import copied, squared_length
+from fcfast.estimators.initial import InitialFront
+from fcfast.estimators.samples import SquaredLength, copied
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of, products_of
-from fcfast.gram.object import Gram, fan_in_of, n_features_of
+from fcfast.gram.object import Gram, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
-from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
 from fcfast.kernels.given import PRECOMPUTED
 from fcfast.optimizers import SCHEDULES, Constant, Optimizer, Schedule
-from fcfast.optimizers.base import REFERENCE_UNITS
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
 from fcfast.sources import Standardized
-from fcfast.sources.mapped import is_mapped
 from fcfast.sources.protocol import Source
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 from fcfast.training.compiled import is_compiled
 from fcfast.training.network import FrontNetwork
-from fcfast.training.upper import block_diagonal
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -41,7 +35,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FrontEstimator(FittedFront):
+class FrontEstimator(InitialFront):
     """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
     _inits = ("auto", "span", "scaled", "glorot")
@@ -204,9 +198,10 @@ class FrontEstimator(FittedFront):
                 )
             coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
-        self._choose_settings(X, before, coefs_init is not None)
+        length = SquaredLength(X)
+        self._choose_settings(X, length, before, coefs_init is not None)
         max_epochs = self._setting("max_epochs")
-        self._start(X, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
+        self._start(X, length, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
         self._remember_scaling(X)
         if before is not None and before.rule == self.network_.rule:
             self.network_.rule_state.go_on_from(before.rule_state)
@@ -242,13 +237,14 @@ class FrontEstimator(FittedFront):
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
             X = self._kernelized(X)
+            length = SquaredLength(X)
             if first:
-                self._choose_settings(X, None, False, streams=True)
+                self._choose_settings(X, length, None, False, streams=True)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
             if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
                 X = copied(X)
-            self._start(X, targets, weights, form, 1, coefs, intercepts, check_random_state(self.random_state))
+            self._start(X, length, targets, weights, form, 1, coefs, intercepts, check_random_state(self.random_state))
             self._remember_scaling(X)
             if first:
                 self.loss_curve_, self.validation_scores_ = [], None
@@ -400,7 +396,9 @@ class FrontEstimator(FittedFront):
         """Choose whether samples are scaled, before they are read."""
         self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams))
 
-    def _choose_settings(self, X: Any, before: FrontNetwork | None, has_coefs: bool, streams: bool = False) -> None:
+    def _choose_settings(
+        self, X: Any, length: SquaredLength, before: FrontNetwork | None, has_coefs: bool, streams: bool = False
+    ) -> None:
         """Choose everything that depends on the training samples; a network from before keeps its units."""
         n_samples, constants = X.shape[0], self._constants
         widths = None if before is None else tuple(map(int, before.widths[:-1]))
@@ -414,15 +412,15 @@ class FrontEstimator(FittedFront):
         self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
         if not streams:
             self._choose("schedule", lambda: automatic.schedule(n_samples, batch))
-        self._choose_rates(X, streams)
+        self._choose_rates(X, length, streams)
         if self.verbose:
             print(self.settings_)
 
-    def _choose_rates(self, X: Any, streams: bool) -> None:
+    def _choose_rates(self, X: Any, length: SquaredLength, streams: bool) -> None:
         hidden, constants, optimizer = self._hidden(), self._constants, self._optimizer()
         is_asked = validation.is_auto(self.learning_rate) or validation.is_auto(self.weight_decay)
-        length, measured = squared_length(X) if is_asked else (1.0, "")  # it may take a pass over the samples
-        shapes = list(zip((automatic.front_inputs(X, length, constants), *hidden), (*hidden, 1), strict=True))
+        n_in, measured = (length.value, length.text) if is_asked else (1.0, "")
+        shapes = list(zip((automatic.front_inputs(X, n_in, constants), *hidden), (*hidden, 1), strict=True))
         n_samples = X.shape[0]
         batch = self._batch_size(n_samples)
         step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), constants)
@@ -442,6 +440,7 @@ class FrontEstimator(FittedFront):
     def _start(
         self,
         X: Any,
+        length: SquaredLength,
         targets: Array,
         sample_weight: Array | None,
         form: str,
@@ -461,7 +460,7 @@ class FrontEstimator(FittedFront):
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))
         self.form_ = self.plan_.form
-        initial, weights = self._initial_weights(X, widths, groups, coefs_init, init, seed, random_state)
+        initial, weights = self._initial_weights(length, widths, groups, coefs_init, init, seed, random_state)
         biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, init, random_state)
         form_kind = FORMS[self.form_]
         front = form_kind(X, self._start_of(form_kind, initial, X), dtype, optimizer.has_velocity, self.n_jobs)
@@ -520,101 +519,3 @@ class FrontEstimator(FittedFront):
         batch_size = self._batch_size(n_samples)
         has_velocity = self._optimizer().has_velocity
         return batch_size, FORMS[self.form_].choose_window(self.window, batch_size, n_samples, has_velocity)
-
-    @property
-    def _glorot_factor(self) -> int:
-        return 2 if self.activation == "logistic" else 6
-
-    def _bound(self, n_in: float, n_out: int) -> float:
-        """Give Glorot's bound as scikit-learn's MLP uses it, times `init_scale`."""
-        bound = float(self.init_scale) * (self._glorot_factor / (n_in + n_out)) ** 0.5
-        if bound > float(np.finfo(self.dtype).max):
-            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
-        return bound
-
-    def _initial_weights(
-        self,
-        X: Any,
-        widths: Sequence[int],
-        groups: Sequence[int],
-        coefs_init: Sequence[ArrayLike] | None,
-        init: str,
-        seed: int,
-        random_state: np.random.RandomState,
-    ) -> tuple[InitialWeights | SpanStart, list[Array]]:
-        """Give W1(0) as a function, and the weights (n_out, n_in) of the layers above it."""
-        pairs = list(pairwise(widths))
-        if coefs_init is None:
-            counts = (*groups[1:], 1)
-            upper = [
-                self._drawn(n_in // count, n_out // count, init, n_out == widths[-1] and l == len(counts) - 1, (n_out, n_in),
-                            random_state) * block_diagonal(n_in, n_out, count)
-                for l, ((n_in, n_out), count) in enumerate(zip(pairs[1:], counts, strict=True))
-            ]  # fmt: skip
-            return self._first_weights(X, widths, init, seed), upper
-        coefs = validation.sequence(coefs_init, "coefs_init")
-        arrays = [validation.finite_floats(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
-        if [array.shape for array in arrays] != pairs:
-            raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
-        for l, (array, count) in enumerate(zip(arrays[1:-1], groups[1:], strict=True), 1):
-            if (array.T[~block_diagonal(array.shape[0], array.shape[1], count)] != 0).any():
-                raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
-        self._refuse_large(arrays, "coefs_init")
-        # The caller may change the array later, so it is copied, unless it is mapped from a file and may exceed memory.
-        shared = np.may_share_memory(arrays[0], coefs[0])
-        first = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
-        return GivenWeights(first.T), [array.T for array in arrays[1:]]
-
-    def _first_weights(self, X: Any, widths: Sequence[int], init: str, seed: int) -> InitialWeights | SpanStart:
-        """Give the start of the front layer."""
-        scale = float(self.init_scale)
-        if init != "glorot":
-            deviation = scale * FIRST_SIZE / squared_length(X)[0] ** 0.5
-            if not deviation <= float(np.finfo(self.dtype).max):
-                raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
-            if init == "span":
-                return SpanStart(widths[1], widths[0], seed, deviation)
-            # uniform weights with this deviation
-            scale = deviation * (3 * (widths[0] + widths[1]) / self._glorot_factor) ** 0.5
-        initial = RandomWeights(widths[1], widths[0], seed, self.activation, scale)
-        if not np.isfinite(initial.bound):
-            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
-        return initial
-
-    def _drawn(
-        self, n_in: int, n_out: int, init: str, is_last: bool, shape: tuple[int, int], random_state: np.random.RandomState
-    ) -> Array:
-        """Draw the weights (n_out, n_in) of a layer above the front layer."""
-        if init == "glorot":
-            bound = self._bound(n_in, n_out)
-            return random_state.uniform(-bound, bound, shape)
-        gain = REFERENCE_UNITS**0.5 / n_in**0.5 if is_last else GAINS[self.activation]
-        return random_state.standard_normal(shape) * (float(self.init_scale) * gain / n_in**0.5)
-
-    def _initial_biases(
-        self,
-        X: Any,
-        targets: Array,
-        sample_weight: Array | None,
-        widths: Sequence[int],
-        intercepts_init: Sequence[ArrayLike] | None,
-        init: str,
-        random_state: np.random.RandomState,
-    ) -> list[Array]:
-        if intercepts_init is not None:
-            biases = validation.layer_biases(intercepts_init, widths[1:], "intercepts_init")
-            self._refuse_large(biases, "intercepts_init")
-            return list(biases)
-        if init in ("span", "scaled"):
-            hidden = [np.zeros(width) for width in widths[1:-1]]
-            if init == "scaled":  # kinks at the mean alone would not do for few features
-                hidden[0] = random_state.standard_normal(widths[1]) * (float(self.init_scale) * FIRST_SIZE)
-            return [*hidden, self._loss.best_constant(targets, sample_weight, widths[-1])]
-        bounds = [self._bound(fan_in_of(X), widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
-        return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
-
-    def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:
-        """Refuse initial values that exceed the range of `dtype`."""
-        for l, array in enumerate(arrays):
-            if not np.can_cast(array.dtype, self.dtype) and max(array.max(), -array.min()) > np.finfo(self.dtype).max:
-                raise ValueError(f"{name}[{l}] has values too large for dtype={self.dtype!r}")

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,24 +53,41 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
     _check_n_features(estimator, X, reset=reset)
 
 
-def squared_length(X: Any) -> tuple[float, str]:
-    """Give the mean squared length of validated samples, and how it was found in words; it is never 0.
+class SquaredLength:
+    """The mean squared length of validated samples, which takes a pass over them at most, when it is first asked for.
 
     It has three digits, so that a Gram matrix, whose products are rounded, gives the same number as its features.
 
-    Raises
-    ------
-    ValueError
-        If it is too large for a number.
+    Parameters
+    ----------
+    X : ndarray, sparse matrix, Source or Gram of shape (N, d)
+        Samples.
     """
-    if _is_standardized(X):
-        n_features = int(fan_in_of(X))
-        return float(n_features), f"{n_features:,} standardised features"
-    with np.errstate(over="ignore"):  # reported below
-        length = X.mean_square if isinstance(X, Gram) else float(squared_norms(X).mean())
-    if not np.isfinite(length):
-        raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
-    return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples"
+
+    def __init__(self, X: Any) -> None:
+        self._X = X
+
+    @property
+    def value(self) -> float:
+        """The length, which is never 0."""
+        return self._measured[0]
+
+    @property
+    def text(self) -> str:
+        """How it was found, in words."""
+        return self._measured[1]
+
+    @cached_property
+    def _measured(self) -> tuple[float, str]:
+        X = self._X
+        if _is_standardized(X):
+            n_features = int(fan_in_of(X))
+            return float(n_features), f"{n_features:,} standardised features"
+        with np.errstate(over="ignore"):  # reported below
+            length = X.mean_square if isinstance(X, Gram) else float(squared_norms(X).mean())
+        if not np.isfinite(length):
+            raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
+        return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples"
 
 
 def _is_standardized(X: Any) -> bool:
