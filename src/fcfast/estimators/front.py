@@ -318,6 +318,7 @@ class FrontEstimator(InitialFront):
             held["optimizer"] = self._optimizer(), network.optimizer
             held["rule"] = make_rule(self.rule), network.rule
             held["groups"] = self._groups(), network.groups
+            held["label_smoothing"] = self._loss.label_smoothing, network.loss.label_smoothing
             held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
         for name, (asked, had) in held.items():
             if asked != had:
