@@ -13,6 +13,7 @@ from fcfast.estimators.base import ClassTargets
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
 from fcfast.losses import CrossEntropy, log_softmax, softmax
+from fcfast.losses.cross_entropy import entropy
 from fcfast.modelfile.front import ClassifierHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
@@ -283,9 +284,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     def _chance(self, targets: Array, weights: Array | None) -> float:
         """Give the entropy of the smoothed class frequencies."""
         counts = np.bincount(targets, weights, minlength=len(self.classes_))
-        shares = self._loss.smoothed(counts / counts.sum())
-        shares = shares[shares > 0]
-        return float(-(shares * np.log(shares)).sum())
+        return entropy(self._loss.smoothed(counts / counts.sum()))
 
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
         check_classification_targets(y)

@@ -63,6 +63,16 @@ class CrossEntropy(Loss):
         counts[counts == 0] = total / (2 * max(1, len(targets)))
         return np.asarray(np.log(self.smoothed(counts / counts.sum())))
 
+    def lowest(self, n_outputs: int) -> float:
+        """Give the entropy of the target probabilities, which the best outputs have as their loss."""
+        return entropy(self.smoothed(np.eye(n_outputs)[0]))
+
+
+def entropy(probabilities: Floats) -> float:
+    """Compute the entropy of probabilities (c,)."""
+    occurring = probabilities[probabilities > 0]
+    return float(-(occurring * np.log(occurring)).sum())
+
 
 def softmax(scores: Array) -> Array:
     """Compute probabilities (N, c)."""
