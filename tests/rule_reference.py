@@ -16,7 +16,7 @@ from fcfast.activations import ACTIVATIONS
 from fcfast.front.contributions import ContributionsForm
 from fcfast.front.weights import WeightsForm
 from fcfast.gram.start import GivenWeights
-from fcfast.losses import Targets
+from fcfast.losses import Targets, make_loss
 from fcfast.optimizers import SGD, Adam
 from fcfast.rules import (
     RULES,
@@ -81,7 +81,7 @@ def problem(
     biases = [rng.uniform(-0.5, 0.5, n_out) for _, n_out in pairs]
     X = rng.normal(size=(n_samples, n_features))
     classes = rng.integers(0, N_OUTPUTS, n_samples)
-    answers = classes if loss == "cross_entropy" else rng.normal(size=(n_samples, N_OUTPUTS)).astype(dtype)
+    answers = classes if make_loss(loss).has_classes else rng.normal(size=(n_samples, N_OUTPUTS)).astype(dtype)
     front = ContributionsForm if form == "contributions" else WeightsForm
     network = FrontNetwork(
         front(X, GivenWeights(weights[0]), np.dtype(dtype), optimizer.has_velocity), biases, weights[1:], activation, loss,
@@ -146,6 +146,7 @@ class Peer:
         self.torch.set_num_threads(1)  # tiny products; more threads only wait for one another
         own = copy.deepcopy(case.network)
         self.rule, self.state, self.loss_name, self.activation = own.rule, own.rule_state, own.loss.name, own.activation
+        self.label_smoothing = own.loss.label_smoothing
         self.batch_size, self.optimizer = own.batch_size, own.optimizer
         self.layers = [
             (self.tensor(W), self.tensor(b)) for W, b in zip([own.front.expand(), *own.weights], own.biases, strict=True)
@@ -185,7 +186,9 @@ class Peer:
     def loss(self, outputs, rows):
         weights = self.sample_weight[rows]
         if self.loss_name == "cross_entropy":
-            each = self.torch.nn.functional.cross_entropy(outputs, self.answers[rows], reduction="none")
+            each = self.torch.nn.functional.cross_entropy(
+                outputs, self.answers[rows], reduction="none", label_smoothing=self.label_smoothing
+            )
         else:
             each = ((outputs - self.answers[rows]) ** 2).sum(1) / 2
         return (each * weights).sum() / (weights.sum() if weights.sum() else 1)

@@ -214,6 +214,7 @@ def test_options_reach_the_estimator(tmp_path):
     options = {
         "activation": "tanh", "learning_rate": 0.003, "batch_size": 7, "momentum": 0.5, "weight_decay": 0.01,
         "schedule": "cosine", "form": "windowed", "max_grad_norm": 2.0, "optimizer": "sgd",
+        "label_smoothing": 0.1,
     }  # fmt: skip
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
     report = train(data, tmp_path, *flags, "--hidden", "6,5", "--early-stopping", "--epochs", 5, "--seed", 9)
@@ -222,6 +223,21 @@ def test_options_reach_the_estimator(tmp_path):
     assert (params["hidden_layer_sizes"], params["max_epochs"], params["random_state"]) == ((6, 5), 5, 9)
     assert params["early_stopping"]
     assert (report["form"], report["form_reason"], report["learning_rate"]) == ("windowed", "as asked", 0.003)
+
+
+def test_label_smoothing_is_for_classes(tmp_path):
+    """Numbers have none, and the command says so before it trains."""
+    data, _ = write("npz", tmp_path)
+    for options, sentence in (
+        (
+            ("--task", "regression", "--label-smoothing", 0.1),
+            "--label-smoothing 0.1 is for classes, but the task is regression",
+        ),
+        (("--label-smoothing", 1), "label_smoothing must be in [0, 1), got 1.0"),
+    ):
+        result = run("train", data, "--save", tmp_path / "m.safetensors", *QUICK, *options)
+        assert result.exit_code == 2
+        assert sentence in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "neuron-adam", "adam", "adamw"])

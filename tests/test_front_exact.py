@@ -86,7 +86,8 @@ def train_torch(parameters, X, y, coefs, biases, dtype=torch.float64, sample_wei
         batch = slice(step % per_epoch * size, (step % per_epoch + 1) * size)
         outputs = network(inputs[batch])
         if y.ndim == 1:
-            each = torch.nn.functional.cross_entropy(outputs, targets[batch], reduction="none")
+            smoothing = parameters.get("label_smoothing", 0.0)
+            each = torch.nn.functional.cross_entropy(outputs, targets[batch], reduction="none", label_smoothing=smoothing)
         else:
             each = ((outputs - targets[batch]) ** 2).sum(1) / 2
         loss = (each * weights[batch]).sum() / weights[batch].sum()
@@ -131,6 +132,25 @@ def test_every_form_equals_pytorch(group):
             assert distance([fitted.loss_curve_], [losses]) < 1e-9, message
             assert distance(fitted.coefs_, weights) < 1e-9, message
             assert distance(fitted.intercepts_, offsets) < 1e-9, message
+
+
+@pytest.mark.parametrize("form", ["weights", "windowed", "contributions"])
+def test_label_smoothing_equals_pytorch(form, global_random_seed):
+    """Random problems of two classes and more, with and without weights of samples."""
+    rng = np.random.default_rng(global_random_seed)
+    seeds = rng.choice(10**6, 40 if backend.NAME == "compiled" else 10, replace=False)
+    for number, seed in enumerate(seeds.tolist()):
+        kind, parameters, X, y, coefs, biases = random_configuration(seed)
+        if kind is not FrontClassifier or len(np.unique(y)) < 2:
+            continue
+        parameters["label_smoothing"] = float(rng.uniform(0, 1))
+        sample_weight = rng.uniform(0.1, 2, len(X)) if number % 2 else None
+        losses, weights, offsets = train_torch(parameters, X, y, coefs, biases, sample_weight=sample_weight)
+        fitted = train_front(kind, parameters, X, y, coefs, biases, form, sample_weight=sample_weight)
+        message = f"seed {seed}, {parameters}"
+        assert distance([fitted.loss_curve_], [losses]) < 1e-9, message
+        assert distance(fitted.coefs_, weights) < 1e-9, message
+        assert distance(fitted.intercepts_, offsets) < 1e-9, message
 
 
 @pytest.mark.parametrize("form", ["weights", "windowed", "contributions"])

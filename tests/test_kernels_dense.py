@@ -118,8 +118,9 @@ def test_half_squared_error(dtype, global_random_seed):
         assert_twins_agree("forward.half_squared_error", arguments, rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("size", [1, 300, 30000])
-def test_softmax_cross_entropy(size, dtype, global_random_seed):
+def test_softmax_cross_entropy(size, smoothing, dtype, global_random_seed):
     """Agreement from one class to many, and for outputs whose exponentials overflow."""
     rng = np.random.default_rng(global_random_seed)
     for n_rows, n_out in [(1, 1), *rng.integers(1, 40, size=(10, 2))]:
@@ -127,6 +128,7 @@ def test_softmax_cross_entropy(size, dtype, global_random_seed):
             "outputs": locked(size * rng.normal(size=(n_rows, n_out)), dtype),
             "labels": locked(rng.integers(n_out, size=n_rows), np.intp),
             "delta": poison(n_rows, n_out, dtype=dtype),
+            "smoothing": smoothing,
         }
         left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-13, atol=np.finfo(dtype).eps)
         assert np.isfinite(left["return"])
@@ -232,6 +234,7 @@ HYPER = [
     {"momentum": 0.5, "dampening": 0.3, "first": True},
     {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "first": True},
     {"max_norm": 0.05},
+    {"smoothing": 0.3, "momentum": 0.9},
     {"scaled": True},
     {"scaled": True, "momentum": 0.9, "max_norm": 0.05},
     {"momentum": 0.5, "weight_decay": 0.1, "max_norm": 0.05},
@@ -263,7 +266,7 @@ def epochs(
     n_samples: int = 9,
     h: int = 5,
     scaled: bool = False,
-    **hyper: Any,
+    **given: Any,
 ) -> Arguments:
     """Two epochs over samples in random order, in the second one of them twice, with a smaller batch at their ends."""
     d, c = 4, 3
@@ -281,8 +284,9 @@ def epochs(
         columns = {name: locked(rng.uniform(0.5, 2, d)) for name in columns}
     base = rng.normal(size=(n_samples, h) if contributions else (h, d)) / 3
     params = rng.normal(size=h + sum(n_out * (n_in + 1) for n_in, n_out in pairwise(widths))) / 3
-    by_layer = {"rate_factors": np.ones((3, 2)), "weight_decay": np.full((3, 2), hyper.pop("weight_decay", 0.0))}
-    hyper = {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "max_norm": 0.0, "first": False} | by_layer | hyper
+    by_layer = {"rate_factors": np.ones((3, 2)), "weight_decay": np.full((3, 2), given.pop("weight_decay", 0.0))}
+    hyper: Arguments = {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "max_norm": 0.0, "smoothing": 0.0, "first": False}
+    hyper |= by_layer | given
     start = 0 if hyper["first"] else 0.1
     velocity, base_velocity = (start * rng.normal(size=array.shape).astype(dtype) for array in (params, base))
     n_steps = -(-rows.shape[1] // batch_size)
@@ -389,8 +393,8 @@ def test_kernels_take_no_other_arrays(kind, damage):
         cls(*(change(given[key]) if key == name else given[key] for key in names))
 
 
-@pytest.mark.parametrize("classes", [False, True])
-def test_loss_of_rows(classes, dtype, global_random_seed):
+@pytest.mark.parametrize(("classes", "smoothing"), [(False, 0.0), (True, 0.0), (True, 0.3)])
+def test_loss_of_rows(classes, smoothing, dtype, global_random_seed):
     """The weighted mean over some rows, and its gradient; where all weights are 0, both are 0."""
     rng = np.random.default_rng(global_random_seed)
     n_samples, rows = 9, np.array([4, 0, 7])
@@ -404,6 +408,7 @@ def test_loss_of_rows(classes, dtype, global_random_seed):
             "labels": locked(rng.integers(0, 5, n_samples), np.intp) if classes else None,
             "sample_weight": weights,
             "delta": poison(3, 5, dtype=dtype),
+            "smoothing": smoothing,
         }
         left = assert_twins_agree("forward.loss_of_rows", arguments, rtol=1e-13, atol=np.finfo(dtype).eps)
         loss, delta = loss_by_definition(arguments)
@@ -419,9 +424,10 @@ def loss_by_definition(arguments: Arguments) -> tuple[float, np.ndarray]:
     if arguments["labels"] is None:
         error = outputs - arguments["targets"][rows]
         return shares @ (error**2).sum(axis=1) / 2, shares[:, None] * error
-    wanted = np.eye(outputs.shape[1])[arguments["labels"][rows]]
+    smoothing, n_out = arguments["smoothing"], outputs.shape[1]
+    wanted = (1 - smoothing) * np.eye(n_out)[arguments["labels"][rows]] + smoothing / n_out
     probabilities = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
-    return -shares @ np.log((wanted * probabilities).sum(axis=1)), shares[:, None] * (probabilities - wanted)
+    return -shares @ (wanted * np.log(probabilities)).sum(axis=1), shares[:, None] * (probabilities - wanted)
 
 
 def test_every_kernel_is_compared():

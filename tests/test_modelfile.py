@@ -152,6 +152,7 @@ def test_everything_fitted_and_every_parameter_comes_back(X, path):
     classifier = classify(
         X, LABELS["int64"], class_weight={-3: 2.0, 0: np.float64(1.5), 2**60: 1}, early_stopping=True, tol=0.0,
         validation_fraction=0.25, schedule="cosine", max_grad_norm=np.float32(1.5), n_jobs=1,
+        label_smoothing=0.25,
     )  # fmt: skip
     classifier.feature_names_in_ = np.array([f"gene-{i} 'α' \ud800" for i in range(D)], dtype=object)
     classifier.save(path)

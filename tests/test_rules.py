@@ -27,6 +27,7 @@ from rule_reference import (
 from scipy import sparse
 
 from fcfast import plan
+from fcfast.losses import CrossEntropy
 from fcfast.optimizers import SCHEDULES, SGD, Adam, Muon, NeuronAdam
 from fcfast.rules import (
     RULES,
@@ -98,6 +99,14 @@ def test_rules_equal_their_definition(rule, activation):
     weights = np.random.default_rng(5).uniform(0, 2, 11)
     weights[[1, 4, 5, 6, 7]] = 0  # a whole batch without weight
     case = problem(rule, hidden=(6, 4, 8), activation=activation, sample_weight=weights, groups=(1, 2, 2), optimizer=SGD())
+    assert_equals_peer(case)
+
+
+@pytest.mark.parametrize("rule", FURTHER, ids=str)
+def test_rules_learn_smoothed_labels(rule):
+    """The losses of the outputs and of all heads are smoothed."""
+    weights = np.random.default_rng(6).uniform(0, 2, 11)
+    case = problem(rule, hidden=(6, 4, 8), loss=CrossEntropy(0.3), sample_weight=weights, groups=(1, 2, 2))
     assert_equals_peer(case)
 
 

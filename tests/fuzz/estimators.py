@@ -77,6 +77,7 @@ FRONT = COMMON | {
     "warm_start": [False, True],
 }
 CLASS_WEIGHTS = {"class_weight": [None, "balanced", {0: 1.0, 1: 2.0}, {0: 0, 1: 0}, {"0": 1e308, "1": 1e308}]}
+SMOOTHING = {"label_smoothing": [0.0, 0.1, 1e-320, 1 - 1e-16, 1.0]}
 NOPROP = {**COMMON, **CLASS_WEIGHTS} | {
     "variant": ["dt", "ct", "fm", "backprop"],
     "n_blocks": [1, 2, 3, 10**9],
@@ -103,7 +104,7 @@ NOPROP = {**COMMON, **CLASS_WEIGHTS} | {
     "update": ["posterior", "deterministic"],
 }
 KINDS: dict[str, tuple[Any, dict[str, list[Any]]]] = {
-    "classifier": (fcfast.FrontClassifier, FRONT | CLASS_WEIGHTS),
+    "classifier": (fcfast.FrontClassifier, FRONT | CLASS_WEIGHTS | SMOOTHING),
     "regressor": (fcfast.FrontRegressor, FRONT),
     "noprop": (fcfast.NoPropClassifier, NOPROP),
 }

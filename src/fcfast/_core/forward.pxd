@@ -10,5 +10,5 @@ cdef double half_squared_error_rows(const real* outputs, const real* targets, co
                                     real* delta) noexcept nogil
 
 cdef double softmax_cross_entropy_rows(const real* outputs, const Py_ssize_t* labels, const Py_ssize_t* rows,
-                                       const double* sample_weight, Py_ssize_t n_rows, Py_ssize_t n_out,
-                                       real* delta) noexcept nogil
+                                       const double* sample_weight, double smoothing, Py_ssize_t n_rows,
+                                       Py_ssize_t n_out, real* delta) noexcept nogil

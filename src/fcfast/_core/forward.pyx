@@ -121,11 +121,14 @@ cdef double half_squared_error_rows(const real* outputs, const real* targets, co
 
 
 cdef double softmax_cross_entropy_rows(const real* outputs, const Py_ssize_t* labels, const Py_ssize_t* rows,
-                                       const double* sample_weight, Py_ssize_t n_rows, Py_ssize_t n_out,
-                                       real* delta) noexcept nogil:
-    """Loss of a batch; `rows` says which labels and weights belong to it (NULL: the first ones)."""
+                                       const double* sample_weight, double smoothing, Py_ssize_t n_rows,
+                                       Py_ssize_t n_out, real* delta) noexcept nogil:
+    """Loss of a batch; `rows` says which labels and weights belong to it (NULL: the first ones).
+
+    The target probabilities are 1 - smoothing for the label, and smoothing / n_out more for every class.
+    """
     cdef Py_ssize_t i, k, row
-    cdef double total = 0, largest, normaliser, share, exponential
+    cdef double total = 0, largest, normaliser, share, exponential, expected, mean
     cdef double kept[KEPT_CLASSES]
     cdef double mass = total_weight(sample_weight, rows, n_rows)
     cdef const real* output = outputs
@@ -141,11 +144,17 @@ cdef double softmax_cross_entropy_rows(const real* outputs, const Py_ssize_t* la
             normaliser += exponential
             if k < KEPT_CLASSES:
                 kept[k] = exponential
-        total += share * (log(normaliser) - (output[labels[row]] - largest))
+        expected = output[labels[row]] - largest
+        if smoothing > 0:
+            mean = 0
+            for k in range(n_out):
+                mean += (output[k] - largest) / n_out
+            expected += smoothing * (mean - expected)
+        total += share * (log(normaliser) - expected)
         for k in range(n_out):
             exponential = kept[k] if k < KEPT_CLASSES else exp(output[k] - largest)
-            delta[k] = <real>(share * exponential / normaliser)
-        delta[labels[row]] -= <real>share
+            delta[k] = <real>(share * exponential / normaliser - share * smoothing / n_out)
+        delta[labels[row]] -= <real>(share * (1 - smoothing))
         output += n_out
         delta += n_out
     return total
@@ -172,9 +181,10 @@ def half_squared_error(const real[:, ::1] outputs,      # IN
 
 def softmax_cross_entropy(const real[:, ::1] outputs,       # IN
                           const Py_ssize_t[::1] labels,     # IN
-                          real[:, ::1] delta):              # OUT
+                          real[:, ::1] delta,               # OUT
+                          double smoothing=0):              # share of the target probability that all classes get alike
     """Mean over rows of -log softmax(outputs)[label]; ``delta`` receives its gradient with respect to the outputs."""
-    return softmax_cross_entropy_rows(&outputs[0, 0], &labels[0], NULL, NULL, outputs.shape[0], outputs.shape[1],
+    return softmax_cross_entropy_rows(&outputs[0, 0], &labels[0], NULL, NULL, smoothing, outputs.shape[0], outputs.shape[1],
                                       &delta[0, 0])
 
 
@@ -183,11 +193,12 @@ def loss_of_rows(const real[:, ::1] outputs,            # IN (B, c)
                  const real[:, ::1] targets,            # IN (N, c), or None
                  const Py_ssize_t[::1] labels,          # IN (N,), or None
                  const double[::1] sample_weight,       # IN (N,), or None
-                 real[:, ::1] delta):                   # OUT (B, c)
+                 real[:, ::1] delta,                    # OUT (B, c)
+                 double smoothing=0):                   # of labels
     """Loss of a batch, cross-entropy if there are labels; ``delta`` receives its gradient with respect to the outputs."""
     cdef const double* weight_data = NULL if sample_weight is None else &sample_weight[0]
     if labels is not None:
-        return softmax_cross_entropy_rows(&outputs[0, 0], &labels[0], &rows[0], weight_data, outputs.shape[0],
-                                          outputs.shape[1], &delta[0, 0])
+        return softmax_cross_entropy_rows(&outputs[0, 0], &labels[0], &rows[0], weight_data, smoothing,
+                                          outputs.shape[0], outputs.shape[1], &delta[0, 0])
     return half_squared_error_rows(&outputs[0, 0], &targets[0, 0], &rows[0], weight_data, outputs.shape[0],
                                    outputs.shape[1], &delta[0, 0])

@@ -127,9 +127,10 @@ cdef class Targets:
     cdef const void* values
     cdef const Py_ssize_t* labels
     cdef const double* sample_weight
+    cdef double smoothing   # share of the target probability that all classes get alike
 
-    def __init__(self, values, labels, sample_weight):
-        self.held = []
+    def __init__(self, values, labels, sample_weight, double smoothing):
+        self.held, self.smoothing = [], smoothing
         self.values = address(values, self.held, None if values is None else values.dtype, False)
         self.labels = <const Py_ssize_t*>address(labels, self.held, np.intp, False)
         self.sample_weight = <const double*>address(sample_weight, self.held, np.float64, False)
@@ -267,8 +268,8 @@ cdef double upper_gradient(real* v, Network network, Targets targets, Workspace 
         activate_row(v + i * h, params, h, activation)
     forward_pass(params + h, widths, n_layers, True, activation, v, n_rows, values, n_threads)
     if targets.labels != NULL:
-        result = softmax_cross_entropy_rows(values + last, targets.labels, rows, targets.sample_weight, n_rows, n_out,
-                                            deltas + last)
+        result = softmax_cross_entropy_rows(values + last, targets.labels, rows, targets.sample_weight, targets.smoothing,
+                                            n_rows, n_out, deltas + last)
     else:
         result = half_squared_error_rows(values + last, <const real*>targets.values, rows, targets.sample_weight, n_rows,
                                          n_out, deltas + last)

@@ -56,6 +56,7 @@ class Targets:
     values: Array | None
     labels: NDArray[np.intp] | None
     sample_weight: NDArray[np.float64] | None
+    smoothing: float
 
 
 @dataclass
@@ -168,7 +169,7 @@ def _gradient(S: Array, rows: NDArray[np.intp], network: Network, targets: Targe
     values, deltas = (np.empty(n_rows * widths[1:].sum(), dtype=params.dtype) for _ in range(2))
     forward(params[h:], widths, True, activation, S, values, 1)
     outputs, delta = blocks(values, widths, n_rows)[-1], blocks(deltas, widths, n_rows)[-1]
-    loss = loss_of_rows(outputs, rows, targets.values, targets.labels, targets.sample_weight, delta)
+    loss = loss_of_rows(outputs, rows, targets.values, targets.labels, targets.sample_weight, delta, targets.smoothing)
     backward(params[h:], widths, True, activation, S, values, deltas, grad[h:], D, 1)
     D *= derivative(S, activation)
     grad[:h] = D.sum(axis=0)

@@ -137,6 +137,9 @@ def train(
         in_training(min=0, help="L2 penalty on all weights and biases.", show_default="for each layer, less with more samples"),
     ] = None,
     max_grad_norm: MaxGradNorm = None,
+    label_smoothing: Annotated[
+        float, in_training(help="Share of the target probability that is spread evenly over all classes, below 1.")
+    ] = 0.0,
     early_stopping: Annotated[
         bool,
         in_training(
@@ -177,6 +180,10 @@ def train(
             "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
             "missing": "error" if impute == "none" else impute,
         }  # fmt: skip
+        if source.task == "classification":
+            settings["label_smoothing"] = label_smoothing
+        elif label_smoothing != 0:
+            raise ValueError(f"--label-smoothing {label_smoothing:g} is for classes, but the task is regression")
         estimator, report = run(source, settings)
         estimator.save(save)
         if plot is not None:

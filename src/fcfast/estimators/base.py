@@ -369,6 +369,7 @@ class TrainedEstimator(BaseEstimator):
         score: Callable[[], float] | None,
         callbacks: Sequence[Callback],
         chance: float = 0.0,
+        lowest: float = 0.0,
     ) -> History:
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
@@ -376,7 +377,7 @@ class TrainedEstimator(BaseEstimator):
             patience = self._setting("n_iter_no_change") if score or self._stops_by_loss else max_epochs
             training = Training(
                 self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
-                (*shown, *callbacks), chance, not self._stops_by_loss,
+                (*shown, *callbacks), chance, lowest, not self._stops_by_loss,
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
             try:

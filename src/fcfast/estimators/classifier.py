@@ -12,7 +12,8 @@ from fcfast.estimators import automatic
 from fcfast.estimators.base import ClassTargets
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
-from fcfast.losses import log_softmax, softmax
+from fcfast.losses import CrossEntropy, log_softmax, softmax
+from fcfast.losses.cross_entropy import entropy
 from fcfast.modelfile.front import ClassifierHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
@@ -153,6 +154,11 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Weights of the classes, by which the weights of their samples are multiplied. "balanced" makes them inversely
         proportional to the class frequencies. Where classes are unequal it raises the balanced accuracy, but the probabilities
         then suit equally frequent classes, which costs log-loss.
+    label_smoothing : float, default 0
+        Share of the target probability in [0, 1) that is spread evenly over all classes, as in torch.nn.CrossEntropyLoss: a
+        sample of class k has the target probabilities ``(1 - label_smoothing) * one_hot(k) + label_smoothing / c``. Weights of
+        samples and of classes multiply the whole loss of a sample, whereas PyTorch's `weight` multiplies the terms of the
+        smoothed loss each by the weight of its own class.
 
     Attributes
     ----------
@@ -253,6 +259,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         warm_start: bool = False,
         verbose: int = 0,
         class_weight: Any = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(
             hidden_layer_sizes, activation, rule=rule, groups=groups, init=init, init_scale=init_scale, kernel=kernel,
@@ -264,12 +271,20 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
             random_state=random_state, warm_start=warm_start, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+
+    @property
+    def _loss(self) -> CrossEntropy:
+        return CrossEntropy(self.label_smoothing)
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        CrossEntropy(self.label_smoothing)
 
     def _chance(self, targets: Array, weights: Array | None) -> float:
-        """Give the entropy of the class frequencies."""
-        counts = np.bincount(targets, weights)
-        shares = counts[counts > 0] / counts.sum()
-        return float(-(shares * np.log(shares)).sum())
+        """Give the entropy of the smoothed class frequencies."""
+        counts = np.bincount(targets, weights, minlength=len(self.classes_))
+        return entropy(self._loss.smoothed(counts / counts.sum()))
 
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
         check_classification_targets(y)

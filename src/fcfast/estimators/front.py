@@ -207,7 +207,7 @@ class FrontEstimator(InitialFront):
             self.network_.rule_state.go_on_from(before.rule_state)
         history = self._train(
             np.arange(X.shape[0]), targets, weights, self._schedule, max_epochs, self.tol, score, callbacks,
-            self._chance(targets, weights),
+            self._chance(targets, weights), self._loss.lowest(int(self.network_.widths[-1])),
         )  # fmt: skip
         self._note(history)
         return self
@@ -318,6 +318,7 @@ class FrontEstimator(InitialFront):
             held["optimizer"] = self._optimizer(), network.optimizer
             held["rule"] = make_rule(self.rule), network.rule
             held["groups"] = self._groups(), network.groups
+            held["label_smoothing"] = self._loss.label_smoothing, network.loss.label_smoothing
             held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
         for name, (asked, had) in held.items():
             if asked != had:

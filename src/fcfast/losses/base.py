@@ -31,6 +31,8 @@ class Loss(Capable):
         Code of the loss in the kernels, or None if they do not know it. A subclass that does not set it has None.
     has_classes : bool
         Whether targets are class numbers (N,); otherwise they are numbers (N, c), one for each output.
+    label_smoothing : float
+        Share of the target probability that the kernels spread evenly over all classes. It is 0 for targets that are numbers.
     """
 
     not_inherited: ClassVar[dict[str, Any]] = {"kernel": None}
@@ -38,6 +40,7 @@ class Loss(Capable):
     name: ClassVar[str]
     kernel: ClassVar[int | None] = None
     has_classes: ClassVar[bool] = False
+    label_smoothing: float = 0.0
 
     def of_samples(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Give the loss of each sample and its gradient.
@@ -71,6 +74,10 @@ class Loss(Capable):
             Number of outputs, c.
         """
         return np.zeros(n_outputs)
+
+    def lowest(self, n_outputs: int) -> float:
+        """Give the loss of the best outputs."""
+        return 0.0
 
 
 class Targets:
@@ -112,7 +119,11 @@ class Targets:
             Array that the gradient is written to.
         """
         if self.loss.kernel is not None:
-            return float(backend.forward.loss_of_rows(outputs, rows, self.numbers, self.labels, self.sample_weight, delta))
+            return float(
+                backend.forward.loss_of_rows(
+                    outputs, rows, self.numbers, self.labels, self.sample_weight, delta, self.loss.label_smoothing
+                )
+            )
         losses, gradient = self.loss.of_samples(outputs, self.values[rows])
         if np.shape(losses) != rows.shape or np.shape(gradient) != outputs.shape:
             raise ValueError(

@@ -143,7 +143,7 @@ def _epoch_step(
     network = kernel.Network(
         base, velocities[0], source, None, None, params, velocities[1], widths, ACTIVATIONS["relu"], None, None, None
     )
-    targets = kernel.Targets(None, np.zeros(n_rows, dtype=np.intp), None)
+    targets = kernel.Targets(None, np.zeros(n_rows, dtype=np.intp), None, 0.0)
     sgd = kernel.Sgd(momentum, 0.0, False, 0.0, np.ones(by_layer), np.zeros(by_layer))
     workspace = kernel.Workspace(network, n_rows, batch_size, batch_size)
     rows, rates, losses = np.arange(n_rows, dtype=np.intp)[None], np.full((1, n_steps), 1e-6), np.empty((1, n_steps))

@@ -38,7 +38,7 @@ class EpochKernel:
             front.base, front.velocity, front.source, front.S0, front.scale, upper.params, upper.velocity, upper.widths,
             upper.activation, *((None, None, None) if by is None else (by.mean, by.scale, by.fill)),
         )  # fmt: skip
-        self._targets = kernel.Targets(targets.numbers, targets.labels, targets.sample_weight)
+        self._targets = kernel.Targets(targets.numbers, targets.labels, targets.sample_weight, targets.loss.label_smoothing)
         self._sgd = kernel.Sgd(
             sgd.momentum, sgd.dampening, sgd.nesterov, sgd.max_grad_norm or 0.0, upper.rate_factors, upper.weight_decay
         )

@@ -26,8 +26,8 @@ class Training:
 
     `score` gives the score of held-out samples, and the training has diverged if it is not finite; with None the training loss
     decides instead. A callback that returns True ends the training after this epoch. `chance` is the loss of predictions that
-    ignore the inputs, such as the class frequencies, or 0 without such predictions. A loss that `is_random` goes up and down
-    with the noise that is drawn, so that it may end higher than it began.
+    ignore the inputs, such as the class frequencies, or 0 without such predictions, and `lowest` that of the best ones. A loss
+    that `is_random` goes up and down with the noise that is drawn, so that it may end higher than it began.
     """
 
     learning_rate: Any
@@ -39,6 +39,7 @@ class Training:
     score: Callable[[], float] | None = None
     callbacks: Sequence[Callback] = ()
     chance: float = 0.0
+    lowest: float = 0.0
     is_random: bool = False
 
     def run(
@@ -107,7 +108,7 @@ class Training:
         elif not (self.score or self.is_random) and self._has_risen(history):
             message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
             _warn(history, Outcome.LOSS_ROSE, message)
-        elif stuck and 0 < NO_BETTER * self.chance <= history.losses[-1]:
+        elif stuck and self.lowest < self.chance and history.losses[-1] >= self._between(NO_BETTER):
             message = (
                 f"the network learns only the class frequencies (loss {history.losses[-1]:.3f}, theirs {self.chance:.3f}); "
                 f"scale X (StandardScaler) or change learning_rate={self.learning_rate}, most often to a lower one"
@@ -117,7 +118,11 @@ class Training:
 
     def _has_risen(self, history: History) -> bool:
         """Whether the loss is higher than it began, and not by a share of `chance` that weight decay costs a good network."""
-        return bool(history.losses) and history.losses[-1] > max(history.losses[0], DECAYED * self.chance)
+        return bool(history.losses) and history.losses[-1] > max(history.losses[0], self._between(DECAYED))
+
+    def _between(self, share: float) -> float:
+        """Give the loss at this share of the way from the lowest loss to that of chance."""
+        return self.lowest + share * (self.chance - self.lowest)
 
     def _is_stopped(self, epoch: Epoch) -> bool:
         """Call every callback, and say whether one of them ends the training."""
@@ -187,5 +192,5 @@ def _divergence(epochs: Epochs, losses: NDArray[np.float64], loss: float, histor
 
 
 ENOUGH_EPOCHS = 10  # epochs after which a network has learned something if it ever does
-DECAYED = 0.1  # share of the class frequencies' loss up to which a loss may rise
-NO_BETTER = 0.98  # share of the class frequencies' loss from which on a loss is no better
+DECAYED = 0.1  # share of the way to the class frequencies' loss up to which a loss may rise
+NO_BETTER = 0.98  # share of the way to the class frequencies' loss from which on a loss is no better
