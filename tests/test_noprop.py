@@ -9,6 +9,7 @@ from time import sleep
 
 import numpy as np
 import pytest
+from classic import NoPropClassifier
 from noprop_cases import SMALL, VARIANTS, trained, wide_samples
 from scipy import sparse
 from sklearn.base import clone
@@ -19,7 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fcfast import NoPropClassifier, backend
+import fcfast
+from fcfast import backend
 from fcfast.noprop import LinearNoise
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
@@ -361,7 +363,7 @@ def test_early_stopping_keeps_the_best(wide, monkeypatch):
         seen.append(self.network_.snapshot())
         return next(scores)
 
-    monkeypatch.setattr(NoPropClassifier, "_score_held_out", scripted)
+    monkeypatch.setattr(fcfast.NoPropClassifier, "_score_held_out", scripted)
     settings = {"early_stopping": True, "validation_fraction": 1 / 3, "n_iter_no_change": 4, "max_epochs": 20}
     classifier = trained(X, y, batch_norm=True, embedding="learned", **settings)
     assert classifier.validation_scores_ == [0.1, 0.6, 0.4, 0.5, 0.6, 0.3]

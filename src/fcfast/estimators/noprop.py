@@ -13,14 +13,18 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
+from fcfast.estimators import automatic, noprop_automatic
+from fcfast.estimators.automatic import Choice, Settings
 from fcfast.estimators.base import ClassTargets, all_or_nothing
+from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of
+from fcfast.estimators.samples import SquaredLength
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.front.rows import converted
-from fcfast.gram.object import n_features_of
-from fcfast.gram.start import RandomWeights
+from fcfast.gram.object import fan_in_of, n_features_of
+from fcfast.gram.start import RandomWeights, SpanStart
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
 from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
@@ -30,7 +34,6 @@ from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.variants import VARIANTS, WEIGHTINGS
 from fcfast.optimizers import Optimizer, Schedule
-from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Backprop
@@ -48,7 +51,7 @@ MAX_DIMENSIONS = 1_000_000
 
 
 @stored
-class NoPropClassifier(ClassifierMixin, ClassTargets):
+class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     """A classifier of blocks that each learn by themselves to remove noise from a label (NoProp, arXiv 2503.24322).
 
     No block passes an error to another. A block sees the input and a noisy label. In training the noisy label is made from the
@@ -212,16 +215,19 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     """
 
     _header = NoPropHeader
-    _largest_batch = 128
     _stops_by_loss = False  # the loss goes up and down with the noise
-    _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS | {"weight_decay": 0.001}
+    _automatic: ClassVar[tuple[str, ...]] = (
+        "standardize", "n_blocks", "hidden", "init", "init_scale", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
+        "learning_rate", "weight_decay",
+    )  # fmt: skip
+    _constants = noprop_automatic.CONSTANTS
 
     def __init__(
         self,
         variant: str = "dt",
         *,
-        n_blocks: int = 10,
-        hidden: Sequence[int] = (256, 128),
+        n_blocks: int | str = "auto",
+        hidden: Sequence[int] | str = "auto",
         embedding: str = "one-hot",
         embedding_dim: int = 20,
         activation: str = "relu",
@@ -230,18 +236,18 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         eta: float = 1.0,
         loss_weighting: str = "uniform",
         optimizer: str | Optimizer = "neuron-adam",
-        learning_rate: float = 0.001,
-        schedule: str | Schedule = "constant",
+        learning_rate: float | str | Sequence[Any] = "auto",
+        schedule: str | Schedule = "auto",
         momentum: float = 0.9,
         dampening: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.001,
+        weight_decay: float | str | Sequence[Any] = "auto",
         max_grad_norm: float | None = None,
         order: str = "sequential",
         batch_size: int | str = "auto",
-        max_epochs: int = 50,
+        max_epochs: int | str = "auto",
         tol: float = 0.0,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         shuffle: bool = True,
@@ -252,8 +258,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         form: str = "auto",
         window: int | str = "auto",
         init: str = "auto",
-        init_scale: float = 1.0,
-        standardize: bool = False,
+        init_scale: float | str = "auto",
+        standardize: bool | str = "auto",
         missing: str = "error",
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         dtype: str = "float32",
@@ -314,7 +320,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         validation.choice(self.embedding, "embedding", EMBEDDINGS)
         validation.choice(self.loss_weighting, "loss_weighting", WEIGHTINGS)
         validation.choice(self.order, "order", ORDERS)
-        validation.size(self.n_blocks, "n_blocks", maximum=MAX_BLOCKS)
+        if not validation.is_auto(self.n_blocks):
+            validation.size(self.n_blocks, "n_blocks", maximum=MAX_BLOCKS)
         validation.size(self.embedding_dim, "embedding_dim", maximum=MAX_DIMENSIONS)
         validation.boolean(self.batch_norm, "batch_norm")
         validation.positive(self.eta, "eta")
@@ -325,10 +332,30 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             raise ValueError("variant='backprop' trains all blocks in every step, got order='random'; use 'sequential'")
 
     def _branch_and_trunk(self) -> tuple[int, int]:
-        sizes = validation.sequence(self.hidden, "hidden")
+        hidden = self._setting("hidden")
+        sizes = validation.sequence(noprop_automatic.WIDE if validation.is_auto(hidden) else hidden, "hidden")
         if len(sizes) != 2:
             raise ValueError(f"hidden must be two widths, one of a block's branches and one behind them, got {self.hidden!r}")
         return validation.integer(sizes[0], "hidden", 1), validation.integer(sizes[1], "hidden", 1)
+
+    @property
+    def _has_time(self) -> bool:
+        return self.variant in ("ct", "fm")
+
+    @property
+    def _trains_labels(self) -> bool:
+        """Whether there are trained parameters beside those of the blocks."""
+        is_learned = isinstance(self.noise_schedule, str) and self.noise_schedule == "learned"
+        return self.embedding != "one-hot" or self.variant == "backprop" or is_learned
+
+    @property
+    def _n_layers(self) -> int:
+        return len(self._shape(1, 1).layers) + 1 + self._trains_labels
+
+    def _shape(self, n_embedding: int, n_classes: int) -> Shape:
+        """Give the sizes of a block."""
+        activation = ACTIVATIONS[self.activation]
+        return Shape(*self._branch_and_trunk(), n_embedding, n_classes, activation, self._has_time, self.batch_norm)
 
     @property
     def _front(self) -> FrontStack:
@@ -364,21 +391,48 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         MemoryError
             If the arrays that the form holds would exceed `memory_limit`.
         """
+        self.settings_ = Settings()
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
-        self._scaling, self._scaled_as = None, (self.standardize, self.missing)
+        self._scaling, self._scaled_as = None, self._asked_scaling
+        self._choose("standardize", lambda: automatic.standardize(X, False, False, False))
         X, y = self._validate(X, y, reset=True)
         targets = self._encode_targets(y, False)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
+        self._choose_settings(X)
         self._start(X, targets, weights, random_state)
         self._remember_scaling(X)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
+            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks
         )
         self._note(history)
         return self
+
+    def _choose_settings(self, X: Any) -> None:
+        """Choose everything that depends on the training samples."""
+        n_samples, length = X.shape[0], SquaredLength(X)
+        self._choose("n_blocks", lambda: noprop_automatic.n_blocks(self.variant, self.noise_schedule))
+        self._choose("hidden", lambda: noprop_automatic.hidden(n_samples))
+        self._choose("init", lambda: noprop_automatic.init(X))
+        self._choose("init_scale", lambda: noprop_automatic.init_scale(X, length))
+        self._choose_course(n_samples)
+        batch, n_classes = self._batch_size(n_samples), len(self.classes_)
+        step = automatic.step(batch, batch >= n_samples, Backprop(), self._constants)
+        shape = self._shape(self._n_embedding(X), n_classes)
+        self._choose_rates(X, length, lambda n_in: noprop_automatic.layer_shapes(shape, n_in), step)
+        if self.verbose:
+            print(self.settings_)
+
+    def _rates(self, shapes: Sequence[tuple[float, int]], optimizer: Optimizer, step: float, measured: str) -> Choice:
+        n_embedding = int(shapes[1][0]) if self._trains_labels else None  # the noisy label is the input of the second layer
+        return noprop_automatic.learning_rate(shapes, n_embedding, optimizer, step, measured)
+
+    def _n_embedding(self, X: Any) -> int:
+        """Give the number of dimensions of the embeddings."""
+        by_kind = {"one-hot": len(self.classes_), "learned": self.embedding_dim, "prototype": n_features_of(X)}
+        return int(by_kind[self.embedding])
 
     def _start(
         self,
@@ -392,19 +446,18 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         seed = int(random_state.randint(2**31 - 1))
         generator = np.random.default_rng(seed)
         variant, n_classes = variant_of(self, dtype), len(self.classes_)
-        n_blocks = 1 if variant.has_time else int(self.n_blocks)
-        learned = self.embedding != "one-hot"
-        has_head = learned or self.variant == "backprop" or getattr(variant, "learns_ends", False)
+        n_blocks = 1 if variant.has_time else int(self._setting("n_blocks"))
         embedding = self._first_embedding(X, targets, weights, n_classes, generator)
-        labels = LabelSpace(embedding, learned, has_head, variant.is_flow, dtype, generator)
-        h, fused = self._branch_and_trunk()
-        shape = Shape(h, fused, labels.shape[1], n_classes, ACTIVATIONS[self.activation], variant.has_time, self.batch_norm)
+        learned = self.embedding != "one-hot"
+        labels = LabelSpace(embedding, learned, self._trains_labels, variant.is_flow, dtype, generator)
+        shape = self._shape(labels.shape[1], n_classes)
+        h = shape.n_hidden
         batch_size = self._batch_size(X.shape[0])
         if self.batch_norm and batch_size == 1:
             raise ValueError(
                 "batch_norm=True needs batches of at least 2 samples, got 1 sample; raise batch_size, or use batch_norm=False"
             )
-        in_span = self._in_span(X)
+        in_span = self._setting("init") == "span"
         if not in_span:
             self._refuse_weights(X, "init='glorot'")
         self.plan_ = self._plan(X, n_blocks, optimizer, shape, len(labels.params), in_span)
@@ -413,10 +466,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         n_features = n_features_of(X)
         initial: Any
         if in_span:
-            initial = self._span_start(X, n_blocks * h, 6, 0, seed)
+            initial = self._span_start(X, n_blocks * h, seed)
         else:
             # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
-            scale = self.init_scale * ((n_features + n_blocks * h) / n_features) ** 0.5
+            scale = self._setting("init_scale") * ((n_features + n_blocks * h) / n_features) ** 0.5
             initial = RandomWeights(n_blocks * h, n_features, seed, "relu", scale)
             if not np.isfinite(initial.bound):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
@@ -427,11 +480,20 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
             variant, shape, fronts, blocks, labels, optimizer, batch_size, self.plan_.window, n_threads, self.order, seed,
+            *self._groups_by_layer(),
         )  # fmt: skip
         for block in blocks:
             block.n_threads = self.network_.kernel_threads
         self.network_.inference = inference_of(self)
         self._random_state = random_state
+
+    def _span_start(self, X: Any, n_hidden: int, seed: int) -> SpanStart:
+        """Start in the span with the variance of He's uniform weights, times `init_scale`."""
+        fan, scale = fan_in_of(X), float(self._setting("init_scale"))
+        deviation = scale * (2 / fan) ** 0.5 if fan else 0.0
+        if not deviation <= float(np.finfo(self.dtype).max):
+            raise ValueError(f"init_scale={scale} makes initial weights too large; use a smaller one")
+        return SpanStart(n_hidden, n_features_of(X), seed, deviation)
 
     def _first_embedding(
         self,
@@ -460,8 +522,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         """Choose the form for all blocks; refuse forms that are not possible or too large."""
         problem = Problem(
             **of_inputs(X, self.dtype), hidden=self._branch_and_trunk(), n_outputs=len(self.classes_),
-            batch_size=self._batch_size(X.shape[0]), n_epochs=self.max_epochs, dtype=self.dtype, optimizer=optimizer,
-            rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
+            batch_size=self._batch_size(X.shape[0]), n_epochs=self._setting("max_epochs"), dtype=self.dtype,
+            optimizer=optimizer, rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
             n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span,
         )  # fmt: skip
         return plan_for(problem, self.form, self.window, self.memory_limit)
@@ -560,7 +622,11 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             raise ValueError("a file of NoProp blocks always holds their weights; use weights=True")
         form = WeightsForm.name if FORMS[self.form_].keeps_inputs else self.form_
         header = NoPropHeader(
-            **self._header_entries(), **network_entries(self.network_), form=form, scaled=scaled_parts(self._scaling)
+            **self._header_entries(),
+            **network_entries(self.network_),
+            form=form,
+            scaled=scaled_parts(self._scaling),
+            settings=self.settings_.chosen(),
         )
         return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling)
 

@@ -145,7 +145,8 @@ class Layers:
         self.chains = {} if shape.batch_norm else {ends: self._chain(*ends, params, grad) for ends in shape.chains}
         self.norms: dict[str, Norm] = {}
         if shape.batch_norm:
-            for layer, (name, n) in enumerate((("x", h), *((name, n) for name, (n, _) in shape.layers.items() if name != "out"))):
+            normed = [("x", h), *((name, n) for name, (n, _) in shape.layers.items() if name != "out")]
+            for layer, (name, n) in enumerate(normed):
                 self.norms[name] = Norm(params[start : start + 2 * n], grad[start : start + 2 * n])
                 for first in (start, start + n):
                     self.vectors.append(Place(layer, slice(first, first + n), (n, 1)))

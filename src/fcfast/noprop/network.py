@@ -55,7 +55,7 @@ class Parameters:
         self.optimizer, self.groups, self.memory = optimizer, groups, Memory(optimizer, params.dtype)
         places = *matrices, *vectors
         n_trained = sum(place.stop - place.start for _, place, _ in places)
-        are_alike = len({group for pair in groups for group in pair}) == 1
+        are_alike = len({group for pair in groups for group in pair}) <= 1
         if optimizer.elementwise and are_alike and 0 < n_trained == len(params):
             matrices, vectors = [Place(0, slice(0, len(params)), (1, len(params)))], []
         self.velocity = np.zeros_like(params) if optimizer.has_velocity else None
@@ -112,7 +112,7 @@ class NoPropNetwork:
         Seed of noise and times.
     rate_factors, weight_decay : ndarray of shape (n_layers, 2), or None
         Factors of the learning rate, and weight decay, of the weights and the biases of each layer of a block, and after them
-        of the labels' parameters and the variant's own; None is 1, and the optimiser's decay.
+        of the labels' parameters and the variant's own, if these are trained; None is 1, and the optimiser's decay.
     """
 
     def __init__(
@@ -137,22 +137,24 @@ class NoPropNetwork:
         self.inference = Inference()
         seeds = np.random.SeedSequence(seed).spawn(len(blocks) + 1)
         self.generators = [np.random.default_rng(one) for one in seeds]  # one for each block, the last for the blocks' order
-        by_layer = len(shape.layers) + 2, 2
+        n_layers = len(shape.layers) + 1
+        by_layer = n_layers + labels.has_head, 2
         own_decay = optimizer.weight_decay, optimizer.for_biases.weight_decay
-        *of_block, of_labels = groups_by_layer(
+        groups = groups_by_layer(
             optimizer,
             np.broadcast_to(1.0 if rate_factors is None else rate_factors, by_layer),
             np.broadcast_to(own_decay if weight_decay is None else weight_decay, by_layer),
         )
+        of_block, of_labels = groups[:n_layers], groups[n_layers:]  # the second is empty if labels are not trained
         self.block_parameters = [
             Parameters(block.params, block.layers.matrices, block.layers.vectors, optimizer, of_block) for block in blocks
         ]
-        self.label_parameters = Parameters(labels.params, *labels.trained, optimizer, [of_labels])
+        self.label_parameters = Parameters(labels.params, *labels.trained, optimizer, of_labels)
         # parameters of the variant: gates of the blocks, or the ends of a schedule
         self.own = epoch.own_parameters(variant)
         self.own_grad = np.zeros_like(self.own)
         places = [Place(0, slice(0, len(self.own)), (len(self.own), 1))] if len(self.own) else []
-        self.own_parameters = Parameters(self.own, [], places, optimizer, [of_labels])
+        self.own_parameters = Parameters(self.own, [], places, optimizer, of_labels)
 
     # ------------------------------------------------------------------------------------------------------------------
     # training
