@@ -1,6 +1,6 @@
 """Estimators whose parameters may be "auto", and whose learning rate and weight decay may differ between layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -90,22 +90,19 @@ class AutomaticEstimator(TrainedEstimator):
         self,
         X: Any,
         length: SquaredLength,
-        shapes: Callable[[float], Sequence[tuple[float, int]]],
+        rates_of: Callable[[float, str], Choice],
         step: float,
         streams: bool = False,
     ) -> None:
-        """Choose rates and decays of layers with these shapes, given the front layer's number of inputs."""
+        """Choose rates, by a function of the front layer's number of inputs and of how it was measured, and decays."""
         optimizer: Optimizer = self._optimizer()
         constants, n_samples = self._constants, X.shape[0]
         is_asked = validation.is_auto(self.learning_rate) or validation.is_auto(self.weight_decay)
         n_in, measured = (length.value, length.text) if is_asked else (1.0, "")
-        rates = self._rates(shapes(automatic.front_inputs(X, n_in, constants)), optimizer, step, measured)
+        rates = rates_of(automatic.front_inputs(X, n_in, constants), measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
         decay = constants.tall_decay if automatic.has_more_samples(X) else constants.decay
         self._choose(
             "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
         )
-
-    def _rates(self, shapes: Sequence[tuple[float, int]], optimizer: Optimizer, step: float, measured: str) -> Choice:
-        return automatic.learning_rate(shapes, optimizer, step, measured)

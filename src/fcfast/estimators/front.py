@@ -375,8 +375,13 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
         self._choose_course(n_samples, streams)
         batch = self._batch_size(n_samples)
         step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), self._constants)
-        hidden = self._hidden()
-        self._choose_rates(X, length, lambda n_in: list(zip((n_in, *hidden), (*hidden, 1), strict=True)), step, streams)
+        hidden, optimizer = self._hidden(), self._optimizer()
+
+        def rates_of(n_in: float, measured: str) -> Choice:
+            shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))
+            return automatic.learning_rate(shapes, optimizer, step, measured)
+
+        self._choose_rates(X, length, rates_of, step, streams)
         if self.verbose:
             print(self.settings_)
 

@@ -61,6 +61,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
 
     Regression is not supported; the paper has none either.
 
+    Parameters that are "auto" are chosen in `fit` from the shape and the kind of X, each by itself, so that raw features need
+    no arguments. `settings_` says what was chosen and why.
+
     Parameters
     ----------
     variant : {"dt", "ct", "fm", "backprop"}, default "dt"
@@ -68,11 +71,13 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         every block. "ct" has continuous time: one block takes any time from 0 to 1 as an input. "fm" is flow matching: one
         block learns the velocity of a flow from noise to label. "backprop" is the paper's baseline: the blocks of "dt" and a
         linear classifier behind them are trained end to end by backpropagation.
-    n_blocks : int, default 10
-        Number of blocks, T. "ct" and "fm" have one block and do not use it.
-    hidden : (int, int), default (256, 128)
+    n_blocks : int or "auto", default "auto"
+        Number of blocks, T. "ct" and "fm" have one block and do not use it. "auto" is 5, or the number of steps of a
+        `noise_schedule` that is a sequence.
+    hidden : (int, int) or "auto", default "auto"
         Numbers of hidden units. The first is the width of each branch of a block and of the first layer behind the branches;
-        the second is the width of the second layer behind them.
+        the second is the width of the second layer behind them. "auto" is (64, 32) for up to 1,000 samples, and (128, 64) for
+        more.
     embedding : {"one-hot", "learned", "prototype"}, default "one-hot"
         Kind of points that represent the labels. "one-hot" embeddings are fixed. "learned" embeddings are trained from
         orthogonal starting points; the blocks share them and are therefore trained in turn. "prototype" embeddings are trained
@@ -100,33 +105,42 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     optimizer : {"neuron-adam", "adamw", "sgd", "muon", "adam"} or object of `fcfast.optimizers`, default "neuron-adam"
         Optimiser; each block has one of its own. The paper uses "adamw", which needs form "weights". The default is as good on
         MNIST and trains the same network in every form.
-    learning_rate : float, default 0.001
-        Step size. Wide data needs a smaller one, such as 1e-4 for 10,000 features.
-    schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
-        Course of the learning rate over `max_epochs`.
+    learning_rate : float, sequence or "auto", default "auto"
+        Step size. A sequence has one entry for each layer of a block, which holds for all blocks: a number, or a pair of
+        numbers for the weights and the biases. The front layer comes first, then the layers on the noisy label (three for "dt"
+        and "backprop", one for the others), the layer on the time ("ct" and "fm"), and the three layers on top of them. One
+        more entry is for embeddings, classifier, gates and the ends of a schedule where these are trained. "auto" gives each
+        layer rates that suit its shape (`fcfast.optimizers.Optimizer.layer_rates`), times 0.3: with "neuron-adam" the weights
+        of a layer with n_in inputs get 0.075 / n_in. For the front layer n_in is the mean squared length of the samples, which
+        is the number of features if they are standardised.
+    schedule : {"auto", "constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object, default "auto"
+        Course of the learning rate over `max_epochs`; an object comes from `fcfast.optimizers`. "auto" is "constant" if one
+        batch holds all samples, and "cosine" otherwise.
     momentum : float, default 0.9
         Momentum in [0, 1), defined as in torch.optim.SGD. For "neuron-adam", "adam" and "adamw" it is beta1.
     dampening : float, default 0
         Dampening of the momentum in [0, 1), for "sgd" only.
     nesterov : bool, default False
         Whether to use Nesterov momentum, for "sgd" and "muon" only.
-    weight_decay : float, default 0.001
-        Weight decay of all parameters, including biases. "sgd" and "adam" add it to the gradient; the other optimisers decouple
-        it from the gradient.
+    weight_decay : float, sequence or "auto", default "auto"
+        Weight decay. "sgd" and "adam" add it to the gradient; the other optimisers decouple it from the gradient. A number
+        holds for all parameters, including biases. A sequence has one entry for each layer, in the same way as `learning_rate`.
+        "auto" is 0; an optimiser that is an object keeps its own.
     max_grad_norm : float or None, default None
         Largest norm of each block's gradient, which is scaled down if it exceeds it. None never scales it.
     order : {"sequential", "random"}, default "sequential"
         Order of the blocks in an epoch. "sequential" makes one pass over the samples for each block in turn; "random" draws a
         block for every batch.
     batch_size : int or "auto", default "auto"
-        Number of samples in a batch; "auto" is min(128, N).
-    max_epochs : int, default 50
-        Largest number of epochs.
+        Number of samples in a batch. "auto" takes up to 1,000 samples as one batch, and otherwise batches of 100.
+    max_epochs : int or "auto", default "auto"
+        Largest number of epochs. "auto" is 200 if one batch holds all samples, and otherwise as many epochs as make EPOCHSTEPS
+        steps of each block, but at least 20 and at most 200.
     tol : float, default 0
         Smallest improvement of the validation score that counts as one.
-    n_iter_no_change : int, default 10
-        Number of epochs without improvement after which early stopping ends training. The training loss never ends it, because
-        it goes up and down with the noise that is drawn.
+    n_iter_no_change : int or "auto", default "auto"
+        Number of epochs without improvement after which early stopping ends training; "auto" is a fifth of all, but at least
+        10. The training loss never ends it, because it goes up and down with the noise that is drawn.
     early_stopping : bool, default False
         Whether to hold out part of the data, stop when its score (accuracy) no longer improves, and keep the best network.
     validation_fraction : float, default 0.1
@@ -148,13 +162,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         Number of samples in a window, as in `FrontClassifier`.
     init : {"auto", "span", "glorot"}, default "auto"
         Start of the front layers. "glorot" draws He uniform weights. "span" gives pre-activations the distribution of such
-        weights by the smallest weights that produce them, as in `FrontClassifier`. "auto" is "span" if X is a `fcfast.Gram`,
-        and "glorot" otherwise.
-    init_scale : float, default 1
-        Factor of the front layers' initial weights (He uniform).
-    standardize : bool or "capped", default False
-        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values, as in
-        `FrontClassifier`.
+        weights by the smallest weights that produce them, as in `FrontClassifier`. "auto" is "span" for at most 2,000 samples
+        with more features than samples, and for a `fcfast.Gram`; otherwise it is "glorot".
+    init_scale : float or "auto", default "auto"
+        Factor of the front layers' initial weights (He uniform). "auto" gives their pre-activations the deviation 0.1, by the
+        mean squared length of the samples.
+    standardize : bool, "capped" or "auto", default "auto"
+        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values ("capped"), as in
+        `FrontClassifier`. "auto" is "capped" for dense data, and False for sparse data and for a `fcfast.Gram`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN), as in `FrontClassifier`.
     memory_limit : int, default 4 GiB
@@ -175,6 +190,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     ----------
     classes_ : ndarray of shape (c,)
         Class labels in sorted order.
+    settings_ : mapping of str to value
+        Values of all parameters that may be "auto", as they were used, with the reasons, as in `FrontClassifier`.
     form_ : {"contributions", "windowed", "weights"}
         Form that was used.
     plan_ : fcfast.planning.plan.Plan
@@ -209,9 +226,11 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     >>> X = rng.normal(size=(60, 5000))
     >>> y = np.where(np.arange(60) % 2, "up", "down")
     >>> X[:, :500] += np.where(y == "up", 0.7, -0.7)[:, None]
-    >>> classifier = NoPropClassifier(n_blocks=3, hidden=(32, 16), max_epochs=20, random_state=0)
-    >>> classifier.fit(X[:40], y[:40]).form_, classifier.score(X[40:], y[40:]) > 0.9
+    >>> classifier = NoPropClassifier(max_epochs=50, random_state=0).fit(X[:40], y[:40])
+    >>> classifier.form_, classifier.score(X[40:], y[40:]) > 0.9
     ('contributions', True)
+    >>> classifier.settings_["hidden"], classifier.settings_.reasons["init"]
+    ((64, 32), '40 samples and 5,000 features')
     """
 
     _header = NoPropHeader
@@ -418,16 +437,18 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._choose("init", lambda: noprop_automatic.init(X))
         self._choose("init_scale", lambda: noprop_automatic.init_scale(X, length))
         self._choose_course(n_samples)
-        batch, n_classes = self._batch_size(n_samples), len(self.classes_)
-        step = automatic.step(batch, batch >= n_samples, Backprop(), self._constants)
-        shape = self._shape(self._n_embedding(X), n_classes)
-        self._choose_rates(X, length, lambda n_in: noprop_automatic.layer_shapes(shape, n_in), step)
+        batch, n_embedding, optimizer = self._batch_size(n_samples), self._n_embedding(X), self._optimizer()
+        is_whole = batch >= n_samples
+        step = automatic.step(batch, is_whole, Backprop(), self._constants)
+        shape = self._shape(n_embedding, len(self.classes_))
+
+        def rates_of(n_in: float, measured: str) -> Choice:
+            shapes, of_labels = noprop_automatic.layer_shapes(shape, n_in), n_embedding if self._trains_labels else None
+            return noprop_automatic.learning_rate(shapes, of_labels, optimizer, step, is_whole, measured)
+
+        self._choose_rates(X, length, rates_of, step)
         if self.verbose:
             print(self.settings_)
-
-    def _rates(self, shapes: Sequence[tuple[float, int]], optimizer: Optimizer, step: float, measured: str) -> Choice:
-        n_embedding = int(shapes[1][0]) if self._trains_labels else None  # the noisy label is the input of the second layer
-        return noprop_automatic.learning_rate(shapes, n_embedding, optimizer, step, measured)
 
     def _n_embedding(self, X: Any) -> int:
         """Give the number of dimensions of the embeddings."""
