@@ -272,5 +272,7 @@ def weight_decay(
         return Choice(0.0, "a stream, whose length is not known")
     if not optimizer.step_shrinks:
         return Choice(0.0, f"{optimizer.name} has steps of one size")
+    if not decay:
+        return Choice(0.0, "none is needed")
     shrink = step * decay / n_samples
     return Choice(tuple((shrink / weights, 0.0) for weights, _ in rates), f"all weights shrink by {shrink:.2g} in a step")
