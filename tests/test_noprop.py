@@ -229,7 +229,7 @@ def test_initial_weights(wide, form):
         for block in blocks:  # they have been moved by 1e-30
             ones = np.concatenate([norm.scale for norm in block.layers.norms.values()])
             np.testing.assert_allclose(ones, 1, rtol=1e-12)
-            vectors = np.concatenate([block.params[place] for place, _ in block.layers.vectors])
+            vectors = np.concatenate([block.params[place] for _, place, _ in block.layers.vectors])
             assert (np.abs(vectors) < 1e-20).sum() == len(vectors) - len(ones)
         assert len({weights.tobytes() for weights in (*fronts, *layers)}) == len(fronts) + len(layers)
 
@@ -400,9 +400,11 @@ def test_callbacks(wide):
 
 
 def test_verbose_prints_lines(wide, capsys):
-    """A line per epoch where there is no terminal."""
-    trained(*wide, verbose=1)
-    assert [line[:8] for line in capsys.readouterr().out.splitlines()] == [f"epoch {i}:" for i in range(1, 5)]
+    """The settings, then a line per epoch where there is no terminal."""
+    settings = str(trained(*wide, verbose=1).settings_).splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[: len(settings)] == settings
+    assert [line[:8] for line in lines[len(settings) :]] == [f"epoch {i}:" for i in range(1, 5)]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
