@@ -119,6 +119,18 @@ def test_files_keep_the_settings(variant, tmp_path):
     np.testing.assert_allclose(loaded.predict_proba(X), model.predict_proba(X), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", [NoPropClassifier, fcfast.FrontClassifier])
+def test_files_of_estimators_whose_parameters_were_set(kind, tmp_path):
+    """A parameter that was set after the fit is in the file as it is, and what had been chosen for it is not."""
+    X, y = samples("tall")
+    model = kind(max_epochs=2, random_state=0).fit(X, y)
+    expected = model.predict_proba(X)
+    model.set_params(learning_rate=0.1).save(tmp_path / "model")
+    loaded = fcfast.load(tmp_path / "model")
+    assert loaded.learning_rate == loaded.settings_["learning_rate"] == 0.1
+    np.testing.assert_allclose(loaded.predict_proba(X), expected, atol=1e-5)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # one network, in whatever form and unit
 

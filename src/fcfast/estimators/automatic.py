@@ -115,9 +115,9 @@ class Settings(Mapping[str, Any]):
         given = {name: Choice(value, GIVEN) for name, value in params.items() if not is_auto(value)}
         return cls(given | choices)
 
-    def chosen(self) -> dict[str, list[Any]]:
-        """Give [value, reason] of the settings that were not given, for a file."""
-        choices = {name: choice for name, choice in self._choices.items() if choice.reason != GIVEN}
+    def chosen(self, params: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Give [value, reason] of the settings that were not given, for a file; `params` may have been set since."""
+        choices = {name: choice for name, choice in self._choices.items() if choice.reason != GIVEN and is_auto(params[name])}
         return {name: [encoded(choice.value, name), choice.reason] for name, choice in choices.items()}
 
     @property

@@ -647,7 +647,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             **network_entries(self.network_),
             form=form,
             scaled=scaled_parts(self._scaling),
-            settings=self.settings_.chosen(),
+            settings=self.settings_.chosen(self.get_params(deep=False)),
         )
         return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling)
 
