@@ -110,8 +110,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         numbers for the weights and the biases. The front layer comes first, then the layers on the noisy label (three for "dt"
         and "backprop", one for the others), the layer on the time ("ct" and "fm"), and the three layers on top of them. One
         more entry is for embeddings, classifier, gates and the ends of a schedule where these are trained. "auto" gives each
-        layer rates that suit its shape (`fcfast.optimizers.Optimizer.layer_rates`), times 0.3: with "neuron-adam" the weights
-        of a layer with n_in inputs get 0.075 / n_in. For the front layer n_in is the mean squared length of the samples, which
+        layer rates that suit its shape (`fcfast.optimizers.Optimizer.layer_rates`), times 0.3 if one batch holds all samples:
+        with "neuron-adam" the weights of a layer with n_in inputs then get 0.075 / n_in, and otherwise 0.25 / n_in. For the front layer n_in is the mean squared length of the samples, which
         is the number of features if they are standardised.
     schedule : {"auto", "constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object, default "auto"
         Course of the learning rate over `max_epochs`; an object comes from `fcfast.optimizers`. "auto" is "constant" if one
@@ -134,7 +134,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     batch_size : int or "auto", default "auto"
         Number of samples in a batch. "auto" takes up to 1,000 samples as one batch, and otherwise batches of 100.
     max_epochs : int or "auto", default "auto"
-        Largest number of epochs. "auto" is 200 if one batch holds all samples, and otherwise as many epochs as make EPOCHSTEPS
+        Largest number of epochs. "auto" is 200 if one batch holds all samples, and otherwise as many epochs as make 1,000
         steps of each block, but at least 20 and at most 200.
     tol : float, default 0
         Smallest improvement of the validation score that counts as one.
