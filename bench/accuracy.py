@@ -293,8 +293,8 @@ def report(cells: Cells) -> str:
 Balanced accuracy, and R^2 of riboflavin and gasoline spectra: repeated {n_folds}-fold cross-validation, {n_scores} scores for
 each model and data set, the same splits for all. fcfast and its NoProp have no argument and see raw features; its forward
 gradients have two hidden layers, and see them, too. For every other model {N_TRIES} configurations were tried on every training
-part, standardised, by {INNER_FOLDS}-fold cross-validation inside it, and the best was fitted to all of it. The labels of p53 are
-close to noise.
+part, standardised, by {INNER_FOLDS}-fold cross-validation inside it, and the best was fitted to all of it. The labels of p53
+are close to noise.
 
 Mean ± standard error, the best mean in bold. Training parts overlap, so that scores are not independent; the standard errors
 are corrected for it (Nadeau and Bengio 2003): variance x (1 / scores + test / training samples).

@@ -111,8 +111,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         and "backprop", one for the others), the layer on the time ("ct" and "fm"), and the three layers on top of them. One
         more entry is for embeddings, classifier, gates and the ends of a schedule where these are trained. "auto" gives each
         layer rates that suit its shape (`fcfast.optimizers.Optimizer.layer_rates`), times 0.3 if one batch holds all samples:
-        with "neuron-adam" the weights of a layer with n_in inputs then get 0.075 / n_in, and otherwise 0.25 / n_in. For the front layer n_in is the mean squared length of the samples, which
-        is the number of features if they are standardised.
+        with "neuron-adam" the weights of a layer with n_in inputs then get 0.075 / n_in, and otherwise 0.25 / n_in. For the
+        front layer n_in is the mean squared length of the samples, which is the number of features if they are standardised,
+        times 1 + 16 / d with more samples than features.
     schedule : {"auto", "constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object, default "auto"
         Course of the learning rate over `max_epochs`; an object comes from `fcfast.optimizers`. "auto" is "constant" if one
         batch holds all samples, and "cosine" otherwise.
