@@ -1,10 +1,10 @@
 """Accuracy on real wide data: ours without any setting beside scikit-learn's tuned networks, linear models and trees.
 
 Reproduce: python -m bench.accuracy [--data NAME ...] [--models NAME ...] [--repeats 5] [--folds 5] [--jobs 2] [--out FILE.json]
-Every model is scored by repeated cross-validation, stratified for classes, on the same splits. fcfast is fitted to the raw
-features of the training part. For every other model the training part is standardised, four configurations are tried on it by
-3-fold cross-validation (bench/accuracy_models.py), and the best one is fitted to all of it. Scores are balanced accuracy and
-R^2; log-loss and calibration error (10 bins) where a model gives probabilities.
+Every model is scored by repeated cross-validation, stratified for classes, on the same splits. fcfast, its NoProp and its
+forward gradients are fitted to the raw features of the training part. For every other model the training part is standardised,
+four configurations are tried on it by 3-fold cross-validation (bench/accuracy_models.py), and the best one is fitted to all of
+it. Scores are balanced accuracy and R^2; log-loss and calibration error (10 bins) where a model gives probabilities.
 The command writes FILE.json and a report, FILE.md. Finished results stay in the JSON and are not computed again unless their
 settings have changed; Ctrl-C loses no finished fold. Missing data sets are skipped.
 
@@ -291,9 +291,10 @@ def report(cells: Cells) -> str:
     return f"""# Accuracy on real wide data
 
 Balanced accuracy, and R^2 of riboflavin and gasoline spectra: repeated {n_folds}-fold cross-validation, {n_scores} scores for
-each model and data set, the same splits for all. fcfast has no argument and sees raw features. For every other model
-{N_TRIES} configurations were tried on every training part, standardised, by {INNER_FOLDS}-fold cross-validation inside it, and
-the best was fitted to all of it. The labels of p53 are close to noise.
+each model and data set, the same splits for all. fcfast and its NoProp have no argument and see raw features; its forward
+gradients have two hidden layers, and see them, too. For every other model {N_TRIES} configurations were tried on every training
+part, standardised, by {INNER_FOLDS}-fold cross-validation inside it, and the best was fitted to all of it. The labels of p53
+are close to noise.
 
 Mean ± standard error, the best mean in bold. Training parts overlap, so that scores are not independent; the standard errors
 are corrected for it (Nadeau and Bengio 2003): variance x (1 / scores + test / training samples).

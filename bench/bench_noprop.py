@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from bench import data as real_data
 from bench.measure import Run, duration, memory_is_measurable, peak_memory, times, verdict
+from bench.settings import CLASSIC_BLOCKS
 from fcfast import NoPropClassifier, backend
 
 torch = pytest.importorskip("torch", reason="the peer is PyTorch")
@@ -65,9 +66,8 @@ def loaded(load, *arguments):
 
 def started(X, y, n_jobs, **settings):
     """A classifier's network before training, made as `fit` makes it."""
-    classifier = NoPropClassifier(
-        n_blocks=N_BLOCKS, hidden=(HIDDEN, FUSED), n_jobs=n_jobs, random_state=0, **{"learning_rate": RATE} | settings
-    )
+    own = {"n_blocks": N_BLOCKS, "hidden": (HIDDEN, FUSED), "n_jobs": n_jobs, "random_state": 0, "learning_rate": RATE}
+    classifier = NoPropClassifier(**CLASSIC_BLOCKS | own | settings)
     X, y = classifier._validate(X, y, reset=True)
     targets = classifier._encode_targets(y, False)
     classifier._start(X, targets, None, np.random.RandomState(0))

@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bench import data as real_data
 from bench.measure import markdown
-from bench.settings import CLASSIC
+from bench.settings import CLASSIC, CLASSIC_BLOCKS
 from fcfast import FrontClassifier, NoPropClassifier
 from fcfast.commands.shared import json_text, progress_on_terminal
 from fcfast.config import config
@@ -89,7 +89,7 @@ def image_runs(run, n_seeds):
 def image_run(data, settings, tell):
     """Train, and find labels in all ways; shares of wrong answers."""
     train, test = images(data)
-    classifier, seconds = fitted(NoPropClassifier(**settings), *train, tell)
+    classifier, seconds = fitted(NoPropClassifier(**CLASSIC_BLOCKS | settings), *train, tell)
     tell("scoring")
     by_block = [1 - score for score in classifier.accuracy_by_block(*test)]
     result = {
@@ -183,7 +183,7 @@ def wide_run(data, settings, tell):
 
 
 def wide_model(settings):
-    return NoPropClassifier(**settings) if settings else FrontClassifier(**WIDE_BASELINE)
+    return NoPropClassifier(**CLASSIC_BLOCKS | settings) if settings else FrontClassifier(**WIDE_BASELINE)
 
 
 def scores_by_stage(model, X, y):
@@ -257,7 +257,8 @@ def draw(file):
     X, y = load_digits(return_X_y=True)
     X = (X / 16).astype(np.float32)
     train, test = slice(1500), slice(1500, None)
-    classifier = NoPropClassifier(hidden=(64, 32), max_epochs=20, random_state=0).fit(X[train], y[train])
+    picture = CLASSIC_BLOCKS | {"hidden": (64, 32), "max_epochs": 20, "random_state": 0}
+    classifier = NoPropClassifier(**picture).fit(X[train], y[train])
     certainty = next(classifier.staged_predict_proba(X[test])).max(axis=1)
     trajectory_figure(file, classifier, X[test][np.argsort(certainty)[[0, 5, 150, 250]]])
 

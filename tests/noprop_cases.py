@@ -1,9 +1,8 @@
 """A small problem and small networks for the tests of NoProp."""
 
 import numpy as np
+from classic import NoPropClassifier
 from sklearn.datasets import make_blobs
-
-from fcfast import NoPropClassifier
 
 VARIANTS = ("dt", "ct", "fm", "backprop")
 SMALL = {"n_blocks": 3, "hidden": (8, 5), "max_epochs": 4, "dtype": "float64", "random_state": 0, "batch_size": 7}

@@ -60,7 +60,7 @@ def test_what_is_done_is_not_done_again():
     assert accuracy.planned(earlier, ["colon_alon"], ["svm"], 3)["colon_alon, svm"]["scores"] == {}
 
 
-UNTUNED = ("front", "forward-gradients")
+UNTUNED = ("front", "noprop", "forward-gradients")
 
 
 @COLON

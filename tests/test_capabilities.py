@@ -448,11 +448,11 @@ def test_bad_settings_by_layer(wide, settings, message):
         FrontClassifier((6,), **settings).fit(X, y)
 
 
-def test_noprop_has_one_rate(wide):
-    """Its blocks have other layers."""
+def test_layers_of_blocks(wide):
+    """Blocks have other layers than networks."""
     X, y = wide
     for name in ("learning_rate", "weight_decay"):
-        with pytest.raises(TypeError, match=f"{name} must be a number"):
+        with pytest.raises(ValueError, match=rf"{name} has 2 value\(s\), but the network has 7 layers"):
             NoPropClassifier(**{name: [0.1, 0.1]}).fit(X, y)
 
 

@@ -5,9 +5,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from classic import FrontClassifier
+from classic import FrontClassifier, NoPropClassifier
 
-from fcfast import NoPropClassifier
 from fcfast.front import rows as front_rows
 from fcfast.front.base import FORMS
 from fcfast.front.rows import is_converted, is_gathered

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from classic import SpanClassifier as FrontClassifier
+from classic import SpanNoPropClassifier as NoPropClassifier
 from classic import SpanRegressor as FrontRegressor
 
 import fcfast
-from fcfast import Gram, NoPropClassifier
+from fcfast import Gram
 
 N, D = 30, 80
 RNG = np.random.default_rng(0)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from classic import SpanClassifier as FrontClassifier
+from classic import SpanNoPropClassifier as NoPropClassifier
 from classic import SpanRegressor as FrontRegressor
 from scipy import sparse
 from sklearn.base import clone
@@ -23,7 +24,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 
-from fcfast import Gram, NoPropClassifier
+from fcfast import Gram
 from fcfast.rules import RULES, make_rule
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose

@@ -9,6 +9,7 @@ from time import sleep
 
 import numpy as np
 import pytest
+from classic import NoPropClassifier
 from noprop_cases import SMALL, VARIANTS, trained, wide_samples
 from scipy import sparse
 from sklearn.base import clone
@@ -19,7 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fcfast import NoPropClassifier, backend
+import fcfast
+from fcfast import backend
 from fcfast.noprop import LinearNoise
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.network import NoPropNetwork
@@ -227,7 +229,7 @@ def test_initial_weights(wide, form):
         for block in blocks:  # they have been moved by 1e-30
             ones = np.concatenate([norm.scale for norm in block.layers.norms.values()])
             np.testing.assert_allclose(ones, 1, rtol=1e-12)
-            vectors = np.concatenate([block.params[place] for place, _ in block.layers.vectors])
+            vectors = np.concatenate([block.params[place] for _, place, _ in block.layers.vectors])
             assert (np.abs(vectors) < 1e-20).sum() == len(vectors) - len(ones)
         assert len({weights.tobytes() for weights in (*fronts, *layers)}) == len(fronts) + len(layers)
 
@@ -361,7 +363,7 @@ def test_early_stopping_keeps_the_best(wide, monkeypatch):
         seen.append(self.network_.snapshot())
         return next(scores)
 
-    monkeypatch.setattr(NoPropClassifier, "_score_held_out", scripted)
+    monkeypatch.setattr(fcfast.NoPropClassifier, "_score_held_out", scripted)
     settings = {"early_stopping": True, "validation_fraction": 1 / 3, "n_iter_no_change": 4, "max_epochs": 20}
     classifier = trained(X, y, batch_norm=True, embedding="learned", **settings)
     assert classifier.validation_scores_ == [0.1, 0.6, 0.4, 0.5, 0.6, 0.3]
@@ -398,9 +400,11 @@ def test_callbacks(wide):
 
 
 def test_verbose_prints_lines(wide, capsys):
-    """A line per epoch where there is no terminal."""
-    trained(*wide, verbose=1)
-    assert [line[:8] for line in capsys.readouterr().out.splitlines()] == [f"epoch {i}:" for i in range(1, 5)]
+    """The settings, then a line per epoch where there is no terminal."""
+    settings = str(trained(*wide, verbose=1).settings_).splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[: len(settings)] == settings
+    assert [line[:8] for line in lines[len(settings) :]] == [f"epoch {i}:" for i in range(1, 5)]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

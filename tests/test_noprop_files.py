@@ -109,14 +109,15 @@ HOSTILE = {
     "learned": ({"header": {"is_learned": True}}, "has_head is False, but True is needed"),
     "dimensions": ({"header": {"widths": [D, 6, 5, 7]}}, "have 7 dimensions for 4 classes"),
     "other variant": ({"header": {"variant": "fm", "n_blocks": 1}}, "params have variant 'dt', but the network has 'fm'"),
-    "steps": ({"header": {"params": {"n_steps": 10**9}}}, "n_steps must be at most"),
+    "steps": ({"header": {"params": {"n_steps": 10**9}, "settings": {}}}, "n_steps must be at most"),
     "batch norm": ({"header": {"batch_norm": True}}, "tensors are missing: blocks.0.running"),
     "flag": ({"header": {"batch_norm": 1}}, "batch_norm must be True or False"),
     "schedule": ({"header": {"schedule": 3}}, "no schedule over all times"),
     "falling abar": ({"tensors": {"variant.alpha_bar": np.array([0.9, 0.5, 0.1])}}, "alpha_bar must rise"),
     "abar": ({"tensors": {"variant.alpha_bar": np.array([0.0, 0.5, 0.9])}}, "alpha_bar must be in"),
     "NaN": ({"tensors": {"labels.params": np.full(16, np.nan, "f4")}}, "holds NaN"),
-    "parameter": ({"header": {"params": {"eta": -1}}}, "eta"),
+    "parameter": ({"header": {"params": {"eta": -1}, "settings": {}}}, "eta"),
+    "setting": ({"header": {"settings": {"eta": [1, "so"]}}}, "settings has 'eta', which is not 'auto'"),
     "estimator": ({"header": {"estimator": "FrontClassifier"}}, "entries of the header are"),
 }
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from classic import NoPropClassifier
 from scipy import sparse
 from sklearn.datasets import make_blobs
 
-from fcfast import NoPropClassifier
 from fcfast.losses import softmax
 from fcfast.noprop import CosineNoise, network
 from fcfast.noprop.labels import LabelSpace, orthogonal, prototypes

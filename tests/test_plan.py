@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from classic import FrontClassifier
+from classic import FrontClassifier, NoPropClassifier
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
 import fcfast.planning.machine
-from fcfast import NoPropClassifier, backend
+from fcfast import backend
 from fcfast.front import FORMS, WeightsForm, contributions, register, windowed
 from fcfast.gram.start import RandomWeights
 from fcfast.optimizers import SGD, Adam, Muon, NeuronAdam

@@ -6,10 +6,10 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import span_cases
-from classic import FrontClassifier, FrontRegressor
+from classic import FrontClassifier, FrontRegressor, NoPropClassifier
 from span_cases import centred, repeated, with_zeros
 
-from fcfast import Gram, NoPropClassifier
+from fcfast import Gram
 from fcfast.sources import as_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose

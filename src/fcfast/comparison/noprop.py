@@ -9,7 +9,7 @@ from fcfast.estimators.noprop import NoPropClassifier
 SHARED = (
     "activation", "optimizer", "learning_rate", "schedule", "momentum", "dampening", "nesterov", "weight_decay",
     "max_grad_norm", "batch_size", "max_epochs", "tol", "n_iter_no_change", "shuffle", "form", "window", "init_scale",
-    "memory_limit", "dtype", "n_jobs", "random_state", "class_weight",
+    "standardize", "memory_limit", "dtype", "n_jobs", "random_state", "class_weight",
 )  # fmt: skip
 
 
@@ -86,4 +86,5 @@ class NoProp:
             )
         sizes = (hidden[0], hidden[1] if len(hidden) > 1 else max(1, hidden[0] // 2))
         shared = {name: getattr(template, name) for name in SHARED}
-        return NoPropClassifier(**asdict(self), hidden=sizes, **shared)
+        init = template.init if template.init in NoPropClassifier._inits else "glorot"
+        return NoPropClassifier(**asdict(self), hidden=sizes, init=init, **shared)

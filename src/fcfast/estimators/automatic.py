@@ -1,4 +1,4 @@
-"""What "auto" stands for in `FrontClassifier` and `FrontRegressor`: values chosen from facts about the data, with reasons.
+"""What "auto" stands for in the estimators: values chosen from facts about the data, with reasons.
 
 Rates follow the spectral condition of Yang, Simon and Bernstein (arXiv 2310.17813): a step of a layer is proportional to
 n_out / n_in, where the front layer's n_in is the mean squared length of the samples, and n_out of the last layer is constant.
@@ -30,7 +30,7 @@ FULL_BATCH = 1000  # largest number of samples that form one batch
 CALM_BATCH = 32  # samples in a batch from which on noise does not limit the step
 BATCH = 100  # samples in a batch, if there are more
 WIDE_UNITS, TALL_UNITS = 64, 256  # units of the hidden layer, for one batch and for many
-FEWEST_EPOCHS, ENOUGH_STEPS = 20, 2000
+FEWEST_EPOCHS = 20
 SPAN_SAMPLES = 2000  # a start in the span takes time with the third power of the number of samples
 STREAM_SAMPLES = 100  # of the first `partial_fit`, from which on they say how features are scaled
 
@@ -57,6 +57,8 @@ class Constants:
         Largest number of epochs.
     few : int
         Number of features added to those that there are, since few directions need smaller steps of the front layer.
+    steps : int
+        Number of steps that drawn batches should make.
     """
 
     step: float
@@ -65,6 +67,7 @@ class Constants:
     tall_decay: float
     epochs: int
     few: int
+    steps: int = 2000
 
 
 CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200, few=16)
@@ -112,9 +115,9 @@ class Settings(Mapping[str, Any]):
         given = {name: Choice(value, GIVEN) for name, value in params.items() if not is_auto(value)}
         return cls(given | choices)
 
-    def chosen(self) -> dict[str, list[Any]]:
-        """Give [value, reason] of the settings that were not given, for a file."""
-        choices = {name: choice for name, choice in self._choices.items() if choice.reason != GIVEN}
+    def chosen(self, params: Mapping[str, Any]) -> dict[str, list[Any]]:
+        """Give [value, reason] of the settings that were not given, for a file; `params` may have been set since."""
+        choices = {name: choice for name, choice in self._choices.items() if choice.reason != GIVEN and is_auto(params[name])}
         return {name: [encoded(choice.value, name), choice.reason] for name, choice in choices.items()}
 
     @property
@@ -195,7 +198,7 @@ def max_epochs(n_samples: int, batch: int, constants: Constants) -> Choice:
     n_steps = -(-n_samples // batch)
     if n_steps == 1:
         return Choice(constants.epochs, "one step per epoch")
-    epochs = min(max(-(-ENOUGH_STEPS // n_steps), FEWEST_EPOCHS), constants.epochs)
+    epochs = min(max(-(-constants.steps // n_steps), FEWEST_EPOCHS), constants.epochs)
     return Choice(epochs, f"{n_steps:,} steps per epoch")
 
 
@@ -269,5 +272,7 @@ def weight_decay(
         return Choice(0.0, "a stream, whose length is not known")
     if not optimizer.step_shrinks:
         return Choice(0.0, f"{optimizer.name} has steps of one size")
+    if not decay:
+        return Choice(0.0, "none is needed")
     shrink = step * decay / n_samples
     return Choice(tuple((shrink / weights, 0.0) for weights, _ in rates), f"all weights shrink by {shrink:.2g} in a step")

@@ -25,7 +25,7 @@ from fcfast.estimators.automatic import Settings
 from fcfast.estimators.samples import check_features, has_one_dtype, products_named
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
-from fcfast.gram.object import Gram, fan_in_of, n_features_of
+from fcfast.gram.object import Gram
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.samples import any_samples, is_numeric
 from fcfast.gram.start import GivenWeights, SpanStart
@@ -109,7 +109,9 @@ class TrainedEstimator(BaseEstimator):
     def _setting(self, name: str) -> Any:
         """Give the value of a parameter, or what "auto" stands for in this fit."""
         value = getattr(self, name)
-        return self.settings_.get(name, value) if name in self._automatic and validation.is_auto(value) else value
+        if not (name in self._automatic and validation.is_auto(value)):
+            return value
+        return getattr(self, "settings_", Settings()).get(name, value)  # parameters may be checked before any fit
 
     def _check_parameters(self) -> None:
         validation.choice(self.activation, "activation", ACTIVATIONS)
@@ -123,7 +125,8 @@ class TrainedEstimator(BaseEstimator):
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
         self._check_rates()
-        validation.positive(self.init_scale, "init_scale")
+        if not (validation.is_auto(self.init_scale) and "init_scale" in self._automatic):
+            validation.positive(self.init_scale, "init_scale")
         validation.choice(self.init, "init", self._inits)
         for name in ("max_epochs", "n_iter_no_change"):
             if not (validation.is_auto(getattr(self, name)) and name in self._automatic):
@@ -166,26 +169,11 @@ class TrainedEstimator(BaseEstimator):
         schedule: str | Schedule = self._setting("schedule")
         return SCHEDULES[schedule] if isinstance(schedule, str) else schedule
 
-    def _in_span(self, X: Any) -> bool:
-        """Whether the front layer starts in the span of the training samples."""
-        return self.init == "span" or (self.init == "auto" and isinstance(X, Gram))
-
     @staticmethod
     def _refuse_weights(X: Any, given: str) -> None:
         """Raise a ValueError if initial weights were asked for and samples leave none."""
         if isinstance(X, Gram) and not X.has_weights:
             raise ValueError(f"{given} starts from weights, but the {X.kernel_name} kernel has none; use init='span'")
-
-    def _span_start(self, X: Any, n_hidden: int, factor: float, n_also: int, seed: int) -> SpanStart:
-        """Start in the span with the variance of uniform weights that have the bound ``init_scale * sqrt(factor / fan)``.
-
-        The fan is the number of inputs and, besides features, also `n_also`: in a kernel's feature space units are few.
-        """
-        fan = fan_in_of(X) + (0 if isinstance(X, Gram) and not X.is_linear else n_also)
-        deviation = float(self.init_scale) * (factor / (3 * fan)) ** 0.5 if fan else 0.0
-        if not deviation <= float(np.finfo(self.dtype).max):
-            raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
-        return SpanStart(n_hidden, n_features_of(X), seed, deviation)
 
     def _start_of(self, form: type[FrontForm], initial: Any, X: Any) -> Any:
         """Give the initial weights as the form takes them: one that holds weights takes those that a start in the span has."""

@@ -213,7 +213,7 @@ class FittedFront(TrainedEstimator):
             form=self.form_ if as_contributions or not contributed else WeightsForm.name,
             y_ndim=getattr(self, "_y_ndim", None),
             scaled=scaled_parts(self._scaling),
-            settings=self.settings_.chosen(),
+            settings=self.settings_.chosen(self.get_params(deep=False)),
         )
         tensors = network_tensors(self.network_, header)
         return header, tensors | scaling_tensors(self._scaling)

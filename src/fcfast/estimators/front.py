@@ -1,6 +1,6 @@
 """Base class of `FrontClassifier` and `FrontRegressor`: their parameters, and the training of a network with a front layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from fcfast import validation
 from fcfast.estimators import automatic
 from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
+from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.initial import InitialFront
 from fcfast.estimators.samples import SquaredLength, copied
 from fcfast.front import FORMS
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FrontEstimator(InitialFront):
+class FrontEstimator(InitialFront, AutomaticEstimator):
     """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
     _inits = ("auto", "span", "scaled", "glorot")
@@ -43,7 +44,6 @@ class FrontEstimator(InitialFront):
         "standardize", "hidden_layer_sizes", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
     )  # fmt: skip
-    _constants: ClassVar[automatic.Constants]
     settings_: Settings
 
     def __init__(
@@ -349,49 +349,17 @@ class FrontEstimator(InitialFront):
                 raise ValueError(f"groups={self.groups!r}: {count} does not divide hidden layers of {n_in} and {n_out} units")
         return groups
 
-    def _check_rates(self) -> None:
-        n_layers = len(self._hidden()) + 1
-        if not validation.is_auto(self.learning_rate) and not self._by_layer("learning_rate", n_layers).any():
-            raise ValueError(f"learning_rate must be positive for some layer, got {self.learning_rate!r}")
-        if not validation.is_auto(self.weight_decay):
-            self._by_layer("weight_decay", n_layers)
-
-    def _by_layer(self, name: str, n_layers: int) -> Array:
-        """Give numbers (n_layers, 2) for the weights and the biases of each layer."""
-        value = self._setting(name)
-        if name == "learning_rate" and not validation.has_items(value):
-            validation.positive(value, name)
-        return validation.by_layer(value, name, n_layers)
-
-    def _settings(self) -> dict[str, Any]:
-        """Give the optimiser the largest weight decay of all layers; each layer replaces it by its own."""
-        settings = super()._settings()
-        if validation.is_auto(self.weight_decay):
-            is_chosen = isinstance(self.optimizer, str) and "weight_decay" in getattr(self, "settings_", {})
-            decay = self.settings_["weight_decay"] if is_chosen else 0.0
-            settings["weight_decay"] = float(np.max(decay))
-        elif validation.has_items(self.weight_decay):
-            settings["weight_decay"] = float(self._by_layer("weight_decay", len(self._hidden()) + 1).max())
-        return settings
+    @property
+    def _n_layers(self) -> int:
+        return len(self._hidden()) + 1
 
     def _set_groups(self) -> None:
         """Give each layer its learning rate and weight decay if they differ between layers."""
-        n_layers = len(self._hidden()) + 1
-        rates, decays = (
-            self._by_layer(name, n_layers) if validation.has_items(self._setting(name)) else None
-            for name in ("learning_rate", "weight_decay")
-        )
+        rates, decays = self._groups_by_layer()
         self.network_.upper.set_groups(1.0 if rates is None else rates, decays)
 
     # ------------------------------------------------------------------------------------------------------------------
     # what "auto" stands for
-
-    def _choose(self, name: str, choose: Callable[[], Choice]) -> Any:
-        """Note the value of a parameter, which is chosen if it is "auto"."""
-        given = getattr(self, name)
-        choice = choose() if validation.is_auto(given) else Choice(given, GIVEN)
-        self.settings_ = self.settings_.with_choice(name, choice)
-        return choice.value
 
     def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
         """Choose whether samples are scaled, before they are read."""
@@ -401,37 +369,22 @@ class FrontEstimator(InitialFront):
         self, X: Any, length: SquaredLength, before: FrontNetwork | None, has_coefs: bool, streams: bool = False
     ) -> None:
         """Choose everything that depends on the training samples; a network from before keeps its units."""
-        n_samples, constants = X.shape[0], self._constants
+        n_samples = X.shape[0]
         widths = None if before is None else tuple(map(int, before.widths[:-1]))
         self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths))
         self._choose("init", lambda: automatic.init(X, has_coefs, streams))
-        batch = self._choose("batch_size", lambda: automatic.batch_size(n_samples, streams))
-        epochs = 1  # of a call of `partial_fit`
-        if not streams:
-            batch = self._batch_size(n_samples)
-            epochs = self._choose("max_epochs", lambda: automatic.max_epochs(n_samples, batch, constants))
-        self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
-        if not streams:
-            self._choose("schedule", lambda: automatic.schedule(n_samples, batch))
-        self._choose_rates(X, length, streams)
+        self._choose_course(n_samples, streams)
+        batch = self._batch_size(n_samples)
+        step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), self._constants)
+        hidden, optimizer = self._hidden(), self._optimizer()
+
+        def rates_of(n_in: float, measured: str) -> Choice:
+            shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))
+            return automatic.learning_rate(shapes, optimizer, step, measured)
+
+        self._choose_rates(X, length, rates_of, step, streams)
         if self.verbose:
             print(self.settings_)
-
-    def _choose_rates(self, X: Any, length: SquaredLength, streams: bool) -> None:
-        hidden, constants, optimizer = self._hidden(), self._constants, self._optimizer()
-        is_asked = validation.is_auto(self.learning_rate) or validation.is_auto(self.weight_decay)
-        n_in, measured = (length.value, length.text) if is_asked else (1.0, "")
-        shapes = list(zip((automatic.front_inputs(X, n_in, constants), *hidden), (*hidden, 1), strict=True))
-        n_samples = X.shape[0]
-        batch = self._batch_size(n_samples)
-        step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), constants)
-        rates = automatic.learning_rate(shapes, optimizer, step, measured)
-        self._choose("learning_rate", lambda: rates)
-        own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
-        decay = constants.tall_decay if automatic.has_more_samples(X) else constants.decay
-        self._choose(
-            "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
-        )
 
     @property
     def _compares_samples(self) -> bool:

@@ -13,14 +13,18 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
+from fcfast.estimators import automatic, noprop_automatic
+from fcfast.estimators.automatic import Choice, Settings
 from fcfast.estimators.base import ClassTargets, all_or_nothing
+from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of
+from fcfast.estimators.samples import SquaredLength
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.front.rows import converted
-from fcfast.gram.object import n_features_of
-from fcfast.gram.start import RandomWeights
+from fcfast.gram.object import fan_in_of, n_features_of
+from fcfast.gram.start import RandomWeights, SpanStart
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
 from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
@@ -30,7 +34,6 @@ from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
 from fcfast.noprop.network import NoPropNetwork
 from fcfast.noprop.variants import VARIANTS, WEIGHTINGS
 from fcfast.optimizers import Optimizer, Schedule
-from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Backprop
@@ -48,7 +51,7 @@ MAX_DIMENSIONS = 1_000_000
 
 
 @stored
-class NoPropClassifier(ClassifierMixin, ClassTargets):
+class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     """A classifier of blocks that each learn by themselves to remove noise from a label (NoProp, arXiv 2503.24322).
 
     No block passes an error to another. A block sees the input and a noisy label. In training the noisy label is made from the
@@ -58,6 +61,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
 
     Regression is not supported; the paper has none either.
 
+    Parameters that are "auto" are chosen in `fit` from the shape and the kind of X, each by itself, so that raw features need
+    no arguments. `settings_` says what was chosen and why.
+
     Parameters
     ----------
     variant : {"dt", "ct", "fm", "backprop"}, default "dt"
@@ -65,11 +71,13 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         every block. "ct" has continuous time: one block takes any time from 0 to 1 as an input. "fm" is flow matching: one
         block learns the velocity of a flow from noise to label. "backprop" is the paper's baseline: the blocks of "dt" and a
         linear classifier behind them are trained end to end by backpropagation.
-    n_blocks : int, default 10
-        Number of blocks, T. "ct" and "fm" have one block and do not use it.
-    hidden : (int, int), default (256, 128)
+    n_blocks : int or "auto", default "auto"
+        Number of blocks, T. "ct" and "fm" have one block and do not use it. "auto" is 5, or the number of steps of a
+        `noise_schedule` that is a sequence.
+    hidden : (int, int) or "auto", default "auto"
         Numbers of hidden units. The first is the width of each branch of a block and of the first layer behind the branches;
-        the second is the width of the second layer behind them.
+        the second is the width of the second layer behind them. "auto" is (64, 32) for up to 1,000 samples, and (128, 64) for
+        more.
     embedding : {"one-hot", "learned", "prototype"}, default "one-hot"
         Kind of points that represent the labels. "one-hot" embeddings are fixed. "learned" embeddings are trained from
         orthogonal starting points; the blocks share them and are therefore trained in turn. "prototype" embeddings are trained
@@ -97,33 +105,43 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     optimizer : {"neuron-adam", "adamw", "sgd", "muon", "adam"} or object of `fcfast.optimizers`, default "neuron-adam"
         Optimiser; each block has one of its own. The paper uses "adamw", which needs form "weights". The default is as good on
         MNIST and trains the same network in every form.
-    learning_rate : float, default 0.001
-        Step size. Wide data needs a smaller one, such as 1e-4 for 10,000 features.
-    schedule : {"constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object of `fcfast.optimizers`, default "constant"
-        Course of the learning rate over `max_epochs`.
+    learning_rate : float, sequence or "auto", default "auto"
+        Step size. A sequence has one entry for each layer of a block, which holds for all blocks: a number, or a pair of
+        numbers for the weights and the biases. The front layer comes first, then the layers on the noisy label (three for "dt"
+        and "backprop", one for the others), the layer on the time ("ct" and "fm"), and the three layers on top of them. One
+        more entry is for embeddings, classifier, gates and the ends of a schedule where these are trained. "auto" gives each
+        layer rates that suit its shape (`fcfast.optimizers.Optimizer.layer_rates`), times 0.3 if one batch holds all samples:
+        with "neuron-adam" the weights of a layer with n_in inputs then get 0.075 / n_in, and otherwise 0.25 / n_in. For the
+        front layer n_in is the mean squared length of the samples, which is the number of features if they are standardised,
+        times 1 + 16 / d with more samples than features.
+    schedule : {"auto", "constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object, default "auto"
+        Course of the learning rate over `max_epochs`; an object comes from `fcfast.optimizers`. "auto" is "constant" if one
+        batch holds all samples, and "cosine" otherwise.
     momentum : float, default 0.9
         Momentum in [0, 1), defined as in torch.optim.SGD. For "neuron-adam", "adam" and "adamw" it is beta1.
     dampening : float, default 0
         Dampening of the momentum in [0, 1), for "sgd" only.
     nesterov : bool, default False
         Whether to use Nesterov momentum, for "sgd" and "muon" only.
-    weight_decay : float, default 0.001
-        Weight decay of all parameters, including biases. "sgd" and "adam" add it to the gradient; the other optimisers decouple
-        it from the gradient.
+    weight_decay : float, sequence or "auto", default "auto"
+        Weight decay. "sgd" and "adam" add it to the gradient; the other optimisers decouple it from the gradient. A number
+        holds for all parameters, including biases. A sequence has one entry for each layer, in the same way as `learning_rate`.
+        "auto" is 0; an optimiser that is an object keeps its own.
     max_grad_norm : float or None, default None
         Largest norm of each block's gradient, which is scaled down if it exceeds it. None never scales it.
     order : {"sequential", "random"}, default "sequential"
         Order of the blocks in an epoch. "sequential" makes one pass over the samples for each block in turn; "random" draws a
         block for every batch.
     batch_size : int or "auto", default "auto"
-        Number of samples in a batch; "auto" is min(128, N).
-    max_epochs : int, default 50
-        Largest number of epochs.
+        Number of samples in a batch. "auto" takes up to 1,000 samples as one batch, and otherwise batches of 100.
+    max_epochs : int or "auto", default "auto"
+        Largest number of epochs. "auto" is 200 if one batch holds all samples, and otherwise as many epochs as make 1,000
+        steps of each block, but at least 20 and at most 200.
     tol : float, default 0
         Smallest improvement of the validation score that counts as one.
-    n_iter_no_change : int, default 10
-        Number of epochs without improvement after which early stopping ends training. The training loss never ends it, because
-        it goes up and down with the noise that is drawn.
+    n_iter_no_change : int or "auto", default "auto"
+        Number of epochs without improvement after which early stopping ends training; "auto" is a fifth of all, but at least
+        10. The training loss never ends it, because it goes up and down with the noise that is drawn.
     early_stopping : bool, default False
         Whether to hold out part of the data, stop when its score (accuracy) no longer improves, and keep the best network.
     validation_fraction : float, default 0.1
@@ -145,13 +163,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         Number of samples in a window, as in `FrontClassifier`.
     init : {"auto", "span", "glorot"}, default "auto"
         Start of the front layers. "glorot" draws He uniform weights. "span" gives pre-activations the distribution of such
-        weights by the smallest weights that produce them, as in `FrontClassifier`. "auto" is "span" if X is a `fcfast.Gram`,
-        and "glorot" otherwise.
-    init_scale : float, default 1
-        Factor of the front layers' initial weights (He uniform).
-    standardize : bool or "capped", default False
-        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values, as in
-        `FrontClassifier`.
+        weights by the smallest weights that produce them, as in `FrontClassifier`. "auto" is "span" for at most 2,000 samples
+        with more features than samples, and for a `fcfast.Gram`; otherwise it is "glorot".
+    init_scale : float or "auto", default "auto"
+        Factor of the front layers' initial weights (He uniform). "auto" gives their pre-activations the deviation 0.1, by the
+        mean squared length of the samples.
+    standardize : bool, "capped" or "auto", default "auto"
+        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values ("capped"), as in
+        `FrontClassifier`. "auto" is "capped" for dense data, and False for sparse data and for a `fcfast.Gram`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN), as in `FrontClassifier`.
     memory_limit : int, default 4 GiB
@@ -172,6 +191,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     ----------
     classes_ : ndarray of shape (c,)
         Class labels in sorted order.
+    settings_ : mapping of str to value
+        Values of all parameters that may be "auto", as they were used, with the reasons, as in `FrontClassifier`.
     form_ : {"contributions", "windowed", "weights"}
         Form that was used.
     plan_ : fcfast.planning.plan.Plan
@@ -206,22 +227,27 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
     >>> X = rng.normal(size=(60, 5000))
     >>> y = np.where(np.arange(60) % 2, "up", "down")
     >>> X[:, :500] += np.where(y == "up", 0.7, -0.7)[:, None]
-    >>> classifier = NoPropClassifier(n_blocks=3, hidden=(32, 16), max_epochs=20, random_state=0)
-    >>> classifier.fit(X[:40], y[:40]).form_, classifier.score(X[40:], y[40:]) > 0.9
+    >>> classifier = NoPropClassifier(max_epochs=50, random_state=0).fit(X[:40], y[:40])
+    >>> classifier.form_, classifier.score(X[40:], y[40:]) > 0.9
     ('contributions', True)
+    >>> classifier.settings_["hidden"], classifier.settings_.reasons["init"]
+    ((64, 32), '40 samples and 5,000 features')
     """
 
     _header = NoPropHeader
-    _largest_batch = 128
     _stops_by_loss = False  # the loss goes up and down with the noise
-    _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS | {"weight_decay": 0.001}
+    _automatic: ClassVar[tuple[str, ...]] = (
+        "standardize", "n_blocks", "hidden", "init", "init_scale", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
+        "learning_rate", "weight_decay",
+    )  # fmt: skip
+    _constants = noprop_automatic.CONSTANTS
 
     def __init__(
         self,
         variant: str = "dt",
         *,
-        n_blocks: int = 10,
-        hidden: Sequence[int] = (256, 128),
+        n_blocks: int | str = "auto",
+        hidden: Sequence[int] | str = "auto",
         embedding: str = "one-hot",
         embedding_dim: int = 20,
         activation: str = "relu",
@@ -230,18 +256,18 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         eta: float = 1.0,
         loss_weighting: str = "uniform",
         optimizer: str | Optimizer = "neuron-adam",
-        learning_rate: float = 0.001,
-        schedule: str | Schedule = "constant",
+        learning_rate: float | str | Sequence[Any] = "auto",
+        schedule: str | Schedule = "auto",
         momentum: float = 0.9,
         dampening: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.001,
+        weight_decay: float | str | Sequence[Any] = "auto",
         max_grad_norm: float | None = None,
         order: str = "sequential",
         batch_size: int | str = "auto",
-        max_epochs: int = 50,
+        max_epochs: int | str = "auto",
         tol: float = 0.0,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         shuffle: bool = True,
@@ -252,8 +278,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         form: str = "auto",
         window: int | str = "auto",
         init: str = "auto",
-        init_scale: float = 1.0,
-        standardize: bool = False,
+        init_scale: float | str = "auto",
+        standardize: bool | str = "auto",
         missing: str = "error",
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         dtype: str = "float32",
@@ -314,7 +340,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         validation.choice(self.embedding, "embedding", EMBEDDINGS)
         validation.choice(self.loss_weighting, "loss_weighting", WEIGHTINGS)
         validation.choice(self.order, "order", ORDERS)
-        validation.size(self.n_blocks, "n_blocks", maximum=MAX_BLOCKS)
+        if not validation.is_auto(self.n_blocks):
+            validation.size(self.n_blocks, "n_blocks", maximum=MAX_BLOCKS)
         validation.size(self.embedding_dim, "embedding_dim", maximum=MAX_DIMENSIONS)
         validation.boolean(self.batch_norm, "batch_norm")
         validation.positive(self.eta, "eta")
@@ -325,10 +352,30 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             raise ValueError("variant='backprop' trains all blocks in every step, got order='random'; use 'sequential'")
 
     def _branch_and_trunk(self) -> tuple[int, int]:
-        sizes = validation.sequence(self.hidden, "hidden")
+        hidden = self._setting("hidden")
+        sizes = validation.sequence(noprop_automatic.WIDE if validation.is_auto(hidden) else hidden, "hidden")
         if len(sizes) != 2:
             raise ValueError(f"hidden must be two widths, one of a block's branches and one behind them, got {self.hidden!r}")
         return validation.integer(sizes[0], "hidden", 1), validation.integer(sizes[1], "hidden", 1)
+
+    @property
+    def _has_time(self) -> bool:
+        return self.variant in ("ct", "fm")
+
+    @property
+    def _trains_labels(self) -> bool:
+        """Whether there are trained parameters beside those of the blocks."""
+        is_learned = isinstance(self.noise_schedule, str) and self.noise_schedule == "learned"
+        return self.embedding != "one-hot" or self.variant == "backprop" or is_learned
+
+    @property
+    def _n_layers(self) -> int:
+        return len(self._shape(1, 1).layers) + 1 + self._trains_labels
+
+    def _shape(self, n_embedding: int, n_classes: int) -> Shape:
+        """Give the sizes of a block."""
+        activation = ACTIVATIONS[self.activation]
+        return Shape(*self._branch_and_trunk(), n_embedding, n_classes, activation, self._has_time, self.batch_norm)
 
     @property
     def _front(self) -> FrontStack:
@@ -364,21 +411,50 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         MemoryError
             If the arrays that the form holds would exceed `memory_limit`.
         """
+        self.settings_ = Settings()
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
-        self._scaling, self._scaled_as = None, (self.standardize, self.missing)
+        self._scaling, self._scaled_as = None, self._asked_scaling
+        self._choose("standardize", lambda: automatic.standardize(X, False, False, False))
         X, y = self._validate(X, y, reset=True)
         targets = self._encode_targets(y, False)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
+        self._choose_settings(X)
         self._start(X, targets, weights, random_state)
         self._remember_scaling(X)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self.max_epochs, self.tol, score, callbacks
+            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks
         )
         self._note(history)
         return self
+
+    def _choose_settings(self, X: Any) -> None:
+        """Choose everything that depends on the training samples."""
+        n_samples, length = X.shape[0], SquaredLength(X)
+        self._choose("n_blocks", lambda: noprop_automatic.n_blocks(self.variant, self.noise_schedule))
+        self._choose("hidden", lambda: noprop_automatic.hidden(n_samples))
+        self._choose("init", lambda: noprop_automatic.init(X))
+        self._choose("init_scale", lambda: noprop_automatic.init_scale(X, length))
+        self._choose_course(n_samples)
+        batch, n_embedding, optimizer = self._batch_size(n_samples), self._n_embedding(X), self._optimizer()
+        is_whole = batch >= n_samples
+        step = automatic.step(batch, is_whole, Backprop(), self._constants)
+        shape = self._shape(n_embedding, len(self.classes_))
+
+        def rates_of(n_in: float, measured: str) -> Choice:
+            shapes, of_labels = noprop_automatic.layer_shapes(shape, n_in), n_embedding if self._trains_labels else None
+            return noprop_automatic.learning_rate(shapes, of_labels, optimizer, step, is_whole, measured)
+
+        self._choose_rates(X, length, rates_of, step)
+        if self.verbose:
+            print(self.settings_)
+
+    def _n_embedding(self, X: Any) -> int:
+        """Give the number of dimensions of the embeddings."""
+        by_kind = {"one-hot": len(self.classes_), "learned": self.embedding_dim, "prototype": n_features_of(X)}
+        return int(by_kind[self.embedding])
 
     def _start(
         self,
@@ -392,19 +468,18 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         seed = int(random_state.randint(2**31 - 1))
         generator = np.random.default_rng(seed)
         variant, n_classes = variant_of(self, dtype), len(self.classes_)
-        n_blocks = 1 if variant.has_time else int(self.n_blocks)
-        learned = self.embedding != "one-hot"
-        has_head = learned or self.variant == "backprop" or getattr(variant, "learns_ends", False)
+        n_blocks = 1 if variant.has_time else int(self._setting("n_blocks"))
         embedding = self._first_embedding(X, targets, weights, n_classes, generator)
-        labels = LabelSpace(embedding, learned, has_head, variant.is_flow, dtype, generator)
-        h, fused = self._branch_and_trunk()
-        shape = Shape(h, fused, labels.shape[1], n_classes, ACTIVATIONS[self.activation], variant.has_time, self.batch_norm)
+        learned = self.embedding != "one-hot"
+        labels = LabelSpace(embedding, learned, self._trains_labels, variant.is_flow, dtype, generator)
+        shape = self._shape(labels.shape[1], n_classes)
+        h = shape.n_hidden
         batch_size = self._batch_size(X.shape[0])
         if self.batch_norm and batch_size == 1:
             raise ValueError(
                 "batch_norm=True needs batches of at least 2 samples, got 1 sample; raise batch_size, or use batch_norm=False"
             )
-        in_span = self._in_span(X)
+        in_span = self._setting("init") == "span"
         if not in_span:
             self._refuse_weights(X, "init='glorot'")
         self.plan_ = self._plan(X, n_blocks, optimizer, shape, len(labels.params), in_span)
@@ -413,10 +488,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         n_features = n_features_of(X)
         initial: Any
         if in_span:
-            initial = self._span_start(X, n_blocks * h, 6, 0, seed)
+            initial = self._span_start(X, n_blocks * h, seed)
         else:
             # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
-            scale = self.init_scale * ((n_features + n_blocks * h) / n_features) ** 0.5
+            scale = self._setting("init_scale") * ((n_features + n_blocks * h) / n_features) ** 0.5
             initial = RandomWeights(n_blocks * h, n_features, seed, "relu", scale)
             if not np.isfinite(initial.bound):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
@@ -427,11 +502,20 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         blocks = [Block(shape, shape.initial(generator).astype(dtype), 1) for _ in range(n_blocks)]
         self.network_ = NoPropNetwork(
             variant, shape, fronts, blocks, labels, optimizer, batch_size, self.plan_.window, n_threads, self.order, seed,
+            *self._groups_by_layer(),
         )  # fmt: skip
         for block in blocks:
             block.n_threads = self.network_.kernel_threads
         self.network_.inference = inference_of(self)
         self._random_state = random_state
+
+    def _span_start(self, X: Any, n_hidden: int, seed: int) -> SpanStart:
+        """Start in the span with the variance of He's uniform weights, times `init_scale`."""
+        fan, scale = fan_in_of(X), float(self._setting("init_scale"))
+        deviation = scale * (2 / fan) ** 0.5 if fan else 0.0
+        if not deviation <= float(np.finfo(self.dtype).max):
+            raise ValueError(f"init_scale={scale} makes initial weights too large; use a smaller one")
+        return SpanStart(n_hidden, n_features_of(X), seed, deviation)
 
     def _first_embedding(
         self,
@@ -460,8 +544,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
         """Choose the form for all blocks; refuse forms that are not possible or too large."""
         problem = Problem(
             **of_inputs(X, self.dtype), hidden=self._branch_and_trunk(), n_outputs=len(self.classes_),
-            batch_size=self._batch_size(X.shape[0]), n_epochs=self.max_epochs, dtype=self.dtype, optimizer=optimizer,
-            rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
+            batch_size=self._batch_size(X.shape[0]), n_epochs=self._setting("max_epochs"), dtype=self.dtype,
+            optimizer=optimizer, rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
             n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span,
         )  # fmt: skip
         return plan_for(problem, self.form, self.window, self.memory_limit)
@@ -560,7 +644,11 @@ class NoPropClassifier(ClassifierMixin, ClassTargets):
             raise ValueError("a file of NoProp blocks always holds their weights; use weights=True")
         form = WeightsForm.name if FORMS[self.form_].keeps_inputs else self.form_
         header = NoPropHeader(
-            **self._header_entries(), **network_entries(self.network_), form=form, scaled=scaled_parts(self._scaling)
+            **self._header_entries(),
+            **network_entries(self.network_),
+            form=form,
+            scaled=scaled_parts(self._scaling),
+            settings=self.settings_.chosen(self.get_params(deep=False)),
         )
         return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fcfast import validation
+from fcfast.estimators import noprop_automatic
 from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, check_continuous, is_continuous, steps_of
 from fcfast.noprop.variants import ContinuousTime, DiscreteTime, EndToEnd, FlowMatching, Inference
 
@@ -42,6 +43,9 @@ def inference_of(model: "NoPropClassifier") -> Inference:
 def variant_of(model: "NoPropClassifier", dtype: np.dtype[Any]) -> DiscreteTime | ContinuousTime | FlowMatching | EndToEnd:
     """Make the variant; refuse a schedule that it cannot have."""
     given, eta = model.noise_schedule, float(model.eta)
+    n_blocks = model._setting("n_blocks")
+    if validation.is_auto(n_blocks):  # the data has not been seen yet
+        n_blocks = noprop_automatic.n_blocks(model.variant, given).value
     is_auto = validation.is_auto(given)
     is_learned = isinstance(given, str) and given == "learned"
     if model.variant in ("fm", "backprop"):
@@ -52,14 +56,14 @@ def variant_of(model: "NoPropClassifier", dtype: np.dtype[Any]) -> DiscreteTime 
                 f"loss_weighting={model.loss_weighting!r} needs a noise schedule, but variant={model.variant!r} has none; "
                 "use 'uniform'"
             )
-        return FlowMatching(eta) if model.variant == "fm" else EndToEnd(int(model.n_blocks), dtype)
+        return FlowMatching(eta) if model.variant == "fm" else EndToEnd(int(n_blocks), dtype)
     if is_learned and (model.variant != "ct" or model.loss_weighting != "snr"):
         raise ValueError(
             "noise_schedule='learned' needs variant='ct' and loss_weighting='snr', because only the paper's bound measures "
             f"how good a schedule is; got variant={model.variant!r} and loss_weighting={model.loss_weighting!r}"
         )
     if model.variant == "dt":
-        return DiscreteTime(steps_of("cosine" if is_auto else given, int(model.n_blocks)), eta, model.loss_weighting)
+        return DiscreteTime(steps_of("cosine" if is_auto else given, int(n_blocks)), eta, model.loss_weighting)
     if isinstance(given, str):
         name = "linear" if is_auto or is_learned else validation.choice(given, "noise_schedule", SCHEDULES)
         given = SCHEDULES[name]

@@ -23,3 +23,12 @@ def list_of(value: Any, types: tuple[type, ...], name: str, length: int) -> list
 
 def numbers(value: Any, name: str) -> None:
     require(isinstance(value, list) and all(type(item) in (int, float) for item in value), f"{name} does not hold numbers")
+
+
+def chosen_settings(settings: Any, params: dict[str, Any]) -> None:
+    """Check the values and reasons of the parameters that are "auto"."""
+    require(isinstance(settings, dict), "settings is not an object")
+    for name, entry in settings.items():
+        good = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str)
+        require(good, f"settings has no value and reason for {name!r}")
+        require(params.get(name) == "auto", f"settings has {name!r}, which is not 'auto'")

@@ -36,7 +36,7 @@ from fcfast.kernels import Kernel, Linear
 from fcfast.kernels.given import PRECOMPUTED
 from fcfast.kernels.stored import kernel_entry, kernel_of_entry
 from fcfast.losses import Loss
-from fcfast.modelfile.checks import numbers, require
+from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, SCALED, expected_tensors
 from fcfast.sources.protocol import Source
@@ -102,16 +102,9 @@ class FrontHeader(Header):
         self.check_feature_names()
         self._check_contributions()
         self._check_targets()
-        self._check_settings()
+        chosen_settings(self.settings, self.params)
         known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
-
-    def _check_settings(self) -> None:
-        require(isinstance(self.settings, dict), "settings is not an object")
-        for name, entry in self.settings.items():
-            good = isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str)
-            require(good, f"settings has no value and reason for {name!r}")
-            require(self.params.get(name) == "auto", f"settings has {name!r}, which is not 'auto'")
 
     def _check_contributions(self) -> None:
         if self.form != ContributionsForm.name:

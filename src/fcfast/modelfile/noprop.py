@@ -21,7 +21,7 @@ from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.front.base import FrontStack
-from fcfast.modelfile.checks import require
+from fcfast.modelfile.checks import chosen_settings, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, expected_tensors
 from fcfast.modelfile.values import decoded, encoded
@@ -40,7 +40,8 @@ class NoPropHeader(Header):
     """The header of a file of a stack of blocks, which holds everything except its tensors.
 
     `widths` are the numbers of features, of units of a branch and behind the branches, and of dimensions of the embeddings.
-    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled` is the same as in `FrontHeader`.
+    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled` and `settings` are the same as in
+    `FrontHeader`.
     """
 
     variant: str
@@ -54,7 +55,9 @@ class NoPropHeader(Header):
     seed: int
     scaled: list[str] = field(default_factory=list)
 
-    later: ClassVar[dict[str, str]] = {"scaled": "3"}
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+
+    later: ClassVar[dict[str, str]] = {"scaled": "3", "settings": "4"}
 
     @property
     def n_features(self) -> int:
@@ -90,6 +93,7 @@ class NoPropHeader(Header):
         self.classes()
         self.check_feature_names()
         require(self.scaled in INPUTS, f"scaled is {self.scaled!r}; it must be one of {INPUTS}")
+        chosen_settings(self.settings, self.params)
         self._check_variant()
 
     def _check_variant(self) -> None:

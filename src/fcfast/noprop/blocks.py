@@ -12,7 +12,7 @@ With batch normalisation there is one after every layer but the last.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,14 @@ class Shape:
         return params
 
 
+class Place(NamedTuple):
+    """Where the weights or the biases of a layer are among packed parameters."""
+
+    layer: int
+    place: slice
+    shape: tuple[int, int]
+
+
 class Norm:
     """Batch normalisation of one layer, like torch.nn.BatchNorm1d: by batch statistics in training, else by running ones."""
 
@@ -122,23 +130,26 @@ class Layers:
         self.packed: dict[str, tuple[Array, Array, NDArray[np.intp]]] = {}
         self.places: dict[str, slice] = {}
         self.weights: dict[str, Array] = {}
-        self.matrices: list[tuple[slice, tuple[int, int]]] = []  # for optimisers: slices of the vector and shapes
-        self.vectors: list[tuple[slice, tuple[int, int]]] = [(slice(0, h), (h, 1))]
+        # for optimisers: the layer, counted from the front layer as 0, the slice of the vector, and the shape
+        self.matrices: list[Place] = []
+        self.vectors = [Place(0, slice(0, h), (h, 1))]
         start = h
-        for name, (n_out, n_in) in shape.layers.items():
+        for layer, (name, (n_out, n_in)) in enumerate(shape.layers.items(), 1):
             split, end = start + n_out * n_in, start + n_out * (n_in + 1)
             self.places[name] = slice(start, end)
             self.packed[name] = params[start:end], grad[start:end], np.array([n_in, n_out], dtype=np.intp)
             self.weights[name] = params[start:split].reshape(n_out, n_in)
-            self.matrices.append((slice(start, split), (n_out, n_in)))
-            self.vectors.append((slice(split, end), (n_out, 1)))
+            self.matrices.append(Place(layer, slice(start, split), (n_out, n_in)))
+            self.vectors.append(Place(layer, slice(split, end), (n_out, 1)))
             start = end
         self.chains = {} if shape.batch_norm else {ends: self._chain(*ends, params, grad) for ends in shape.chains}
         self.norms: dict[str, Norm] = {}
         if shape.batch_norm:
-            for name, n in (("x", h), *((name, n) for name, (n, _) in shape.layers.items() if name != "out")):
+            normed = [("x", h), *((name, n) for name, (n, _) in shape.layers.items() if name != "out")]
+            for layer, (name, n) in enumerate(normed):
                 self.norms[name] = Norm(params[start : start + 2 * n], grad[start : start + 2 * n])
-                self.vectors += [(slice(start, start + n), (n, 1)), (slice(start + n, start + 2 * n), (n, 1))]
+                for first in (start, start + n):
+                    self.vectors.append(Place(layer, slice(first, first + n), (n, 1)))
                 start += 2 * n
 
     def _chain(self, first: str, last: str, params: Array, grad: Array) -> tuple[Array, Array, NDArray[np.intp]]:

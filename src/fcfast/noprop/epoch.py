@@ -14,7 +14,6 @@ from fcfast.layers import Layer
 from fcfast.noprop.schedule import embedded
 from fcfast.noprop.variants import ContinuousTime, Draw, EndToEnd
 from fcfast.training import stepwise
-from fcfast.training.upper import Group
 
 if TYPE_CHECKING:
     from fcfast.noprop.network import NoPropNetwork, Parameters
@@ -234,9 +233,9 @@ class _Trainer:
         return np.asarray(by_label - shares * draw.weight * squares, dtype=np.float64)
 
     def _descend(self, parameters: "Parameters", params: Array, grad: Array, rate: float, also: Sequence[Layer] = ()) -> None:
-        """Take a step of the optimiser."""
+        """Take a step of the optimiser; `also` are front layers."""
         update = parameters.update(params, grad)
-        update[:0] = [(layer, Group(parameters.optimizer, 1.0)) for layer in also]
+        update[:0] = [(layer, parameters.groups[0][0]) for layer in also]
         if parameters.optimizer.max_grad_norm is not None:
             stepwise.clip([layer for layer, _ in update], parameters.optimizer.max_grad_norm)
         memory = parameters.memory

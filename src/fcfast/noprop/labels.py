@@ -10,6 +10,7 @@ from sklearn.metrics import pairwise_distances_chunked
 
 from fcfast import backend
 from fcfast.losses import softmax
+from fcfast.noprop.blocks import Place
 
 Array = NDArray[Any]
 Labels = NDArray[np.intp]
@@ -109,13 +110,14 @@ class LabelSpace:
         return self.params[m * d : 2 * m * d].reshape(m, d), self.params[2 * m * d :]
 
     @property
-    def trained(self) -> tuple[list[tuple[slice, tuple[int, int]]], list[tuple[slice, tuple[int, int]]]]:
-        """Return the slices of `params` and the shapes of the trained matrices and of the trained vectors."""
+    def trained(self) -> tuple[list[Place], list[Place]]:
+        """Return the places in `params` of the trained matrices and of the trained vectors, which are one layer."""
         m, d = self.shape
-        matrices = [(slice(0, m * d), (m, d))] if self.learned else []
+        matrices = [Place(0, slice(0, m * d), (m, d))] if self.learned else []
         if not self.has_head:
             return matrices, []
-        return [*matrices, (slice(m * d, 2 * m * d), (m, d))], [(slice(2 * m * d, len(self.params)), (m, 1))]
+        vectors = [Place(0, slice(2 * m * d, len(self.params)), (m, 1))]
+        return [*matrices, Place(0, slice(m * d, 2 * m * d), (m, d))], vectors
 
     def predicted(self, scores: Array) -> Prediction:
         """Compute the point from scores."""

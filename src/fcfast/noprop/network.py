@@ -13,7 +13,7 @@ from sklearn.utils.validation import _num_samples
 from fcfast.front.base import FrontStack
 from fcfast.layers import DenseLayer
 from fcfast.noprop import epoch
-from fcfast.noprop.blocks import Block, Shape
+from fcfast.noprop.blocks import Block, Place, Shape
 from fcfast.noprop.labels import LabelSpace
 from fcfast.noprop.schedule import embedded
 from fcfast.noprop.variants import Inference
@@ -22,11 +22,11 @@ from fcfast.optimizers.memory import Memory
 from fcfast.rules.gradient import Update
 from fcfast.threads import blas_threads_for, kernel_threads, one_blas_thread
 from fcfast.training.trainable import Snapshot, copied
-from fcfast.training.upper import Group
+from fcfast.training.upper import Group, groups_by_layer
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
-Places = Sequence[tuple[slice, tuple[int, int]]]
+Groups = Sequence[tuple[Group, Group]]  # of the weights and the biases of each layer
 
 PREDICTED_BYTES = 64 << 20  # size of one layer of all blocks for the samples that are predicted at a time
 
@@ -34,37 +34,43 @@ PREDICTED_BYTES = 64 << 20  # size of one layer of all blocks for the samples th
 class Parameters:
     """Packed parameters as an optimiser sees them, with the optimiser's state.
 
-    An optimiser that treats every parameter separately gets all of them as one layer. Others get each matrix and each vector.
+    An optimiser that treats every parameter separately gets all of them as one layer, unless their rates or decays differ.
+    Others get each matrix and each vector.
 
     Parameters
     ----------
     params : ndarray
         Packed parameters.
-    matrices, vectors : sequence of (slice, shape)
+    matrices, vectors : sequence of Place
         Places of weights and of biases in the packed parameters.
     optimizer : Optimizer
         Optimiser of the parameters.
+    groups : sequence of (Group, Group)
+        Optimiser and factor of the learning rate, for the weights and for the biases of each layer.
     """
 
-    def __init__(self, params: Array, matrices: Places, vectors: Places, optimizer: Optimizer) -> None:
-        self.optimizer, self.memory = optimizer, Memory(optimizer, params.dtype)
-        n_trained = sum(place.stop - place.start for place, _ in (*matrices, *vectors))
-        if optimizer.elementwise and 0 < n_trained == len(params):
-            matrices, vectors = [(slice(0, len(params)), (1, len(params)))], []
+    def __init__(
+        self, params: Array, matrices: Sequence[Place], vectors: Sequence[Place], optimizer: Optimizer, groups: Groups
+    ) -> None:
+        self.optimizer, self.groups, self.memory = optimizer, groups, Memory(optimizer, params.dtype)
+        places = *matrices, *vectors
+        n_trained = sum(place.stop - place.start for _, place, _ in places)
+        are_alike = len({group for pair in groups for group in pair}) <= 1
+        if optimizer.elementwise and are_alike and 0 < n_trained == len(params):
+            matrices, vectors = [Place(0, slice(0, len(params)), (1, len(params)))], []
         self.velocity = np.zeros_like(params) if optimizer.has_velocity else None
         self.matrices, self.vectors = list(matrices), list(vectors)
 
     def update(self, params: Array, grad: Array) -> Update:
-        """Give matrices and vectors as layers together with their optimisers."""
+        """Give matrices and vectors as layers together with their groups."""
         ready: Update = []
-        kinds = ((self.matrices, self.optimizer, False), (self.vectors, self.optimizer.for_biases, True))
-        for places, optimizer, are_biases in kinds:
-            for place, shape in places:
+        for places, are_biases in ((self.matrices, False), (self.vectors, True)):
+            for layer_index, place, shape in places:
                 key = place.start, place.stop
                 memory = self.memory.of_bias(key, shape[0]) if are_biases else self.memory.of(key, *shape)
                 velocity = None if self.velocity is None else self.velocity[place].reshape(shape)
                 layer = DenseLayer(params[place].reshape(shape), velocity, grad[place].reshape(shape), memory, 1)
-                ready.append((layer, Group(optimizer, 1.0)))
+                ready.append((layer, self.groups[layer_index][are_biases]))
         return ready
 
     @property
@@ -104,6 +110,9 @@ class NoPropNetwork:
         Order of the blocks in an epoch.
     seed : int
         Seed of noise and times.
+    rate_factors, weight_decay : ndarray of shape (n_layers, 2), or None
+        Factors of the learning rate, and weight decay, of the weights and the biases of each layer of a block, and after them
+        of the labels' parameters and the variant's own, if these are trained; None is 1, and the optimiser's decay.
     """
 
     def __init__(
@@ -119,6 +128,8 @@ class NoPropNetwork:
         n_threads: int,
         order: str,
         seed: int,
+        rate_factors: Array | None = None,
+        weight_decay: Array | None = None,
     ) -> None:
         self.variant, self.shape, self.fronts, self.blocks, self.labels = variant, shape, fronts, blocks, labels
         self.optimizer, self.batch_size, self.window, self.order = optimizer, batch_size, window, order
@@ -126,15 +137,24 @@ class NoPropNetwork:
         self.inference = Inference()
         seeds = np.random.SeedSequence(seed).spawn(len(blocks) + 1)
         self.generators = [np.random.default_rng(one) for one in seeds]  # one for each block, the last for the blocks' order
+        n_layers = len(shape.layers) + 1
+        by_layer = n_layers + labels.has_head, 2
+        own_decay = optimizer.weight_decay, optimizer.for_biases.weight_decay
+        groups = groups_by_layer(
+            optimizer,
+            np.broadcast_to(1.0 if rate_factors is None else rate_factors, by_layer),
+            np.broadcast_to(own_decay if weight_decay is None else weight_decay, by_layer),
+        )
+        of_block, of_labels = groups[:n_layers], groups[n_layers:]  # the second is empty if labels are not trained
         self.block_parameters = [
-            Parameters(block.params, block.layers.matrices, block.layers.vectors, optimizer) for block in blocks
+            Parameters(block.params, block.layers.matrices, block.layers.vectors, optimizer, of_block) for block in blocks
         ]
-        self.label_parameters = Parameters(labels.params, *labels.trained, optimizer)
+        self.label_parameters = Parameters(labels.params, *labels.trained, optimizer, of_labels)
         # parameters of the variant: gates of the blocks, or the ends of a schedule
         self.own = epoch.own_parameters(variant)
         self.own_grad = np.zeros_like(self.own)
-        places = [(slice(0, len(self.own)), (len(self.own), 1))] if len(self.own) else []
-        self.own_parameters = Parameters(self.own, [], places, optimizer)
+        places = [Place(0, slice(0, len(self.own)), (len(self.own), 1))] if len(self.own) else []
+        self.own_parameters = Parameters(self.own, [], places, optimizer, of_labels)
 
     # ------------------------------------------------------------------------------------------------------------------
     # training

@@ -31,6 +31,14 @@ def decaying(optimizer: Optimizer, weight_decay: float) -> Optimizer:
     return changed
 
 
+def groups_by_layer(optimizer: Optimizer, rate_factors: Array, weight_decay: Array) -> list[tuple[Group, Group]]:
+    """Give the groups of the weights and of the biases of each layer, from numbers (n_layers, 2)."""
+    return [
+        (Group(decaying(optimizer, decay), rate), Group(decaying(optimizer.for_biases, bias_decay), bias_rate))
+        for (decay, bias_decay), (rate, bias_rate) in zip(weight_decay.tolist(), rate_factors.tolist(), strict=True)
+    ]
+
+
 class UpperLayers:
     """Weights and biases above the front layer, and the optimiser's state for them.
 
@@ -104,12 +112,7 @@ class UpperLayers:
         # Biases may have an optimiser with a weight decay of its own.
         own = optimizer.weight_decay, optimizer.for_biases.weight_decay
         self.weight_decay[:] = own if weight_decay is None else weight_decay
-        self._groups = [
-            (Group(decaying(optimizer, decay), rate), Group(decaying(optimizer.for_biases, bias_decay), bias_rate))
-            for (decay, bias_decay), (rate, bias_rate) in zip(
-                self.weight_decay.tolist(), self.rate_factors.tolist(), strict=True
-            )
-        ]
+        self._groups = groups_by_layer(optimizer, self.rate_factors, self.weight_decay)
 
     @property
     def n_hidden(self) -> int:
