@@ -31,9 +31,9 @@ class CrossEntropy(Loss):
     --------
     >>> import numpy as np
     >>> from fcfast.losses import CrossEntropy
-    >>> outputs, labels = np.log([[0.75, 0.25]]), np.array([0])
-    >>> CrossEntropy(label_smoothing=0.5).of_samples(outputs, labels)[1]  # the target probabilities are 3/4 and 1/4
-    array([[0., 0.]])
+    >>> outputs, labels = np.zeros((1, 2)), np.array([0])
+    >>> CrossEntropy(label_smoothing=0.5).of_samples(outputs, labels)[1]  # 1/2 minus the target probabilities, 3/4 and 1/4
+    array([[-0.25,  0.25]])
     """
 
     label_smoothing: float = 0.0
