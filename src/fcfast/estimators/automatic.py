@@ -19,6 +19,7 @@ from fcfast.modelfile.values import decoded, encoded
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Rule
 from fcfast.sources import source_in
+from fcfast.sources.running import RUNNING
 from fcfast.sources.standardized import CAPPED
 from fcfast.validation import is_auto
 
@@ -140,7 +141,7 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def standardize(X: Any, has_coefs: bool, compares_samples: bool, streams: bool) -> Choice:
+def standardize(X: Any, has_coefs: bool, compares_samples: bool, streams: bool, follows: bool) -> Choice:
     """Choose to scale dense features, unless initial weights or products of samples refer to raw ones."""
     if isinstance(X, Gram):
         return Choice(False, "X is a Gram matrix")
@@ -150,19 +151,21 @@ def standardize(X: Any, has_coefs: bool, compares_samples: bool, streams: bool) 
         return Choice(False, "coefs_init are weights for raw features")
     if is_sparse(X):
         return Choice(False, "X is sparse")
+    if follows:
+        return Choice(RUNNING, "X is dense, and scales follow the stream")
     if streams and _num_samples(X) < STREAM_SAMPLES:
         return Choice(False, f"the first samples of a stream, fewer than {STREAM_SAMPLES}")
     return Choice(CAPPED, "X is dense")
 
 
-def standardize_targets(X: Any, loss: Loss, has_coefs: bool, streams: bool) -> Choice:
+def standardize_targets(loss: Loss, has_coefs: bool, streams: bool) -> Choice:
     """Choose to scale targets, unless initial weights or the loss refer to raw ones."""
     if has_coefs:
         return Choice(False, "coefs_init are weights for raw targets")
     if loss.kernel is None:
         return Choice(False, "the loss is your own")
-    if streams and _num_samples(X) < STREAM_SAMPLES:
-        return Choice(False, f"the first samples of a stream, fewer than {STREAM_SAMPLES}")
+    if streams:
+        return Choice(RUNNING, "errors are squared, and the scale follows the stream")
     return Choice(True, "errors are squared")
 
 

@@ -37,6 +37,7 @@ from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.sources import Standardized, as_source, source_in
 from fcfast.sources.inputs import tidy
 from fcfast.sources.protocol import Source
+from fcfast.sources.running import RUNNING
 from fcfast.sources.scaling import Scaling
 from fcfast.sources.standardized import CAPPED, MISSING
 from fcfast.splitting import split_at_random
@@ -118,7 +119,7 @@ class TrainedEstimator(BaseEstimator):
         validation.choice(self.missing, "missing", MISSING)
         for name in ("early_stopping", "shuffle", "nesterov"):
             validation.boolean(getattr(self, name), name)
-        words = ("auto", CAPPED) if "standardize" in self._automatic else (CAPPED,)
+        words = (CAPPED, RUNNING, "auto") if "standardize" in self._automatic else (CAPPED,)
         validation.switch(self.standardize, "standardize", words)
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
@@ -203,6 +204,11 @@ class TrainedEstimator(BaseEstimator):
         return self.network_.front
 
     def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, targets = self._checked(X, y, reset)
+        return self._prepared(X), targets
+
+    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        """Check training data, which stay raw."""
         is_numeric = not self._loss.has_classes
         if isinstance(X, Gram):
             self._accept(X, reset)
@@ -212,11 +218,11 @@ class TrainedEstimator(BaseEstimator):
         source = source_in(X)
         if source is not None:
             check_features(self, source, reset)
-            return self._prepared(source), self._checked_targets(source, y)
+            return source, self._checked_targets(source, y)
         errors = validation.clearer_errors(X, y if is_numeric else None, self._takes_features)
         with errors, np.errstate(over="ignore", invalid="ignore"):
             X, targets = validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
-        return self._prepared(X), targets
+        return X, targets
 
     def _checked_targets(self, X: Any, y: ArrayLike) -> Array:
         """Check the targets of samples that scikit-learn does not check."""
@@ -276,6 +282,8 @@ class TrainedEstimator(BaseEstimator):
 
     def _prepared(self, X: Any) -> Any:
         """Give validated training samples as the network takes them; they are scaled and filled in while they are read."""
+        if isinstance(X, Gram):
+            return X
         if self._scaling is not None:
             return self._scaling.prepared(X, self.dtype)
         standardize = self._setting("standardize")
@@ -317,10 +325,16 @@ class TrainedEstimator(BaseEstimator):
             return "float64", "float32"  # means are subtracted in double precision
         return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
 
+    def _given_weights(self, sample_weight: ArrayLike | None, X: Any) -> Array | None:
+        """Check the weights that the samples themselves have."""
+        if sample_weight is None:
+            return None
+        weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        validation.sample_weights(weights, "sample_weight")
+        return weights
+
     def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
-        factors = {"class_weight": self._class_weights(y)}
-        if sample_weight is not None:
-            factors["sample_weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        factors = {"class_weight": self._class_weights(y), "sample_weight": self._given_weights(sample_weight, X)}
         weights: Array | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # reported
             for name, factor in factors.items():
@@ -503,8 +517,8 @@ class ClassTargets(TrainedEstimator):
     def _loss(self) -> Loss:
         return make_loss("cross_entropy")
 
-    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        X, y = super()._validate(X, y, reset)
+    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, y = super()._checked(X, y, reset)
         return X, column_or_1d(y, warn=True)
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:

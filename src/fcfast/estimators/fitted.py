@@ -176,9 +176,9 @@ class FittedFront(TrainedEstimator):
 
         return to_torch(self)
 
-    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        X, y = super()._validate(X, y, reset)
-        return X, y if self._scaling is None else self._scaling.scaled_targets(y)
+    def _scaled(self, X: Any, y: Array) -> tuple[Any, Array]:
+        """Give checked training data as the network takes them."""
+        return self._prepared(X), y if self._scaling is None else self._scaling.scaled_targets(y)
 
     def _outputs(self, X: Any) -> Array:
         outputs = self._network_outputs(X)

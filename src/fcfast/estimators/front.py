@@ -11,7 +11,7 @@ from fcfast import validation
 from fcfast.estimators import automatic
 from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
-from fcfast.estimators.initial import InitialFront
+from fcfast.estimators.following import FollowingFront
 from fcfast.estimators.samples import SquaredLength, copied
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of, products_of
@@ -24,6 +24,7 @@ from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
 from fcfast.sources import Standardized
 from fcfast.sources.protocol import Source
+from fcfast.sources.running import RUNNING
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 from fcfast.training.compiled import is_compiled
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FrontEstimator(InitialFront):
+class FrontEstimator(FollowingFront):
     """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
     _inits = ("auto", "span", "scaled", "glorot")
@@ -176,11 +177,14 @@ class FrontEstimator(InitialFront):
         if coefs_init is not None and self.init in ("span", "scaled"):
             raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
         if before is None:
-            self._scaling, self._scaled_as = None, self._asked_scaling
+            self._scaling, self._scaled_as, self._followed = None, self._asked_scaling, {}
             self._choose_scaling(X, coefs_init is not None, streams=False)
         else:
             self._refuse_other_scaling("warm_start")
-        X, y = self._validate(X, y, reset=True)
+        X, y = self._checked(X, y, reset=True)
+        if before is None:
+            self._follow(X, y, self._given_weights(sample_weight, X), True)
+        X, y = self._scaled(X, y)
         X = self._kernelized(X)
         if before is not None and isinstance(X, Gram) and not X.has_weights:
             raise ValueError(
@@ -231,7 +235,10 @@ class FrontEstimator(InitialFront):
             self._refuse_changes()
             self._refuse_other_scaling("partial_fit")
             self._note_given()
-        X, y = self._validate(X, y, reset=first)
+        X, y = self._checked(X, y, reset=first)
+        followed = self._followed
+        self._follow(X, y, self._given_weights(sample_weight, X), first)
+        X, y = self._scaled(X, y)
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
         if self._random_state is None:
@@ -258,7 +265,8 @@ class FrontEstimator(InitialFront):
         earlier = rows[0]  # number of samples from earlier calls, whose targets are not used
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
-        history = self._train(rows, targets, weights, Constant(self._portion_share), 1, 0, None, ())
+        with self._in_new_units(followed):
+            history = self._train(rows, targets, weights, Constant(self._portion_share), 1, 0, None, ())
         self.loss_curve_, self.outcome_ = self.loss_curve_ + history.losses, history.outcome
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
         return self
@@ -394,7 +402,21 @@ class FrontEstimator(InitialFront):
 
     def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
         """Choose whether samples are scaled, before they are read."""
-        self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams))
+        follows = streams and self._can_follow(X)
+        if streams and not follows and self.standardize == RUNNING:
+            raise ValueError(
+                f"standardize={RUNNING!r} changes the weights of each feature in partial_fit; it needs a dense X, form='windowed' "
+                f"or 'weights' (or 'auto'), and no kernel, got form={self.form!r}; use standardize='capped'"
+            )
+        self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams, follows))
+
+    def _can_follow(self, X: Any) -> bool:
+        """Whether the form that a stream of these samples gets holds the weights of each feature."""
+        kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
+        if isinstance(X, Gram) or not kernel.has_weights or automatic.is_sparse(X) or self.init == "span":
+            return False
+        form = self._streaming_form(X)
+        return form in FORMS and FORMS[form].changes_units
 
     def _choose_settings(
         self, X: Any, length: SquaredLength, before: FrontNetwork | None, has_coefs: bool, streams: bool = False
@@ -423,6 +445,8 @@ class FrontEstimator(InitialFront):
         shapes = list(zip((automatic.front_inputs(X, n_in, constants), *hidden), (*hidden, 1), strict=True))
         n_samples = X.shape[0]
         batch = self._batch_size(n_samples)
+        if streams:  # later portions may be larger than the first one
+            batch = int(self._setting("batch_size"))
         step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), constants)
         rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)

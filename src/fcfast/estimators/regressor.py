@@ -1,6 +1,7 @@
 """`FrontRegressor`: regression with the front layer in any form."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from fcfast.modelfile.front import RegressorHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
+from fcfast.sources.running import RUNNING
 from fcfast.sources.scale import Scale, scale_of
 from fcfast.sources.scaling import Scaling
 
@@ -265,8 +267,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not validation.is_auto(self.standardize_targets):
-            validation.boolean(self.standardize_targets, "standardize_targets")
+        validation.switch(self.standardize_targets, "standardize_targets", (RUNNING, "auto"))
         if self._loss.has_classes:
             raise ValueError(f"loss={self._loss.name!r} compares outputs with classes; use FrontClassifier")
 
@@ -280,12 +281,13 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
         super()._choose_scaling(X, has_coefs, streams)
-        self._choose("standardize_targets", lambda: automatic.standardize_targets(X, self._loss, has_coefs, streams))
+        self._choose("standardize_targets", lambda: automatic.standardize_targets(self._loss, has_coefs, streams))
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim
-        if self._scaling is None and self._setting("standardize_targets"):
-            self._scaling = Scaling(None, _scale_of_targets(validation.real_array(y, "y").reshape(len(y), -1)))
+        scaling = self._scaling or Scaling(None, None)
+        if scaling.targets is None and self._setting("standardize_targets"):
+            self._scaling = replace(scaling, targets=_scale_of_targets(self._numbers(y)))
             y = self._scaling.scaled_targets(y)
         with np.errstate(over="ignore"):  # reported below
             targets = np.ascontiguousarray(validation.real_array(y, "y").reshape(len(y), -1), dtype=self.dtype)
@@ -293,13 +295,17 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
             raise ValueError(f"y has values too large for dtype {self.dtype!r}; scale it, or use dtype='float64'")
         return targets
 
+    def _numbers(self, y: Array) -> Array:
+        return validation.real_array(y, "y").reshape(len(y), -1)
+
+    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, targets = super()._checked(X, y, reset)
+        n_outputs = targets.shape[1] if targets.ndim == 2 else 1
+        if not reset and (targets.ndim, n_outputs) != (self._y_ndim, held := int(self.network_.widths[-1])):
+            raise ValueError(f"y has shape {targets.shape}, but the first call of partial_fit, or fit, had {held} output(s)")
+        return X, targets
+
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
-        network = getattr(self, "network_", None)
-        n_outputs = y.shape[1] if y.ndim == 2 else 1
-        if network is not None and (y.ndim, n_outputs) != (self._y_ndim, network.widths[-1]):
-            raise ValueError(
-                f"y has shape {y.shape}, but the first call of partial_fit, or fit, had {network.widths[-1]} output(s)"
-            )
         return self._encode_targets(y, False)
 
     def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "Self":

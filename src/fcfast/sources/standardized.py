@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.sources.protocol import Rows, SelectedRows, Source
-from fcfast.sources.scale import Scale, scale_of
+from fcfast.sources.scale import Scale, refuse_unmeasurable, scale_of
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
@@ -116,10 +116,7 @@ class Statistics:
         self._keep(features, mean, variance, n_samples)
 
     def _keep(self, features: slice, mean: Floats, variance: Floats, n_samples: int) -> None:
-        measurable = np.isfinite(mean) & np.isfinite(variance)
-        if not measurable.all():
-            column = self._text(features.start + int(np.argmin(measurable)))
-            raise ValueError(f"X has values too large to be scaled in {column}; use another unit there")
+        refuse_unmeasurable(mean, variance, lambda column: self._text(features.start + column))
         self.mean[features], self.scale[features] = mean, scale_of(mean, variance, n_samples)
 
     def refuse(self, features: slice, is_missing: Any, is_infinite: Any) -> None:
