@@ -46,7 +46,7 @@ class FollowingFront(InitialFront):
             scaling = replace(scaling, inputs=inputs, missing=inputs.mean if self.missing == "mean" else None)
         if "standardize_targets" in followed:
             targets = followed["standardize_targets"].scale
-            scaling = replace(scaling, targets=Scale(targets.mean, np.where(np.isfinite(targets.scale), targets.scale, 1.0)))
+            scaling = replace(scaling, targets=Scale(targets.mean, np.where(targets.is_known, targets.scale, 1.0)))
         self._scaling = scaling
 
     def _follows(self, name: str, first: bool) -> bool:

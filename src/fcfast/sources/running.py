@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.sources.protocol import Source
-from fcfast.sources.scale import Scale, is_constant, refuse_unmeasurable
+from fcfast.sources.scale import UNKNOWN, Scale, is_constant, refuse_unmeasurable
 from fcfast.sources.standardized import CAP, MEASURED_BYTES
 
 Array = NDArray[Any]
@@ -38,7 +38,7 @@ class Moments:
     >>> from fcfast.sources.running import Moments
     >>> portions = [Moments.of(ArraySource(np.array(rows))) for rows in ([[1.0, 5.0], [3.0, 5.0]], [[5.0, 5.0]])]
     >>> portions[0].joined(portions[1]).scale(capped=False)
-    Scale(mean=array([3., 5.]), scale=array([1.63299316,        inf]))
+    Scale(mean=array([3., 5.]), scale=array([1.63299316e+000, 1.79769313e+308]))
     """
 
     weight: Floats
@@ -79,13 +79,13 @@ class Moments:
     def scale(self, capped: bool) -> Scale:
         """Give the mean and the deviation of each column, or with `capped` more where values exceed `CAP` deviations.
 
-        The scale of a column that has been constant is infinite: nobody knows it yet, and the column does not count.
+        The scale of a column that has been constant is `UNKNOWN`.
         """
         constant = is_constant(self.mean, self.variance, self.weight) | ~(self.high > self.low)
         scale = np.sqrt(self.variance)
         if capped:
             scale = np.maximum(scale, np.maximum(self.high - self.mean, self.mean - self.low) / CAP)
-        return Scale(self.mean, np.where(constant, np.inf, scale))
+        return Scale(self.mean, np.where(constant, UNKNOWN, scale))
 
 
 def _moments(columns: Floats, weights: Floats, start: int, name: str) -> tuple[Floats, ...]:
@@ -141,10 +141,9 @@ class Followed:
         """
         moments = self.moments.joined(more)
         scale, weight = moments.scale(self.capped), float(moments.weight.max())
-        if weight < GROWTH * self.weight and not (scale.scale > GROWTH * self.scale.scale).any():
-            known = np.isfinite(scale.scale) == np.isfinite(self.scale.scale)
-            if known.all():
-                scale, weight = self.scale, self.weight
+        has_grown = scale.is_known & (scale.scale / GROWTH > self.scale.scale)
+        if weight < GROWTH * self.weight and not (has_grown | (scale.is_known & ~self.scale.is_known)).any():
+            scale, weight = self.scale, self.weight
         return Followed(moments, scale, weight, self.capped)
 
 
@@ -154,8 +153,14 @@ def changed_units(before: Scale, after: Scale) -> tuple[Floats, Floats]:
     The network is the same function of raw samples as before, with two exceptions. A feature that has been constant keeps its
     weights, so that they suit its unit. And weights at most double, because the scale of few samples may be much too small.
     """
-    known = np.isfinite(before.scale)
-    factor = np.where(known, np.minimum(after.scale / np.where(known, before.scale, 1.0), GROWTH), 1.0)
-    with np.errstate(invalid="ignore"):
-        shift = np.where(np.isfinite(after.scale), (after.mean - before.mean) / after.scale, 0.0)
-    return np.where(np.isfinite(after.scale), factor, 1.0), shift
+    factor = np.where(before.is_known, np.minimum(after.scale / before.scale, GROWTH), 1.0)
+    return factor, (after.mean - before.mean) / after.scale
+
+
+def changed_outputs(before: Scale, after: Scale) -> tuple[Floats, Floats]:
+    """Give the factor of each output, and what is then added to it, so that it stays the same prediction of raw targets.
+
+    The outputs for targets that have been constant stay as they are, in the unit that is known now.
+    """
+    factor = np.divide(before.scale, after.scale, out=np.ones_like(before.scale), where=before.is_known)
+    return factor, np.where(before.is_known, (before.mean - after.mean) / after.scale, 0.0)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 EPSILON = float(np.finfo(np.float64).eps)
+UNKNOWN = float(np.finfo(np.float64).max)  # scale of a column that has been constant so far, which therefore does not count
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Scale:
 
     mean: Floats
     scale: Floats
+
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Which columns (d,) have a scale; those that have been constant in a stream so far have none."""
+        return self.scale < UNKNOWN
 
 
 def is_constant(mean: Floats, variance: Floats, n_samples: float | Floats) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from fcfast.losses import Loss, Targets, make_loss
 from fcfast.optimizers import Optimizer
 from fcfast.optimizers.none import NoOptimizer
 from fcfast.rules import Backprop, Rule
-from fcfast.sources.running import changed_units
+from fcfast.sources.running import changed_outputs, changed_units
 from fcfast.sources.scale import Scale
 from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import stepwise
@@ -288,13 +288,10 @@ class FrontNetwork:
         if inputs is not None:
             self.biases[0] += self.front.change_units(*changed_units(*inputs))
         if targets is not None:
-            before, after = targets
-            known = np.isfinite(before.scale) & np.isfinite(after.scale)
-            factor = np.where(known, np.where(known, before.scale, 1.0) / np.where(known, after.scale, 1.0), 1.0)
-            shift = np.where(known, before.mean - after.mean, 0.0) / after.scale
-            weights, biases = self.weights[-1], self.biases[-1]
-            weights[:] = weights * factor[:, None]
-            biases[:] = biases * factor + shift
+            factor, shift = changed_outputs(*targets)
+            self.weights[-1][:] *= factor[:, None]
+            self.biases[-1][:] *= factor
+            self.biases[-1][:] += shift
 
     def append(self, X: Any) -> NDArray[np.intp]:
         """Take new samples to train on, and give their row numbers."""
