@@ -184,12 +184,12 @@ def hidden_layer_sizes(n_samples: int, streams: bool, before: tuple[int, ...] | 
     return Choice((TALL_UNITS,), "a stream" if streams else f"more than {FULL_BATCH:,} samples")
 
 
-def batch_size(n_samples: int, streams: bool) -> Choice:
-    """Choose the whole data, if there are few samples."""
+def batch_size(n_samples: int, n_rows: int, streams: bool) -> Choice:
+    """Choose the whole data, if there are few samples; rows of weight 0, which do not count, are among them."""
     if streams:
         return Choice(BATCH, "a stream")
     if n_samples <= FULL_BATCH:
-        return Choice(n_samples, f"all samples, because they are at most {FULL_BATCH:,}")
+        return Choice(n_rows, f"all samples, because they are at most {FULL_BATCH:,}")
     return Choice(BATCH, f"more than {FULL_BATCH:,} samples")
 
 
@@ -209,9 +209,9 @@ def n_iter_no_change(epochs: int, early_stopping: bool) -> Choice:
     return Choice(epochs, "all epochs are trained")
 
 
-def front_inputs(X: Any, length: float, constants: Constants) -> float:
+def front_inputs(X: Any, length: float, is_tall: bool, constants: Constants) -> float:
     """Give the front layer's number of inputs for its rate: the mean squared length, and more for few features."""
-    return length * (1 + constants.few / fan_in_of(X)) if has_more_samples(X) else length
+    return length * (1 + constants.few / fan_in_of(X)) if is_tall else length
 
 
 def step(batch: int, is_whole: bool, rule: Rule, constants: Constants) -> float:
@@ -238,14 +238,14 @@ def suits_span(n_samples: int, n_features: int) -> bool:
     return n_samples < n_features and n_samples <= SPAN_SAMPLES
 
 
-def has_more_samples(X: Any) -> bool:
+def has_more_samples(X: Any, n_samples: int) -> bool:
     """Whether samples are more than features; the feature space of a kernel has no end."""
-    return (not isinstance(X, Gram) or X.is_linear) and X.shape[0] > fan_in_of(X)
+    return (not isinstance(X, Gram) or X.is_linear) and n_samples > fan_in_of(X)
 
 
-def init(X: Any, has_coefs: bool, streams: bool) -> Choice:
+def init(X: Any, n_samples: int, has_coefs: bool, streams: bool) -> Choice:
     """Choose a start in the span of the samples, where they are few and span little of the space."""
-    n_samples, n_features = X.shape[0], n_features_of(X)
+    n_features = n_features_of(X)
     if has_coefs:
         return Choice("glorot", "the weights are given, and only biases are drawn if they are not")
     if isinstance(X, Gram):

@@ -39,7 +39,7 @@ from fcfast.sources.inputs import tidy
 from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
 from fcfast.sources.scaling import Scaling
-from fcfast.sources.standardized import CAPPED, MISSING
+from fcfast.sources.standardized import CAPPED, MISSING, Statistics
 from fcfast.splitting import split_at_random
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
@@ -203,10 +203,6 @@ class TrainedEstimator(BaseEstimator):
         """The front layer of the fitted network, or its front layers."""
         return self.network_.front
 
-    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        X, targets = self._checked(X, y, reset)
-        return self._prepared(X), targets
-
     def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
         """Check training data, which stay raw."""
         is_numeric = not self._loss.has_classes
@@ -280,16 +276,23 @@ class TrainedEstimator(BaseEstimator):
         """Whether training samples are features, which can be standardised and filled in."""
         return True
 
-    def _prepared(self, X: Any) -> Any:
-        """Give validated training samples as the network takes them; they are scaled and filled in while they are read."""
+    def _prepared(self, X: Any, sample_weight: Array | None) -> Any:
+        """Give validated training samples as the network takes them; they are scaled and filled in while they are read.
+
+        Capped scales are those of the samples with their weights; True is the scaling of a plain StandardScaler, whatever the
+        weights.
+        """
         if isinstance(X, Gram):
             return X
-        if self._scaling is not None:
+        if self._scaling is not None and self._scaling.changes_features:
             return self._scaling.prepared(X, self.dtype)
         standardize = self._setting("standardize")
         if not standardize and self.missing == "error":
             return X
-        return Standardized(as_source(tidy(X) if sparse.issparse(X) else X), standardize, self.missing, self.dtype)
+        base = as_source(tidy(X) if sparse.issparse(X) else X)
+        is_capped = standardize in (CAPPED, RUNNING)
+        statistics = Statistics(base, self.missing, is_capped, sample_weight if is_capped else None)
+        return Standardized(base, bool(standardize), self.missing, self.dtype, statistics)
 
     def _remember_scaling(self, X: Any) -> None:
         """Keep the means and deviations of training samples, all of which have been read."""
@@ -330,7 +333,8 @@ class TrainedEstimator(BaseEstimator):
         if sample_weight is None:
             return None
         weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-        validation.sample_weights(weights, "sample_weight")
+        with np.errstate(over="ignore", invalid="ignore"):  # reported
+            validation.sample_weights(weights, "sample_weight")
         return weights
 
     def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fcfast.estimators.base import TrainedEstimator
@@ -176,9 +176,9 @@ class FittedFront(TrainedEstimator):
 
         return to_torch(self)
 
-    def _scaled(self, X: Any, y: Array) -> tuple[Any, Array]:
+    def _scaled(self, X: Any, y: Array, sample_weight: Array | None) -> tuple[Any, Array]:
         """Give checked training data as the network takes them."""
-        return self._prepared(X), y if self._scaling is None else self._scaling.scaled_targets(y)
+        return self._prepared(X, sample_weight), y if self._scaling is None else self._scaling.scaled_targets(y)
 
     def _outputs(self, X: Any) -> Array:
         outputs = self._network_outputs(X)

@@ -26,8 +26,10 @@ class FollowingFront(InitialFront):
 
     _followed: Followers = {}  # noqa: RUF012  # "standardize" and "standardize_targets"; it is replaced, never changed
 
-    def _follow(self, X: Any, y: Array, sample_weight: Floats | None, first: bool) -> None:
-        """Take a portion of raw samples and targets into the scales that follow the stream."""
+    def _measure(self, X: Any, y: Array, sample_weight: Floats | None, first: bool) -> None:
+        """Measure raw targets, and take a portion of raw data into the scales that follow the stream."""
+        if first and "standardize_targets" in self._automatic and self._setting("standardize_targets"):
+            self._set_targets_scale(Moments.of(ArraySource(self._numbers(y)), sample_weight, "y").scale(capped=False))
         followed = dict(self._followed)
         if self._follows("standardize", first):
             self._refuse_fixed_units(first)
@@ -44,10 +46,13 @@ class FollowingFront(InitialFront):
         if "standardize" in followed:
             inputs = followed["standardize"].scale
             scaling = replace(scaling, inputs=inputs, missing=inputs.mean if self.missing == "mean" else None)
-        if "standardize_targets" in followed:
-            targets = followed["standardize_targets"].scale
-            scaling = replace(scaling, targets=Scale(targets.mean, np.where(targets.is_known, targets.scale, 1.0)))
         self._scaling = scaling
+        if "standardize_targets" in followed:
+            self._set_targets_scale(followed["standardize_targets"].scale)
+
+    def _set_targets_scale(self, scale: Scale) -> None:
+        targets = Scale(scale.mean, np.where(scale.is_known, scale.scale, 1.0))
+        self._scaling = replace(self._scaling or Scaling(None, None), targets=targets)
 
     def _follows(self, name: str, first: bool) -> bool:
         """Whether a scale follows the stream. A network from a file has its scale, but not the moments behind it."""
@@ -64,8 +69,8 @@ class FollowingFront(InitialFront):
     def _refuse_fixed_units(self, first: bool) -> None:
         if not (first or type(self._front).changes_units):
             raise ValueError(
-                f"standardize={RUNNING!r} changes the weights of each feature, which form {self.form_!r} does not hold; use form="
-                "'windowed' or 'weights', or standardize='capped'"
+                f"standardize={RUNNING!r} changes the weights of each feature, which form {self.form_!r} does not hold; use "
+                "form='windowed' or 'weights', or standardize='capped'"
             )
 
     @contextmanager

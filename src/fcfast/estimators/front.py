@@ -182,9 +182,10 @@ class FrontEstimator(FollowingFront):
         else:
             self._refuse_other_scaling("warm_start")
         X, y = self._checked(X, y, reset=True)
+        given = self._given_weights(sample_weight, X)
         if before is None:
-            self._follow(X, y, self._given_weights(sample_weight, X), True)
-        X, y = self._scaled(X, y)
+            self._measure(X, y, given, True)
+        X, y = self._scaled(X, y, given)
         X = self._kernelized(X)
         if before is not None and isinstance(X, Gram) and not X.has_weights:
             raise ValueError(
@@ -202,8 +203,8 @@ class FrontEstimator(FollowingFront):
                 )
             coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
-        length = SquaredLength(X)
-        self._choose_settings(X, length, before, coefs_init is not None)
+        length = SquaredLength(X, weights)
+        self._choose_settings(X, length, weights, before, coefs_init is not None)
         max_epochs = self._setting("max_epochs")
         self._start(X, length, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
         self._remember_scaling(X)
@@ -237,16 +238,17 @@ class FrontEstimator(FollowingFront):
             self._note_given()
         X, y = self._checked(X, y, reset=first)
         followed = self._followed
-        self._follow(X, y, self._given_weights(sample_weight, X), first)
-        X, y = self._scaled(X, y)
+        given = self._given_weights(sample_weight, X)
+        self._measure(X, y, given, first)
+        X, y = self._scaled(X, y, given)
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
             X = self._kernelized(X)
-            length = SquaredLength(X)
+            length = SquaredLength(X, weights)
             if first:
-                self._choose_settings(X, length, None, False, streams=True)
+                self._choose_settings(X, length, weights, None, False, streams=True)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
             if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
@@ -405,8 +407,8 @@ class FrontEstimator(FollowingFront):
         follows = streams and self._can_follow(X)
         if streams and not follows and self.standardize == RUNNING:
             raise ValueError(
-                f"standardize={RUNNING!r} changes the weights of each feature in partial_fit; it needs a dense X, form='windowed' "
-                f"or 'weights' (or 'auto'), and no kernel, got form={self.form!r}; use standardize='capped'"
+                f"standardize={RUNNING!r} changes the weights of each feature in partial_fit; it needs a dense X, no kernel, "
+                f"and form='windowed' or 'weights' (or 'auto'), got form={self.form!r}; use standardize='capped'"
             )
         self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams, follows))
 
@@ -419,39 +421,48 @@ class FrontEstimator(FollowingFront):
         return form in FORMS and FORMS[form].changes_units
 
     def _choose_settings(
-        self, X: Any, length: SquaredLength, before: FrontNetwork | None, has_coefs: bool, streams: bool = False
+        self,
+        X: Any,
+        length: SquaredLength,
+        weights: Array | None,
+        before: FrontNetwork | None,
+        has_coefs: bool,
+        streams: bool = False,
     ) -> None:
-        """Choose everything that depends on the training samples; a network from before keeps its units."""
-        n_samples, constants = X.shape[0], self._constants
+        """Choose everything that depends on the training samples; a network from before keeps its units.
+
+        Samples of weight 0 do not count, except that a batch may hold them, too.
+        """
+        n_samples = X.shape[0] if weights is None else int(np.count_nonzero(weights))
+        constants = self._constants
         widths = None if before is None else tuple(map(int, before.widths[:-1]))
         self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths))
-        self._choose("init", lambda: automatic.init(X, has_coefs, streams))
-        batch = self._choose("batch_size", lambda: automatic.batch_size(n_samples, streams))
+        self._choose("init", lambda: automatic.init(X, n_samples, has_coefs, streams))
+        self._choose("batch_size", lambda: automatic.batch_size(n_samples, X.shape[0], streams))
+        batch = self._batch_size(X.shape[0])
         epochs = 1  # of a call of `partial_fit`
         if not streams:
-            batch = self._batch_size(n_samples)
             epochs = self._choose("max_epochs", lambda: automatic.max_epochs(n_samples, batch, constants))
         self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
         if not streams:
-            self._choose("schedule", lambda: automatic.schedule(n_samples, batch))
-        self._choose_rates(X, length, streams)
+            self._choose("schedule", lambda: automatic.schedule(X.shape[0], batch))
+        self._choose_rates(X, length, n_samples, streams)
         if self.verbose:
             print(self.settings_)
 
-    def _choose_rates(self, X: Any, length: SquaredLength, streams: bool) -> None:
+    def _choose_rates(self, X: Any, length: SquaredLength, n_samples: int, streams: bool) -> None:
         hidden, constants, optimizer = self._hidden(), self._constants, self._optimizer()
         is_asked = validation.is_auto(self.learning_rate) or validation.is_auto(self.weight_decay)
+        is_tall = automatic.has_more_samples(X, n_samples)
         n_in, measured = (length.value, length.text) if is_asked else (1.0, "")
-        shapes = list(zip((automatic.front_inputs(X, n_in, constants), *hidden), (*hidden, 1), strict=True))
-        n_samples = X.shape[0]
-        batch = self._batch_size(n_samples)
-        if streams:  # later portions may be larger than the first one
-            batch = int(self._setting("batch_size"))
-        step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), constants)
+        shapes = list(zip((automatic.front_inputs(X, n_in, is_tall, constants), *hidden), (*hidden, 1), strict=True))
+        # later portions of a stream may be larger than the first one
+        batch = int(self._setting("batch_size")) if streams else self._batch_size(X.shape[0])
+        step = automatic.step(batch, batch >= X.shape[0] and not streams, make_rule(self.rule), constants)
         rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
-        decay = constants.tall_decay if automatic.has_more_samples(X) else constants.decay
+        decay = constants.tall_decay if is_tall else constants.decay
         self._choose(
             "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
         )

@@ -1,7 +1,6 @@
 """`FrontRegressor`: regression with the front layer in any form."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,8 +18,6 @@ from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
 from fcfast.sources.running import RUNNING
-from fcfast.sources.scale import Scale, scale_of
-from fcfast.sources.scaling import Scaling
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -285,10 +282,6 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim
-        scaling = self._scaling or Scaling(None, None)
-        if scaling.targets is None and self._setting("standardize_targets"):
-            self._scaling = replace(scaling, targets=_scale_of_targets(self._numbers(y)))
-            y = self._scaling.scaled_targets(y)
         with np.errstate(over="ignore"):  # reported below
             targets = np.ascontiguousarray(validation.real_array(y, "y").reshape(len(y), -1), dtype=self.dtype)
         if not validation.all_finite(targets):
@@ -351,13 +344,3 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _scale_of_targets(y: Array) -> Scale:
-    """Measure the mean and the deviation of each column (N, c)."""
-    numbers = y.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        mean, variance = numbers.mean(axis=0), numbers.var(axis=0)
-    if not validation.all_finite(mean, variance):
-        raise ValueError("y has values too large to be scaled; use another unit")
-    return Scale(mean, scale_of(mean, variance, len(y)))

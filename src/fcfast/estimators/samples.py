@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import _check_n_features
 
 from fcfast.gram.measures import squared_norms
@@ -62,10 +63,12 @@ class SquaredLength:
     ----------
     X : ndarray, sparse matrix, Source or Gram of shape (N, d)
         Samples.
+    sample_weight : ndarray of shape (N,), or None
+        Weights of the samples in the mean; None weights all samples equally.
     """
 
-    def __init__(self, X: Any) -> None:
-        self._X = X
+    def __init__(self, X: Any, sample_weight: NDArray[np.float64] | None = None) -> None:
+        self._X, self._weights = X, sample_weight
 
     @property
     def value(self) -> float:
@@ -84,7 +87,11 @@ class SquaredLength:
             n_features = int(fan_in_of(X))
             return float(n_features), f"{n_features:,} standardised features"
         with np.errstate(over="ignore"):  # reported below
-            length = X.mean_square if isinstance(X, Gram) else float(squared_norms(X).mean())
+            lengths = X.squared_lengths if isinstance(X, Gram) else squared_norms(X)
+            if self._weights is not None:
+                lengths, shares = lengths[self._weights > 0], self._weights[self._weights > 0]
+                lengths = lengths * (shares / shares.mean())
+            length = float(lengths.mean())
         if not np.isfinite(length):
             raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
         return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples"
@@ -114,8 +121,8 @@ def products_named(gram: Gram | None) -> Iterator[None]:
 def copied(X: Any) -> Any:
     """Copy samples in memory, because whoever streams samples may reuse an array; files are not copied."""
     if isinstance(X, Standardized):
-        measured = X.statistics if X.statistics.source is None else None
-        return Standardized(copied(X.base), X.standardize, X.missing, X.dtype, measured)
+        base = copied(X.base)
+        return Standardized(base, X.standardize, X.missing, X.dtype, X.statistics.of_copy(base))
     if isinstance(X, ArraySource):
         return ArraySource(X.array.copy())
     if isinstance(X, SparseSource):

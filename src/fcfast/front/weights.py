@@ -60,7 +60,7 @@ class WeightsForm(FrontForm):
         return np.arange(len(X))
 
     def change_units(self, factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Multiply the weights of each feature, and their velocity, and give what they then add to the biases for the shifts."""
+        """Multiply the weights of each feature, and their velocity; give what they then add to the biases for the shifts."""
         by = factors.astype(self.base.dtype)
         self.base *= by
         if self.velocity is not None:

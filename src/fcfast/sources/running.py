@@ -102,9 +102,7 @@ def _moments(columns: Floats, weights: Floats, start: int, name: str) -> tuple[F
         mean += correction  # the first mean of large numbers is not exact
         variance = np.maximum((shares * np.square(differences)).sum(axis=0) - correction**2, 0.0)
     refuse_unmeasurable(mean, variance, lambda column: f"column {start + column}, counted from 0", name)
-    low, high = (
-        reduce(columns, axis=0, where=present, initial=end) for reduce, end in ((np.min, np.inf), (np.max, -np.inf))
-    )
+    low, high = (reduce(columns, axis=0, where=present, initial=end) for reduce, end in ((np.min, np.inf), (np.max, -np.inf)))
     return total, mean, variance, low, high
 
 
