@@ -513,9 +513,75 @@ def test_sources_on_disk_are_scaled_alike(form, tmp_path):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
+# weights of samples
+
+
+def with_ignored_rows(X, y, n=9):
+    """Add rows of weight 0, far from all others, and give the weights."""
+    far = np.full((n, X.shape[1]), 1e6) * np.arange(1, n + 1)[:, None]
+    others = y[:n] if y.dtype.kind == "U" else y[:n] + 1e9
+    return np.vstack([X, far]), np.concatenate([y, others]), np.concatenate([np.ones(len(X)), np.zeros(n)])
+
+
+@ANY_KIND
+@ANY_SHAPE
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_rows_of_weight_zero_choose_nothing(kind, shape, make):
+    """Scales, rates, epochs and decay are those without these rows; and where one batch has them all, so is the network."""
+    X, y = samples(shape, kind)
+    if shape == "many":
+        X, y = X[:995], y[:995]
+    model = kind(**is_brief(shape), init="glorot", shuffle=False, form="contributions", **EXACT)
+    alone = clone(model).fit(make(X), y)
+    more, targets, weights = with_ignored_rows(X, y)
+    other = clone(model).fit(make(more), targets, sample_weight=weights)
+    settings = {**other.settings_, "batch_size": alone.settings_["batch_size"]}
+    assert settings == dict(alone.settings_)
+    assert other.settings_["batch_size"] == len(more)
+    np.testing.assert_allclose(outputs(other, X), outputs(alone, X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_capped_scales_are_weighted_as_standard_scalers(make):
+    X = np.random.default_rng(0).uniform(-1, 1, size=(60, 7))
+    X[X < -0.8] = 0
+    weights = np.random.default_rng(1).uniform(0, 3, size=60)
+    model = FrontClassifier(standardize="capped", max_epochs=1, **EXACT).fit(make(X), np.arange(60) % 2, weights)
+    scaler = StandardScaler().fit(X, sample_weight=weights)
+    np.testing.assert_allclose(model._scaling.inputs.mean, scaler.mean_)
+    np.testing.assert_allclose(model._scaling.inputs.scale, scaler.scale_)
+    numbers = 5 * X[:, 0] + 3
+    scale = FrontRegressor(max_epochs=1, **EXACT).fit(X, numbers, weights)._scaling.targets
+    np.testing.assert_allclose(scale.mean, np.average(numbers, weights=weights))
+    np.testing.assert_allclose(scale.scale, 5 * scaler.scale_[:1])
+
+
+def test_the_length_of_sparse_samples_is_weighted():
+    X, y = samples("wide")
+    weights = np.linspace(0, 2, len(X))
+    X *= np.linspace(1, 9, len(X))[:, None]
+    lengths = np.square(X).sum(axis=1)
+    settings = FrontClassifier(max_epochs=1).fit(sparse.csr_array(X), y, weights).settings_
+    assert f"{np.average(lengths, weights=weights):.3g}" in settings.reasons["learning_rate"]
+    assert f"{lengths.mean():.3g}" not in settings.reasons["learning_rate"]
+
+
+def test_contributions_of_a_stream_keep_capped_scales():
+    """The samples that form "contributions" copies are measured as the caller's are."""
+    X, y = outlying(), np.arange(400) % 3
+    scales = [
+        FrontClassifier(form=form, standardize="capped", **EXACT).partial_fit(X, y, [0, 1, 2])._scaling.inputs.scale
+        for form in FORMS
+    ]
+    for scale in scales[1:]:
+        np.testing.assert_array_equal(scale, scales[0])
+    assert scales[0][0] > 1.01 * X[:, 0].std()
+
+
+# ----------------------------------------------------------------------------------------------------------------------
 # scikit-learn
 
-UNWEIGHTED = "scaling ignores the samples' weights, as a pipeline with StandardScaler does unless it is told otherwise"
+UNWEIGHTED = "choices by the number of samples count rows, and a repeated row is two of them"
 
 
 @pytest.mark.skipif(backend.NAME == "python", reason="the checks fit hundreds of networks; the compiled kernels do")
