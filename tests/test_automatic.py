@@ -566,6 +566,20 @@ def test_the_length_of_sparse_samples_is_weighted():
     assert f"{lengths.mean():.3g}" not in settings.reasons["learning_rate"]
 
 
+def test_one_huge_sample_does_not_rule_the_rates():
+    """It counts as ten times the median, and the others are learned from nearly as without it."""
+    X, y = samples("wide")
+    X = np.where(abs(X) > 1, X, 0)
+    plain = FrontClassifier(**EXACT).fit(sparse.csr_array(X), y)
+    X[7] *= 1e3
+    model = FrontClassifier(**EXACT).fit(sparse.csr_array(X), y)
+    lengths = np.square(X).sum(axis=1)
+    assert model.settings_.reasons["learning_rate"].endswith(f"none counts as more than {10 * np.median(lengths):.3g}")
+    rates = [np.array(m.settings_["learning_rate"])[0, 0] for m in (plain, model)]
+    assert rates[0] / 1.3 < rates[1] < rates[0]
+    assert np.delete(model.predict(X) == y, 7).mean() > 0.9
+
+
 def test_contributions_of_a_stream_keep_capped_scales():
     """The samples that form "contributions" copies are measured as the caller's are."""
     X, y = outlying(), np.arange(400) % 3

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fcfast.estimators.base import TrainedEstimator
 
 
+LONGEST = 10.0  # squared length of a sample over the median, from which on it is an exception
+
+
 def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> None:
     """Set `n_features_in_` and `feature_names_in_`, or compare them with those of new samples, as scikit-learn does.
 
@@ -57,7 +60,8 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
 class SquaredLength:
     """The mean squared length of validated samples, which takes a pass over them at most, when it is first asked for.
 
-    It has three digits, so that a Gram matrix, whose products are rounded, gives the same number as its features.
+    It has three digits, so that a Gram matrix, whose products are rounded, gives the same number as its features. A length
+    counts as at most `LONGEST` times the median, so that a single huge sample does not decide the rates for all others.
 
     Parameters
     ----------
@@ -87,14 +91,19 @@ class SquaredLength:
             n_features = int(fan_in_of(X))
             return float(n_features), f"{n_features:,} standardised features"
         with np.errstate(over="ignore"):  # reported below
-            lengths = X.squared_lengths if isinstance(X, Gram) else squared_norms(X)
+            lengths, shares = X.squared_lengths if isinstance(X, Gram) else squared_norms(X), 1.0
             if self._weights is not None:
-                lengths, shares = lengths[self._weights > 0], self._weights[self._weights > 0]
-                lengths = lengths * (shares / shares.mean())
-            length = float(lengths.mean())
+                lengths, weights = lengths[self._weights > 0], self._weights[self._weights > 0]
+                shares = weights / weights.mean()
+            length = float((lengths * shares).mean())
         if not np.isfinite(length):
             raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
-        return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples"
+        longest = LONGEST * float(np.median(lengths[lengths > 0])) if length else 0.0
+        text = ""
+        if lengths.max() > longest:
+            length = float((np.minimum(lengths, longest) * shares).mean())
+            text = f", of which none counts as more than {longest:.3g}"
+        return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
 
 
 def _is_standardized(X: Any) -> bool:
