@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from fcfast import FrontClassifier, FrontRegressor, Gram, backend
 from fcfast.sources import Standardized, as_source
+from fcfast.training import TrainingWarning
 
 FORMS = ("weights", "windowed", "contributions")
 AUTOMATIC = {
@@ -590,6 +591,33 @@ def test_contributions_of_a_stream_keep_capped_scales():
     for scale in scales[1:]:
         np.testing.assert_array_equal(scale, scales[0])
     assert scales[0][0] > 1.01 * X[:, 0].std()
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# messages
+
+
+def test_advice_after_a_divergence_suits_the_settings():
+    """Rates that were chosen are named as such, and nobody is told to scale what is scaled."""
+    X, y = samples("tall", FrontRegressor)
+    start = FrontRegressor((4,), max_epochs=1, standardize=False, **EXACT).fit(X, y)
+    far = {"intercepts_init": [1e200 * bias for bias in start.intercepts_]}
+    given = {"activation": "identity", "max_epochs": 9, **EXACT}
+    for settings, advised, wrong in (
+        ({"learning_rate": 1e9}, ["lower learning_rate=1e+09, or set max_grad_norm"], ["scale X", "scale y", "chosen"]),
+        (
+            {"learning_rate": 1e9, "standardize": False, "standardize_targets": False},
+            ["scale X, unless it is scaled (standardize=True), scale y (standardize_targets=True), lower learning_rate"],
+            ["chosen"],
+        ),
+        ({}, ["give a learning_rate below ((", "which was chosen"], ["scale X", "lower learning_rate"]),
+    ):
+        with pytest.warns(TrainingWarning) as caught:
+            FrontRegressor((4,), **given, **settings).fit(X, y, **({} if settings else far))
+        assert [warning.message.outcome for warning in caught] == ["diverged"]
+        message = str(caught[0].message)
+        assert all(text in message for text in advised), message
+        assert not any(text in message for text in wrong), message
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ class Settings(Mapping[str, Any]):
         return {name: choice.reason for name, choice in self._choices.items()}
 
     def __str__(self) -> str:
-        rows = [(name, _text(choice.value), choice.reason) for name, choice in self._choices.items()]
+        rows = [(name, text_of(choice.value), choice.reason) for name, choice in self._choices.items()]
         widths = [max((len(row[k]) for row in rows), default=0) for k in range(2)]
         return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {reason}" for name, value, reason in rows)
 
@@ -132,12 +132,12 @@ class Settings(Mapping[str, Any]):
         return f"Settings({self._choices!r})"
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Write a value, numbers with three digits."""
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, (tuple, list)):
-        return "(" + ", ".join(map(_text, value)) + ("," if len(value) == 1 else "") + ")"
+        return "(" + ", ".join(map(text_of, value)) + ("," if len(value) == 1 else "") + ")"
     return str(value)
 
 

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.estimators.automatic import Settings
+from fcfast.estimators.automatic import Settings, text_of
 from fcfast.estimators.samples import check_features, has_one_dtype, products_named
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
@@ -394,13 +394,24 @@ class TrainedEstimator(BaseEstimator):
             patience = self._setting("n_iter_no_change") if score or self._stops_by_loss else max_epochs
             training = Training(
                 self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
-                (*shown, *callbacks), chance, not self._stops_by_loss,
+                (*shown, *callbacks), chance, not self._stops_by_loss, self._remedies(),
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
             try:
                 return training.run(network, rows, targets, weights, self._random_state)
             finally:
                 network.finish()
+
+    def _remedies(self) -> list[str]:
+        """Say what can be done about steps that are too long, with the settings that were used."""
+        remedies = []
+        if not self._setting("standardize") and self._takes_features:
+            remedies.append("scale X, unless it is scaled (standardize=True)")
+        if "standardize_targets" in self._automatic and not self._setting("standardize_targets"):
+            remedies.append("scale y (standardize_targets=True)")
+        rate = text_of(self._setting("learning_rate"))
+        is_chosen = validation.is_auto(self.learning_rate)
+        return [*remedies, f"give a learning_rate below {rate}, which was chosen" if is_chosen else f"lower learning_rate={rate}"]
 
     def _score_in_memory(self, held_out: "HeldOut", targets: Array) -> float:
         return self._score_held_out(held_out.ready(self.network_.dtype), targets)
