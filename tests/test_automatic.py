@@ -291,6 +291,27 @@ def test_weights_that_are_given_are_for_raw_features():
     assert again.loss_curve_[0] < start.loss_curve_[0]
 
 
+@ANY_SHAPE
+@pytest.mark.parametrize("scaled", [{}, {"standardize_targets": False}], ids=str)
+def test_constant_targets_are_reproduced(shape, scaled):
+    """To the last digits of the precision, beside one that varies, for new samples too; later ones may vary."""
+    X, y = samples(shape, FrontRegressor)
+    constants = np.array([1e5 + 0.1, -0.3])
+    both = np.column_stack([np.full(len(X), constants[0]), y, np.full(len(X), constants[1])])
+    weights = np.ones(len(X))
+    weights[0], both[0] = 0, 7.0
+    model = FrontRegressor(**is_brief(shape), random_state=0, **scaled).fit(X, both, weights)
+    predicted = model.predict(X * 1.5)
+    np.testing.assert_allclose(predicted[:, [0, 2]], np.tile(constants, (len(X), 1)), rtol=2e-7)
+    assert np.ptp(predicted[:, 1]) > 0.1
+    lone = FrontRegressor(**is_brief(shape), random_state=0, **scaled).fit(X, np.full(len(X), 0.1))
+    np.testing.assert_allclose(lone.predict(2 * X), 0.1, rtol=2e-7)
+    before = ((lone.predict(X) - y) ** 2).mean()
+    for _ in range(20):
+        lone.partial_fit(X, y)
+    assert ((lone.predict(X) - y) ** 2).mean() < before
+
+
 @pytest.mark.parametrize("make", [sparse.csr_array, np.asarray])
 def test_raw_samples_may_be_too_large(make):
     X, y = samples("wide")

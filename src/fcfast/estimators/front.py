@@ -12,7 +12,7 @@ from fcfast.estimators import automatic
 from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.following import FollowingFront
-from fcfast.estimators.samples import SquaredLength, copied
+from fcfast.estimators.samples import SquaredLength, constant_columns, copied
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, n_features_of
@@ -496,6 +496,8 @@ class FrontEstimator(FollowingFront):
         seed = int(random_state.randint(2**31 - 1))
         self.form_ = self.plan_.form
         initial, weights = self._initial_weights(length, widths, groups, coefs_init, init, seed, random_state)
+        if init in ("span", "scaled") and targets.ndim == 2:
+            weights[-1][constant_columns(targets, sample_weight)] = 0  # such an output is its bias from the start on
         biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, init, random_state)
         form_kind = FORMS[self.form_]
         front = form_kind(X, self._start_of(form_kind, initial, X), dtype, optimizer.has_velocity, self.n_jobs)

@@ -106,6 +106,13 @@ class SquaredLength:
         return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
 
 
+def constant_columns(targets: NDArray[Any], sample_weight: NDArray[np.float64] | None) -> NDArray[np.bool_]:
+    """Tell which targets (N, c) are the same for all samples that count."""
+    counted = targets if sample_weight is None else targets[sample_weight > 0]
+    constant: NDArray[np.bool_] = (counted == counted[0]).all(axis=0)
+    return constant
+
+
 def _is_standardized(X: Any) -> bool:
     """Whether the inputs of a unit are standardised features, which need not be at hand."""
     if isinstance(X, Gram):
