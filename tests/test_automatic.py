@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from fcfast import FrontClassifier, FrontRegressor, Gram, backend
+from fcfast import FrontClassifier, FrontRegressor, Gram, backend, load
 from fcfast.sources import Standardized, as_source
 from fcfast.training import TrainingWarning
 
@@ -639,6 +639,26 @@ def test_advice_after_a_divergence_suits_the_settings():
         message = str(caught[0].message)
         assert all(text in message for text in advised), message
         assert not any(text in message for text in wrong), message
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("begin", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "change", [{"kernel": "rbf"}, {"gamma": 2.0}, {"degree": 5}, {"coef0": 3.0}, {"init": "glorot"}, {"init_scale": 2.0}], ids=str
+)
+def test_what_matters_at_the_start_cannot_change_later(change, begin, stored, tmp_path):
+    """partial_fit would ignore it."""
+    X, y = samples("tall")
+    model = FrontClassifier(max_epochs=2, **EXACT)
+    model = model.fit(X, y) if begin == "fit" else model.partial_fit(X, y, classes=np.unique(y))
+    if stored:
+        model.save(tmp_path / "model")
+        model = load(tmp_path / "model")
+    ((name, value),) = change.items()
+    model.set_params(**change)
+    with pytest.raises(ValueError, match=rf"partial_fit continues with {name}=.*, but it is {value!r} now; set it back"):
+        model.partial_fit(X, y)
+    model.set_params(**FrontClassifier().get_params() | EXACT | {"max_epochs": 2}).partial_fit(X, y)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -49,7 +49,13 @@ class FittedFront(TrainedEstimator):
 
     network_: FrontNetwork
     n_jobs: int | None
+    _begun_as: dict[str, Any] | None = None  # the parameters of the start and the kernel when training began
     _header: ClassVar[type[FrontHeader]]
+
+    @property
+    def _asked_start(self) -> dict[str, Any]:
+        """The parameters that matter at the start alone."""
+        return {name: getattr(self, name) for name in ("init", "init_scale", "kernel", "gamma", "degree", "coef0")}
 
     @property
     def coefs_(self) -> list[Array]:
@@ -223,6 +229,7 @@ class FittedFront(TrainedEstimator):
         estimator = super()._from_file(header, tensors, X)
         if header.y_ndim is not None:
             estimator._y_ndim = int(header.y_ndim)
+        estimator._begun_as = estimator._asked_start
         estimator._scaling = scaling_in(header.scaled, tensors)
         if header.form == ContributionsForm.name:
             X = estimator._trained_inputs(X, header, tensors)

@@ -176,6 +176,7 @@ class FrontEstimator(FollowingFront):
         callbacks = validation.functions(callbacks, "callbacks")
         if coefs_init is not None and self.init in ("span", "scaled"):
             raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
+        self._begun_as = self._asked_start
         if before is None:
             self._scaling, self._scaled_as, self._followed = None, self._asked_scaling, {}
             self._choose_scaling(X, coefs_init is not None, streams=False)
@@ -230,7 +231,7 @@ class FrontEstimator(FollowingFront):
                 f"early_stopping={self.early_stopping!r} and schedule={self.schedule!r}"
             )
         if first:
-            self._scaled_as = self._asked_scaling
+            self._scaled_as, self._begun_as = self._asked_scaling, self._asked_start
             self._choose_scaling(X, False, streams=True)
         else:
             self._refuse_changes()
@@ -329,8 +330,9 @@ class FrontEstimator(FollowingFront):
             held["rule"] = make_rule(self.rule), network.rule
             held["groups"] = self._groups(), network.groups
             held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
+        held |= {name: (asked, (self._begun_as or {}).get(name, asked)) for name, asked in self._asked_start.items()}
         for name, (asked, had) in held.items():
-            if asked != had:
+            if asked is not had and asked != had:
                 raise ValueError(f"partial_fit continues with {name}={had!r}, but it is {asked!r} now; set it back, or use fit")
 
     def _hidden(self) -> tuple[int, ...]:
