@@ -644,7 +644,9 @@ def test_advice_after_a_divergence_suits_the_settings():
 @pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("begin", ["fit", "partial_fit"])
 @pytest.mark.parametrize(
-    "change", [{"kernel": "rbf"}, {"gamma": 2.0}, {"degree": 5}, {"coef0": 3.0}, {"init": "glorot"}, {"init_scale": 2.0}], ids=str
+    "change",
+    [{"kernel": "rbf"}, {"gamma": 2.0}, {"degree": 5}, {"coef0": 3.0}, {"init": "glorot"}, {"init_scale": 2.0}],
+    ids=str,
 )
 def test_what_matters_at_the_start_cannot_change_later(change, begin, stored, tmp_path):
     """partial_fit would ignore it."""
@@ -659,6 +661,47 @@ def test_what_matters_at_the_start_cannot_change_later(change, begin, stored, tm
     with pytest.raises(ValueError, match=rf"partial_fit continues with {name}=.*, but it is {value!r} now; set it back"):
         model.partial_fit(X, y)
     model.set_params(**FrontClassifier().get_params() | EXACT | {"max_epochs": 2}).partial_fit(X, y)
+
+
+@ANY_KIND
+@pytest.mark.parametrize("given", [{}, {"batch_size": 9, "max_epochs": 3, "schedule": "constant"}], ids=str)
+@pytest.mark.parametrize("streams", [False, True])
+def test_settings_are_printed_alike_from_a_file(kind, given, streams, tmp_path):
+    """In the same order, too."""
+    X, y = samples("tall", kind)
+    model = kind(**({} if streams else {"max_epochs": 3}) | given, random_state=0)
+    classes = {"classes": np.unique(y)} if kind is FrontClassifier else {}
+    model = model.partial_fit(X, y, **classes) if streams else model.fit(X, y)
+    model.save(tmp_path / "model")
+    assert str(load(tmp_path / "model").settings_) == str(model.settings_)
+
+
+def test_decay_that_is_chosen_beside_a_given_rate_says_so():
+    X, y = samples("tall")
+    reasons = [FrontClassifier(max_epochs=2, **rate).fit(X, y).settings_.reasons for rate in ({}, {"learning_rate": 0.01})]
+    assert "although learning_rate is given" not in reasons[0]["weight_decay"]
+    assert reasons[1]["weight_decay"].endswith("shrink by 0.002 in a step, although learning_rate is given")
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "error", "message"),
+    [
+        ({"groups": "auto"}, FrontClassifier, TypeError, "groups must be a number of groups of units, .* got 'auto'"),
+        ({"groups": 1.5}, FrontClassifier, TypeError, "groups must be an integer, got 1.5"),
+        (
+            {"standardize_targets": "yes"},
+            FrontRegressor,
+            ValueError,
+            "standardize_targets='yes' is unknown; use True, False, 'running' or 'auto'",
+        ),
+        ({"standardize": "yes"}, FrontRegressor, ValueError, "use True, False, 'capped', 'running' or 'auto'"),
+    ],
+    ids=str,
+)
+def test_errors_name_the_argument_and_what_is_possible(settings, kind, error, message):
+    X, y = samples("tall", kind)
+    with pytest.raises(error, match=message):
+        kind(**settings).fit(X, y)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

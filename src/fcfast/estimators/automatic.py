@@ -108,10 +108,14 @@ class Settings(Mapping[str, Any]):
 
     @classmethod
     def restored(cls, params: Mapping[str, Any], chosen: Mapping[str, Sequence[Any]]) -> "Settings":
-        """Give the settings in a file, from the parameters that were given and from [value, reason] of those that were not."""
+        """Give the settings in a file, from the parameters that were given and from [value, reason] of those that were not.
+
+        They have the order of `params`, in which they are chosen.
+        """
         choices = {name: Choice(decoded(value), reason) for name, (value, reason) in chosen.items()}
         given = {name: Choice(value, GIVEN) for name, value in params.items() if not is_auto(value)}
-        return cls(given | choices)
+        held = given | choices
+        return cls({name: held[name] for name in (*params, *held) if name in held})
 
     def chosen(self) -> dict[str, list[Any]]:
         """Give [value, reason] of the settings that were not given, for a file."""
@@ -263,9 +267,12 @@ def learning_rate(shapes: Sequence[tuple[float, int]], optimizer: Optimizer, ste
 
 
 def weight_decay(
-    rates: Rates, optimizer: Optimizer, step: float, decay: float, n_samples: int, streams: bool, own: float | None
+    rates: Rates, given: bool, optimizer: Optimizer, step: float, decay: float, n_samples: int, streams: bool, own: float | None
 ) -> Choice:
-    """Choose the decay of each layer's weights, so that all of them shrink alike; biases do not."""
+    """Choose the decay of each layer's weights, so that all of them shrink alike; biases do not.
+
+    It belongs to the rates that are chosen, even if others are `given`.
+    """
     if own is not None:
         return Choice(own, "as the optimiser has it")
     if streams:
@@ -273,4 +280,7 @@ def weight_decay(
     if not optimizer.step_shrinks:
         return Choice(0.0, f"{optimizer.name} has steps of one size")
     shrink = step * decay / n_samples
-    return Choice(tuple((shrink / weights, 0.0) for weights, _ in rates), f"all weights shrink by {shrink:.2g} in a step")
+    reason = f"all weights shrink by {shrink:.2g} in a step"
+    if given:
+        reason = f'for the rates that "auto" means, at which {reason}, although learning_rate is given'
+    return Choice(tuple((shrink / weights, 0.0) for weights, _ in rates), reason)

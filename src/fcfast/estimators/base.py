@@ -411,7 +411,10 @@ class TrainedEstimator(BaseEstimator):
             remedies.append("scale y (standardize_targets=True)")
         rate = text_of(self._setting("learning_rate"))
         is_chosen = validation.is_auto(self.learning_rate)
-        return [*remedies, f"give a learning_rate below {rate}, which was chosen" if is_chosen else f"lower learning_rate={rate}"]
+        return [
+            *remedies,
+            f"give a learning_rate below {rate}, which was chosen" if is_chosen else f"lower learning_rate={rate}",
+        ]
 
     def _score_in_memory(self, held_out: "HeldOut", targets: Array) -> float:
         return self._score_held_out(held_out.ready(self.network_.dtype), targets)

@@ -351,7 +351,15 @@ class FrontEstimator(FollowingFront):
     def _groups(self) -> tuple[int, ...]:
         """Give the number of groups of each hidden layer; the front layer has 1."""
         hidden = self._hidden()
-        given = tuple(self.groups) if validation.has_items(self.groups) else (1, *[self.groups] * (len(hidden) - 1))
+        asked: Any = self.groups
+        if isinstance(asked, str):
+            raise TypeError(
+                f"groups must be a number of groups of units, or a sequence of one for each hidden layer, got {asked!r}; "
+                "1 connects all units"
+            )
+        if not validation.has_items(asked):
+            validation.integer(asked, "groups", 1)
+        given = tuple(asked) if validation.has_items(asked) else (1, *[asked] * (len(hidden) - 1))
         groups = tuple(validation.integer(count, "groups", 1) for count in given)
         if len(groups) != len(hidden) or groups[0] != 1:
             raise ValueError(f"groups={self.groups!r} must have one number per hidden layer, {len(hidden)}, the first one 1")
@@ -443,10 +451,10 @@ class FrontEstimator(FollowingFront):
         self._choose("batch_size", lambda: automatic.batch_size(n_samples, X.shape[0], streams))
         batch = self._batch_size(X.shape[0])
         epochs = 1  # of a call of `partial_fit`
-        if not streams:
+        if not (streams and validation.is_auto(self.max_epochs)):  # what is given is noted in a stream, too
             epochs = self._choose("max_epochs", lambda: automatic.max_epochs(n_samples, batch, constants))
         self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
-        if not streams:
+        if not (streams and validation.is_auto(self.schedule)):
             self._choose("schedule", lambda: automatic.schedule(X.shape[0], batch))
         self._choose_rates(X, length, n_samples, streams)
         if self.verbose:
@@ -465,8 +473,10 @@ class FrontEstimator(FollowingFront):
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
         decay = constants.tall_decay if is_tall else constants.decay
+        is_given = not validation.is_auto(self.learning_rate)
         self._choose(
-            "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
+            "weight_decay",
+            lambda: automatic.weight_decay(rates.value, is_given, optimizer, step, decay, n_samples, streams, own),
         )
 
     @property

@@ -270,7 +270,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     _header = RegressorHeader
     _constants = automatic.NUMBERS
-    _automatic = (*FrontEstimator._automatic, "standardize_targets")
+    _automatic = ("standardize", "standardize_targets", *FrontEstimator._automatic[1:])
 
     @property
     def _asked_scaling(self) -> tuple[Any, ...]:
