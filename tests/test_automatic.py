@@ -744,6 +744,14 @@ def test_batches_of_any_size_and_noisy_rules_learn(settings):
     assert classifier.score(X[1100:], y[1100:]) > 0.75
 
 
+def test_noise_on_weights_learns_numbers():
+    """The noise limits its steps, and not the curvature of the squared error."""
+    X = np.random.default_rng(0).normal(size=(80, 200))
+    y = X[:, :10].sum(axis=1) / 3
+    regressor = FrontRegressor(rule="fg-w", n_jobs=1, random_state=0).fit(X, y)
+    assert regressor.score(X, y) > 0.85
+
+
 def test_portions_smaller_than_the_batches_of_fit():
     """Single samples after a fit to all samples take small steps, so that they do not destroy the network."""
     X, y = samples("tall")

@@ -70,15 +70,18 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Degree of "poly".
     coef0 : float, default 1
         Constant in "poly".
-    standardize : bool, "capped" or "auto", default "auto"
+    standardize : bool, "capped", "running" or "auto", default "auto"
         Whether to scale every feature to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, without a
         scaled copy of X in form "contributions". True scales exactly as scikit-learn's StandardScaler does. "capped" does so,
         too, except that it divides a feature of dense data by more than its deviation where some training sample would
-        otherwise be more than 5 away from 0, so that rare large values do not dominate. New samples are scaled in the same way,
-        and `coefs_` and `intercepts_` belong to raw features. A fit that continues (`partial_fit`, or `warm_start`) scales as
-        before. Sparse data stays sparse. "auto" is "capped" for dense data. It is False for sparse data, for a `fcfast.Gram`,
-        for kernels that compare samples ("precomputed", functions), with `coefs_init`, and if the first `partial_fit` has fewer
-        than 100 samples.
+        otherwise be more than 5 away from 0, so that rare large values do not dominate, and that it takes account of
+        `sample_weight`. "running" is the same in `fit`; in `partial_fit` means and scales follow the stream, and the weights
+        change their units with them, which needs a form that holds weights. New samples are scaled in the same way, and
+        `coefs_` and `intercepts_` belong to raw features. Without "running", a fit that continues (`partial_fit`, or
+        `warm_start`) scales as before. Sparse data stays sparse. "auto" is "capped" for dense data, and "running" in a stream
+        that begins with `partial_fit`; in form "contributions" it is "capped" there, and False for fewer than 100 samples. It
+        is False for sparse data, for a `fcfast.Gram`, for kernels that compare samples ("precomputed", functions) and with
+        `coefs_init`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature over the training samples in
         their place. A feature without any value counts as 0.
@@ -150,11 +153,11 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     loss : str or Loss, default "squared_error"
         Loss function. "squared_error" is half the squared distance to the target. An instance of your own subclass of
         `fcfast.losses.Loss`, or its registered name, trains the outputs by your own loss.
-    standardize_targets : bool or "auto", default "auto"
-        Whether to scale every target to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`.
-        Predictions, `coefs_` and `intercepts_` have the unit of the raw targets; `loss_curve_` belongs to the scaled ones.
-        "auto" is False for a loss of your own, with `coefs_init`, and if the first `partial_fit` has fewer than 100 samples,
-        and True otherwise.
+    standardize_targets : bool, "running" or "auto", default "auto"
+        Whether to scale every target to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, with their
+        weights. "running" does so, too, and follows the stream in `partial_fit`. Predictions, `coefs_` and `intercepts_` have
+        the unit of the raw targets; `loss_curve_` belongs to the scaled ones. "auto" is False for a loss of your own and with
+        `coefs_init`, "running" in a stream that begins with `partial_fit`, and True otherwise.
 
     Attributes
     ----------
