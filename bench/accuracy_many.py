@@ -176,7 +176,7 @@ def _tables(found: Result) -> str:
         rows.append(row)
     return f"""## Tables
 
-Accuracy, and R^2 of diabetes and Friedman's function; {N_FOLDS} folds; CPU seconds of a fit on one thread. In parentheses fcfast
+Accuracy, and R^2 of diabetes and Friedman's function; {N_FOLDS} folds; CPU seconds of a fit, one thread. In parentheses fcfast
 minus this model, paired by fold, ± standard error corrected for overlapping training parts (Nadeau and Bengio 2003). fcfast has
 no argument and sees raw features. The earlier defaults and MLP have none either: MLP sees standardised features, the earlier
 defaults see raw or standardised ones. A model that diverges, or predicts worse than the mean, scores 0.

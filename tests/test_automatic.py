@@ -11,8 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from fcfast import FrontClassifier, FrontRegressor, Gram, backend
+from fcfast import FrontClassifier, FrontRegressor, Gram, backend, load
 from fcfast.sources import Standardized, as_source
+from fcfast.training import TrainingWarning
 
 FORMS = ("weights", "windowed", "contributions")
 AUTOMATIC = {
@@ -290,6 +291,27 @@ def test_weights_that_are_given_are_for_raw_features():
     assert again.loss_curve_[0] < start.loss_curve_[0]
 
 
+@ANY_SHAPE
+@pytest.mark.parametrize("scaled", [{}, {"standardize_targets": False}], ids=str)
+def test_constant_targets_are_reproduced(shape, scaled):
+    """To the last digits of the precision, beside one that varies, for new samples too; later ones may vary."""
+    X, y = samples(shape, FrontRegressor)
+    constants = np.array([1e5 + 0.1, -0.3])
+    both = np.column_stack([np.full(len(X), constants[0]), y, np.full(len(X), constants[1])])
+    weights = np.ones(len(X))
+    weights[0], both[0] = 0, 7.0
+    model = FrontRegressor(**is_brief(shape), random_state=0, **scaled).fit(X, both, weights)
+    predicted = model.predict(X * 1.5)
+    np.testing.assert_allclose(predicted[:, [0, 2]], np.tile(constants, (len(X), 1)), rtol=2e-7)
+    assert np.ptp(predicted[:, 1]) > 0.1
+    lone = FrontRegressor(**is_brief(shape), random_state=0, **scaled).fit(X, np.full(len(X), 0.1))
+    np.testing.assert_allclose(lone.predict(2 * X), 0.1, rtol=2e-7)
+    before = ((lone.predict(X) - y) ** 2).mean()
+    for _ in range(20):
+        lone.partial_fit(X, y)
+    assert ((lone.predict(X) - y) ** 2).mean() < before
+
+
 @pytest.mark.parametrize("make", [sparse.csr_array, np.asarray])
 def test_raw_samples_may_be_too_large(make):
     X, y = samples("wide")
@@ -421,7 +443,7 @@ def test_a_stream_is_the_same_in_every_form(kind):
     X, y = samples("many", kind)
     X = 100 * X - 7
     parts = [slice(0, 300), slice(300, 310), slice(310, 900)]
-    models = [kind(form=form, **EXACT) for form in FORMS]
+    models = [kind(form=form, standardize="capped", **EXACT) for form in FORMS]
     for model in models:
         for number, part in enumerate(parts):
             first = {"classes": ["a", "b", "c"]} if kind is FrontClassifier and not number else {}
@@ -437,12 +459,12 @@ def test_a_stream_is_the_same_in_every_form(kind):
 
 @ANY_KIND
 def test_few_first_samples_of_a_stream_are_not_scaled(kind):
-    """They do not say what the scale is."""
+    """They do not say what the scale is, and contributions cannot change it."""
     X, y = samples("many", kind)
     first = {"classes": ["a", "b", "c"]} if kind is FrontClassifier else {}
-    model = kind(**EXACT).partial_fit(X[:99], y[:99], **first)
+    model = kind(form="contributions", **EXACT).partial_fit(X[:99], y[:99], **first)
     assert model.settings_["standardize"] is False
-    assert model.settings_.get("standardize_targets", False) is False
+    assert model.settings_.get("standardize_targets", "running") == "running"
     for start in range(99, 1000, 99):
         model.partial_fit(X[start : start + 99], y[start : start + 99])
     assert np.isfinite(outputs(model, X)).all()
@@ -513,9 +535,179 @@ def test_sources_on_disk_are_scaled_alike(form, tmp_path):
 
 
 # ----------------------------------------------------------------------------------------------------------------------
+# weights of samples
+
+
+def with_ignored_rows(X, y, n=9):
+    """Add rows of weight 0, far from all others, and give the weights."""
+    far = np.full((n, X.shape[1]), 1e6) * np.arange(1, n + 1)[:, None]
+    others = y[:n] if y.dtype.kind == "U" else y[:n] + 1e9
+    return np.vstack([X, far]), np.concatenate([y, others]), np.concatenate([np.ones(len(X)), np.zeros(n)])
+
+
+@ANY_KIND
+@ANY_SHAPE
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_rows_of_weight_zero_choose_nothing(kind, shape, make):
+    """Scales, rates, epochs and decay are those without these rows; and where one batch has them all, so is the network."""
+    X, y = samples(shape, kind)
+    if shape == "many":
+        X, y = X[:995], y[:995]
+    model = kind(**is_brief(shape), init="glorot", shuffle=False, form="contributions", **EXACT)
+    alone = clone(model).fit(make(X), y)
+    more, targets, weights = with_ignored_rows(X, y)
+    other = clone(model).fit(make(more), targets, sample_weight=weights)
+    settings = {**other.settings_, "batch_size": alone.settings_["batch_size"]}
+    assert settings == dict(alone.settings_)
+    assert other.settings_["batch_size"] == len(more)
+    np.testing.assert_allclose(outputs(other, X), outputs(alone, X), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [np.asarray, sparse.csr_array])
+def test_capped_scales_are_weighted_as_standard_scalers(make):
+    X = np.random.default_rng(0).uniform(-1, 1, size=(60, 7))
+    X[X < -0.8] = 0
+    weights = np.random.default_rng(1).uniform(0, 3, size=60)
+    model = FrontClassifier(standardize="capped", max_epochs=1, **EXACT).fit(make(X), np.arange(60) % 2, weights)
+    scaler = StandardScaler().fit(X, sample_weight=weights)
+    np.testing.assert_allclose(model._scaling.inputs.mean, scaler.mean_)
+    np.testing.assert_allclose(model._scaling.inputs.scale, scaler.scale_)
+    numbers = 5 * X[:, 0] + 3
+    scale = FrontRegressor(max_epochs=1, **EXACT).fit(X, numbers, weights)._scaling.targets
+    np.testing.assert_allclose(scale.mean, np.average(numbers, weights=weights))
+    np.testing.assert_allclose(scale.scale, 5 * scaler.scale_[:1])
+
+
+def test_the_length_of_sparse_samples_is_weighted():
+    X, y = samples("wide")
+    weights = np.linspace(0, 2, len(X))
+    X *= np.linspace(1, 9, len(X))[:, None]
+    lengths = np.square(X).sum(axis=1)
+    settings = FrontClassifier(max_epochs=1).fit(sparse.csr_array(X), y, weights).settings_
+    assert f"{np.average(lengths, weights=weights):.3g}" in settings.reasons["learning_rate"]
+    assert f"{lengths.mean():.3g}" not in settings.reasons["learning_rate"]
+
+
+def test_one_huge_sample_does_not_rule_the_rates():
+    """It counts as ten times the median, and the others are learned from nearly as without it."""
+    X, y = samples("wide")
+    X = np.where(abs(X) > 1, X, 0)
+    plain = FrontClassifier(**EXACT).fit(sparse.csr_array(X), y)
+    X[7] *= 1e3
+    model = FrontClassifier(**EXACT).fit(sparse.csr_array(X), y)
+    lengths = np.square(X).sum(axis=1)
+    assert model.settings_.reasons["learning_rate"].endswith(f"none counts as more than {10 * np.median(lengths):.3g}")
+    rates = [np.array(m.settings_["learning_rate"])[0, 0] for m in (plain, model)]
+    assert rates[0] / 1.3 < rates[1] < rates[0]
+    assert np.delete(model.predict(X) == y, 7).mean() > 0.9
+
+
+def test_contributions_of_a_stream_keep_capped_scales():
+    """The samples that form "contributions" copies are measured as the caller's are."""
+    X, y = outlying(), np.arange(400) % 3
+    scales = [
+        FrontClassifier(form=form, standardize="capped", **EXACT).partial_fit(X, y, [0, 1, 2])._scaling.inputs.scale
+        for form in FORMS
+    ]
+    for scale in scales[1:]:
+        np.testing.assert_array_equal(scale, scales[0])
+    assert scales[0][0] > 1.01 * X[:, 0].std()
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# messages
+
+
+def test_advice_after_a_divergence_suits_the_settings():
+    """Rates that were chosen are named as such, and nobody is told to scale what is scaled."""
+    X, y = samples("tall", FrontRegressor)
+    start = FrontRegressor((4,), max_epochs=1, standardize=False, **EXACT).fit(X, y)
+    far = {"intercepts_init": [1e200 * bias for bias in start.intercepts_]}
+    given = {"activation": "identity", "max_epochs": 9, **EXACT}
+    for settings, advised, wrong in (
+        ({"learning_rate": 1e9}, ["lower learning_rate=1e+09, or set max_grad_norm"], ["scale X", "scale y", "chosen"]),
+        (
+            {"learning_rate": 1e9, "standardize": False, "standardize_targets": False},
+            ["scale X, unless it is scaled (standardize=True), scale y (standardize_targets=True), lower learning_rate"],
+            ["chosen"],
+        ),
+        ({}, ["give a learning_rate below ((", "which was chosen"], ["scale X", "lower learning_rate"]),
+    ):
+        with pytest.warns(TrainingWarning) as caught:
+            FrontRegressor((4,), **given, **settings).fit(X, y, **({} if settings else far))
+        assert [warning.message.outcome for warning in caught] == ["diverged"]
+        message = str(caught[0].message)
+        assert all(text in message for text in advised), message
+        assert not any(text in message for text in wrong), message
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("begin", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    "change",
+    [{"kernel": "rbf"}, {"gamma": 2.0}, {"degree": 5}, {"coef0": 3.0}, {"init": "glorot"}, {"init_scale": 2.0}],
+    ids=str,
+)
+def test_what_matters_at_the_start_cannot_change_later(change, begin, stored, tmp_path):
+    """partial_fit would ignore it."""
+    X, y = samples("tall")
+    model = FrontClassifier(max_epochs=2, **EXACT)
+    model = model.fit(X, y) if begin == "fit" else model.partial_fit(X, y, classes=np.unique(y))
+    if stored:
+        model.save(tmp_path / "model")
+        model = load(tmp_path / "model")
+    ((name, value),) = change.items()
+    model.set_params(**change)
+    with pytest.raises(ValueError, match=rf"partial_fit continues with {name}=.*, but it is {value!r} now; set it back"):
+        model.partial_fit(X, y)
+    model.set_params(**FrontClassifier().get_params() | EXACT | {"max_epochs": 2}).partial_fit(X, y)
+
+
+@ANY_KIND
+@pytest.mark.parametrize("given", [{}, {"batch_size": 9, "max_epochs": 3, "schedule": "constant"}], ids=str)
+@pytest.mark.parametrize("streams", [False, True])
+def test_settings_are_printed_alike_from_a_file(kind, given, streams, tmp_path):
+    """In the same order, too."""
+    X, y = samples("tall", kind)
+    model = kind(**({} if streams else {"max_epochs": 3}) | given, random_state=0)
+    classes = {"classes": np.unique(y)} if kind is FrontClassifier else {}
+    model = model.partial_fit(X, y, **classes) if streams else model.fit(X, y)
+    model.save(tmp_path / "model")
+    assert str(load(tmp_path / "model").settings_) == str(model.settings_)
+
+
+def test_decay_that_is_chosen_beside_a_given_rate_says_so():
+    X, y = samples("tall")
+    reasons = [FrontClassifier(max_epochs=2, **rate).fit(X, y).settings_.reasons for rate in ({}, {"learning_rate": 0.01})]
+    assert "although learning_rate is given" not in reasons[0]["weight_decay"]
+    assert reasons[1]["weight_decay"].endswith("shrink by 0.002 in a step, although learning_rate is given")
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "error", "message"),
+    [
+        ({"groups": "auto"}, FrontClassifier, TypeError, "groups must be a number of groups of units, .* got 'auto'"),
+        ({"groups": 1.5}, FrontClassifier, TypeError, "groups must be an integer, got 1.5"),
+        (
+            {"standardize_targets": "yes"},
+            FrontRegressor,
+            ValueError,
+            "standardize_targets='yes' is unknown; use True, False, 'running' or 'auto'",
+        ),
+        ({"standardize": "yes"}, FrontRegressor, ValueError, "use True, False, 'capped', 'running' or 'auto'"),
+    ],
+    ids=str,
+)
+def test_errors_name_the_argument_and_what_is_possible(settings, kind, error, message):
+    X, y = samples("tall", kind)
+    with pytest.raises(error, match=message):
+        kind(**settings).fit(X, y)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
 # scikit-learn
 
-UNWEIGHTED = "scaling ignores the samples' weights, as a pipeline with StandardScaler does unless it is told otherwise"
+UNWEIGHTED = "choices by the number of samples count rows, and a repeated row is two of them"
 
 
 @pytest.mark.skipif(backend.NAME == "python", reason="the checks fit hundreds of networks; the compiled kernels do")
@@ -550,6 +742,14 @@ def test_batches_of_any_size_and_noisy_rules_learn(settings):
     classifier = FrontClassifier(max_epochs=epochs, n_jobs=1, random_state=0, **settings).fit(X[:1100], y[:1100])
     assert classifier.outcome_ == "max_epochs"
     assert classifier.score(X[1100:], y[1100:]) > 0.75
+
+
+def test_noise_on_weights_learns_numbers():
+    """The noise limits its steps, and not the curvature of the squared error."""
+    X = np.random.default_rng(0).normal(size=(80, 200))
+    y = X[:, :10].sum(axis=1) / 3
+    regressor = FrontRegressor(rule="fg-w", n_jobs=1, random_state=0).fit(X, y)
+    assert regressor.score(X, y) > 0.85
 
 
 def test_portions_smaller_than_the_batches_of_fit():

@@ -185,7 +185,7 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     raw.network_ = FrontNetwork.for_prediction(
         front, network.biases, network.weights, network.activation, network.loss, network.n_threads
     )
-    raw.form_, raw._random_state = WeightsForm.name, None
+    raw.form_, raw._random_state, raw._followed = WeightsForm.name, None, {}
     together = Scaling(held.inputs if inputs is None else inputs, held.targets if targets is None else targets, held.missing)
     is_empty = together.inputs is None and together.targets is None and together.missing is None
     raw._scaling = None if is_empty else together

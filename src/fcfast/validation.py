@@ -196,7 +196,8 @@ def boolean(value: object, name: str) -> bool:
 def switch(value: object, name: str, words: Collection[str]) -> None:
     """Check for True, False or one of some words."""
     if isinstance(value, str) and value not in words:
-        raise ValueError(f"{name}={value!r} is unknown; use True, False, {' or '.join(map(repr, words))}")
+        *others, last = ("True", "False", *map(repr, words))
+        raise ValueError(f"{name}={value!r} is unknown; use {', '.join(others)} or {last}")
     if not isinstance(value, (str, bool, np.bool_)):
         raise TypeError(f"{name} must be one of {[True, False, *words]}, got {value!r}")
 

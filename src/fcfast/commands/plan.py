@@ -107,9 +107,9 @@ def plan(
             problem = of_file(Path(samples), dtype, standardize, written)
         elif given := [name for name, value in written.items() if value not in (None, "auto", ".")]:
             raise ValueError(f"--{given[0].replace('_', '-')} is for a data file, but numbers were given; leave it out")
-        n_outputs = problem.pop("n_outputs")
+        n_outputs, task = problem.pop("n_outputs"), problem.pop("task")
         result = predict(
-            **training(problem, hidden, batch_size, epochs), dtype=dtype,
+            **training(problem, task, hidden, batch_size, epochs), dtype=dtype,
             memory_limit=limit_in_bytes(memory_limit), n_outputs=outputs or n_outputs, optimizer=optimizer, momentum=momentum,
             rule=rule, remeasure=remeasure, **problem,
         )  # fmt: skip
@@ -130,14 +130,22 @@ def is_number(text: str) -> bool:
     return True
 
 
-def training(problem: dict[str, Any], hidden: str, batch_size: int | None, epochs: int | None) -> dict[str, Any]:
-    """Give the training that is planned: what was asked for, and the estimators' own choices for a classification."""
+def training(
+    problem: dict[str, Any], task: str | None, hidden: str, batch_size: int | None, epochs: int | None
+) -> dict[str, Any]:
+    """Give the training that is planned: what was asked for, and the estimator's own choices.
+
+    If the task is not known, they are those of a classification, and the user is told so where it matters.
+    """
     from fcfast.estimators import automatic
 
     n_samples = problem["n_samples"]
     sizes = automatic.hidden_layer_sizes(n_samples, False, None).value if hidden == options.AUTO else widths(hidden)
-    batch = min(batch_size or automatic.batch_size(n_samples, False).value, n_samples)
-    epochs = epochs or automatic.max_epochs(n_samples, batch, automatic.CLASSES).value
+    batch = min(batch_size or automatic.batch_size(n_samples, n_samples, False).value, n_samples)
+    of_classes, of_numbers = (automatic.max_epochs(n_samples, batch, c).value for c in (automatic.CLASSES, automatic.NUMBERS))
+    if epochs is None and task is None and of_classes != of_numbers:
+        tell_user(f"planned for the {of_classes} epochs of a classification; a regression has {of_numbers} (--epochs)")
+    epochs = epochs or (of_numbers if task == "regression" else of_classes)
     in_span = automatic.suits_span(n_samples, problem["n_features"])
     return {"hidden": sizes, "batch_size": batch, "n_epochs": epochs, "in_span": in_span}
 
@@ -146,7 +154,7 @@ def numbers_given(samples: str, features: int | None, density: float | None) -> 
     """Give what `fcfast.plan` has to know of training inputs that the user describes."""
     if features is None:
         raise typer.BadParameter(f"the number of features is missing after {samples} samples", param_hint="FEATURES")
-    return {"n_samples": count(samples), "n_features": features, "density": density, "n_outputs": OUTPUTS}
+    return {"n_samples": count(samples), "n_features": features, "density": density, "n_outputs": OUTPUTS, "task": None}
 
 
 def of_file(data: Path, dtype: str, standardize: bool | None, written: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +168,7 @@ def of_file(data: Path, dtype: str, standardize: bool | None, written: dict[str,
     table = read_table(data, allow_missing=True, **written)
     tell_user(f"{data}: {table}")
     table = with_targets(table, data)
-    n_outputs = OUTPUTS
+    n_outputs, task = OUTPUTS, None
     if table.y is not None:
         y, task, _ = task_of(table, data, "auto")
         n_outputs = len(np.unique(y)) if task == "classification" else y.reshape(len(y), -1).shape[1]
@@ -168,8 +176,8 @@ def of_file(data: Path, dtype: str, standardize: bool | None, written: dict[str,
     X = seen_in_training(table.X, is_standardized(whole, standardize), "error")
     inputs = of_inputs(X, dtype)
     return {name: inputs[name] for name in ("n_samples", "n_features", "density", "n_products", "copies_X")} | {
-        "n_outputs": n_outputs
-    }
+        "n_outputs": n_outputs, "task": task,
+    }  # fmt: skip
 
 
 def table(result: "Plan") -> Table:

@@ -19,6 +19,7 @@ from fcfast.modelfile.values import decoded, encoded
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Rule
 from fcfast.sources import source_in
+from fcfast.sources.running import RUNNING
 from fcfast.sources.standardized import CAPPED
 from fcfast.validation import is_auto
 
@@ -28,6 +29,7 @@ GIVEN = "as given"  # reason for a value that the caller chose
 FIRST_SIZE = 0.5  # deviation of the front layer's pre-activations before training
 FULL_BATCH = 1000  # largest number of samples that form one batch
 CALM_BATCH = 32  # samples in a batch from which on noise does not limit the step
+NOISY_STEP = 2.0  # least step of which rules with noise on the weights take their share
 BATCH = 100  # samples in a batch, if there are more
 WIDE_UNITS, TALL_UNITS = 64, 256  # units of the hidden layer, for one batch and for many
 FEWEST_EPOCHS = 20
@@ -110,10 +112,14 @@ class Settings(Mapping[str, Any]):
 
     @classmethod
     def restored(cls, params: Mapping[str, Any], chosen: Mapping[str, Sequence[Any]]) -> "Settings":
-        """Give the settings in a file, from the parameters that were given and from [value, reason] of those that were not."""
+        """Give the settings in a file, from the parameters that were given and from [value, reason] of those that were not.
+
+        They have the order of `params`, in which they are chosen.
+        """
         choices = {name: Choice(decoded(value), reason) for name, (value, reason) in chosen.items()}
         given = {name: Choice(value, GIVEN) for name, value in params.items() if not is_auto(value)}
-        return cls(given | choices)
+        held = given | choices
+        return cls({name: held[name] for name in (*params, *held) if name in held})
 
     def chosen(self, params: Mapping[str, Any]) -> dict[str, list[Any]]:
         """Give [value, reason] of the settings that were not given, for a file; `params` may have been set since."""
@@ -126,7 +132,7 @@ class Settings(Mapping[str, Any]):
         return {name: choice.reason for name, choice in self._choices.items()}
 
     def __str__(self) -> str:
-        rows = [(name, _text(choice.value), choice.reason) for name, choice in self._choices.items()]
+        rows = [(name, text_of(choice.value), choice.reason) for name, choice in self._choices.items()]
         widths = [max((len(row[k]) for row in rows), default=0) for k in range(2)]
         return "\n".join(f"{name:<{widths[0]}}  {value:<{widths[1]}}  {reason}" for name, value, reason in rows)
 
@@ -134,16 +140,16 @@ class Settings(Mapping[str, Any]):
         return f"Settings({self._choices!r})"
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     """Write a value, numbers with three digits."""
     if isinstance(value, float):
         return f"{value:.3g}"
     if isinstance(value, (tuple, list)):
-        return "(" + ", ".join(map(_text, value)) + ("," if len(value) == 1 else "") + ")"
+        return "(" + ", ".join(map(text_of, value)) + ("," if len(value) == 1 else "") + ")"
     return str(value)
 
 
-def standardize(X: Any, has_coefs: bool, compares_samples: bool, streams: bool) -> Choice:
+def standardize(X: Any, has_coefs: bool, compares_samples: bool, streams: bool, follows: bool) -> Choice:
     """Choose to scale dense features, unless initial weights or products of samples refer to raw ones."""
     if isinstance(X, Gram):
         return Choice(False, "X is a Gram matrix")
@@ -153,19 +159,21 @@ def standardize(X: Any, has_coefs: bool, compares_samples: bool, streams: bool) 
         return Choice(False, "coefs_init are weights for raw features")
     if is_sparse(X):
         return Choice(False, "X is sparse")
+    if follows:
+        return Choice(RUNNING, "X is dense, and scales follow the stream")
     if streams and _num_samples(X) < STREAM_SAMPLES:
         return Choice(False, f"the first samples of a stream, fewer than {STREAM_SAMPLES}")
     return Choice(CAPPED, "X is dense")
 
 
-def standardize_targets(X: Any, loss: Loss, has_coefs: bool, streams: bool) -> Choice:
+def standardize_targets(loss: Loss, has_coefs: bool, streams: bool) -> Choice:
     """Choose to scale targets, unless initial weights or the loss refer to raw ones."""
     if has_coefs:
         return Choice(False, "coefs_init are weights for raw targets")
     if loss.kernel is None:
         return Choice(False, "the loss is your own")
-    if streams and _num_samples(X) < STREAM_SAMPLES:
-        return Choice(False, f"the first samples of a stream, fewer than {STREAM_SAMPLES}")
+    if streams:
+        return Choice(RUNNING, "errors are squared, and the scale follows the stream")
     return Choice(True, "errors are squared")
 
 
@@ -184,12 +192,12 @@ def hidden_layer_sizes(n_samples: int, streams: bool, before: tuple[int, ...] | 
     return Choice((TALL_UNITS,), "a stream" if streams else f"more than {FULL_BATCH:,} samples")
 
 
-def batch_size(n_samples: int, streams: bool) -> Choice:
-    """Choose the whole data, if there are few samples."""
+def batch_size(n_samples: int, n_rows: int, streams: bool) -> Choice:
+    """Choose the whole data, if there are few samples; rows of weight 0, which do not count, are among them."""
     if streams:
         return Choice(BATCH, "a stream")
     if n_samples <= FULL_BATCH:
-        return Choice(n_samples, f"all samples, because they are at most {FULL_BATCH:,}")
+        return Choice(n_rows, f"all samples, because they are at most {FULL_BATCH:,}")
     return Choice(BATCH, f"more than {FULL_BATCH:,} samples")
 
 
@@ -209,14 +217,16 @@ def n_iter_no_change(epochs: int, early_stopping: bool) -> Choice:
     return Choice(epochs, "all epochs are trained")
 
 
-def front_inputs(X: Any, length: float, constants: Constants) -> float:
+def front_inputs(X: Any, length: float, is_tall: bool, constants: Constants) -> float:
     """Give the front layer's number of inputs for its rate: the mean squared length, and more for few features."""
-    return length * (1 + constants.few / fan_in_of(X)) if has_more_samples(X) else length
+    return length * (1 + constants.few / fan_in_of(X)) if is_tall else length
 
 
 def step(batch: int, is_whole: bool, rule: Rule, constants: Constants) -> float:
     """Give the step of SGD: smaller for small batches, whose gradients are noisy, and for rules that add noise."""
     share = min(1.0, rule.rate_factor)
+    if not rule.stays_in_span:  # noise on the weights limits the step, and not the curvature of the loss
+        return share * max(constants.step, NOISY_STEP) * (1.0 if is_whole else calmness(batch))
     if is_whole:
         return share * constants.step
     largest = constants.batch_step if rule.is_baseline else constants.step
@@ -238,14 +248,14 @@ def suits_span(n_samples: int, n_features: int) -> bool:
     return n_samples < n_features and n_samples <= SPAN_SAMPLES
 
 
-def has_more_samples(X: Any) -> bool:
+def has_more_samples(X: Any, n_samples: int) -> bool:
     """Whether samples are more than features; the feature space of a kernel has no end."""
-    return (not isinstance(X, Gram) or X.is_linear) and X.shape[0] > fan_in_of(X)
+    return (not isinstance(X, Gram) or X.is_linear) and n_samples > fan_in_of(X)
 
 
-def init(X: Any, has_coefs: bool, streams: bool) -> Choice:
+def init(X: Any, n_samples: int, has_coefs: bool, streams: bool) -> Choice:
     """Choose a start in the span of the samples, where they are few and span little of the space."""
-    n_samples, n_features = X.shape[0], n_features_of(X)
+    n_features = n_features_of(X)
     if has_coefs:
         return Choice("glorot", "the weights are given, and only biases are drawn if they are not")
     if isinstance(X, Gram):
@@ -263,9 +273,12 @@ def learning_rate(shapes: Sequence[tuple[float, int]], optimizer: Optimizer, ste
 
 
 def weight_decay(
-    rates: Rates, optimizer: Optimizer, step: float, decay: float, n_samples: int, streams: bool, own: float | None
+    rates: Rates, given: bool, optimizer: Optimizer, step: float, decay: float, n_samples: int, streams: bool, own: float | None
 ) -> Choice:
-    """Choose the decay of each layer's weights, so that all of them shrink alike; biases do not."""
+    """Choose the decay of each layer's weights, so that all of them shrink alike; biases do not.
+
+    It belongs to the rates that are chosen, even if others are `given`.
+    """
     if own is not None:
         return Choice(own, "as the optimiser has it")
     if streams:
@@ -275,4 +288,7 @@ def weight_decay(
     if not decay:
         return Choice(0.0, "none is needed")
     shrink = step * decay / n_samples
-    return Choice(tuple((shrink / weights, 0.0) for weights, _ in rates), f"all weights shrink by {shrink:.2g} in a step")
+    reason = f"all weights shrink by {shrink:.2g} in a step"
+    if given:
+        reason = f'for the rates that "auto" means, at which {reason}, although learning_rate is given'
+    return Choice(tuple((shrink / weights, 0.0) for weights, _ in rates), reason)

@@ -21,7 +21,7 @@ from sklearn.utils.validation import (
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.estimators.automatic import Settings
+from fcfast.estimators.automatic import Settings, text_of
 from fcfast.estimators.samples import check_features, has_one_dtype, products_named
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
@@ -37,8 +37,9 @@ from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.sources import Standardized, as_source, source_in
 from fcfast.sources.inputs import tidy
 from fcfast.sources.protocol import Source
+from fcfast.sources.running import RUNNING
 from fcfast.sources.scaling import Scaling
-from fcfast.sources.standardized import CAPPED, MISSING
+from fcfast.sources.standardized import CAPPED, MISSING, Statistics
 from fcfast.splitting import split_at_random
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
@@ -120,7 +121,7 @@ class TrainedEstimator(BaseEstimator):
         validation.choice(self.missing, "missing", MISSING)
         for name in ("early_stopping", "shuffle", "nesterov"):
             validation.boolean(getattr(self, name), name)
-        words = ("auto", CAPPED) if "standardize" in self._automatic else (CAPPED,)
+        words = (CAPPED, RUNNING, "auto") if "standardize" in self._automatic else (CAPPED,)
         validation.switch(self.standardize, "standardize", words)
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
@@ -190,7 +191,8 @@ class TrainedEstimator(BaseEstimator):
         """The front layer of the fitted network, or its front layers."""
         return self.network_.front
 
-    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        """Check training data, which stay raw."""
         is_numeric = not self._loss.has_classes
         if isinstance(X, Gram):
             self._accept(X, reset)
@@ -200,11 +202,11 @@ class TrainedEstimator(BaseEstimator):
         source = source_in(X)
         if source is not None:
             check_features(self, source, reset)
-            return self._prepared(source), self._checked_targets(source, y)
+            return source, self._checked_targets(source, y)
         errors = validation.clearer_errors(X, y if is_numeric else None, self._takes_features)
         with errors, np.errstate(over="ignore", invalid="ignore"):
             X, targets = validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
-        return self._prepared(X), targets
+        return X, targets
 
     def _checked_targets(self, X: Any, y: ArrayLike) -> Array:
         """Check the targets of samples that scikit-learn does not check."""
@@ -262,14 +264,23 @@ class TrainedEstimator(BaseEstimator):
         """Whether training samples are features, which can be standardised and filled in."""
         return True
 
-    def _prepared(self, X: Any) -> Any:
-        """Give validated training samples as the network takes them; they are scaled and filled in while they are read."""
-        if self._scaling is not None:
+    def _prepared(self, X: Any, sample_weight: Array | None) -> Any:
+        """Give validated training samples as the network takes them; they are scaled and filled in while they are read.
+
+        Capped scales are those of the samples with their weights; True is the scaling of a plain StandardScaler, whatever the
+        weights.
+        """
+        if isinstance(X, Gram):
+            return X
+        if self._scaling is not None and self._scaling.changes_features:
             return self._scaling.prepared(X, self.dtype)
         standardize = self._setting("standardize")
         if not standardize and self.missing == "error":
             return X
-        return Standardized(as_source(tidy(X) if sparse.issparse(X) else X), standardize, self.missing, self.dtype)
+        base = as_source(tidy(X) if sparse.issparse(X) else X)
+        is_capped = standardize in (CAPPED, RUNNING)
+        statistics = Statistics(base, self.missing, is_capped, sample_weight if is_capped else None)
+        return Standardized(base, bool(standardize), self.missing, self.dtype, statistics)
 
     def _remember_scaling(self, X: Any) -> None:
         """Keep the means and deviations of training samples, all of which have been read."""
@@ -305,10 +316,17 @@ class TrainedEstimator(BaseEstimator):
             return "float64", "float32"  # means are subtracted in double precision
         return ("float32", "float64") if self.dtype == "float32" else ("float64", "float32")
 
+    def _given_weights(self, sample_weight: ArrayLike | None, X: Any) -> Array | None:
+        """Check the weights that the samples themselves have."""
+        if sample_weight is None:
+            return None
+        weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        with np.errstate(over="ignore", invalid="ignore"):  # reported
+            validation.sample_weights(weights, "sample_weight")
+        return weights
+
     def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
-        factors = {"class_weight": self._class_weights(y)}
-        if sample_weight is not None:
-            factors["sample_weight"] = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        factors = {"class_weight": self._class_weights(y), "sample_weight": self._given_weights(sample_weight, X)}
         weights: Array | None = None
         with np.errstate(over="ignore", invalid="ignore"):  # reported
             for name, factor in factors.items():
@@ -365,13 +383,27 @@ class TrainedEstimator(BaseEstimator):
             patience = self._setting("n_iter_no_change") if score or self._stops_by_loss else max_epochs
             training = Training(
                 self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
-                (*shown, *callbacks), chance, lowest, not self._stops_by_loss,
+                (*shown, *callbacks), chance, lowest, not self._stops_by_loss, self._remedies(),
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
             try:
                 return training.run(network, rows, targets, weights, self._random_state)
             finally:
                 network.finish()
+
+    def _remedies(self) -> list[str]:
+        """Say what can be done about steps that are too long, with the settings that were used."""
+        remedies = []
+        if not self._setting("standardize") and self._takes_features:
+            remedies.append("scale X, unless it is scaled (standardize=True)")
+        if "standardize_targets" in self._automatic and not self._setting("standardize_targets"):
+            remedies.append("scale y (standardize_targets=True)")
+        rate = text_of(self._setting("learning_rate"))
+        is_chosen = validation.is_auto(self.learning_rate)
+        return [
+            *remedies,
+            f"give a learning_rate below {rate}, which was chosen" if is_chosen else f"lower learning_rate={rate}",
+        ]
 
     def _score_in_memory(self, held_out: "HeldOut", targets: Array) -> float:
         return self._score_held_out(held_out.ready(self.network_.dtype), targets)
@@ -492,8 +524,8 @@ class ClassTargets(TrainedEstimator):
     def _loss(self) -> Loss:
         return make_loss("cross_entropy")
 
-    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        X, y = super()._validate(X, y, reset)
+    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, y = super()._checked(X, y, reset)
         return X, column_or_1d(y, warn=True)
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:

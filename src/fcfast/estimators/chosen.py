@@ -75,34 +75,36 @@ class AutomaticEstimator(TrainedEstimator):
         self.settings_ = self.settings_.with_choice(name, choice)
         return choice.value
 
-    def _choose_course(self, n_samples: int, streams: bool = False) -> None:
-        """Choose batches, epochs, the end of the training and the schedule."""
-        batch = self._choose("batch_size", lambda: automatic.batch_size(n_samples, streams))
-        epochs = 1  # of a call of `partial_fit`
-        if not streams:
-            batch = self._batch_size(n_samples)
+    def _choose_course(self, n_samples: int, n_rows: int, streams: bool = False) -> None:
+        """Choose batches, epochs, the end of the training and the schedule; `n_samples` of the rows have a weight above 0."""
+        self._choose("batch_size", lambda: automatic.batch_size(n_samples, n_rows, streams))
+        batch, epochs = self._batch_size(n_rows), 1  # of a call of `partial_fit`
+        if not (streams and validation.is_auto(self.max_epochs)):  # what is given is noted in a stream, too
             epochs = self._choose("max_epochs", lambda: automatic.max_epochs(n_samples, batch, self._constants))
         self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
-        if not streams:
-            self._choose("schedule", lambda: automatic.schedule(n_samples, batch))
+        if not (streams and validation.is_auto(self.schedule)):
+            self._choose("schedule", lambda: automatic.schedule(n_rows, batch))
 
     def _choose_rates(
         self,
         X: Any,
         length: SquaredLength,
+        n_samples: int,
         rates_of: Callable[[float, str], Choice],
         step: float,
         streams: bool = False,
     ) -> None:
         """Choose rates, by a function of the front layer's number of inputs and of how it was measured, and decays."""
         optimizer: Optimizer = self._optimizer()
-        constants, n_samples = self._constants, X.shape[0]
-        is_asked = validation.is_auto(self.learning_rate) or validation.is_auto(self.weight_decay)
+        constants, is_tall = self._constants, automatic.has_more_samples(X, n_samples)
+        is_given = not validation.is_auto(self.learning_rate)
+        is_asked = not is_given or validation.is_auto(self.weight_decay)
         n_in, measured = (length.value, length.text) if is_asked else (1.0, "")
-        rates = rates_of(automatic.front_inputs(X, n_in, constants), measured)
+        rates = rates_of(automatic.front_inputs(X, n_in, is_tall, constants), measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
-        decay = constants.tall_decay if automatic.has_more_samples(X) else constants.decay
+        decay = constants.tall_decay if is_tall else constants.decay
         self._choose(
-            "weight_decay", lambda: automatic.weight_decay(rates.value, optimizer, step, decay, n_samples, streams, own)
+            "weight_decay",
+            lambda: automatic.weight_decay(rates.value, is_given, optimizer, step, decay, n_samples, streams, own),
         )

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fcfast.estimators.base import TrainedEstimator
@@ -49,7 +49,13 @@ class FittedFront(TrainedEstimator):
 
     network_: FrontNetwork
     n_jobs: int | None
+    _begun_as: dict[str, Any] | None = None  # the parameters of the start and the kernel when training began
     _header: ClassVar[type[FrontHeader]]
+
+    @property
+    def _asked_start(self) -> dict[str, Any]:
+        """The parameters that matter at the start alone."""
+        return {name: getattr(self, name) for name in ("init", "init_scale", "kernel", "gamma", "degree", "coef0")}
 
     @property
     def coefs_(self) -> list[Array]:
@@ -176,9 +182,9 @@ class FittedFront(TrainedEstimator):
 
         return to_torch(self)
 
-    def _validate(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
-        X, y = super()._validate(X, y, reset)
-        return X, y if self._scaling is None else self._scaling.scaled_targets(y)
+    def _scaled(self, X: Any, y: Array, sample_weight: Array | None) -> tuple[Any, Array]:
+        """Give checked training data as the network takes them."""
+        return self._prepared(X, sample_weight), y if self._scaling is None else self._scaling.scaled_targets(y)
 
     def _outputs(self, X: Any) -> Array:
         outputs = self._network_outputs(X)
@@ -223,6 +229,7 @@ class FittedFront(TrainedEstimator):
         estimator = super()._from_file(header, tensors, X)
         if header.y_ndim is not None:
             estimator._y_ndim = int(header.y_ndim)
+        estimator._begun_as = estimator._asked_start
         estimator._scaling = scaling_in(header.scaled, tensors)
         if header.form == ContributionsForm.name:
             X = estimator._trained_inputs(X, header, tensors)

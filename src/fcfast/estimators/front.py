@@ -12,8 +12,8 @@ from fcfast.estimators import automatic
 from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
-from fcfast.estimators.initial import InitialFront
-from fcfast.estimators.samples import SquaredLength, copied
+from fcfast.estimators.following import FollowingFront
+from fcfast.estimators.samples import SquaredLength, constant_columns, copied, n_counted
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, n_features_of
@@ -25,6 +25,7 @@ from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
 from fcfast.sources import Standardized
 from fcfast.sources.protocol import Source
+from fcfast.sources.running import RUNNING
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 from fcfast.training.compiled import is_compiled
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FrontEstimator(InitialFront, AutomaticEstimator):
+class FrontEstimator(FollowingFront, AutomaticEstimator):
     """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
     _inits = ("auto", "span", "scaled", "glorot")
@@ -175,12 +176,17 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
         callbacks = validation.functions(callbacks, "callbacks")
         if coefs_init is not None and self.init in ("span", "scaled"):
             raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
+        self._begun_as = self._asked_start
         if before is None:
-            self._scaling, self._scaled_as = None, self._asked_scaling
+            self._scaling, self._scaled_as, self._followed = None, self._asked_scaling, {}
             self._choose_scaling(X, coefs_init is not None, streams=False)
         else:
             self._refuse_other_scaling("warm_start")
-        X, y = self._validate(X, y, reset=True)
+        X, y = self._checked(X, y, reset=True)
+        given = self._given_weights(sample_weight, X)
+        if before is None:
+            self._measure(X, y, given, True)
+        X, y = self._scaled(X, y, given)
         X = self._kernelized(X)
         if before is not None and isinstance(X, Gram) and not X.has_weights:
             raise ValueError(
@@ -198,8 +204,8 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
                 )
             coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
-        length = SquaredLength(X)
-        self._choose_settings(X, length, before, coefs_init is not None)
+        length = SquaredLength(X, weights)
+        self._choose_settings(X, length, weights, before, coefs_init is not None)
         max_epochs = self._setting("max_epochs")
         self._start(X, length, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
         self._remember_scaling(X)
@@ -225,21 +231,25 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
                 f"early_stopping={self.early_stopping!r} and schedule={self.schedule!r}"
             )
         if first:
-            self._scaled_as = self._asked_scaling
+            self._scaled_as, self._begun_as = self._asked_scaling, self._asked_start
             self._choose_scaling(X, False, streams=True)
         else:
             self._refuse_changes()
             self._refuse_other_scaling("partial_fit")
             self._note_given()
-        X, y = self._validate(X, y, reset=first)
+        X, y = self._checked(X, y, reset=first)
+        followed = self._followed
+        given = self._given_weights(sample_weight, X)
+        self._measure(X, y, given, first)
+        X, y = self._scaled(X, y, given)
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
             X = self._kernelized(X)
-            length = SquaredLength(X)
+            length = SquaredLength(X, weights)
             if first:
-                self._choose_settings(X, length, None, False, streams=True)
+                self._choose_settings(X, length, weights, None, False, streams=True)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
             if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
@@ -258,7 +268,8 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
         earlier = rows[0]  # number of samples from earlier calls, whose targets are not used
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
-        history = self._train(rows, targets, weights, Constant(self._portion_share), 1, 0, None, ())
+        with self._in_new_units(followed):
+            history = self._train(rows, targets, weights, Constant(self._portion_share), 1, 0, None, ())
         self.loss_curve_, self.outcome_ = self.loss_curve_ + history.losses, history.outcome
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
         return self
@@ -320,8 +331,9 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
             held["groups"] = self._groups(), network.groups
             held["label_smoothing"] = self._loss.label_smoothing, network.loss.label_smoothing
             held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
+        held |= {name: (asked, (self._begun_as or {}).get(name, asked)) for name, asked in self._asked_start.items()}
         for name, (asked, had) in held.items():
-            if asked != had:
+            if asked is not had and asked != had:
                 raise ValueError(f"partial_fit continues with {name}={had!r}, but it is {asked!r} now; set it back, or use fit")
 
     def _hidden(self) -> tuple[int, ...]:
@@ -340,7 +352,15 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
     def _groups(self) -> tuple[int, ...]:
         """Give the number of groups of each hidden layer; the front layer has 1."""
         hidden = self._hidden()
-        given = tuple(self.groups) if validation.has_items(self.groups) else (1, *[self.groups] * (len(hidden) - 1))
+        asked: Any = self.groups
+        if isinstance(asked, str):
+            raise TypeError(
+                f"groups must be a number of groups of units, or a sequence of one for each hidden layer, got {asked!r}; "
+                "1 connects all units"
+            )
+        if not validation.has_items(asked):
+            validation.integer(asked, "groups", 1)
+        given = tuple(asked) if validation.has_items(asked) else (1, *[asked] * (len(hidden) - 1))
         groups = tuple(validation.integer(count, "groups", 1) for count in given)
         if len(groups) != len(hidden) or groups[0] != 1:
             raise ValueError(f"groups={self.groups!r} must have one number per hidden layer, {len(hidden)}, the first one 1")
@@ -363,26 +383,50 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
 
     def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
         """Choose whether samples are scaled, before they are read."""
-        self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams))
+        follows = streams and self._can_follow(X)
+        if streams and not follows and self.standardize == RUNNING:
+            raise ValueError(
+                f"standardize={RUNNING!r} changes the weights of each feature in partial_fit; it needs a dense X, no kernel, "
+                f"and form='windowed' or 'weights' (or 'auto'), got form={self.form!r}; use standardize='capped'"
+            )
+        self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams, follows))
+
+    def _can_follow(self, X: Any) -> bool:
+        """Whether the form that a stream of these samples gets holds the weights of each feature."""
+        kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
+        if isinstance(X, Gram) or not kernel.has_weights or automatic.is_sparse(X) or self.init == "span":
+            return False
+        form = self._streaming_form(X)
+        return form in FORMS and FORMS[form].changes_units
 
     def _choose_settings(
-        self, X: Any, length: SquaredLength, before: FrontNetwork | None, has_coefs: bool, streams: bool = False
+        self,
+        X: Any,
+        length: SquaredLength,
+        weights: Array | None,
+        before: FrontNetwork | None,
+        has_coefs: bool,
+        streams: bool = False,
     ) -> None:
-        """Choose everything that depends on the training samples; a network from before keeps its units."""
-        n_samples = X.shape[0]
+        """Choose everything that depends on the training samples; a network from before keeps its units.
+
+        Samples of weight 0 do not count, except that a batch may hold them, too.
+        """
+        n_rows, n_samples = X.shape[0], n_counted(X, weights)
         widths = None if before is None else tuple(map(int, before.widths[:-1]))
         self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths))
-        self._choose("init", lambda: automatic.init(X, has_coefs, streams))
-        self._choose_course(n_samples, streams)
-        batch = self._batch_size(n_samples)
-        step = automatic.step(batch, batch >= n_samples and not streams, make_rule(self.rule), self._constants)
+        self._choose("init", lambda: automatic.init(X, n_samples, has_coefs, streams))
+        self._choose_course(n_samples, n_rows, streams)
+        # later portions of a stream may be larger than the first one
+        batch = int(self._setting("batch_size")) if streams else self._batch_size(n_rows)
+        step = automatic.step(batch, batch >= n_rows and not streams, make_rule(self.rule), self._constants)
         hidden, optimizer = self._hidden(), self._optimizer()
 
         def rates_of(n_in: float, measured: str) -> Choice:
             shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))
             return automatic.learning_rate(shapes, optimizer, step, measured)
 
-        self._choose_rates(X, length, rates_of, step, streams)
+        self._choose_rates(X, length, n_samples, rates_of, step, streams)
         if self.verbose:
             print(self.settings_)
 
@@ -415,6 +459,8 @@ class FrontEstimator(InitialFront, AutomaticEstimator):
         seed = int(random_state.randint(2**31 - 1))
         self.form_ = self.plan_.form
         initial, weights = self._initial_weights(length, widths, groups, coefs_init, init, seed, random_state)
+        if init in ("span", "scaled") and targets.ndim == 2:
+            weights[-1][constant_columns(targets, sample_weight)] = 0  # such an output is its bias from the start on
         biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, init, random_state)
         form_kind = FORMS[self.form_]
         front = form_kind(X, self._start_of(form_kind, initial, X), dtype, optimizer.has_velocity, self.n_jobs)

@@ -18,7 +18,7 @@ from fcfast.estimators.automatic import Choice, Settings
 from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of
-from fcfast.estimators.samples import SquaredLength
+from fcfast.estimators.samples import SquaredLength, n_counted
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
 from fcfast.front.base import FrontStack
@@ -415,13 +415,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
         self._scaling, self._scaled_as = None, self._asked_scaling
-        self._choose("standardize", lambda: automatic.standardize(X, False, False, False))
-        X, y = self._validate(X, y, reset=True)
+        self._choose("standardize", lambda: automatic.standardize(X, False, False, False, False))
+        X, y = self._checked(X, y, reset=True)
+        X = self._prepared(X, self._given_weights(sample_weight, X))
         targets = self._encode_targets(y, False)
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
-        self._choose_settings(X)
+        self._choose_settings(X, weights)
         self._start(X, targets, weights, random_state)
         self._remember_scaling(X)
         history = self._train(
@@ -430,16 +431,16 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._note(history)
         return self
 
-    def _choose_settings(self, X: Any) -> None:
+    def _choose_settings(self, X: Any, weights: NDArray[np.float64] | None) -> None:
         """Choose everything that depends on the training samples."""
-        n_samples, length = X.shape[0], SquaredLength(X)
+        n_rows, n_samples, length = X.shape[0], n_counted(X, weights), SquaredLength(X, weights)
         self._choose("n_blocks", lambda: noprop_automatic.n_blocks(self.variant, self.noise_schedule))
         self._choose("hidden", lambda: noprop_automatic.hidden(n_samples))
-        self._choose("init", lambda: noprop_automatic.init(X))
+        self._choose("init", lambda: noprop_automatic.init(X, n_samples))
         self._choose("init_scale", lambda: noprop_automatic.init_scale(X, length))
-        self._choose_course(n_samples)
-        batch, n_embedding, optimizer = self._batch_size(n_samples), self._n_embedding(X), self._optimizer()
-        is_whole = batch >= n_samples
+        self._choose_course(n_samples, n_rows)
+        batch, n_embedding, optimizer = self._batch_size(n_rows), self._n_embedding(X), self._optimizer()
+        is_whole = batch >= n_rows
         step = automatic.step(batch, is_whole, Backprop(), self._constants)
         shape = self._shape(n_embedding, len(self.classes_))
 
@@ -447,7 +448,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             shapes, of_labels = noprop_automatic.layer_shapes(shape, n_in), n_embedding if self._trains_labels else None
             return noprop_automatic.learning_rate(shapes, of_labels, optimizer, step, is_whole, measured)
 
-        self._choose_rates(X, length, rates_of, step)
+        self._choose_rates(X, length, n_samples, rates_of, step)
         if self.verbose:
             print(self.settings_)
 

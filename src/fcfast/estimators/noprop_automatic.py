@@ -37,9 +37,9 @@ def hidden(n_samples: int) -> Choice:
     return Choice(TALL, f"more than {automatic.FULL_BATCH:,} samples")
 
 
-def init(X: Any) -> Choice:
+def init(X: Any, n_samples: int) -> Choice:
     """Choose a start in the span of the samples where `FrontClassifier` does."""
-    choice = automatic.init(X, False, False)
+    choice = automatic.init(X, n_samples, False, False)
     return choice if choice.value == "span" else Choice("glorot", choice.reason)
 
 

@@ -17,8 +17,7 @@ from fcfast.modelfile.front import RegressorHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
-from fcfast.sources.scale import Scale, scale_of
-from fcfast.sources.scaling import Scaling
+from fcfast.sources.running import RUNNING
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -71,15 +70,18 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Degree of "poly".
     coef0 : float, default 1
         Constant in "poly".
-    standardize : bool, "capped" or "auto", default "auto"
+    standardize : bool, "capped", "running" or "auto", default "auto"
         Whether to scale every feature to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, without a
         scaled copy of X in form "contributions". True scales exactly as scikit-learn's StandardScaler does. "capped" does so,
         too, except that it divides a feature of dense data by more than its deviation where some training sample would
-        otherwise be more than 5 away from 0, so that rare large values do not dominate. New samples are scaled in the same way,
-        and `coefs_` and `intercepts_` belong to raw features. A fit that continues (`partial_fit`, or `warm_start`) scales as
-        before. Sparse data stays sparse. "auto" is "capped" for dense data. It is False for sparse data, for a `fcfast.Gram`,
-        for kernels that compare samples ("precomputed", functions), with `coefs_init`, and if the first `partial_fit` has fewer
-        than 100 samples.
+        otherwise be more than 5 away from 0, so that rare large values do not dominate, and that it takes account of
+        `sample_weight`. "running" is the same in `fit`; in `partial_fit` means and scales follow the stream, and the weights
+        change their units with them, which needs a form that holds weights. New samples are scaled in the same way, and
+        `coefs_` and `intercepts_` belong to raw features. Without "running", a fit that continues (`partial_fit`, or
+        `warm_start`) scales as before. Sparse data stays sparse. "auto" is "capped" for dense data, and "running" in a stream
+        that begins with `partial_fit`; in form "contributions" it is "capped" there, and False for fewer than 100 samples. It
+        is False for sparse data, for a `fcfast.Gram`, for kernels that compare samples ("precomputed", functions) and with
+        `coefs_init`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature over the training samples in
         their place. A feature without any value counts as 0.
@@ -151,11 +153,11 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     loss : str or Loss, default "squared_error"
         Loss function. "squared_error" is half the squared distance to the target. An instance of your own subclass of
         `fcfast.losses.Loss`, or its registered name, trains the outputs by your own loss.
-    standardize_targets : bool or "auto", default "auto"
-        Whether to scale every target to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`.
-        Predictions, `coefs_` and `intercepts_` have the unit of the raw targets; `loss_curve_` belongs to the scaled ones.
-        "auto" is False for a loss of your own, with `coefs_init`, and if the first `partial_fit` has fewer than 100 samples,
-        and True otherwise.
+    standardize_targets : bool, "running" or "auto", default "auto"
+        Whether to scale every target to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, with their
+        weights. "running" does so, too, and follows the stream in `partial_fit`. Predictions, `coefs_` and `intercepts_` have
+        the unit of the raw targets; `loss_curve_` belongs to the scaled ones. "auto" is False for a loss of your own and with
+        `coefs_init`, "running" in a stream that begins with `partial_fit`, and True otherwise.
 
     Attributes
     ----------
@@ -265,14 +267,13 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if not validation.is_auto(self.standardize_targets):
-            validation.boolean(self.standardize_targets, "standardize_targets")
+        validation.switch(self.standardize_targets, "standardize_targets", (RUNNING, "auto"))
         if self._loss.has_classes:
             raise ValueError(f"loss={self._loss.name!r} compares outputs with classes; use FrontClassifier")
 
     _header = RegressorHeader
     _constants = automatic.NUMBERS
-    _automatic = (*FrontEstimator._automatic, "standardize_targets")
+    _automatic = ("standardize", "standardize_targets", *FrontEstimator._automatic[1:])
 
     @property
     def _asked_scaling(self) -> tuple[Any, ...]:
@@ -280,26 +281,27 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
         super()._choose_scaling(X, has_coefs, streams)
-        self._choose("standardize_targets", lambda: automatic.standardize_targets(X, self._loss, has_coefs, streams))
+        self._choose("standardize_targets", lambda: automatic.standardize_targets(self._loss, has_coefs, streams))
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim
-        if self._scaling is None and self._setting("standardize_targets"):
-            self._scaling = Scaling(None, _scale_of_targets(validation.real_array(y, "y").reshape(len(y), -1)))
-            y = self._scaling.scaled_targets(y)
         with np.errstate(over="ignore"):  # reported below
             targets = np.ascontiguousarray(validation.real_array(y, "y").reshape(len(y), -1), dtype=self.dtype)
         if not validation.all_finite(targets):
             raise ValueError(f"y has values too large for dtype {self.dtype!r}; scale it, or use dtype='float64'")
         return targets
 
+    def _numbers(self, y: Array) -> Array:
+        return validation.real_array(y, "y").reshape(len(y), -1)
+
+    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+        X, targets = super()._checked(X, y, reset)
+        n_outputs = targets.shape[1] if targets.ndim == 2 else 1
+        if not reset and (targets.ndim, n_outputs) != (self._y_ndim, held := int(self.network_.widths[-1])):
+            raise ValueError(f"y has shape {targets.shape}, but the first call of partial_fit, or fit, had {held} output(s)")
+        return X, targets
+
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
-        network = getattr(self, "network_", None)
-        n_outputs = y.shape[1] if y.ndim == 2 else 1
-        if network is not None and (y.ndim, n_outputs) != (self._y_ndim, network.widths[-1]):
-            raise ValueError(
-                f"y has shape {y.shape}, but the first call of partial_fit, or fit, had {network.widths[-1]} output(s)"
-            )
         return self._encode_targets(y, False)
 
     def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "Self":
@@ -345,13 +347,3 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _scale_of_targets(y: Array) -> Scale:
-    """Measure the mean and the deviation of each column (N, c)."""
-    numbers = y.astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # reported below
-        mean, variance = numbers.mean(axis=0), numbers.var(axis=0)
-    if not validation.all_finite(mean, variance):
-        raise ValueError("y has values too large to be scaled; use another unit")
-    return Scale(mean, scale_of(mean, variance, len(y)))

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import _check_n_features
 
 from fcfast.gram.measures import squared_norms
@@ -17,6 +18,9 @@ from fcfast.sources.protocol import Source
 
 if TYPE_CHECKING:
     from fcfast.estimators.base import TrainedEstimator
+
+
+LONGEST = 10.0  # squared length of a sample over the median, from which on it is an exception
 
 
 def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> None:
@@ -56,16 +60,19 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
 class SquaredLength:
     """The mean squared length of validated samples, which takes a pass over them at most, when it is first asked for.
 
-    It has three digits, so that a Gram matrix, whose products are rounded, gives the same number as its features.
+    It has three digits, so that a Gram matrix, whose products are rounded, gives the same number as its features. A length
+    counts as at most `LONGEST` times the median, so that a single huge sample does not decide the rates for all others.
 
     Parameters
     ----------
     X : ndarray, sparse matrix, Source or Gram of shape (N, d)
         Samples.
+    sample_weight : ndarray of shape (N,), or None
+        Weights of the samples in the mean; None weights all samples equally.
     """
 
-    def __init__(self, X: Any) -> None:
-        self._X = X
+    def __init__(self, X: Any, sample_weight: NDArray[np.float64] | None = None) -> None:
+        self._X, self._weights = X, sample_weight
 
     @property
     def value(self) -> float:
@@ -84,10 +91,31 @@ class SquaredLength:
             n_features = int(fan_in_of(X))
             return float(n_features), f"{n_features:,} standardised features"
         with np.errstate(over="ignore"):  # reported below
-            length = X.mean_square if isinstance(X, Gram) else float(squared_norms(X).mean())
+            lengths, shares = X.squared_lengths if isinstance(X, Gram) else squared_norms(X), 1.0
+            if self._weights is not None:
+                lengths, weights = lengths[self._weights > 0], self._weights[self._weights > 0]
+                shares = weights / weights.mean()
+            length = float((lengths * shares).mean())
         if not np.isfinite(length):
             raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
-        return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples"
+        longest = LONGEST * float(np.median(lengths[lengths > 0])) if length else 0.0
+        text = ""
+        if lengths.max() > longest:
+            length = float((np.minimum(lengths, longest) * shares).mean())
+            text = f", of which none counts as more than {longest:.3g}"
+        return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
+
+
+def n_counted(X: Any, sample_weight: NDArray[np.float64] | None) -> int:
+    """Give the number of samples with a weight above 0."""
+    return int(X.shape[0]) if sample_weight is None else int(np.count_nonzero(sample_weight))
+
+
+def constant_columns(targets: NDArray[Any], sample_weight: NDArray[np.float64] | None) -> NDArray[np.bool_]:
+    """Tell which targets (N, c) are the same for all samples that count."""
+    counted = targets if sample_weight is None else targets[sample_weight > 0]
+    constant: NDArray[np.bool_] = (counted == counted[0]).all(axis=0)
+    return constant
 
 
 def _is_standardized(X: Any) -> bool:
@@ -114,8 +142,8 @@ def products_named(gram: Gram | None) -> Iterator[None]:
 def copied(X: Any) -> Any:
     """Copy samples in memory, because whoever streams samples may reuse an array; files are not copied."""
     if isinstance(X, Standardized):
-        measured = X.statistics if X.statistics.source is None else None
-        return Standardized(copied(X.base), X.standardize, X.missing, X.dtype, measured)
+        base = copied(X.base)
+        return Standardized(base, X.standardize, X.missing, X.dtype, X.statistics.of_copy(base))
     if isinstance(X, ArraySource):
         return ArraySource(X.array.copy())
     if isinstance(X, SparseSource):

@@ -67,6 +67,9 @@ class FrontForm(FormCosts, Capable):
     scales_rows : bool
         Whether the form reads training samples by `rows` alone, so that they need no scaled copy; a subclass has to say so
         again, because it may read `source` itself.
+    changes_units : bool
+        Whether the weights of each feature can be multiplied by a factor; a subclass has to say so again, because it may hold
+        them in another way.
     keeps_inputs : bool
         Whether the form refers to the training inputs after training, and appends new samples to them.
     base, velocity : ndarray
@@ -83,7 +86,7 @@ class FrontForm(FormCosts, Capable):
         Number of input features.
     """
 
-    not_inherited: ClassVar[dict[str, Any]] = {"is_automatic": False, "scales_rows": False}
+    not_inherited: ClassVar[dict[str, Any]] = {"is_automatic": False, "scales_rows": False, "changes_units": False}
 
     name: ClassVar[str]
     updates_each_weight: ClassVar[bool] = False
@@ -91,6 +94,7 @@ class FrontForm(FormCosts, Capable):
     compiled: ClassVar[bool] = False
     takes_sparse: ClassVar[bool] = False
     scales_rows: ClassVar[bool] = False
+    changes_units: ClassVar[bool] = False
     keeps_inputs: ClassVar[bool] = False
 
     base: Array
@@ -192,6 +196,10 @@ class FrontForm(FormCosts, Capable):
                 f"partial_fit continues in form {self.name!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
                 f"start again with form={_quoted(form.name for form in FORMS.values() if form.takes_sparse)}"
             )
+
+    def change_units(self, factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Multiply the weights of each feature by its factor, and give what they then add to the biases (h,) for the shifts."""
+        raise NotImplementedError(f"form {self.name!r} cannot change the weights of single features")
 
     @property
     def held(self) -> list[Array]:

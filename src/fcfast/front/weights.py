@@ -26,6 +26,7 @@ class WeightsForm(FrontForm):
     updates_each_weight: ClassVar[bool] = True
     compiled: ClassVar[bool] = True
     scales_rows: ClassVar[bool] = True
+    changes_units: ClassVar[bool] = True
 
     def __init__(
         self, X: Array, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
@@ -57,6 +58,14 @@ class WeightsForm(FrontForm):
             raise ValueError(f"form {self.name!r} takes no more samples: it holds {self.base.shape[1]} columns; use fit")
         self.source, self.row_scale = samples, row_scale
         return np.arange(len(X))
+
+    def change_units(self, factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Multiply the weights of each feature, and their velocity; give what they then add to the biases for the shifts."""
+        by = factors.astype(self.base.dtype)
+        self.base *= by
+        if self.velocity is not None:
+            self.velocity *= by
+        return np.einsum("hd,d->h", self.base, shifts)  # not by BLAS, whose kernels round differently
 
     def finish(self) -> None:
         """Drop the samples."""

@@ -30,6 +30,7 @@ class WindowedForm(WeightsForm):
     updates_each_weight: ClassVar[bool] = False
     compiled: ClassVar[bool] = True
     scales_rows: ClassVar[bool] = True
+    changes_units: ClassVar[bool] = True
     _without_weights: ClassVar[str] = "touches the weights only once per window"
 
     def windows(

@@ -361,10 +361,13 @@ class Gram:
     @property
     def mean_square(self) -> float:
         """Mean of the squared lengths of the samples in this view."""
-        if self.is_centred:
-            return float(np.mean(np.diagonal(self.matrix), dtype=np.float64))
-        squares = np.diagonal(self._products.matrix)
-        return float(np.mean(squares if self._rows is None else squares[self._rows], dtype=np.float64))
+        return float(self.squared_lengths.mean())
+
+    @property
+    def squared_lengths(self) -> NDArray[np.float64]:
+        """Squared lengths (n,) of the samples in this view."""
+        squares = np.diagonal(self.matrix if self.is_centred else self._products.matrix)
+        return np.asarray(squares if self.is_centred or self._rows is None else squares[self._rows], np.float64)
 
     @property
     def X(self) -> Any:

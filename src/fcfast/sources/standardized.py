@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.sources.protocol import Rows, SelectedRows, Source
-from fcfast.sources.scale import Scale, scale_of
+from fcfast.sources.scale import Scale, refuse_unmeasurable, scale_of
 from fcfast.validation import all_finite
 
 Array = NDArray[Any]
@@ -38,12 +38,14 @@ class Statistics:
         Whether missing values (NaN) are refused, or count as the mean of the column.
     is_capped : bool
         Whether the scale of a column is such that no scaled value of a dense sample exceeds `CAP`.
+    sample_weight : ndarray of shape (N,), or None
+        Weights of the samples, as scikit-learn's StandardScaler takes them; None weights all samples equally.
     """
 
-    def __init__(self, source: Source, missing: str, is_capped: bool = False) -> None:
+    def __init__(self, source: Source, missing: str, is_capped: bool = False, sample_weight: Floats | None = None) -> None:
         n_features = source.shape[1]
         self.source: Source | None = source
-        self.missing, self.is_capped = missing, is_capped
+        self.missing, self.is_capped, self.sample_weight = missing, is_capped, sample_weight
         self.mean, self.scale = np.zeros(n_features), np.ones(n_features)
         self._is_measured = np.zeros(n_features, bool)
 
@@ -51,9 +53,15 @@ class Statistics:
     def known(cls, scale: Scale, missing: str) -> "Statistics":
         """Take statistics that were measured before."""
         statistics = object.__new__(cls)
-        statistics.source, statistics.missing, statistics.is_capped = None, missing, False
+        statistics.source, statistics.missing, statistics.is_capped, statistics.sample_weight = None, missing, False, None
         statistics.mean, statistics.scale = scale.mean, scale.scale
         return statistics
+
+    def of_copy(self, source: Source) -> "Statistics":
+        """Measure a copy of the samples in the same way, unless they have been measured."""
+        if self.source is None:
+            return self
+        return Statistics(source, self.missing, self.is_capped, self.sample_weight)
 
     def lacks(self, features: slice) -> bool:
         """Whether some of these features have not been measured."""
@@ -71,55 +79,56 @@ class Statistics:
 
     def _measure_dense(self, features: slice, columns: Floats) -> None:
         """Measure some columns (w, N), which are contiguous, so that sums are rounded alike in every source."""
-        n_samples = columns.shape[1]
+        weights = self.sample_weight
+        if weights is not None:
+            columns, weights = columns[:, weights > 0], weights[weights > 0]
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            mean = columns.mean(axis=1)
+            mean = _average(columns, weights)
             if not np.isfinite(mean).all():
-                columns = self._without_gaps(features, columns)
-                mean = columns.mean(axis=1)
+                columns = self._without_gaps(features, columns, weights)
+                mean = _average(columns, weights)
             differences = columns - mean[:, None]
-            correction = differences.mean(axis=1)
+            correction = _average(differences, weights)
             mean += correction  # the first mean of large numbers is not exact
-            variance = np.square(differences).mean(axis=1) - correction**2
-        self._keep(features, mean, np.maximum(variance, 0.0), n_samples)
+            variance = _average(np.square(differences), weights) - correction**2
+        self._keep(features, mean, np.maximum(variance, 0.0), columns.shape[1] if weights is None else float(weights.sum()))
         if self.is_capped:
             largest = np.maximum(differences.max(axis=1), -differences.min(axis=1))
             self.scale[features] = np.where(variance > 0, np.maximum(self.scale[features], largest / CAP), self.scale[features])
 
-    def _without_gaps(self, features: slice, columns: Floats) -> Floats:
+    def _without_gaps(self, features: slice, columns: Floats, weights: Floats | None) -> Floats:
         """Put the mean of what is there in the place of missing values; columns without any value become 0."""
         is_missing = np.isnan(columns)
         self.refuse(features, is_missing.any(axis=1), np.isinf(columns).any(axis=1))
+        by: Any = 1.0 if weights is None else weights
         filled = np.where(is_missing, 0.0, columns)
-        present = np.maximum(1, (~is_missing).sum(axis=1))
-        mean = filled.sum(axis=1) / present
+        present = _or_one((by * ~is_missing).sum(axis=1))
+        mean = (by * filled).sum(axis=1) / present
         filled = np.where(is_missing, mean[:, None], columns)
-        mean += np.where(is_missing, 0.0, filled - mean[:, None]).sum(axis=1) / present
+        mean += np.where(is_missing, 0.0, by * (filled - mean[:, None])).sum(axis=1) / present
         return np.where(is_missing, mean[:, None], columns)
 
     def _measure_sparse(self, features: slice, block: Any) -> None:
         n_samples, width = block.shape
         place = np.repeat(np.arange(width), np.diff(block.indptr))
         values = block.data.astype(np.float64)
+        by: Any = 1.0 if self.sample_weight is None else self.sample_weight[block.indices]
+        total = n_samples if self.sample_weight is None else float(self.sample_weight.sum())
 
         def sums(numbers: Array) -> Floats:
             return np.asarray(np.bincount(place, numbers, minlength=width), np.float64)
 
         is_missing = np.isnan(values)
-        n_missing = sums(is_missing)
-        self.refuse(features, n_missing > 0, sums(np.isinf(values)) > 0)
+        self.refuse(features, sums(is_missing) > 0, sums(np.isinf(values)) > 0)
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            mean = sums(np.where(is_missing, 0.0, values)) / np.maximum(1, n_samples - n_missing)
-            squares = sums(np.where(is_missing, 0.0, np.square(values - mean[place])))
-            n_zeros = n_samples - np.bincount(place, minlength=width)
-            variance = (squares + n_zeros * np.square(mean)) / n_samples
-        self._keep(features, mean, variance, n_samples)
+            mean = sums(by * np.where(is_missing, 0.0, values)) / _or_one(total - sums(by * is_missing))
+            squares = sums(by * np.where(is_missing, 0.0, np.square(values - mean[place])))
+            zeros = total - sums(by * np.ones(len(values)))
+            variance = (squares + zeros * np.square(mean)) / total
+        self._keep(features, mean, variance, total)
 
-    def _keep(self, features: slice, mean: Floats, variance: Floats, n_samples: int) -> None:
-        measurable = np.isfinite(mean) & np.isfinite(variance)
-        if not measurable.all():
-            column = self._text(features.start + int(np.argmin(measurable)))
-            raise ValueError(f"X has values too large to be scaled in {column}; use another unit there")
+    def _keep(self, features: slice, mean: Floats, variance: Floats, n_samples: float) -> None:
+        refuse_unmeasurable(mean, variance, lambda column: self._text(features.start + column))
         self.mean[features], self.scale[features] = mean, scale_of(mean, variance, n_samples)
 
     def refuse(self, features: slice, is_missing: Any, is_infinite: Any) -> None:
@@ -344,6 +353,18 @@ class Bordered(Source):
         statistics, source = self.centred.statistics, self.centred.statistics.source
         has_mean = statistics.mean != 0 if source is None else source.count_entries() > 0
         return self.centred.count_entries() + has_mean
+
+
+def _average(columns: Floats, weights: Floats | None) -> Floats:
+    """Give the mean of each column (w, N) without BLAS, whose kernels round differently."""
+    if weights is None:
+        return np.asarray(columns.mean(axis=1))
+    return np.asarray((columns * (weights / weights.sum())).sum(axis=1))
+
+
+def _or_one(total: Floats) -> Floats:
+    """Give a divisor for what sums to 0 where the total does."""
+    return np.where(total > 0, total, 1.0)
 
 
 def tidy_block(block: Any) -> Any:

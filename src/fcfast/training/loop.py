@@ -27,7 +27,8 @@ class Training:
     `score` gives the score of held-out samples, and the training has diverged if it is not finite; with None the training loss
     decides instead. A callback that returns True ends the training after this epoch. `chance` is the loss of predictions that
     ignore the inputs, such as the class frequencies, or 0 without such predictions, and `lowest` that of the best ones. A loss
-    that `is_random` goes up and down with the noise that is drawn, so that it may end higher than it began.
+    that `is_random` goes up and down with the noise that is drawn, so that it may end higher than it began. `remedies` say what
+    the user can do about steps that are too long.
     """
 
     learning_rate: Any
@@ -41,6 +42,7 @@ class Training:
     chance: float = 0.0
     lowest: float = 0.0
     is_random: bool = False
+    remedies: Sequence[str] = ("lower the learning rate",)
 
     def run(
         self,
@@ -105,13 +107,15 @@ class Training:
             epochs.settle(len(history.losses))
         if not network.has_finite_outputs():
             self._go_back(epochs, history, "the last epoch: outputs are not finite")
+        elif history.outcome is Outcome.DIVERGED:
+            pass  # the warning says what to do, and the network that is kept is not the one of the last losses
         elif not (self.score or self.is_random) and self._has_risen(history):
-            message = f"the loss ended higher than it began; lower learning_rate={self.learning_rate}, or scale X and y"
+            message = f"the loss ended higher than it began; {_either(self.remedies)}"
             _warn(history, Outcome.LOSS_ROSE, message)
         elif stuck and self.lowest < self.chance and history.losses[-1] >= self._between(NO_BETTER):
             message = (
                 f"the network learns only the class frequencies (loss {history.losses[-1]:.3f}, theirs {self.chance:.3f}); "
-                f"scale X (StandardScaler) or change learning_rate={self.learning_rate}, most often to a lower one"
+                f"{_either(self.remedies)}"
             )
             _warn(history, Outcome.NOTHING_LEARNED, message)
         return history
@@ -156,10 +160,15 @@ class Training:
         """Restore the best network so far, and warn."""
         epochs.go_back()
         message = (
-            f"training diverged in {reason}. The best network before that is kept. Lower learning_rate={self.learning_rate}, "
-            "set max_grad_norm, or scale X and y (StandardScaler)"
+            f"training diverged in {reason}. The best network before that is kept. To train on, "
+            f"{_either([*self.remedies, 'set max_grad_norm'])}"
         )
         _warn(history, Outcome.DIVERGED, message)
+
+
+def _either(remedies: Sequence[str]) -> str:
+    """Join what can be done."""
+    return ", or ".join([", ".join(remedies[:-1]), remedies[-1]] if len(remedies) > 1 else remedies)
 
 
 def _warn(history: History, outcome: Outcome, message: str) -> None:

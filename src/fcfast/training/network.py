@@ -15,6 +15,8 @@ from fcfast.losses import Loss, Targets, make_loss
 from fcfast.optimizers import Optimizer
 from fcfast.optimizers.none import NoOptimizer
 from fcfast.rules import Backprop, Rule
+from fcfast.sources.running import changed_outputs, changed_units
+from fcfast.sources.scale import Scale
 from fcfast.threads import blas_threads_for, kernel_threads
 from fcfast.training import stepwise
 from fcfast.training.compiled import is_compiled
@@ -277,6 +279,19 @@ class FrontNetwork:
         """Note that training has ended, and drop samples that predictions do not need."""
         self._kernel = None
         self.front.finish()
+
+    def change_units(self, inputs: tuple[Scale, Scale] | None, targets: tuple[Scale, Scale] | None) -> None:
+        """Change to other scales of the samples and of the targets, each from the first to the second one.
+
+        The network stays the same function of raw data, as far as `changed_units` allows it.
+        """
+        if inputs is not None:
+            self.biases[0] += self.front.change_units(*changed_units(*inputs))
+        if targets is not None:
+            factor, shift = changed_outputs(*targets)
+            self.weights[-1][:] *= factor[:, None]
+            self.biases[-1][:] *= factor
+            self.biases[-1][:] += shift
 
     def append(self, X: Any) -> NDArray[np.intp]:
         """Take new samples to train on, and give their row numbers."""

@@ -1,0 +1,96 @@
+"""Scales that follow a stream: `partial_fit` measures its portions, and the network changes its units as scales do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast.estimators.initial import InitialFront
+from fcfast.gram.occurring import is_stored_sparse
+from fcfast.sources import ArraySource, as_source
+from fcfast.sources.inputs import tidy
+from fcfast.sources.running import RUNNING, Followed, Moments
+from fcfast.sources.scale import Scale
+from fcfast.sources.scaling import Scaling
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Followers = dict[str, Followed]
+
+
+class FollowingFront(InitialFront):
+    """A network whose samples and targets are scaled by what has been seen of a stream, which `FrontEstimator` trains."""
+
+    _followed: Followers = {}  # noqa: RUF012  # "standardize" and "standardize_targets"; it is replaced, never changed
+
+    def _measure(self, X: Any, y: Array, sample_weight: Floats | None, first: bool) -> None:
+        """Measure raw targets, and take a portion of raw data into the scales that follow the stream."""
+        if first and "standardize_targets" in self._automatic and self._setting("standardize_targets"):
+            self._set_targets_scale(Moments.of(ArraySource(self._numbers(y)), sample_weight, "y").scale(capped=False))
+        followed = dict(self._followed)
+        if self._follows("standardize", first):
+            self._refuse_fixed_units(first)
+            source = as_source(tidy(X) if is_stored_sparse(X) else X)
+            moments = Moments.of(source, sample_weight)
+            followed["standardize"] = self._joined("standardize", moments, not source.is_sparse)
+        if "standardize_targets" in self._automatic and self._follows("standardize_targets", first):
+            moments = Moments.of(ArraySource(self._numbers(y)), sample_weight, "y")
+            followed["standardize_targets"] = self._joined("standardize_targets", moments, False)
+        if not followed:
+            return
+        self._followed = followed
+        scaling = self._scaling or Scaling(None, None)
+        if "standardize" in followed:
+            inputs = followed["standardize"].scale
+            scaling = replace(scaling, inputs=inputs, missing=inputs.mean if self.missing == "mean" else None)
+        self._scaling = scaling
+        if "standardize_targets" in followed:
+            self._set_targets_scale(followed["standardize_targets"].scale)
+
+    def _set_targets_scale(self, scale: Scale) -> None:
+        targets = Scale(scale.mean, np.where(scale.is_known, scale.scale, 1.0))
+        self._scaling = replace(self._scaling or Scaling(None, None), targets=targets)
+
+    def _follows(self, name: str, first: bool) -> bool:
+        """Whether a scale follows the stream. A network from a file has its scale, but not the moments behind it."""
+        return bool(self._setting(name) == RUNNING) and (first or name in self._followed)
+
+    def _joined(self, name: str, moments: Moments, capped: bool) -> Followed:
+        known = self._followed.get(name)
+        return Followed.start(moments, capped) if known is None else known.with_portion(moments)
+
+    def _numbers(self, y: Array) -> Array:
+        """Give targets as an array (N, c)."""
+        raise NotImplementedError
+
+    def _refuse_fixed_units(self, first: bool) -> None:
+        if not (first or type(self._front).changes_units):
+            raise ValueError(
+                f"standardize={RUNNING!r} changes the weights of each feature, which form {self.form_!r} does not hold; use "
+                "form='windowed' or 'weights', or standardize='capped'"
+            )
+
+    @contextmanager
+    def _in_new_units(self, before: Followers) -> Iterator[None]:
+        """Change the network to the scales that are followed now; if what comes then fails, change it back."""
+        changes = [
+            (before[name].scale, self._followed[name].scale)
+            if name in before and before[name].scale is not self._followed[name].scale
+            else None
+            for name in ("standardize", "standardize_targets")
+        ]
+        if changes == [None, None]:
+            yield
+            return
+        network = self.network_
+        kept, checkpoint = network.snapshot(), network.checkpoint()
+        network.change_units(*changes)
+        try:
+            yield
+        except BaseException:
+            network.restore(kept)
+            network.resume(checkpoint)
+            raise
