@@ -458,7 +458,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
         seed = int(random_state.randint(2**31 - 1))
         self.form_ = self.plan_.form
-        initial, weights = self._initial_weights(length, widths, groups, coefs_init, init, seed, random_state)
+        initial, weights = self._initial_weights(X, length, widths, groups, coefs_init, init, seed, random_state)
         if init in ("span", "scaled") and targets.ndim == 2:
             weights[-1][constant_columns(targets, sample_weight)] = 0  # such an output is its bias from the start on
         biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, init, random_state)

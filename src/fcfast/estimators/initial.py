@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fcfast import validation
 from fcfast.activations import GAINS
-from fcfast.estimators.automatic import FIRST_SIZE
+from fcfast.estimators.automatic import first_size
 from fcfast.estimators.fitted import FittedFront
 from fcfast.estimators.samples import SquaredLength
 from fcfast.gram.object import fan_in_of
@@ -37,6 +37,7 @@ class InitialFront(FittedFront):
 
     def _initial_weights(
         self,
+        X: Any,
         length: SquaredLength,
         widths: Sequence[int],
         groups: Sequence[int],
@@ -54,7 +55,7 @@ class InitialFront(FittedFront):
                 * block_diagonal(n_in, n_out, count)
                 for layer, ((n_in, n_out), count) in enumerate(zip(pairs[1:], counts, strict=True), 1)
             ]
-            return self._first_weights(length, widths, init, seed), upper
+            return self._first_weights(X, length, widths, init, seed), upper
         coefs = validation.sequence(coefs_init, "coefs_init")
         arrays = [validation.finite_floats(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
         if [array.shape for array in arrays] != pairs:
@@ -68,11 +69,13 @@ class InitialFront(FittedFront):
         first = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
         return GivenWeights(first.T), [array.T for array in arrays[1:]]
 
-    def _first_weights(self, length: SquaredLength, widths: Sequence[int], init: str, seed: int) -> InitialWeights | SpanStart:
+    def _first_weights(
+        self, X: Any, length: SquaredLength, widths: Sequence[int], init: str, seed: int
+    ) -> InitialWeights | SpanStart:
         """Give the start of the front layer."""
         scale = float(self.init_scale)
         if init != "glorot":
-            deviation = scale * FIRST_SIZE / length.value**0.5
+            deviation = scale * first_size(X, init) / length.value**0.5
             if not deviation <= float(np.finfo(self.dtype).max):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
             if init == "span":
@@ -111,7 +114,7 @@ class InitialFront(FittedFront):
         if init in ("span", "scaled"):
             hidden = [np.zeros(width) for width in widths[1:-1]]
             if init == "scaled":  # kinks at the mean alone would not do for few features
-                hidden[0] = random_state.standard_normal(widths[1]) * (float(self.init_scale) * FIRST_SIZE)
+                hidden[0] = random_state.standard_normal(widths[1]) * (float(self.init_scale) * first_size(X, init))
             return [*hidden, self._loss.best_constant(targets, sample_weight, widths[-1])]
         bounds = [self._bound(fan_in_of(X), widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
