@@ -468,7 +468,7 @@ class FrontEstimator(FollowingFront):
         shapes = list(zip((automatic.front_inputs(X, n_in, is_tall, constants), *hidden), (*hidden, 1), strict=True))
         # later portions of a stream may be larger than the first one
         batch = int(self._setting("batch_size")) if streams else self._batch_size(X.shape[0])
-        step = automatic.step(batch, batch >= X.shape[0] and not streams, make_rule(self.rule), constants)
+        step = automatic.step(batch, batch >= X.shape[0] and not streams, len(hidden), make_rule(self.rule), constants)
         rates = automatic.learning_rate(shapes, optimizer, step, measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
