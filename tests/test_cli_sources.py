@@ -578,3 +578,22 @@ def test_the_installed_command_reads_anndata(tmp_path):
         [sys.executable, "-m", "fcfast", "plan", str(path), *options, "--json"], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_plan_has_the_epochs_of_the_task(tmp_path):
+    """Those of a regression where the target is numbers; without a target it says whose they are."""
+    frame = pd.DataFrame(DOSAGES, columns=VARIANTS)
+    frame.assign(dx=LABELS).to_csv(tmp_path / "classes.csv", index=False)
+    frame.assign(dx=np.linspace(0.5, 9.7, len(DOSAGES))).to_csv(tmp_path / "numbers.csv", index=False)
+    frame.to_csv(tmp_path / "none.csv", index=False)
+    note = "planned for the 200 epochs of a classification; a regression has 1000 (--epochs)"
+    for arguments, epochs, is_told in (
+        (("classes.csv", "--target", "dx"), "200 epochs", False),
+        (("numbers.csv", "--target", "dx"), "1,000 epochs", False),
+        (("none.csv",), "200 epochs", True),
+    ):
+        result = run("plan", tmp_path / arguments[0], *arguments[1:])
+        assert epochs in " ".join(result.stdout.split()), result.output
+        assert (note in " ".join(result.stderr.split())) == is_told
+    assert note in " ".join(run("plan", 60, 100).stderr.split())
+    assert note not in " ".join(run("plan", 60, 100, "--epochs", 5).stderr.split())

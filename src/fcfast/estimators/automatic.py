@@ -30,7 +30,7 @@ FIRST_SIZE = 0.5  # deviation of the front layer's pre-activations before traini
 SPARSE_SIZE = 0.05  # the same for sparse samples: rare features are hardly trained, so that their weights stay noise
 FULL_BATCH = 1000  # largest number of samples that form one batch
 CALM_BATCH = 32  # samples in a batch from which on noise does not limit the step
-NOISY_STEP = 2.0  # least step of which rules with noise on the weights take their share
+NOISY_STEP = 2.0  # over the hidden layers: least step of which rules with noise on the weights take their share
 BATCH = 100  # samples in a batch, if there are more
 WIDE_UNITS, TALL_UNITS = 64, 256  # units of the hidden layer, for one batch and for many
 FEWEST_EPOCHS = 20
@@ -223,11 +223,11 @@ def front_inputs(X: Any, length: float, is_tall: bool, constants: Constants) -> 
     return length * (1 + constants.few / fan_in_of(X)) if is_tall else length
 
 
-def step(batch: int, is_whole: bool, rule: Rule, constants: Constants) -> float:
+def step(batch: int, is_whole: bool, n_hidden: int, rule: Rule, constants: Constants) -> float:
     """Give the step of SGD: smaller for small batches, whose gradients are noisy, and for rules that add noise."""
     share = min(1.0, rule.rate_factor)
     if not rule.stays_in_span:  # noise on the weights limits the step, and not the curvature of the loss
-        return share * max(constants.step, NOISY_STEP) * (1.0 if is_whole else calmness(batch))
+        return share * max(constants.step, NOISY_STEP / n_hidden) * (1.0 if is_whole else calmness(batch))
     if is_whole:
         return share * constants.step
     largest = constants.batch_step if rule.is_baseline else constants.step

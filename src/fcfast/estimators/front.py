@@ -419,8 +419,8 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         self._choose_course(n_samples, n_rows, streams)
         # later portions of a stream may be larger than the first one
         batch = int(self._setting("batch_size")) if streams else self._batch_size(n_rows)
-        step = automatic.step(batch, batch >= n_rows and not streams, make_rule(self.rule), self._constants)
-        hidden, optimizer = self._hidden(), self._optimizer()
+        hidden, optimizer, rule = self._hidden(), self._optimizer(), make_rule(self.rule)
+        step = automatic.step(batch, batch >= n_rows and not streams, len(hidden), rule, self._constants)
 
         def rates_of(n_in: float, measured: str) -> Choice:
             shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))

@@ -441,7 +441,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._choose_course(n_samples, n_rows)
         batch, n_embedding, optimizer = self._batch_size(n_rows), self._n_embedding(X), self._optimizer()
         is_whole = batch >= n_rows
-        step = automatic.step(batch, is_whole, Backprop(), self._constants)
+        step = automatic.step(batch, is_whole, 1, Backprop(), self._constants)
         shape = self._shape(n_embedding, len(self.classes_))
 
         def rates_of(n_in: float, measured: str) -> Choice:
