@@ -162,7 +162,7 @@ def test_forms_agree_on_sparse_data(wide):
     """Sparse samples in contributions, and the same samples as weights."""
     X, y = wide
     X = np.where(abs(X) > np.quantile(abs(X), 0.9), X, 0)
-    settings = {"standardize": False, "label_smoothing": 0.2, "init": "scaled", **EXACT}
+    settings = {"standardize": False, "label_smoothing": 0.2, "init": "glorot", **EXACT}
     by_rows = FrontClassifier(form="contributions", **settings).fit(sparse.csr_array(X), y)
     assert_equal_networks(by_rows, FrontClassifier(form="weights", **settings).fit(X, y), 1e-8)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from classic import FrontClassifier, FrontRegressor
+from classic import FrontClassifier, FrontRegressor, NoPropClassifier
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.impute import SimpleImputer
@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fcfast import NoPropClassifier, backend, load
+from fcfast import backend, load
 from fcfast.sources import ArraySource, SparseSource
 
 FORMS = ["contributions", "windowed", "weights"]
