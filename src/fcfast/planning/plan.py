@@ -127,7 +127,7 @@ def plan(
         Largest number of bytes that a form may hold in addition to the data; None is 4 GiB.
     n_outputs : int
         Number of classes or targets.
-    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`
+    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw", "adagrad", "rmsprop"} or object of `fcfast.optimizers`
         Optimiser. Predicted times are rough for all optimisers except "sgd".
     momentum, weight_decay : float
         Settings of an optimiser given by name, as in the estimators; an object has its own.
@@ -210,6 +210,7 @@ def plan_for(
 
 
 def _cost(form: type[FrontForm], problem: Problem, window: int | str, limit: float, figures: Machine) -> FormCost:
+    form = form.variant(problem.density is not None)
     rows = form.choose_window(window, problem.batch_size, problem.n_samples, problem.optimizer.has_velocity)
     once, epoch = form.seconds_once(problem, figures), form.seconds_per_epoch(problem, rows, figures)
     n_bytes = form.n_bytes(problem, rows)
