@@ -26,8 +26,6 @@ from fcfast.validation import is_auto
 Rates = tuple[tuple[float, float], ...]
 
 GIVEN = "as given"  # reason for a value that the caller chose
-FIRST_SIZE = 0.5  # deviation of the front layer's pre-activations before training
-SPARSE_SIZE = 0.05  # the same for sparse samples: rare features are hardly trained, so that their weights stay noise
 FULL_BATCH = 1000  # largest number of samples that form one batch
 CALM_BATCH = 32  # samples in a batch from which on noise does not limit the step
 NOISY_STEP = 2.0  # over the hidden layers: least step of which rules with noise on the weights take their share
@@ -261,16 +259,13 @@ def init(X: Any, n_samples: int, has_coefs: bool, streams: bool) -> Choice:
         return Choice("glorot", "the weights are given, and only biases are drawn if they are not")
     if isinstance(X, Gram):
         return Choice("span", "X is known by its products")
+    if not streams and suits_span(n_samples, n_features):
+        return Choice("span", f"{n_samples:,} samples and {n_features:,} features")
+    if is_sparse(X):  # rare features are hardly trained, so that large weights of theirs would stay noise
+        return Choice("small", "X is sparse")
     if streams:
         return Choice("scaled", "a stream")
-    if suits_span(n_samples, n_features):
-        return Choice("span", f"{n_samples:,} samples and {n_features:,} features")
     return Choice("scaled", f"{n_samples:,} samples and {n_features:,} features")
-
-
-def first_size(X: Any, init: str) -> float:
-    """Choose the deviation of the front layer's pre-activations before training; a start in the span has no noise."""
-    return SPARSE_SIZE if init == "scaled" and is_sparse(X) else FIRST_SIZE
 
 
 def learning_rate(shapes: Sequence[tuple[float, int]], optimizer: Optimizer, step: float, measured: str) -> Choice:

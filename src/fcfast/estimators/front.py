@@ -14,6 +14,7 @@ from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.following import FollowingFront
 from fcfast.estimators.samples import SquaredLength, constant_columns, copied, n_counted
+from fcfast.estimators.starts import GIVEN_START, STARTS
 from fcfast.front import FORMS, FrontForm
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, n_features_of
@@ -40,7 +41,7 @@ Array = NDArray[Any]
 class FrontEstimator(FollowingFront, AutomaticEstimator):
     """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
 
-    _inits = ("auto", "span", "scaled", "glorot")
+    _inits = ("auto", *STARTS)
     _automatic: ClassVar[tuple[str, ...]] = (
         "standardize", "hidden_layer_sizes", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
@@ -174,7 +175,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             self.settings_ = Settings()
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
-        if coefs_init is not None and self.init in ("span", "scaled"):
+        if coefs_init is not None and not validation.is_auto(self.init) and STARTS[self.init].size is not None:
             raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
         self._begun_as = self._asked_start
         if before is None:
@@ -450,18 +451,17 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         """Make the network: initial weights, the form of the front layer, batch and window."""
         n_samples, widths = X.shape[0], self._widths(X, targets)
         optimizer, dtype, groups = self._optimizer(), np.dtype(self.dtype), self._groups()
-        init = "given" if coefs_init is not None else self._setting("init")
-        in_span = init == "span"
-        if not in_span:
-            self._refuse_weights(X, f"init={init!r}" if coefs_init is None else "coefs_init")
+        start = STARTS[self._setting("init")] if coefs_init is None else GIVEN_START
+        if not start.in_span:
+            self._refuse_weights(X, f"init={self._setting('init')!r}" if coefs_init is None else "coefs_init")
         # This comes first, because it refuses layers that do not fit into memory.
-        self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, in_span)
+        self.plan_ = self._plan(form, X, widths, n_epochs, optimizer, start.in_span)
         seed = int(random_state.randint(2**31 - 1))
         self.form_ = self.plan_.form
-        initial, weights = self._initial_weights(X, length, widths, groups, coefs_init, init, seed, random_state)
-        if init in ("span", "scaled") and targets.ndim == 2:
+        initial, weights = self._initial_weights(length, widths, groups, coefs_init, start, seed, random_state)
+        if start.size is not None and targets.ndim == 2:
             weights[-1][constant_columns(targets, sample_weight)] = 0  # such an output is its bias from the start on
-        biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, init, random_state)
+        biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, start, random_state)
         form_kind = FORMS[self.form_].variant(is_stored_sparse(X))
         front = form_kind(X, self._start_of(form_kind, initial, X), dtype, optimizer.has_velocity, self.n_jobs)
         front.check(n_samples, dtype)
@@ -504,7 +504,8 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         """Give the form for samples whose number is not known yet; a form that does not keep them is preferred."""
         if self.form != "auto":
             return self.form
-        if isinstance(X, Gram) or self._setting("init") == "span":
+        init = self._setting("init")
+        if isinstance(X, Gram) or (not validation.is_auto(init) and STARTS[init].in_span):
             return "auto"  # the plan leaves no other form than one that keeps the samples
         optimizer, rule = self._optimizer(), make_rule(self.rule)
         any_form = optimizer.commutes and rule.stays_in_span

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fcfast import validation
 from fcfast.activations import GAINS
-from fcfast.estimators.automatic import first_size
 from fcfast.estimators.fitted import FittedFront
 from fcfast.estimators.samples import SquaredLength
+from fcfast.estimators.starts import Start
 from fcfast.gram.object import fan_in_of
 from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
@@ -38,12 +38,11 @@ class InitialFront(FittedFront):
 
     def _initial_weights(
         self,
-        X: Any,
         length: SquaredLength,
         widths: Sequence[int],
         groups: Sequence[int],
         coefs_init: Sequence[ArrayLike] | None,
-        init: str,
+        start: Start,
         seed: int,
         random_state: np.random.RandomState,
     ) -> tuple[InitialWeights | SpanStart, list[Array]]:
@@ -52,11 +51,11 @@ class InitialFront(FittedFront):
         if coefs_init is None:
             counts = (*groups[1:], 1)
             upper = [
-                self._drawn(n_in // count, n_out // count, init, layer == len(counts), (n_out, n_in), random_state)
+                self._drawn(n_in // count, n_out // count, start, layer == len(counts), (n_out, n_in), random_state)
                 * block_diagonal(n_in, n_out, count)
                 for layer, ((n_in, n_out), count) in enumerate(zip(pairs[1:], counts, strict=True), 1)
             ]
-            return self._first_weights(X, length, widths, init, seed), upper
+            return self._first_weights(length, widths, start, seed), upper
         coefs = validation.sequence(coefs_init, "coefs_init")
         first: Any = coefs[0] if coefs else None
         if isinstance(first, ScatteredWeights):  # of a network that is trained further
@@ -74,15 +73,15 @@ class InitialFront(FittedFront):
         return GivenWeights(held.T), [array.T for array in arrays[1:]]
 
     def _first_weights(
-        self, X: Any, length: SquaredLength, widths: Sequence[int], init: str, seed: int
+        self, length: SquaredLength, widths: Sequence[int], start: Start, seed: int
     ) -> InitialWeights | SpanStart:
         """Give the start of the front layer."""
         scale = float(self.init_scale)
-        if init != "glorot":
-            deviation = scale * first_size(X, init) / length.value**0.5
+        if start.size is not None:
+            deviation = scale * start.size / length.value**0.5
             if not deviation <= float(np.finfo(self.dtype).max):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
-            if init == "span":
+            if start.in_span:
                 return SpanStart(widths[1], widths[0], seed, deviation)
             # uniform weights with this deviation
             scale = deviation * (3 * (widths[0] + widths[1]) / self._glorot_factor) ** 0.5
@@ -92,10 +91,10 @@ class InitialFront(FittedFront):
         return initial
 
     def _drawn(
-        self, n_in: int, n_out: int, init: str, is_last: bool, shape: tuple[int, int], random_state: np.random.RandomState
+        self, n_in: int, n_out: int, start: Start, is_last: bool, shape: tuple[int, int], random_state: np.random.RandomState
     ) -> Array:
         """Draw the weights (n_out, n_in) of a layer above the front layer."""
-        if init == "glorot":
+        if start.size is None:
             bound = self._bound(n_in, n_out)
             return random_state.uniform(-bound, bound, shape)
         gain = REFERENCE_UNITS**0.5 / n_in**0.5 if is_last else GAINS[self.activation]
@@ -108,17 +107,17 @@ class InitialFront(FittedFront):
         sample_weight: Array | None,
         widths: Sequence[int],
         intercepts_init: Sequence[ArrayLike] | None,
-        init: str,
+        start: Start,
         random_state: np.random.RandomState,
     ) -> list[Array]:
         if intercepts_init is not None:
             biases = validation.layer_biases(intercepts_init, widths[1:], "intercepts_init")
             self._refuse_large(biases, "intercepts_init")
             return list(biases)
-        if init in ("span", "scaled"):
+        if start.size is not None:
             hidden = [np.zeros(width) for width in widths[1:-1]]
-            if init == "scaled":  # kinks at the mean alone would not do for few features
-                hidden[0] = random_state.standard_normal(widths[1]) * (float(self.init_scale) * first_size(X, init))
+            if start.has_biases:
+                hidden[0] = random_state.standard_normal(widths[1]) * (float(self.init_scale) * start.size)
             return [*hidden, self._loss.best_constant(targets, sample_weight, widths[-1])]
         bounds = [self._bound(fan_in_of(X), widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]

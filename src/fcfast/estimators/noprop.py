@@ -19,6 +19,7 @@ from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of
 from fcfast.estimators.samples import SquaredLength, n_counted
+from fcfast.estimators.starts import STARTS
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
 from fcfast.front.base import FrontStack
@@ -480,7 +481,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             raise ValueError(
                 "batch_norm=True needs batches of at least 2 samples, got 1 sample; raise batch_size, or use batch_norm=False"
             )
-        in_span = self._setting("init") == "span"
+        in_span = STARTS[self._setting("init")].in_span
         if not in_span:
             self._refuse_weights(X, "init='glorot'")
         self.plan_ = self._plan(X, n_blocks, optimizer, shape, len(labels.params), in_span)

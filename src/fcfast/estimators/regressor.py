@@ -48,14 +48,15 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     groups : int or sequence of int, default 1
         Number of groups of units in each hidden layer above the front layer. A group is connected only to the same group of the
         layer below. A sequence has one number for each hidden layer, and the first of them must be 1.
-    init : {"auto", "span", "scaled", "glorot"}, default "auto"
-        Distribution of the initial weights and biases. "scaled" draws normal weights with which the pre-activations of the
-        front layer have the deviation init_scale / 2, whatever the number of features. "span" gives them the same distribution
-        by the smallest weights that produce them: the start is in the span of the training samples, so that predictions do not
-        contain the noise of the other directions, which training never reaches. It takes time with the third power of the
-        number of samples. With both the hidden biases are 0, and the output biases are the means of the targets.
-        "glorot" draws weights and biases as scikit-learn's MLP does. "auto" is "span" for a `fcfast.Gram` and for up to 2,000
-        samples with more features than samples, and "scaled" otherwise.
+    init : {"auto", "span", "scaled", "small", "glorot"}, default "auto"
+        Distribution of the initial weights and biases. "scaled" draws weights with which the pre-activations of the front layer
+        have the deviation init_scale / 2, whatever the number of features, and biases of the same size. "span" gives them the
+        same distribution by the smallest weights that produce them: the start is in the span of the training samples, so that
+        predictions do not contain the noise of the other directions, which training never reaches. It takes time with the third
+        power of the number of samples. "small" is "scaled" with a tenth of the size in the front layer. With all three the
+        other hidden biases are 0, and the output biases are the means of the targets. "glorot" draws weights
+        and biases as scikit-learn's MLP does. "auto" is "span" for a `fcfast.Gram` and for up to 2,000 samples with more
+        features than samples, otherwise "small" for sparse samples and "scaled" for dense ones.
     init_scale : float, default 1
         Factor of the random initial weights, and with "glorot" of the biases.
     kernel : str, Kernel, callable, default "linear"
