@@ -12,6 +12,7 @@ import fcfast
 from fcfast import FrontClassifier, FrontRegressor
 from fcfast.sources import ArraySource
 from fcfast.sources.running import Followed, Moments
+from fcfast.training.network import FrontNetwork
 
 EXACT = {"dtype": "float64", "random_state": 0}
 FORMS = ("weights", "windowed")
@@ -169,6 +170,26 @@ def test_a_portion_that_fails_changes_nothing(monkeypatch):
         model.partial_fit(3 * X, y)
     assert model._scaling is scaling
     np.testing.assert_array_equal(model.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("place", ["change_units", "train_epoch"])
+def test_who_was_interrupted_can_go_on(monkeypatch, place):
+    """Ctrl-C in a change of units, or after the order of the samples was drawn: the same call then gives the same bits."""
+    X, _, y = table()
+    model = trained(FrontRegressor(**EXACT), X[:50], y[:50], 50)
+    before, expected = model.predict(X), pickle.loads(pickle.dumps(model)).partial_fit(3 * X, 9 * y).predict(X)
+    method = getattr(FrontNetwork, place)
+
+    def interrupted(network, *args):
+        method(network, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FrontNetwork, place, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.partial_fit(3 * X, 9 * y)
+    np.testing.assert_array_equal(model.predict(X), before)
+    np.testing.assert_array_equal(model.partial_fit(3 * X, 9 * y).predict(X), expected)
 
 
 def test_rows_without_weight_are_not_measured():

@@ -87,8 +87,8 @@ class FollowingFront(InitialFront):
             return
         network = self.network_
         kept, checkpoint = network.snapshot(), network.checkpoint()
-        network.change_units(*changes)
         try:
+            network.change_units(*changes)  # Ctrl-C may come between two of its lines
             yield
         except BaseException:
             network.restore(kept)
