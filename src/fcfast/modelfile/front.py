@@ -12,6 +12,7 @@ front.inputs               (N, d)           only then, if they were asked for, a
 layers.1.weights ...       (n_out, n_in)
 layers.0.biases ...        (n_out,)
 inputs.mean ...                             how samples and targets are scaled (`fcfast.modelfile.scaling`)
+inputs.moments ...                          how scales follow a stream (`fcfast.modelfile.stream`)
 =========================  ===============  =============================================================================
 """
 
@@ -39,6 +40,7 @@ from fcfast.losses import Loss
 from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, SCALED, expected_tensors
+from fcfast.modelfile.stream import FOLLOWED, expected_stream
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 from fcfast.training.network import FrontNetwork
@@ -60,11 +62,11 @@ class FrontHeader(Header):
     missing values were filled in, in this order. `in_span` says that the front layer is in the span of the samples: W1(0) is
     part of the contributions. `kernel` has the name and the settings of a kernel other than the linear one. `inputs` says how
     the file holds the training inputs: "dense", "sparse" (with `n_entries` entries), or not at all. `settings` has the
-    value and the reason of every parameter that is "auto".
+    value and the reason of every parameter that is "auto". `followed` lists what of `scaled` follows a stream.
     """
 
     later: ClassVar[dict[str, str]] = {
-        "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
+        "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4", "followed": "4",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
@@ -81,6 +83,7 @@ class FrontHeader(Header):
     inputs: str = field(default_factory=str)
     n_entries: int = field(default_factory=int)
     settings: dict[str, list[Any]] = field(default_factory=dict)
+    followed: list[str] = field(default_factory=list)
 
     @property
     def n_features(self) -> int:
@@ -105,6 +108,9 @@ class FrontHeader(Header):
         chosen_settings(self.settings, self.params)
         known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
+        known = tuple([what for what in FOLLOWED if what in parts] for parts in ((), ("inputs",), ("targets",), FOLLOWED))
+        fits = self.followed in known and set(self.followed) <= set(self.scaled)
+        require(fits, f"followed is {self.followed!r}, and scaled is {self.scaled!r}")
 
     def _check_contributions(self) -> None:
         if self.form != ContributionsForm.name:
@@ -169,7 +175,8 @@ class FrontHeader(Header):
             if l > 0:
                 expected[f"layers.{l}.weights"] = self.dtype, (n_out, n_in)
             expected[f"layers.{l}.biases"] = self.dtype, (n_out,)
-        return expected | expected_tensors(self.scaled, n_features, self.n_outputs)
+        scaling = expected_tensors(self.scaled, n_features, self.n_outputs)
+        return expected | scaling | expected_stream(self.followed, n_features, self.n_outputs)
 
 
 @dataclass(frozen=True)
