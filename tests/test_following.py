@@ -12,6 +12,7 @@ import fcfast
 from fcfast import FrontClassifier, FrontRegressor
 from fcfast.sources import ArraySource
 from fcfast.sources.running import Followed, Moments
+from fcfast.training.network import FrontNetwork
 
 EXACT = {"dtype": "float64", "random_state": 0}
 FORMS = ("weights", "windowed")
@@ -171,6 +172,26 @@ def test_a_portion_that_fails_changes_nothing(monkeypatch):
     np.testing.assert_array_equal(model.predict_proba(X), before)
 
 
+@pytest.mark.parametrize("place", ["change_units", "train_epoch"])
+def test_who_was_interrupted_can_go_on(monkeypatch, place):
+    """Ctrl-C in a change of units, or after the order of the samples was drawn: the same call then gives the same bits."""
+    X, _, y = table()
+    model = trained(FrontRegressor(**EXACT), X[:50], y[:50], 50)
+    before, expected = model.predict(X), pickle.loads(pickle.dumps(model)).partial_fit(3 * X, 9 * y).predict(X)
+    method = getattr(FrontNetwork, place)
+
+    def interrupted(network, *args):
+        method(network, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FrontNetwork, place, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.partial_fit(3 * X, 9 * y)
+    np.testing.assert_array_equal(model.predict(X), before)
+    np.testing.assert_array_equal(model.partial_fit(3 * X, 9 * y).predict(X), expected)
+
+
 def test_rows_without_weight_are_not_measured():
     X, y, _ = table(60)
     weights = np.ones(60)
@@ -201,18 +222,46 @@ def test_it_can_be_asked_for_and_refused():
                 fitted.partial_fit(X, y)
 
 
-def test_files_and_copies(tmp_path):
-    """A copy follows on; a network from a file has the scales, but not the moments behind them, and keeps the scales."""
-    X, y, _ = table()
-    X[:, 3] = 2.0  # constant
-    model = trained(FrontClassifier(**EXACT), X[:100], y[:100], 50)
-    copied = pickle.loads(pickle.dumps(model))
+@pytest.mark.parametrize("kind", [FrontClassifier, FrontRegressor])
+@pytest.mark.parametrize("n_first", [1, 100])
+def test_files_and_copies(tmp_path, kind, n_first):
+    """A copy and a network from a file follow the stream on, also if all columns have been constant so far."""
+    X, classes, numbers = table()
+    X[:100, 3] = 2.0  # constant at first
+    X[:, 4] = np.nan  # never there
+    y = classes if kind is FrontClassifier else 1e3 * numbers
+    first = {"classes": [0, 1]} if kind is FrontClassifier else {}
+    model = kind(missing="mean", momentum=0.0, shuffle=False, **EXACT).partial_fit(X[:n_first], y[:n_first], **first)
+    model.save(tmp_path / "model")
+    loaded, copied = fcfast.load(tmp_path / "model"), pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    for start in range(n_first, 400, 50):
+        for other in (model, copied, loaded):
+            other.partial_fit(X[start : start + 50], y[start : start + 50])
+    np.testing.assert_array_equal(outputs(copied, X), outputs(model, X))
+    np.testing.assert_allclose(outputs(loaded, X), outputs(model, X), rtol=1e-9)
+    scale = loaded._scaling.inputs
+    assert scale.is_known.tolist() == [True] * 4 + [False, True]
+    np.testing.assert_array_equal(scale.scale, model._scaling.inputs.scale)
+
+
+def test_only_what_can_follow_is_in_a_file(tmp_path):
+    """`fit` may hold contributions, which do not change their units; a file as weights then has scales only."""
+    X, y, _ = table(60)
+    model = FrontClassifier(standardize="running", form="contributions", max_epochs=2, **EXACT).fit(X, y)
     model.save(tmp_path / "model")
     loaded = fcfast.load(tmp_path / "model")
-    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
-    np.testing.assert_array_equal(
-        copied.partial_fit(X[100:], y[100:]).predict_proba(X), model.partial_fit(X[100:], y[100:]).predict_proba(X)
-    )
     scale = loaded._scaling.inputs
-    loaded.partial_fit(X[100:], y[100:])
-    assert loaded._scaling.inputs is scale
+    assert loaded.set_params(form="auto").partial_fit(9 * X, y)._scaling.inputs is scale
+
+
+def test_bad_moments_in_a_file_are_refused(tmp_path):
+    model = FrontClassifier(**EXACT).partial_fit(*table(20)[:2], [0, 1])
+    for place, value in ((0, -1.0), (2, -1.0), (6, 0.0)):
+        header, tensors = model._to_file(True, False)
+        tensors["inputs.moments"][place, 0] = value
+        with pytest.raises(ValueError, match="of a stream"):
+            FrontClassifier._from_file(header, tensors, None)
+    header.followed[:] = ["targets"]
+    with pytest.raises(ValueError, match="followed is"):
+        header.check()

@@ -56,15 +56,21 @@ Arguments = ParamSpec("Arguments")
 
 
 def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Callable[Concatenate[Fitted, Arguments], Fitted]:
-    """Leave an estimator unchanged if the method fails, so that new classes never meet an old network."""
+    """Leave an estimator unchanged if the method fails, so that new classes never meet an old network.
+
+    Its random numbers go on as if the method had not been called, so that who calls `partial_fit` again gets the same bits.
+    """
 
     @wraps(fit)
     def fit_or_undo(self: Fitted, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Fitted:
-        before = self.__dict__.copy()
+        before, numbers = self.__dict__.copy(), self._random_state
+        drawn = None if numbers is None or self.random_state is None else numbers.get_state(legacy=False)
         try:
             return fit(self, *args, **kwargs)
         except BaseException:
             self.__dict__ = before
+            if numbers is not None and drawn is not None:
+                numbers.set_state(drawn)
             raise
 
     return fit_or_undo
@@ -79,6 +85,7 @@ class TrainedEstimator(BaseEstimator):
     """An estimator with a network that `fcfast.training.Training` trains. Subclasses define the network and the targets."""
 
     network_: Any  # fcfast.training.Trainable
+    random_state: Any
     form_: str
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"

@@ -24,7 +24,9 @@ from fcfast.modelfile.front import (
 )
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
+from fcfast.modelfile.stream import stream_in, stream_tensors
 from fcfast.sources import source_in
+from fcfast.sources.running import Followed
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training.network import FrontNetwork
 
@@ -225,9 +227,18 @@ class FittedFront(TrainedEstimator):
             y_ndim=getattr(self, "_y_ndim", None),
             scaled=scaled_parts(self._scaling),
             settings=self.settings_.chosen(self.get_params(deep=False)),
+            followed=list(followed := self._stored_stream()),
         )
         tensors = network_tensors(self.network_, header)
-        return header, tensors | scaling_tensors(self._scaling)
+        return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed)
+
+    def _stored_stream(self) -> dict[str, Followed]:
+        """Give the scales that follow a stream, for a file."""
+        raise NotImplementedError
+
+    def _restore_stream(self, followed: dict[str, Followed]) -> None:
+        """Take the scales that follow a stream from a file."""
+        raise NotImplementedError
 
     @classmethod
     def _from_file(cls, header: FrontHeader, tensors: Tensors, X: Any) -> "Self":
@@ -236,6 +247,7 @@ class FittedFront(TrainedEstimator):
             estimator._y_ndim = int(header.y_ndim)
         estimator._begun_as = estimator._asked_start
         estimator._scaling = scaling_in(header.scaled, tensors)
+        estimator._restore_stream(stream_in(header.followed, tensors))
         if header.form == ContributionsForm.name:
             X = estimator._trained_inputs(X, header, tensors)
         estimator.network_ = network_of(header, tensors, X, estimator._loss, resolve_n_jobs(estimator.n_jobs))

@@ -20,6 +20,8 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Followers = dict[str, Followed]
 
+FOLLOWED = {"standardize": "inputs", "standardize_targets": "targets"}  # what parameters are about, as files name it
+
 
 class FollowingFront(InitialFront):
     """A network whose samples and targets are scaled by what has been seen of a stream, which `FrontEstimator` trains."""
@@ -50,12 +52,19 @@ class FollowingFront(InitialFront):
         if "standardize_targets" in followed:
             self._set_targets_scale(followed["standardize_targets"].scale)
 
+    def _stored_stream(self) -> Followers:
+        is_kept = {"standardize": type(self._front).changes_units, "standardize_targets": True}
+        return {FOLLOWED[name]: held for name, held in self._followed.items() if is_kept[name]}
+
+    def _restore_stream(self, followed: Followers) -> None:
+        self._followed = {name: followed[what] for name, what in FOLLOWED.items() if what in followed}
+
     def _set_targets_scale(self, scale: Scale) -> None:
         targets = Scale(scale.mean, np.where(scale.is_known, scale.scale, 1.0))
         self._scaling = replace(self._scaling or Scaling(None, None), targets=targets)
 
     def _follows(self, name: str, first: bool) -> bool:
-        """Whether a scale follows the stream. A network from a file has its scale, but not the moments behind it."""
+        """Whether a scale follows the stream. Files from before version 4 have scales, but not the moments behind them."""
         return bool(self._setting(name) == RUNNING) and (first or name in self._followed)
 
     def _joined(self, name: str, moments: Moments, capped: bool) -> Followed:
@@ -87,8 +96,8 @@ class FollowingFront(InitialFront):
             return
         network = self.network_
         kept, checkpoint = network.snapshot(), network.checkpoint()
-        network.change_units(*changes)
         try:
+            network.change_units(*changes)  # Ctrl-C may come between two of its lines
             yield
         except BaseException:
             network.restore(kept)

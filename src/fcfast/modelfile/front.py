@@ -14,6 +14,7 @@ front.inputs               (N, d)           only then, if they were asked for, a
 layers.1.weights ...       (n_out, n_in)
 layers.0.biases ...        (n_out,)
 inputs.mean ...                             how samples and targets are scaled (`fcfast.modelfile.scaling`)
+inputs.moments ...                          how scales follow a stream (`fcfast.modelfile.stream`)
 =========================  ===============  =============================================================================
 """
 
@@ -43,6 +44,7 @@ from fcfast.losses import Loss
 from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, SCALED, expected_tensors
+from fcfast.modelfile.stream import FOLLOWED, expected_stream
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 from fcfast.training.network import FrontNetwork
@@ -66,12 +68,12 @@ class FrontHeader(Header):
     the file holds the training inputs: "dense", "sparse" (with `n_entries` entries), or not at all. `settings` has the
     value and the reason of every parameter that is "auto". `n_occurring` is the number of features whose weights are stored, if
     they are not all: the others have `scale` times their initial weights, which `initial_seed` and `initial_scale` describe, or
-    0.
+    0. `followed` lists what of `scaled` follows a stream.
     """
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
-        "n_occurring": "5",
+        "n_occurring": "5", "followed": "5",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
@@ -89,6 +91,7 @@ class FrontHeader(Header):
     n_entries: int = field(default_factory=int)
     settings: dict[str, list[Any]] = field(default_factory=dict)
     n_occurring: int = field(default_factory=int)
+    followed: list[str] = field(default_factory=list)
 
     @property
     def n_features(self) -> int:
@@ -113,6 +116,9 @@ class FrontHeader(Header):
         chosen_settings(self.settings, self.params)
         known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
+        known = tuple([what for what in FOLLOWED if what in parts] for parts in ((), ("inputs",), ("targets",), FOLLOWED))
+        fits = self.followed in known and set(self.followed) <= set(self.scaled)
+        require(fits, f"followed is {self.followed!r}, and scaled is {self.scaled!r}")
 
     def _check_contributions(self) -> None:
         validation.integer(self.n_occurring, "n_occurring", 0)
@@ -188,7 +194,8 @@ class FrontHeader(Header):
             if l > 0:
                 expected[f"layers.{l}.weights"] = self.dtype, (n_out, n_in)
             expected[f"layers.{l}.biases"] = self.dtype, (n_out,)
-        return expected | expected_tensors(self.scaled, n_features, self.n_outputs)
+        scaling = expected_tensors(self.scaled, n_features, self.n_outputs)
+        return expected | scaling | expected_stream(self.followed, n_features, self.n_outputs)
 
 
 @dataclass(frozen=True)
