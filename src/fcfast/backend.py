@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 __all__ = [
     "KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "forward_gradient", "front", "noise", "openmp",
-    "states", "two_layer",
+    "sparse_front", "states", "two_layer",
 ]  # fmt: skip
 
 KERNELS = (
     "forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "noise", "openmp",
+    "sparse_front",
 )  # fmt: skip
 
 if TYPE_CHECKING:  # the twins carry the types of both
-    from fcfast._pure import backprop, closed_form, compensation, forward, forward_gradient, front, noise, openmp, states
+    from fcfast._pure import backprop, closed_form, compensation, forward, forward_gradient, front, noise, openmp, sparse_front, states
     from fcfast._pure import two_layer as two_layer
 
 

@@ -15,7 +15,8 @@ Design
   written once per stage: pre-activations stay where the product left them, the bias goes with the activation, the row sums
   with the derivative, and contributions, their velocities and the steps of a window meet in one pass (`update_rows`).
 * The arguments are objects that last for a training: their views are taken once, their scratch is allocated once. A class
-  cannot be generic, so they hold untyped addresses, which the functions for each precision cast.
+  cannot be generic, so they hold untyped addresses, which the functions for each precision cast. ``front.pxd`` declares what
+  they hold, because `sparse_front` trains other front layers by the same windows.
 
 Axes: N samples, d features, h hidden units, c outputs, B batch, K window.
 """
@@ -40,20 +41,6 @@ cdef enum:
     THREADED_PRODUCT = 1000000  # multiplications that are; SHARED and more are left to BLAS's own threads
     SHARED = 10000000           # half of fcfast.threads.SMALL_PRODUCT
     TILE = 64                   # units of a product that a thread makes
-
-# The parts of the scratch.
-cdef enum:
-    START           # (K, h) pre-activations, first as of the start of the window
-    START_VELOCITY  # (K, h) the same of the velocity
-    FRONT_DELTA     # (K, h) derivatives of the loss with respect to the pre-activations
-    GRAM            # (K, K)
-    SCALED          # (B, K) rows of it, each column multiplied by the factor of its step
-    GATHERED        # (K, d or N) rows of the source
-    GRAD            # as params
-    VALUES          # (B, units above the front layer)
-    DELTAS          # the same
-    N_PARTS
-
 
 # ----------------------------------------------------------------------------------------------------------------------
 # what is trained, and how
@@ -81,22 +68,6 @@ cdef class Network:
     ``fill`` in the place of NaN.
     """
 
-    cdef list held
-    cdef bint is_double
-    cdef void* base
-    cdef void* base_velocity
-    cdef const void* source
-    cdef const void* S0
-    cdef double* scale
-    cdef const double* mean
-    cdef const double* divisor
-    cdef const double* fill
-    cdef void* params
-    cdef void* velocity
-    cdef const Py_ssize_t* widths
-    cdef Py_ssize_t n_layers, n_params, n_base, n_columns
-    cdef int activation
-
     def __init__(self, base, base_velocity, source, S0, scale, params, velocity, widths, int activation,
                  mean, divisor, fill):
         dtype, self.held = base.dtype, []
@@ -123,12 +94,6 @@ cdef class Network:
 cdef class Targets:
     """What the outputs are compared with: values (N, c) by squares, or labels (N,) by cross-entropy; one of them is None."""
 
-    cdef list held
-    cdef const void* values
-    cdef const Py_ssize_t* labels
-    cdef const double* sample_weight
-    cdef double smoothing   # share of the target probability that all classes get alike
-
     def __init__(self, values, labels, sample_weight, double smoothing):
         self.held, self.smoothing = [], smoothing
         self.values = address(values, self.held, None if values is None else values.dtype, False)
@@ -143,10 +108,6 @@ cdef class Sgd:
     ``weight_decay`` (layers, 2) is added to the gradient times the parameters: one for its weights, one for its biases.
     """
 
-    cdef double momentum, dampening, max_norm
-    cdef bint nesterov
-    cdef const double[:, ::1] rate_factors, weight_decay
-
     def __init__(self, double momentum, double dampening, bint nesterov, double max_norm, rate_factors, weight_decay):
         self.momentum, self.dampening, self.nesterov, self.max_norm = momentum, dampening, nesterov, max_norm
         self.rate_factors, self.weight_decay = rate_factors, weight_decay
@@ -154,12 +115,6 @@ cdef class Sgd:
 
 cdef class Workspace:
     """Scratch for epochs of at most so many rows of a network, in batches, with a window of whole batches."""
-
-    cdef Py_ssize_t batch_size, window
-    cdef void* parts[N_PARTS]
-    cdef Py_ssize_t[::1] place      # of each sample in the window, or -1
-    cdef double[::1] factors        # of each step of a window: a, then m
-    cdef readonly object scratch    # where the parts lie
 
     def __init__(self, Network network not None, Py_ssize_t n_rows, Py_ssize_t batch_size, Py_ssize_t window):
         cdef Py_ssize_t sizes[N_PARTS]

@@ -1,0 +1,423 @@
+"""SGD epochs of a network whose front layer holds the weights of sparse features, at the cost of the entries.
+
+Design
+------
+* The features that occur are numbered by falling frequency. The weights W of a feature and their velocity M lie side by side in
+  a *slot* of a table, padded to whole cache lines. Features that never occur are not here: they follow from ``scale``.
+* A step changes the features of its batch. The others only decay, linearly and all alike, so that a feature is left alone until
+  it occurs again and is then caught up in one step (`catch_up.pxd`). The result is that of dense SGD.
+* A window of K rows goes through four stages. `sort_entries` orders its entries by features. `project` passes each feature's slot
+  once, catches it up on the way and adds it to the pre-activations of its rows. `run_window` takes the steps as for dense rows.
+  `flush` passes each slot again, catches it up and adds the steps. Slots are read a few features ahead (`prefetch.h`).
+* Threads share the hidden units, in whole cache lines. Each unit's arithmetic is the same whoever does it, so that results have
+  the same bits for any number of threads. While one thread takes the steps of a window, another sorts the entries of the next.
+* At the end of an epoch all features are caught up, so that the table holds the weights as they are.
+
+Axes: N samples, h hidden units, B batch, K window.
+"""
+
+from cython.parallel cimport prange
+from libc.float cimport DBL_MIN, FLT_MIN
+
+from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, multiply
+from fcfast._core.front cimport GRAM, START, START_VELOCITY, FRONT_DELTA, Network, Sgd, Targets, Workspace, address, run_window
+from fcfast._core.types cimport real
+
+import numpy as np
+
+cdef extern from "prefetch.h" nogil:
+    void fcfast_prefetch(const void*)
+
+cdef enum:
+    CACHE_LINE = 64         # bytes
+    AHEAD = 3               # features between the one that is worked on and the one whose slot is fetched
+    THREADED_WORK = 65536   # multiplications of a pass that are worth sharing out among threads
+    SLOTS = 256             # slots that a thread catches up at a time
+
+
+cdef struct Entries:
+    # The entries of a window, feature by feature.
+    Py_ssize_t n_features, n_entries
+    int* slots              # of each feature
+    Py_ssize_t* ends        # where its entries end; those of the first begin at 0
+    double* lags            # (features, 4): what catches it up
+    int* rows               # row in the window of each entry, rising within a feature
+    double* values
+
+
+cdef class SparseNetwork(Network):
+    """The arrays of a network whose front layer holds a table of slots, and its samples in CSR.
+
+    ``table`` (slots, 2 or 1, width) has W and, with momentum, M of each feature; the first h numbers of a width count. ``scale``
+    has c and its velocity, by which features without a slot follow from their initial weights. ``indptr`` (N + 1,), ``indices``
+    (entries,), which are slots and differ within a row, and ``values`` (entries,) are the samples.
+    """
+
+    cdef Py_ssize_t n_copies, width, n_samples
+    cdef const Py_ssize_t* indptr
+    cdef const int* indices
+    cdef const void* values
+    cdef object buffers         # arrays of the structures below
+    cdef Entries entries[2]     # of a window, and of the next one
+    cdef History history
+    cdef int* stamps            # of each slot the window at whose start it was up to date
+    cdef void* caught           # (2, width) a feature's W and M, or its steps
+
+    def __init__(self, table, scale, indptr, indices, values, params, velocity, widths, int activation):
+        if table.ndim != 3 or table.shape[2] < widths[0] or table.shape[2] * table.itemsize % CACHE_LINE:
+            raise ValueError("expected a table (slots, 2 or 1, width) of whole cache lines, not narrower than h")
+        has_velocity = table.shape[1] == 2
+        nothing = np.empty((0, 0), table.dtype)
+        Network.__init__(self, table, table if has_velocity else None, nothing, None, scale, params, velocity, widths,
+                         activation, None, None, None)
+        self.n_copies, self.width, self.n_samples = table.shape[1], table.shape[2], len(indptr) - 1
+        self.indptr = <const Py_ssize_t*>address(indptr, self.held, np.intp, False)
+        self.indices = <const int*>address(indices, self.held, np.int32, False)
+        self.values = address(values, self.held, table.dtype, False)
+        self.stamps = <int*>address(np.zeros(len(table), np.int32), self.held, np.int32, True)
+        self.caught = address(np.empty((2, self.width), table.dtype), self.held, table.dtype, True)
+
+    cdef reserve(self, Py_ssize_t n_entries, Py_ssize_t n_windows):
+        """Make room for windows with so many entries, and for a history of so many windows."""
+        n_chunks = min(n_windows, MOST_WINDOWS) // LENGTH + 1
+        held = []
+        for entries in range(2):
+            self.entries[entries].slots = <int*>address(np.empty(n_entries, np.int32), held, np.int32, True)
+            self.entries[entries].ends = <Py_ssize_t*>address(np.empty(n_entries, np.intp), held, np.intp, True)
+            self.entries[entries].lags = <double*>address(np.empty((n_entries, 4)), held, np.float64, True)
+            self.entries[entries].rows = <int*>address(np.empty(n_entries, np.int32), held, np.int32, True)
+            self.entries[entries].values = <double*>address(np.empty(n_entries), held, np.float64, True)
+        self.history.current = <double*>address(np.empty((LENGTH, 4)), held, np.float64, True)
+        self.history.to_end = <double*>address(np.empty((n_chunks, LENGTH, 4)), held, np.float64, True)
+        self.history.far = <double*>address(np.empty((n_chunks, 4)), held, np.float64, True)
+        self.buffers = held
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# the entries of a window
+
+
+cdef void sort_entries(const real* values, SparseNetwork network, Workspace workspace, const Py_ssize_t* rows,
+                       Py_ssize_t n_rows, Entries* entries) noexcept nogil:
+    """Order the entries of some rows by features, which come in the order in which they are met."""
+    cdef Py_ssize_t* place = &workspace.place[0]
+    cdef const int* indices = network.indices
+    cdef Py_ssize_t i, e, n, count, total = 0, n_features = 0
+    for i in range(n_rows):
+        for e in range(network.indptr[rows[i]], network.indptr[rows[i] + 1]):
+            if place[indices[e]] < 0:
+                place[indices[e]] = n_features
+                entries.slots[n_features] = indices[e]
+                entries.ends[n_features] = 0
+                n_features += 1
+            entries.ends[place[indices[e]]] += 1
+    for n in range(n_features):     # for now: where they begin
+        count = entries.ends[n]
+        entries.ends[n] = total
+        total += count
+    for i in range(n_rows):
+        for e in range(network.indptr[rows[i]], network.indptr[rows[i] + 1]):
+            n = place[indices[e]]
+            entries.rows[entries.ends[n]] = <int>i
+            entries.values[entries.ends[n]] = values[e]
+            entries.ends[n] += 1
+    for n in range(n_features):
+        place[entries.slots[n]] = -1
+    entries.n_features, entries.n_entries = n_features, total
+
+
+cdef void fill_gram(const Entries* entries, Py_ssize_t n_rows, real* gram) noexcept nogil:
+    """The products of the rows of a window with each other."""
+    cdef Py_ssize_t i, j, n, e, first = 0
+    cdef real* row
+    for i in range(n_rows * n_rows):
+        gram[i] = 0
+    for n in range(entries.n_features):
+        for e in range(first, entries.ends[n]):
+            row = gram + entries.rows[e] * n_rows
+            for j in range(first, e + 1):
+                row[entries.rows[j]] += <real>(entries.values[e] * entries.values[j])
+        first = entries.ends[n]
+    for i in range(n_rows):
+        for j in range(i):
+            gram[j * n_rows + i] = gram[i * n_rows + j]
+
+
+cdef void find_lags(Entries* entries, const History* history, int* stamps) noexcept nogil:
+    """Note what catches up each feature, and that it will be up to date after this window."""
+    cdef Py_ssize_t n
+    for n in range(entries.n_features):
+        catch_up(history, stamps[entries.slots[n]], entries.lags + 4 * n)
+        stamps[entries.slots[n]] = <int>(history.n_windows + 1)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# the table
+
+
+cdef inline void fetch(const real* slot, Py_ssize_t width, Py_ssize_t n_copies, Py_ssize_t first,
+                       Py_ssize_t last) noexcept nogil:
+    """Ask for some units of a slot."""
+    cdef Py_ssize_t copy, line, in_line = CACHE_LINE // sizeof(real)
+    for copy in range(n_copies):
+        for line in range(first // in_line, (last + in_line - 1) // in_line):
+            fcfast_prefetch(slot + copy * width + line * in_line)
+
+
+cdef inline void add(real* out, real factor, const real* row, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(n):
+        out[j] += factor * row[j]
+
+
+cdef inline real settled(real m) noexcept nogil:
+    """0 in place of a subnormal velocity: that of a dead unit decays for ever, and arithmetic would slow down. NaN stays."""
+    cdef real smallest = <real>(FLT_MIN if real is float else DBL_MIN)
+    return 0 if -smallest < m < smallest else m
+
+
+cdef inline void mix_weights(const real* W, const real* M, const double* p, real* out, Py_ssize_t n) noexcept nogil:
+    """out = p00 W + p01 M, without losing the digits of a p00 near 1."""
+    cdef Py_ssize_t j
+    cdef real less = <real>(p[0] - 1), p01 = <real>p[1]
+    if M == NULL:
+        for j in range(n):
+            out[j] = W[j] + less * W[j]
+    else:
+        for j in range(n):
+            out[j] = W[j] + (less * W[j] + p01 * M[j])
+
+
+cdef inline void mix_velocity(const real* W, const real* M, const double* p, real* out, Py_ssize_t n) noexcept nogil:
+    """out = p10 W + p11 M."""
+    cdef Py_ssize_t j
+    cdef real p10 = <real>p[2], p11 = <real>p[3]
+    for j in range(n):
+        out[j] = settled(p10 * W[j] + p11 * M[j])
+
+
+cdef inline void mix(real* W, real* M, const double* p, Py_ssize_t n) noexcept nogil:
+    """(W, M) <- p (W, M)."""
+    cdef Py_ssize_t j
+    cdef real w, less = <real>(p[0] - 1), p01 = <real>p[1], p10 = <real>p[2], p11 = <real>p[3]
+    if M == NULL:
+        mix_weights(W, <const real*>NULL, p, W, n)
+        return
+    for j in range(n):
+        w = W[j]
+        W[j] = w + (less * w + p01 * M[j])
+        M[j] = settled(p10 * w + p11 * M[j])
+
+
+cdef void project(real* table, SparseNetwork network, const Entries* entries, bint decays, real* start, real* start_velocity,
+                  Py_ssize_t n_rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Pre-activations of a window's rows, and the same of the velocity unless that is NULL, of some units."""
+    cdef Py_ssize_t h = network.widths[0], width = network.width, size = last - first, i, n, e, begun = 0
+    cdef Py_ssize_t stride = network.n_copies * width
+    cdef real* caught = <real*>network.caught + first
+    cdef const real* W
+    cdef const real* M = NULL
+    cdef const real* now
+    for i in range(n_rows):
+        for n in range(first, last):
+            start[i * h + n] = 0
+            if start_velocity != NULL:
+                start_velocity[i * h + n] = 0
+    for n in range(entries.n_features):
+        if n + AHEAD < entries.n_features:
+            fetch(table + entries.slots[n + AHEAD] * stride, width, network.n_copies if decays else 1, first, last)
+        W = now = table + entries.slots[n] * stride + first
+        if network.base_velocity != NULL:
+            M = W + width
+        if decays:
+            mix_weights(W, M, entries.lags + 4 * n, caught, size)
+            now = caught
+        for e in range(begun, entries.ends[n]):
+            add(start + entries.rows[e] * h + first, <real>entries.values[e], now, size)
+        if start_velocity != NULL:
+            mix_velocity(W, M, entries.lags + 4 * n, caught, size)
+            for e in range(begun, entries.ends[n]):
+                add(start_velocity + entries.rows[e] * h + first, <real>entries.values[e], caught, size)
+        begun = entries.ends[n]
+
+
+cdef inline void sum_steps(const Entries* entries, Py_ssize_t begun, Py_ssize_t end, const real* D, Py_ssize_t h,
+                           const double* factors, Py_ssize_t batch_size, Py_ssize_t n_rows, real* out,
+                           Py_ssize_t size) noexcept nogil:
+    """The sum of a feature's entries times the deltas of their rows, each with the factor of its step unless that is NULL."""
+    cdef Py_ssize_t e, j
+    cdef double x
+    for j in range(size):
+        out[j] = 0
+    for e in range(begun, end):
+        if entries.rows[e] >= n_rows:
+            break
+        x = entries.values[e]
+        if factors != NULL:
+            x = x * factors[entries.rows[e] // batch_size]
+        add(out, <real>x, D + entries.rows[e] * h, size)
+
+
+cdef void flush(real* table, SparseNetwork network, Workspace workspace, const Entries* entries, bint decays,
+                Py_ssize_t n_rows, const double* r, const double* a, const double* m, Py_ssize_t first,
+                Py_ssize_t last) noexcept nogil:
+    """The steps of a window, of which n_rows were taken, on some units of its features."""
+    cdef Py_ssize_t h = network.widths[0], width = network.width, size = last - first, n, begun = 0
+    cdef Py_ssize_t stride = network.n_copies * width, batch_size = workspace.batch_size
+    cdef bint is_one_step = n_rows <= batch_size
+    cdef const real* D = <const real*>workspace.parts[FRONT_DELTA] + first
+    cdef real* step = <real*>network.caught + first
+    cdef real* M = NULL
+    cdef real* W
+    cdef double p[4]
+    for n in range(entries.n_features):
+        if n + AHEAD < entries.n_features:
+            fetch(table + entries.slots[n + AHEAD] * stride, width, network.n_copies, first, last)
+        W = table + entries.slots[n] * stride + first
+        if network.base_velocity != NULL:
+            M = W + width
+        if decays:
+            multiply(r, entries.lags + 4 * n, p)
+            mix(W, M, p, size)
+        # With one step in the window, both sums are multiples of the same.
+        sum_steps(entries, begun, entries.ends[n], D, h, NULL if is_one_step else a, batch_size, n_rows, step, size)
+        add(W, <real>a[0] if is_one_step else 1, step, size)
+        if M != NULL:
+            if not is_one_step:
+                sum_steps(entries, begun, entries.ends[n], D, h, m, batch_size, n_rows, step, size)
+            add(M, <real>m[0] if is_one_step else 1, step, size)
+        begun = entries.ends[n]
+
+
+cdef void catch_up_slots(real* table, SparseNetwork network, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """Bring some slots up to date."""
+    cdef Py_ssize_t slot, h = network.widths[0], width = network.width
+    cdef real* W
+    cdef double p[4]
+    for slot in range(first, last):
+        if network.stamps[slot] < network.history.n_windows:
+            catch_up(&network.history, network.stamps[slot], p)
+            W = table + slot * network.n_copies * width
+            mix(W, NULL if network.base_velocity == NULL else W + width, p, h)
+        network.stamps[slot] = 0
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# epochs
+
+
+cdef void prepare(const real* values, SparseNetwork network, Workspace workspace, const Py_ssize_t* rows, Py_ssize_t n_rows,
+                  Entries* entries) noexcept nogil:
+    """`sort_entries`, unless no rows are left."""
+    if n_rows > 0:
+        sort_entries(values, network, workspace, rows, n_rows, entries)
+
+
+cdef void catch_up_all(real* table, SparseNetwork network, int n_threads) noexcept nogil:
+    """Bring all slots up to date, and begin a new history."""
+    cdef Py_ssize_t first, n_slots = network.n_base
+    for first in prange(0, n_slots, SLOTS, schedule="static", num_threads=n_threads):
+        catch_up_slots(table, network, first, min(first + SLOTS, n_slots))
+    begin(&network.history)
+
+
+cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, Sgd sgd, Workspace workspace,
+                          const Py_ssize_t* rows, Py_ssize_t n_rows, const double* rates, bint first, double* losses,
+                          int n_threads) noexcept nogil:
+    """An epoch, window by window. Returns the number of steps done."""
+    cdef Py_ssize_t h = network.widths[0], batch_size = workspace.batch_size
+    cdef Py_ssize_t position = 0, step = 0, now = 0, K, next_K, n_steps, done = 0, part, share
+    cdef const real* values = <const real*>network.values
+    cdef real* start = <real*>workspace.parts[START]
+    cdef real* start_velocity
+    cdef bint decays = network.base_velocity != NULL or sgd.weight_decay[0, 0] != 0
+    cdef Entries* entries
+    cdef double* a = &workspace.factors[0]
+    cdef double* m
+    cdef double r[4]
+    cdef double c
+    cdef int n_parts, line = CACHE_LINE // sizeof(real)
+    begin(&network.history)
+    K = min(workspace.window, n_rows)
+    prepare(values, network, workspace, rows, K, &network.entries[0])
+    while position < n_rows:
+        entries = &network.entries[now]
+        n_steps = (K + batch_size - 1) // batch_size
+        m = a + n_steps
+        n_parts = n_threads if entries.n_entries * h >= THREADED_WORK else 1
+        share = ((h + n_parts - 1) // n_parts + line - 1) // line * line
+        if decays:
+            find_lags(entries, &network.history, network.stamps)
+        start_velocity = <real*>workspace.parts[START_VELOCITY] if network.base_velocity != NULL and n_steps > 1 else NULL
+        for part in prange(n_parts, schedule="static", num_threads=n_parts):
+            project(table, network, entries, decays, start, start_velocity, K, min(part * share, h), min((part + 1) * share, h))
+        if n_steps > 1 or sgd.max_norm > 0:
+            fill_gram(entries, K, <real*>workspace.parts[GRAM])
+        next_K = min(workspace.window, n_rows - position - K)
+        for part in prange(2, schedule="static", num_threads=min(n_parts, 2)):
+            if part == 0:
+                done = run_window(start, network, targets, sgd, workspace, rows + position, K, rates + step, first,
+                                  losses + step, r, a, m, n_threads)
+            else:
+                prepare(values, network, workspace, rows + position + K, next_K, &network.entries[1 - now])
+        first = False
+        if done < n_steps:
+            K = done * batch_size
+        c = network.scale[0]
+        network.scale[0] = r[0] * c + r[1] * network.scale[1]
+        network.scale[1] = r[2] * c + r[3] * network.scale[1]
+        for part in prange(n_parts, schedule="static", num_threads=n_parts):
+            flush(table, network, workspace, entries, decays, K, r, a, m, min(part * share, h), min((part + 1) * share, h))
+        step += done
+        if decays:
+            add_window(&network.history, r)
+            if network.history.n_windows == MOST_WINDOWS:
+                catch_up_all(table, network, n_threads)
+        if done < n_steps:
+            break
+        position += K
+        K = next_K
+        now = 1 - now
+    if decays:
+        catch_up_all(table, network, n_threads)
+    return step
+
+
+cdef Py_ssize_t largest_window(SparseNetwork network, Py_ssize_t window, const Py_ssize_t* rows,
+                               Py_ssize_t n_rows) noexcept nogil:
+    """Most entries of a window of an epoch."""
+    cdef Py_ssize_t i, entries = 0, most = 0
+    for i in range(n_rows):
+        if i % window == 0:
+            entries = 0
+        entries += network.indptr[rows[i] + 1] - network.indptr[rows[i]]
+        most = max(most, entries)
+    return most
+
+
+def sgd_epochs(SparseNetwork network not None,  # IN and OUT
+               Targets targets not None,
+               Sgd sgd not None,
+               Workspace workspace not None,    # of at least as many rows
+               const Py_ssize_t[:, ::1] rows,   # IN, of each epoch the samples in the order they are taken
+               const double[:, ::1] rates,      # IN, of each epoch one per step
+               double[:, ::1] losses,           # OUT, of each epoch one per step
+               bint first,                      # whether velocities start with the first gradient
+               int n_threads):
+    """Epochs of SGD. Returns the number of steps done: all, or those before the first loss that is not finite."""
+    cdef Py_ssize_t epoch, done = 0, in_epoch, n_rows = rows.shape[1], most = 0
+    for epoch in range(rows.shape[0]):
+        most = max(most, largest_window(network, workspace.window, &rows[epoch, 0], n_rows))
+    network.reserve(most, n_rows // workspace.window + 1)
+    with nogil:
+        for epoch in range(rows.shape[0]):
+            if network.is_double:
+                in_epoch = run_epoch(<double*>network.base, network, targets, sgd, workspace, &rows[epoch, 0], n_rows,
+                                     &rates[epoch, 0], first and done == 0, &losses[epoch, 0], n_threads)
+            else:
+                in_epoch = run_epoch(<float*>network.base, network, targets, sgd, workspace, &rows[epoch, 0], n_rows,
+                                     &rates[epoch, 0], first and done == 0, &losses[epoch, 0], n_threads)
+            done += in_epoch
+            if in_epoch < rates.shape[1]:
+                break
+    return done

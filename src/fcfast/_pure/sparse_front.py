@@ -1,0 +1,74 @@
+"""SGD epochs on sparse rows, step by step on dense ones (twin of ``_core/sparse_front.pyx``).
+
+Deliberately naive: the table becomes an array of weights, every batch a dense array, and every step changes every weight. What
+the compiled kernel does to leave features alone is therefore checked against something that does nothing of the kind.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fcfast._pure.front import Network, Sgd, Targets, Workspace
+from fcfast._pure.front import sgd_epochs as dense_epochs
+from fcfast._pure.mathfn import Array
+
+
+@dataclass
+class DenseRows:
+    """Rows in CSR that are dense when they are asked for."""
+
+    indptr: NDArray[np.intp]
+    indices: NDArray[np.int32]
+    values: Array
+    n_columns: int
+
+    def __getitem__(self, which: Any) -> Array:
+        rows = np.zeros((len(which), self.n_columns), self.values.dtype)
+        for out, row in zip(rows, which, strict=True):
+            entries = slice(self.indptr[row], self.indptr[row + 1])
+            out[self.indices[entries]] = self.values[entries]
+        return rows
+
+
+class SparseNetwork(Network):
+    """The arrays of a network whose front layer holds a table of slots, and its samples in CSR.
+
+    ``table`` (slots, 2 or 1, width) has W and, with momentum, M of each feature; the first h numbers of a width count. ``scale``
+    has c and its velocity, by which features without a slot follow from their initial weights. ``indptr`` (N + 1,), ``indices``
+    (entries,), which are slots and differ within a row, and ``values`` (entries,) are the samples.
+    """
+
+    def __init__(
+        self,
+        table: Array,
+        scale: NDArray[np.float64],
+        indptr: NDArray[np.intp],
+        indices: NDArray[np.int32],
+        values: Array,
+        params: Array,
+        velocity: Array | None,
+        widths: NDArray[np.intp],
+        activation: int,
+    ) -> None:
+        # the transposed slots are views, so that steps change the table itself
+        W, M = (table[:, copy, : widths[0]].T if copy < table.shape[1] else None for copy in (0, 1))
+        source: Any = DenseRows(indptr, indices, values, len(table))
+        assert W is not None
+        super().__init__(W, M, source, None, scale, params, velocity, widths, activation, None, None, None)
+
+
+def sgd_epochs(
+    network: SparseNetwork,
+    targets: Targets,
+    sgd: Sgd,
+    workspace: Workspace,
+    rows: NDArray[np.intp],
+    rates: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    first: bool,
+    n_threads: int,
+) -> int:
+    """Epochs of SGD. Returns the number of steps done: all, or those before the first loss that is not finite."""
+    return dense_epochs(network, targets, sgd, workspace, rows, rates, losses, first, n_threads)
