@@ -19,7 +19,7 @@ Axes: N samples, h hidden units, B batch, K window.
 from cython.parallel cimport prange
 from libc.float cimport DBL_MIN, FLT_MIN
 
-from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, multiply
+from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, multiply, set_identity
 from fcfast._core.front cimport GRAM, START, START_VELOCITY, FRONT_DELTA, Network, Sgd, Targets, Workspace, address, run_window
 from fcfast._core.types cimport real
 
@@ -61,7 +61,7 @@ cdef class SparseNetwork(Network):
     cdef Entries entries[2]     # of a window, and of the next one
     cdef History history
     cdef int* stamps            # of each slot the window at whose start it was up to date
-    cdef void* caught           # (2, width) a feature's W and M, or its steps
+    cdef void* caught           # (2, width) a feature's W and M, or sums of its steps
 
     def __init__(self, table, scale, indptr, indices, values, params, velocity, widths, int activation):
         if table.ndim != 3 or table.shape[2] < widths[0] or table.shape[2] * table.itemsize % CACHE_LINE:
@@ -241,35 +241,49 @@ cdef void project(real* table, SparseNetwork network, const Entries* entries, bi
         begun = entries.ends[n]
 
 
-cdef inline void sum_steps(const Entries* entries, Py_ssize_t begun, Py_ssize_t end, const real* D, Py_ssize_t h,
-                           const double* factors, Py_ssize_t batch_size, Py_ssize_t n_rows, real* out,
-                           Py_ssize_t size) noexcept nogil:
+cdef inline void sum_rows(const Entries* entries, Py_ssize_t begun, Py_ssize_t end, const real* D, Py_ssize_t h,
+                          const double* factors, Py_ssize_t batch_size, real* out, Py_ssize_t size) noexcept nogil:
     """The sum of a feature's entries times the deltas of their rows, each with the factor of its step unless that is NULL."""
     cdef Py_ssize_t e, j
     cdef double x
     for j in range(size):
         out[j] = 0
     for e in range(begun, end):
-        if entries.rows[e] >= n_rows:
-            break
         x = entries.values[e]
         if factors != NULL:
             x = x * factors[entries.rows[e] // batch_size]
         add(out, <real>x, D + entries.rows[e] * h, size)
 
 
+cdef inline void mix_and_add(real* W, real* M, const double* p, const real* w_steps, double w_factor, const real* m_steps,
+                             double m_factor, Py_ssize_t n) noexcept nogil:
+    """(W, M) <- p (W, M) + (w_factor w_steps, m_factor m_steps)."""
+    cdef Py_ssize_t j
+    cdef real w, less = <real>(p[0] - 1), p01 = <real>p[1], p10 = <real>p[2], p11 = <real>p[3]
+    cdef real a = <real>w_factor, m = <real>m_factor
+    if M == NULL:
+        for j in range(n):
+            W[j] = W[j] + less * W[j] + a * w_steps[j]
+        return
+    for j in range(n):
+        w = W[j]
+        W[j] = w + (less * w + p01 * M[j]) + a * w_steps[j]
+        M[j] = settled(p10 * w + p11 * M[j]) + m * m_steps[j]
+
+
 cdef void flush(real* table, SparseNetwork network, Workspace workspace, const Entries* entries, bint decays,
                 Py_ssize_t n_rows, const double* r, const double* a, const double* m, Py_ssize_t first,
                 Py_ssize_t last) noexcept nogil:
     """The steps of a window, of which n_rows were taken, on some units of its features."""
-    cdef Py_ssize_t h = network.widths[0], width = network.width, size = last - first, n, begun = 0
+    cdef Py_ssize_t h = network.widths[0], width = network.width, size = last - first, n, s, end, begun = 0
     cdef Py_ssize_t stride = network.n_copies * width, batch_size = workspace.batch_size
-    cdef bint is_one_step = n_rows <= batch_size
     cdef const real* D = <const real*>workspace.parts[FRONT_DELTA] + first
-    cdef real* step = <real*>network.caught + first
+    cdef real* sums = <real*>network.caught + first
     cdef real* M = NULL
     cdef real* W
+    cdef double x
     cdef double p[4]
+    set_identity(p)
     for n in range(entries.n_features):
         if n + AHEAD < entries.n_features:
             fetch(table + entries.slots[n + AHEAD] * stride, width, network.n_copies, first, last)
@@ -278,14 +292,22 @@ cdef void flush(real* table, SparseNetwork network, Workspace workspace, const E
             M = W + width
         if decays:
             multiply(r, entries.lags + 4 * n, p)
+        end = entries.ends[n]
+        while end > begun and entries.rows[end - 1] >= n_rows:
+            end -= 1
+        if end == begun:
             mix(W, M, p, size)
-        # With one step in the window, both sums are multiples of the same.
-        sum_steps(entries, begun, entries.ends[n], D, h, NULL if is_one_step else a, batch_size, n_rows, step, size)
-        add(W, <real>a[0] if is_one_step else 1, step, size)
-        if M != NULL:
-            if not is_one_step:
-                sum_steps(entries, begun, entries.ends[n], D, h, m, batch_size, n_rows, step, size)
-            add(M, <real>m[0] if is_one_step else 1, step, size)
+        elif end == begun + 1:
+            x, s = entries.values[begun], entries.rows[begun] // batch_size
+            mix_and_add(W, M, p, D + entries.rows[begun] * h, x * a[s], D + entries.rows[begun] * h, x * m[s], size)
+        elif n_rows <= batch_size:  # one step: both sums are multiples of the same
+            sum_rows(entries, begun, end, D, h, <const double*>NULL, batch_size, sums, size)
+            mix_and_add(W, M, p, sums, a[0], sums, m[0], size)
+        else:
+            sum_rows(entries, begun, end, D, h, a, batch_size, sums, size)
+            if M != NULL:
+                sum_rows(entries, begun, end, D, h, m, batch_size, sums + width, size)
+            mix_and_add(W, M, p, sums, 1, sums + width, 1, size)
         begun = entries.ends[n]
 
 
@@ -326,7 +348,8 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
                           int n_threads) noexcept nogil:
     """An epoch, window by window. Returns the number of steps done."""
     cdef Py_ssize_t h = network.widths[0], batch_size = workspace.batch_size
-    cdef Py_ssize_t position = 0, step = 0, now = 0, K, next_K, n_steps, done = 0, part, share
+    cdef Py_ssize_t position = 0, step = 0, now = 0, K, next_K, n_steps, part, share
+    cdef Py_ssize_t taken[1]    # not a plain number, which each thread would have of its own
     cdef const real* values = <const real*>network.values
     cdef real* start = <real*>workspace.parts[START]
     cdef real* start_velocity
@@ -356,24 +379,24 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
         next_K = min(workspace.window, n_rows - position - K)
         for part in prange(2, schedule="static", num_threads=min(n_parts, 2)):
             if part == 0:
-                done = run_window(start, network, targets, sgd, workspace, rows + position, K, rates + step, first,
-                                  losses + step, r, a, m, n_threads)
+                taken[0] = run_window(start, network, targets, sgd, workspace, rows + position, K, rates + step, first,
+                                      losses + step, r, a, m, n_threads)
             else:
                 prepare(values, network, workspace, rows + position + K, next_K, &network.entries[1 - now])
         first = False
-        if done < n_steps:
-            K = done * batch_size
+        if taken[0] < n_steps:
+            K = taken[0] * batch_size
         c = network.scale[0]
         network.scale[0] = r[0] * c + r[1] * network.scale[1]
         network.scale[1] = r[2] * c + r[3] * network.scale[1]
         for part in prange(n_parts, schedule="static", num_threads=n_parts):
             flush(table, network, workspace, entries, decays, K, r, a, m, min(part * share, h), min((part + 1) * share, h))
-        step += done
+        step += taken[0]
         if decays:
             add_window(&network.history, r)
             if network.history.n_windows == MOST_WINDOWS:
                 catch_up_all(table, network, n_threads)
-        if done < n_steps:
+        if taken[0] < n_steps:
             break
         position += K
         K = next_K
