@@ -8,7 +8,7 @@ from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 
 from fcfast import NoPropClassifier
-from fcfast.gram.occurring import ChosenWeights, entry_pairs, occurring, within
+from fcfast.gram.occurring import ChosenWeights, Occurrences, occurring, within
 from fcfast.gram.products import cross_gram, cross_gram_and_preactivations, gram_and_preactivations, preactivations_of
 from fcfast.gram.start import GivenWeights, RandomWeights
 
@@ -85,7 +85,7 @@ def test_pairs_of_entries():
     for width in (20, 3000):
         X = entries(30, 5, width, 1)
         expected = float((np.bincount(X.indices).astype(float) ** 2).sum())
-        assert entry_pairs(X) == entry_pairs(X.tocsc()) == expected
+        assert Occurrences.of_samples(X).n_pairs == Occurrences.of_samples(X.tocsc()).n_pairs == expected
 
 
 @pytest.mark.parametrize("estimator", [FrontClassifier, FrontRegressor, NoPropClassifier])

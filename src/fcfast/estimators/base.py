@@ -26,9 +26,10 @@ from fcfast.estimators.samples import check_features, has_one_dtype, products_na
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram
-from fcfast.gram.occurring import is_stored_sparse
+from fcfast.gram.occurring import all_occurring, is_sparse, is_stored_sparse, within
 from fcfast.gram.samples import any_samples, is_numeric
-from fcfast.gram.start import GivenWeights, SpanStart
+from fcfast.gram.scattered import ScatteredWeights
+from fcfast.gram.start import GivenWeights, NoWeights, SpanStart
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
 from fcfast.modelfile.values import encoded
@@ -180,6 +181,10 @@ class TrainedEstimator(BaseEstimator):
         """Give the initial weights as the form takes them: one that holds weights takes those that a start in the span has."""
         if not (isinstance(initial, SpanStart) and form.needs_features):
             return initial
+        if is_sparse(X):  # features that do not occur are orthogonal to all samples
+            columns = all_occurring(X)
+            expanded = ContributionsForm(within(X, columns), initial, np.dtype(self.dtype), False, self.n_jobs).expand()
+            return ScatteredWeights(columns, expanded.T, 1.0, NoWeights(initial.n_hidden, initial.n_features))
         return GivenWeights(ContributionsForm(X, initial, np.dtype(self.dtype), False, self.n_jobs).expand())
 
     def _batch_size(self, n_samples: int) -> int:
@@ -447,7 +452,8 @@ class TrainedEstimator(BaseEstimator):
         if isinstance(optimizer, str):
             optimizer = OPTIMIZERS.get(optimizer, Optimizer)
         forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []
-        return any(kind.takes_sparse and (kind.updates_each_weight or optimizer.commutes) for kind in forms)
+        kinds = [kind.variant(True) for kind in forms]
+        return any(kind.takes_sparse and (optimizer.compiled if kind.needs_kernel else optimizer.commutes) for kind in kinds)
 
     # ------------------------------------------------------------------------------------------------------------------
     # model files: what `fcfast.estimators.store` asks for

@@ -14,7 +14,7 @@ from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.following import FollowingFront
 from fcfast.estimators.samples import SquaredLength, constant_columns, copied, n_counted
-from fcfast.front import FORMS
+from fcfast.front import FORMS, FrontForm
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
@@ -263,7 +263,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             self.network_.front.check_room(X, self.memory_limit)
             X = copied(X) if isinstance(X, Source) and self.network_.front.keeps_inputs else X
             rows = self.network_.append(X)  # if a later line fails, these samples contribute nothing
-            self.network_.batch_size, self.network_.window = self._batch_and_window(X.shape[0])
+            self.network_.batch_size, self.network_.window = self._batch_and_window(len(rows), type(self.network_.front))
             self._set_groups()
         earlier = rows[0]  # number of samples from earlier calls, whose targets are not used
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
@@ -462,11 +462,11 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         if init in ("span", "scaled") and targets.ndim == 2:
             weights[-1][constant_columns(targets, sample_weight)] = 0  # such an output is its bias from the start on
         biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, init, random_state)
-        form_kind = FORMS[self.form_]
+        form_kind = FORMS[self.form_].variant(is_stored_sparse(X))
         front = form_kind(X, self._start_of(form_kind, initial, X), dtype, optimizer.has_velocity, self.n_jobs)
         front.check(n_samples, dtype)
         self.network_ = FrontNetwork(
-            front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples),
+            front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples, form_kind),
             resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,
         )  # fmt: skip
         self._set_groups()
@@ -506,16 +506,22 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             return self.form
         if isinstance(X, Gram) or self._setting("init") == "span":
             return "auto"  # the plan leaves no other form than one that keeps the samples
-        any_form = self._optimizer().commutes and make_rule(self.rule).stays_in_span
+        optimizer, rule = self._optimizer(), make_rule(self.rule)
+        any_form = optimizer.commutes and rule.stays_in_span
+        compiled = is_compiled(rule, optimizer, self._groups(), self._loss)
         possible = [
             (kind.keeps_inputs, kind.updates_each_weight, name)
-            for name, kind in FORMS.items()
-            if kind.is_automatic and (any_form or kind.updates_each_weight) and (kind.takes_sparse or not is_stored_sparse(X))
+            for name, kind in ((name, kind.variant(is_stored_sparse(X))) for name, kind in FORMS.items())
+            if kind.is_automatic
+            and (any_form or kind.updates_each_weight)
+            and (kind.takes_sparse or not is_stored_sparse(X))
+            and (compiled or not kind.needs_kernel)
         ]
         # The first of equals: the library's own forms come before those that users register.
         return min(possible, default=(False, True, "auto"), key=lambda form: form[:2])[-1]
 
-    def _batch_and_window(self, n_samples: int) -> tuple[int, int]:
+    def _batch_and_window(self, n_samples: int, form: type[FrontForm]) -> tuple[int, int]:
+        """Give the batch size and the number of rows in a window for so many samples in a form."""
         batch_size = self._batch_size(n_samples)
         has_velocity = self._optimizer().has_velocity
-        return batch_size, FORMS[self.form_].choose_window(self.window, batch_size, n_samples, has_velocity)
+        return batch_size, form.choose_window(self.window, batch_size, n_samples, has_velocity)

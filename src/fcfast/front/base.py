@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fcfast import backend
 from fcfast.front.costs import FormCosts
 from fcfast.front.rows import RowScale, TrainingRows, converted, converted_once, gathered
 from fcfast.gram.occurring import is_stored_sparse
@@ -20,6 +21,7 @@ from fcfast.registry import Capable, Registry
 if TYPE_CHECKING:
     from fcfast.gram.object import Gram
     from fcfast.optimizers import Optimizer
+    from fcfast.training.upper import UpperLayers
 
 Array = NDArray[Any]
 Rows = NDArray[np.intp]
@@ -64,6 +66,8 @@ class FrontForm(FormCosts, Capable):
         with `windows` of its own, unless it says so.
     takes_sparse : bool
         Whether X may be sparse.
+    for_sparse : type or None
+        Class of the same form that takes a sparse X in place of this one; a subclass has to name one of its own.
     scales_rows : bool
         Whether the form reads training samples by `rows` alone, so that they need no scaled copy; a subclass has to say so
         again, because it may read `source` itself.
@@ -86,13 +90,17 @@ class FrontForm(FormCosts, Capable):
         Number of input features.
     """
 
-    not_inherited: ClassVar[dict[str, Any]] = {"is_automatic": False, "scales_rows": False, "changes_units": False}
+    not_inherited: ClassVar[dict[str, Any]] = {
+        "is_automatic": False, "scales_rows": False, "changes_units": False,
+        "for_sparse": None,
+    }
 
     name: ClassVar[str]
     updates_each_weight: ClassVar[bool] = False
     is_automatic: ClassVar[bool] = False
     compiled: ClassVar[bool] = False
     takes_sparse: ClassVar[bool] = False
+    for_sparse: ClassVar["type[FrontForm] | None"] = None
     scales_rows: ClassVar[bool] = False
     changes_units: ClassVar[bool] = False
     keeps_inputs: ClassVar[bool] = False
@@ -116,8 +124,31 @@ class FrontForm(FormCosts, Capable):
     ) -> None:
         raise NotImplementedError
 
+    @classmethod
+    def variant(cls, is_sparse: bool) -> "type[FrontForm]":
+        """Give the class that holds the form for a dense or a sparse X."""
+        return cls.for_sparse or cls if is_sparse else cls
+
     # ------------------------------------------------------------------------------------------------------------------
     # training
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel of whole epochs."""
+        return backend.front
+
+    def kernel_network(self, upper: "UpperLayers") -> Any:
+        """Give the arrays of the network, whose other layers are given, as the kernel takes them."""
+        by = self.row_scale
+        return backend.front.Network(
+            self.base, self.velocity, self.source, self.S0, self.scale, upper.params, upper.velocity, upper.widths,
+            upper.activation, *((None, None, None) if by is None else (by.mean, by.scale, by.fill)),
+        )  # fmt: skip
+
+    @property
+    def row_length(self) -> float:
+        """Numbers of a row of the source, which are multiplied."""
+        return float(self.source.shape[1])
 
     @classmethod
     def training_rows(cls, X: Any, dtype: np.dtype[Any]) -> TrainingRows:
@@ -194,7 +225,7 @@ class FrontForm(FormCosts, Capable):
         if is_stored_sparse(X) and not self.takes_sparse:
             raise TypeError(
                 f"partial_fit continues in form {self.name!r}, which needs a dense X, got a sparse matrix; use X.toarray(), or "
-                f"start again with form={_quoted(form.name for form in FORMS.values() if form.takes_sparse)}"
+                f"start again with form={_quoted(form.name for form in FORMS.values() if form.variant(True).takes_sparse)}"
             )
 
     def change_units(self, factors: NDArray[np.float64], shifts: NDArray[np.float64]) -> NDArray[np.float64]:

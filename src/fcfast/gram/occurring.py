@@ -20,7 +20,7 @@ from fcfast.sources.standardized import Standardized
 Array = NDArray[Any]
 
 FEWER = 4  # columns for each entry, from which on an array as long as a row is larger than the matrix itself
-_WEIGHTS_AT_A_TIME = 65536  # weights that are made together if at least one is wanted; two calls take about as long
+WEIGHTS_AT_A_TIME = 65536  # weights that are made together if at least one is wanted; two calls take about as long
 
 
 def is_sparse(X: Any) -> bool:
@@ -37,15 +37,13 @@ def occurring(X: Any) -> NDArray[np.intp] | None:
     """Give the columns that have entries, at least one; None unless X is sparse and has far more columns than entries."""
     if not is_sparse(X):
         return None
-    if isinstance(X, Source):
-        counts = X.count_entries()
-        if FEWER * max(int(counts.sum()), 1) > len(counts):
-            return None
-        columns = np.flatnonzero(counts)
-    else:
-        if FEWER * max(X.nnz, 1) > X.shape[1]:
-            return None
-        columns = np.unique(X.tocsr().indices).astype(np.intp)
+    n_entries = int(X.count_entries().sum()) if isinstance(X, Source) else X.nnz
+    return None if FEWER * max(n_entries, 1) > X.shape[1] else all_occurring(X)
+
+
+def all_occurring(X: Any) -> NDArray[np.intp]:
+    """Give the columns of a sparse X that have entries, in rising order; at least one."""
+    columns = np.flatnonzero(X.count_entries()) if isinstance(X, Source) else np.unique(X.tocsr().indices).astype(np.intp)
     return columns if len(columns) else np.zeros(1, np.intp)
 
 
@@ -74,15 +72,47 @@ def _read_within(X: Source, columns: NDArray[np.intp]) -> Any:
     return sparse.csc_array(sparse.hstack(read, format="csc"))
 
 
-def entry_pairs(X: Any) -> float:
-    """Count the multiplications of the Gram matrix of a sparse X (CSR or CSC): the sum of the columns' squared entry counts."""
-    if X.format == "csc":
-        counts = np.diff(X.indptr)
-    elif X.nnz < X.shape[1]:
-        counts = np.unique(X.indices, return_counts=True)[1]
-    else:
-        counts = np.bincount(X.indices)
-    return float(np.sum(np.square(counts[counts > 0], dtype=np.float64)))
+@dataclass(frozen=True)
+class Occurrences:
+    """How many features of sparse samples have how many entries.
+
+    Attributes
+    ----------
+    entries, features : tuple of int
+        Numbers of entries that occur, each > 0, and how many features have that number.
+    """
+
+    entries: tuple[int, ...]
+    features: tuple[int, ...]
+
+    @classmethod
+    def of_samples(cls, X: Any) -> "Occurrences":
+        """Count the entries of sparse samples, which are a matrix in CSR or CSC or a source."""
+        if isinstance(X, Source):
+            counts = X.count_entries()
+        elif X.format == "csc":
+            counts = np.diff(X.indptr)
+        elif X.nnz < X.shape[1]:
+            counts = np.unique(X.indices, return_counts=True)[1]
+        else:
+            counts = np.bincount(X.indices)
+        entries, features = np.unique(counts[counts > 0], return_counts=True)
+        return cls(tuple(entries.tolist()), tuple(features.tolist()))
+
+    @property
+    def n_entries(self) -> int:
+        """Number of all entries."""
+        return sum(entries * features for entries, features in zip(self.entries, self.features, strict=True))
+
+    @property
+    def n_pairs(self) -> float:
+        """Multiplications of the samples' Gram matrix: the sum of the features' squared numbers of entries."""
+        return float(sum(entries**2 * features for entries, features in zip(self.entries, self.features, strict=True)))
+
+    def in_share(self, share: float) -> float:
+        """Give the expected number of features that have entries in a share of the samples, drawn at random."""
+        entries, features = np.array(self.entries, np.float64), np.array(self.features, np.float64)
+        return float(features @ (1 - (1 - share) ** entries))
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +158,7 @@ class ChosenWeights:
         """Give the weights of selected features start..stop-1, shape (n_hidden, stop - start), contiguous along the units."""
         wanted = self.features[start:stop]
         weights = np.empty((len(wanted), self.n_hidden), dtype).T
-        stretch = wanted // max(1, _WEIGHTS_AT_A_TIME // self.n_hidden)
+        stretch = wanted // max(1, WEIGHTS_AT_A_TIME // self.n_hidden)
         borders = [0, *(np.flatnonzero(np.diff(stretch)) + 1), len(wanted)]
         for first, end in pairwise(borders):
             near = wanted[first:end]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.gram import budget
-from fcfast.gram.occurring import entry_pairs
+from fcfast.gram.occurring import Occurrences
 from fcfast.sources.protocol import Source
 from fcfast.tiles import slices
 from fcfast.validation import all_finite
@@ -43,7 +43,7 @@ def reader(X: Inputs, dtype: np.dtype[Any]) -> Reader:
         return _source_reader(X, dtype, affordable)
     if sparse.issparse(X):
         columns = X.astype(dtype, copy=False).tocsc()
-        if _is_sparser(entry_pairs(columns), n_samples, n_features):
+        if _is_sparser(Occurrences.of_samples(columns).n_pairs, n_samples, n_features):
             return Reader(_sparse_width(columns.nnz, n_features), lambda features: columns[:, features])
         return Reader(affordable, lambda features: columns[:, features].toarray())
     array = np.asarray(X)

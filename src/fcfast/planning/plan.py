@@ -210,6 +210,7 @@ def plan_for(
 
 
 def _cost(form: type[FrontForm], problem: Problem, window: int | str, limit: float, figures: Machine) -> FormCost:
+    form = form.variant(problem.density is not None)
     rows = form.choose_window(window, problem.batch_size, problem.n_samples, problem.optimizer.has_velocity)
     once, epoch = form.seconds_once(problem, figures), form.seconds_per_epoch(problem, rows, figures)
     n_bytes = form.n_bytes(problem, rows)

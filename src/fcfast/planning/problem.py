@@ -6,15 +6,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from fcfast import validation
 from fcfast.front.rows import is_converted, is_gathered
 from fcfast.gram.object import Gram
-from fcfast.gram.occurring import entry_pairs, is_stored_sparse
+from fcfast.gram.occurring import Occurrences, is_stored_sparse
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Rule
-from fcfast.sources.protocol import Source
+from fcfast.sources.standardized import Standardized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +56,10 @@ class Problem:
         Whether X is a whole Gram matrix, which training shares.
     in_span : bool
         Whether the front layer starts in the span of the samples.
+    occurrences : Occurrences or None
+        How often the features of a sparse X occur; None takes its entries as spread evenly.
+    scales_entries : bool
+        Whether X is sparse and is scaled or filled in while it is read.
     """
 
     n_samples: int
@@ -79,6 +82,8 @@ class Problem:
     has_features: bool = True
     has_products: bool = False
     in_span: bool = False
+    occurrences: Occurrences | None = None
+    scales_entries: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "n_features", "n_outputs", "batch_size", "n_epochs"):
@@ -140,6 +145,22 @@ class Problem:
         return (self.density or 1.0) ** 2 * self.n_samples**2 * self.n_features
 
     @property
+    def n_occurring(self) -> int:
+        """Features of a sparse X that have entries."""
+        return math.ceil(self.n_met(self.n_samples))
+
+    def n_met(self, n_rows: int) -> float:
+        """Give the expected number of features that have entries in some rows of a sparse X."""
+        if self.occurrences is not None:
+            return self.occurrences.in_share(min(n_rows / self.n_samples, 1.0))
+        return -self.n_features * math.expm1(n_rows * math.log1p(-min(self.density or 1.0, 1 - 1e-12)))
+
+    @property
+    def row_length(self) -> float:
+        """Mean number of entries of a row."""
+        return self.n_features * (1.0 if self.density is None else self.density)
+
+    @property
     def drawn_numbers(self) -> int:
         """How much noise a step draws."""
         n_weights = self.n_features * self.n_hidden + self.n_params
@@ -151,17 +172,15 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
     if isinstance(X, Gram):
         return {"n_samples": len(X), "n_features": X.n_features, "has_features": False, "has_products": X.is_whole}
     n_samples, n_features = X.shape
-    if isinstance(X, Source):
-        counts = X.count_entries() if is_stored_sparse(X) else None
-        n_entries = None if counts is None else int(counts.sum())
-        n_products = None if counts is None else float(np.sum(np.square(counts, dtype=np.float64)))
-    else:
-        n_entries, n_products = (X.nnz, entry_pairs(X)) if sparse.issparse(X) else (None, None)
+    counted = Occurrences.of_samples(X) if is_stored_sparse(X) else None
+    n_entries = 0 if counted is None else counted.n_entries
     return {
         "n_samples": n_samples,
         "n_features": n_features,
-        "density": None if n_entries is None else min(max(n_entries, 1) / (n_samples * n_features), 1.0),
-        "n_products": n_products,
+        "density": None if counted is None else min(max(n_entries, 1) / (n_samples * n_features), 1.0),
+        "n_products": None if counted is None else counted.n_pairs,
         "copies_X": is_converted(X, np.dtype(dtype)),
         "scales_X": is_gathered(X, np.dtype(dtype)),
+        "occurrences": counted,
+        "scales_entries": counted is not None and isinstance(X, Standardized),
     }

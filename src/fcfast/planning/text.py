@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from fcfast.front.base import FORMS
+from fcfast.front.base import FORMS, FrontForm
 from fcfast.optimizers import OPTIMIZERS
 from fcfast.planning.figures import Machine
 from fcfast.planning.problem import Problem
@@ -84,11 +84,11 @@ def refusal(problem: Problem, asked: str, costs: "Mapping[str, FormCost]", alter
     limit : float
         Bytes that a form may hold.
     """
-    able = [name for name in costs if not FORMS[name].obstacle(problem)]
+    able = [name for name in costs if not _form(name, problem).obstacle(problem)]
     if not able or (asked != "auto" and asked not in able):
         return _cannot_train(problem, asked, able)
     if asked != "auto":
-        form, cost = FORMS[asked], costs[asked]
+        form, cost = _form(asked, problem), costs[asked]
         part = form.largest_part(problem)
         instead = f", or form={alternative!r}, which holds {bytes_text(costs[alternative].n_bytes)}" if alternative else ""
         return MemoryError(
@@ -114,7 +114,7 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
             return ValueError(f"{_MOVES_RANDOMLY}, which {why} {remedy}, or a rule that moves activations")
         if not problem.optimizer.commutes:
             return ValueError(f"optimizer={problem.optimizer.name!r} {why} {_other_optimizers()}, or {remedy}")
-    form = FORMS.get(asked)
+    form = None if asked == "auto" else _form(asked, problem)
     if form is not None and is_sparse and not form.takes_sparse:
         return TypeError(f"form={asked!r} needs a dense X, got a sparse matrix; {use_form}X.toarray()")
     if form is not None and not form.updates_each_weight and not stays:
@@ -124,8 +124,14 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
             f"optimizer={problem.optimizer.name!r} scales every weight by itself, which does not commute with rotations of the "
             f"inputs: form={asked!r} cannot hold that. Use {_other_optimizers()}{f', or form={_either(able)}' if able else ''}"
         )
-    reasons = "; ".join(f"form={name!r} {FORMS[name].obstacle(problem)}" for name in FORMS if asked in ("auto", name))
+    reasons = "; ".join(f"form={name!r} {_form(name, problem).obstacle(problem)}" for name in FORMS if asked in ("auto", name))
     return ValueError(f"{reasons}; use form={_either(able)}" if able else f"no form of the front layer can be: {reasons}")
+
+
+def _form(name: str, problem: Problem) -> type[FrontForm]:
+    """Give the class that holds a form for these inputs."""
+    form: type[FrontForm] = FORMS[name]
+    return form.variant(problem.density is not None)
 
 
 def _unfit_for_weights(problem: Problem) -> tuple[str, str] | None:

@@ -31,13 +31,10 @@ class EpochKernel:
     def __init__(
         self, front: FrontForm, upper: UpperLayers, targets: Targets, batch_size: int, window: int, n_rows: int
     ) -> None:
-        kernel, by = backend.front, front.row_scale
+        kernel = backend.front
         sgd: Any = upper.optimizer  # its settings are those of SGD
         self._held, self._sizes, self.n_rows = _arrays(front, targets), (batch_size, window), n_rows
-        self._network = kernel.Network(
-            front.base, front.velocity, front.source, front.S0, front.scale, upper.params, upper.velocity, upper.widths,
-            upper.activation, *((None, None, None) if by is None else (by.mean, by.scale, by.fill)),
-        )  # fmt: skip
+        self._network, self._run = front.kernel_network(upper), front.kernel.sgd_epochs
         self._targets = kernel.Targets(targets.numbers, targets.labels, targets.sample_weight, targets.loss.label_smoothing)
         self._sgd = kernel.Sgd(
             sgd.momentum, sgd.dampening, sgd.nesterov, sgd.max_grad_norm or 0.0, upper.rate_factors, upper.weight_decay
@@ -69,10 +66,8 @@ class EpochKernel:
         int
             Steps done: all, or those before the first loss that is not finite.
         """
-        kernel = backend.front
-        return kernel.sgd_epochs(
-            self._network, self._targets, self._sgd, self._workspace, rows, rates, losses, first, n_threads
-        )
+        done = self._run(self._network, self._targets, self._sgd, self._workspace, rows, rates, losses, first, n_threads)
+        return int(done)
 
 
 def _arrays(front: FrontForm, targets: Targets) -> tuple[Any, ...]:

@@ -210,7 +210,7 @@ class FrontNetwork:
         rows = self.window
         if not self.is_compiled:
             rows = self.front.rows_multiplied(self.optimizer, self.batch_size, self.window)
-        front = 2.0 * rows * self.front.source.shape[1] * self.widths[0]
+        front = 2.0 * rows * self.front.row_length * self.widths[0]
         return max(front, *(2.0 * self.batch_size * i * o for i, o in pairwise(self.widths.tolist())))
 
     def blas_threads(self) -> AbstractContextManager[None]:

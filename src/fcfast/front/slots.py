@@ -1,0 +1,138 @@
+"""The table of a front layer of sparse features, and training rows that refer to it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fcfast.sources.protocol import Source
+from fcfast.validation import all_finite
+
+Array = NDArray[Any]
+Features = NDArray[np.int64]
+
+CACHE_LINE = 64  # bytes
+
+
+def padded(n_hidden: int, itemsize: int) -> int:
+    """Give the numbers in whole cache lines that hold so many hidden units."""
+    in_line = CACHE_LINE // itemsize
+    return -(-n_hidden // in_line) * in_line
+
+
+def empty_table(n_slots: int, n_copies: int, n_hidden: int, dtype: np.dtype[Any]) -> Array:
+    """Give zeros of shape (n_slots, n_copies, width) that begin at a cache line; the first `n_hidden` of a width count."""
+    shape = n_slots, n_copies, padded(n_hidden, dtype.itemsize)
+    in_line, size = CACHE_LINE // dtype.itemsize, int(np.prod(shape))
+    room = np.zeros(size + in_line, dtype)
+    start = -room.ctypes.data % CACHE_LINE // dtype.itemsize
+    return room[start : start + size].reshape(shape)
+
+
+def csr(X: Any, dtype: np.dtype[Any]) -> Any:
+    """Give samples in CSR, without duplicates and zeros; it shares memory with X only if nothing has to be changed.
+
+    Raises
+    ------
+    ValueError
+        If a value is too large for `dtype`.
+    """
+    if isinstance(X, Source):
+        X = X.read(slice(0, X.shape[1]))
+    rows = sparse.csr_array(X)
+    if not rows.has_canonical_format or not rows.data.all():
+        rows = rows.copy()
+        rows.sum_duplicates()
+        rows.eliminate_zeros()
+    with np.errstate(over="ignore"):  # reported below
+        rows = rows.astype(dtype, copy=False)
+    if not all_finite(rows.data):
+        raise ValueError(f"X has values too large for {dtype}; scale X, or use dtype='float64'")
+    return rows
+
+
+class SlotRows:
+    """Training rows in CSR whose columns are slots of a table; they look like a source to the network.
+
+    Attributes
+    ----------
+    indptr : ndarray of intp of shape (N + 1,)
+    slots : ndarray of int32 of shape (n_entries,)
+    values : ndarray of shape (n_entries,)
+    shape : tuple of int
+        Numbers of rows and of slots.
+    """
+
+    def __init__(self, indptr: Array, slots: Array, values: Array, n_slots: int) -> None:
+        self.indptr = np.ascontiguousarray(indptr, np.intp)
+        self.slots, self.values = np.ascontiguousarray(slots, np.int32), np.ascontiguousarray(values)
+        self.shape = len(indptr) - 1, n_slots
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def first(self, n: int) -> Any:
+        """Give the first n rows as a sparse array of slots."""
+        n = min(n, len(self))
+        end = self.indptr[n]
+        parts = self.values[:end], self.slots[:end], self.indptr[: n + 1]
+        return sparse.csr_array(parts, shape=(n, self.shape[1]))
+
+
+class Slots:
+    """Numbers of slots for features: those that occur most come first, and later ones are added at the end.
+
+    Parameters
+    ----------
+    indices : ndarray of int
+        Features of all entries of the first samples.
+
+    Attributes
+    ----------
+    features : ndarray of int64
+        Feature of each slot; at least one, even if none occurs.
+    order : ndarray of intp
+        Slots in the order of their features.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.front.slots import Slots
+    >>> slots, numbers = Slots.of(np.array([7, 2, 7, 9]))
+    >>> slots.features, numbers
+    (array([7, 2, 9]), array([0, 1, 0, 2]))
+    """
+
+    def __init__(self, features: Features) -> None:
+        self.features = features
+        self.order = np.argsort(features)
+
+    @classmethod
+    def of(cls, indices: Array) -> tuple["Slots", NDArray[np.intp]]:
+        """Give slots to the features of some entries; and the slot of each entry."""
+        features, places, counts = np.unique(indices, return_inverse=True, return_counts=True)
+        by_count = np.argsort(-counts, kind="stable")
+        slots = np.empty(len(by_count), np.intp)
+        slots[by_count] = np.arange(len(by_count))
+        if not len(features):
+            features, by_count = np.zeros(1, np.int64), np.zeros(1, np.intp)
+        return cls(features[by_count].astype(np.int64)), slots[places]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def rising(self) -> Features:
+        """The features in rising order."""
+        return self.features[self.order]
+
+    def added(self, indices: Array) -> tuple["Slots", NDArray[np.intp]]:
+        """Give slots that have those of more entries at the end; and the slot of each of these entries."""
+        features, places = np.unique(indices, return_inverse=True)
+        at = np.minimum(np.searchsorted(self.rising, features), len(self) - 1)
+        slots = self.order[at]
+        is_new = self.features[slots] != features
+        slots[is_new] = len(self) + np.arange(is_new.sum())
+        more = Slots(np.concatenate([self.features, features[is_new].astype(np.int64)])) if is_new.any() else self
+        return more, slots[places]

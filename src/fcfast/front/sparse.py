@@ -1,0 +1,241 @@
+"""The front layer as weights of the sparse features that occur, which steps touch only where their batch has entries."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from fcfast import backend
+from fcfast.front.base import FrontForm, Rows
+from fcfast.front.slots import SlotRows, Slots, csr, empty_table
+from fcfast.front.sparse_costs import SparseCosts
+from fcfast.front.weights import WeightsForm
+from fcfast.front.windowed import WindowedForm
+from fcfast.gram.occurring import ChosenWeights, is_sparse
+from fcfast.gram.scattered import ScatteredWeights
+from fcfast.gram.start import InitialWeights
+from fcfast.sources.protocol import Source
+from fcfast.tiles import slices
+from fcfast.units import bytes_text
+
+if TYPE_CHECKING:
+    from fcfast.training.upper import UpperLayers
+
+Array = NDArray[Any]
+
+AT_A_TIME = 1 << 22  # weights that are made, or gathered for a prediction, at a time
+WINDOW_ROWS = 16  # of single samples; in longer windows, and in those with a velocity, features do not occur often enough
+GROWTH = 1.25  # room in a table for features of later samples, relative to those that there are
+
+
+class SparseWeightsForm(SparseCosts, FrontForm):
+    """Form "weights" for sparse samples: a table of the features that occur, with W1 and its velocity side by side.
+
+    Features that never occur are not stored: their weights are ``scale[0]`` times their initial weights, which are a function.
+    The kernel of whole epochs (``_core/sparse_front.pyx``) trains it, and gives what SGD on dense samples gives.
+
+    Attributes
+    ----------
+    table : ndarray of shape (n_slots, 2 or 1, width)
+        Slots with W and, with momentum, M; `base` and `velocity` are views of shape (n_slots, h).
+    slots : Slots
+        Which features these are.
+    """
+
+    name: ClassVar[str] = WeightsForm.name
+    is_automatic: ClassVar[bool] = True
+    updates_each_weight: ClassVar[bool] = True
+    compiled: ClassVar[bool] = True
+
+    def __init__(
+        self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
+    ) -> None:
+        self.initial, self.n_features, self.n_jobs = initial, initial.n_features, n_jobs
+        self.scale: NDArray[np.float64] = np.array([1.0, 0.0])
+        rows = csr(X, dtype)
+        slots, numbers = Slots.of(rows.indices)
+        table = empty_table(len(slots), 2 if with_velocity else 1, initial.n_hidden, dtype)
+        self._fill(table, slots, 0)
+        self._hold(table, slots)
+        self.source: Any = SlotRows(rows.indptr, numbers, rows.data, len(self.slots))
+
+    @classmethod
+    def of(cls, weights: ScatteredWeights, n_jobs: int | None = None) -> "SparseWeightsForm":
+        """Make the form from weights that are not trained further."""
+        form = cls.__new__(cls)
+        form.initial, form.n_features, form.n_jobs = weights.initial, weights.n_features, n_jobs
+        form.scale = np.array([weights.share, 0.0])
+        table = empty_table(len(weights.rows), 1, weights.n_hidden, weights.rows.dtype)
+        form._hold(table, Slots(weights.features))
+        form.base[:] = weights.rows
+        form.finish()
+        return form
+
+    def _hold(self, room: Array, slots: Slots) -> None:
+        self._room, self.slots, h = room, slots, self.initial.n_hidden
+        self.table = room[: len(slots)]
+        self.base, self.velocity = self.table[:, 0, :h], self.table[:, 1, :h] if room.shape[1] == 2 else None
+
+    def _fill(self, table: Array, slots: Slots, first: int) -> None:
+        """Give the slots from `first` on what features have that have not occurred so far."""
+        order, h = slots.order[slots.order >= first], self.initial.n_hidden
+        chosen = ChosenWeights(self.initial, slots.features[order])
+        for part in slices(len(order), max(1, AT_A_TIME // h)):
+            made = chosen.block(part.start, part.stop, table.dtype).T
+            for copy in range(table.shape[1]):
+                table[order[part], copy, :h] = made * made.dtype.type(self.scale[copy])
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # training
+
+    def check(self, n_samples: int, dtype: np.dtype[Any]) -> None:
+        """Raise a ValueError if the arrays do not fit together: kernels trust them."""
+        source = self.source
+        if len(source) != n_samples or source.shape[1] != len(self.table) or {source.values.dtype, self.table.dtype} != {dtype}:
+            raise ValueError(
+                f"form {self.name!r} cannot be trained: {source.shape} rows of {source.values.dtype}, a table {self.table.shape} of "
+                f"{self.table.dtype}, {n_samples} samples of {dtype}"
+            )
+
+    @property
+    def kernel(self) -> Any:
+        """The kernel of whole epochs."""
+        return backend.sparse_front
+
+    def kernel_network(self, upper: "UpperLayers") -> Any:
+        """Give the arrays of the network as the kernel takes them."""
+        rows = self.source
+        return backend.sparse_front.SparseNetwork(
+            self.table, self.scale, rows.indptr, rows.slots, rows.values, upper.params, upper.velocity, upper.widths,
+            upper.activation,
+        )  # fmt: skip
+
+    @property
+    def row_length(self) -> float:
+        """Entries of a row, which are multiplied."""
+        return len(self.source.values) / max(1, len(self.source))
+
+    def append(self, X: Any) -> Rows:
+        """Replace the samples, because the weights contain everything that is needed from earlier samples."""
+        rows = csr(X, self.table.dtype)
+        if rows.shape[1] != self.n_features:
+            raise ValueError(f"form {self.name!r} takes no more samples: it has {self.n_features} features; use fit")
+        slots, numbers = self.slots.added(rows.indices)
+        source = SlotRows(rows.indptr, numbers, rows.data, len(slots))
+        if len(slots) > len(self.slots):
+            self._grow(slots)
+        self.source = source
+        return np.arange(len(source))
+
+    def _grow(self, slots: Slots) -> None:
+        """Add slots at the end of the table; there is room for more, so that a stream does not copy it again and again."""
+        n_before, room = len(self.slots), self._room
+        if len(slots) > len(room):
+            n_slots = max(len(slots), int(GROWTH * n_before))
+            room = empty_table(n_slots, self.table.shape[1], self.initial.n_hidden, self.table.dtype)
+            room[:n_before] = self.table
+        self._fill(room, slots, n_before)
+        self._hold(room, slots)
+
+    def check_room(self, X: Any, memory_limit: float) -> None:
+        """Raise a MemoryError if the table with the features of these samples would exceed the limit."""
+        super().check_room(X, memory_limit)
+        rows = sparse.csr_array(X.read(slice(0, X.shape[1])) if isinstance(X, Source) else X)
+        n_slots = len(self.slots.added(rows.indices)[0])
+        n_bytes = n_slots * self.table[0].nbytes
+        if n_bytes > memory_limit:
+            raise MemoryError(
+                f"{n_slots - len(self.slots):,} more features make a table of {bytes_text(n_bytes)}, over "
+                f"memory_limit={bytes_text(memory_limit)}; raise the limit, use fewer hidden units, or hash to fewer features"
+            )
+
+    def finish(self) -> None:
+        """Drop the samples."""
+        self.source = SlotRows(np.zeros(1, np.intp), np.empty(0, np.int32), np.empty(0, self.table.dtype), len(self.slots))
+
+    # ------------------------------------------------------------------------------------------------------------------
+    # predictions
+
+    @property
+    def weights(self) -> ScatteredWeights:
+        """The weights as a function of features."""
+        order = self.slots.order
+        return ScatteredWeights(self.slots.features[order], self.base[order], float(self.scale[0]), self.initial)
+
+    def training_preactivations(self, n: int) -> Array:
+        """Give the pre-activations of the first n training samples."""
+        rows = self.source.first(n)
+        numbers, places = np.unique(rows.indices, return_inverse=True)
+        return _product(rows, places, self.base[numbers])
+
+    def preactivations(self, X: Any) -> Array:
+        """Give the pre-activations (M, h) of new data, which may be dense."""
+        S = np.empty((X.shape[0], self.initial.n_hidden), self.table.dtype)
+        for part in self._parts(X):
+            if isinstance(X, Source):
+                read = X.read(slice(0, X.shape[1]), part)
+            else:
+                read = X[part]
+            rows = sparse.csr_array(read, dtype=self.table.dtype)
+            features, places = np.unique(rows.indices, return_inverse=True)
+            S[part] = _product(rows, places, self._of(features.astype(np.int64)))
+        return S
+
+    def _parts(self, X: Any) -> Any:
+        """Split rows so that not too many weights are gathered for them."""
+        n_rows, n_features = X.shape
+        if is_sparse(X) and not isinstance(X, Source):
+            n_features = max(1, X.nnz // max(1, n_rows))
+        return slices(n_rows, max(1, AT_A_TIME // n_features))
+
+    def _of(self, features: NDArray[np.int64]) -> Array:
+        """Give the weights of some features in rising order, (len(features), h)."""
+        at = np.minimum(np.searchsorted(self.slots.rising, features), len(self.slots) - 1)
+        slots = self.slots.order[at]
+        weights, others = self.base[slots], np.flatnonzero(self.slots.features[slots] != features)
+        if len(others):
+            chosen = ChosenWeights(self.initial, features[others])
+            weights[others] = chosen.block(0, len(others), self.table.dtype).T * self.table.dtype.type(self.scale[0])
+        return weights
+
+    def expand(self) -> Array:
+        """Give the weights (h, d) of all features, a new array."""
+        return self.weights.dense(self.table.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave views out of copies and pickles, because each would become an array of its own."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("base", "velocity", "_room")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        table = empty_table(len(self.table), self.table.shape[1], self.initial.n_hidden, self.table.dtype)
+        table[:] = self.table
+        self._hold(table, self.slots)
+
+
+def _product(rows: Any, places: Array, weights: Array) -> Array:
+    """Multiply sparse rows by the weights of the features that they have, whose places are given for each entry."""
+    narrow = sparse.csr_array((rows.data, places.reshape(-1), rows.indptr), shape=(rows.shape[0], len(weights)))
+    return np.asarray(narrow @ weights)
+
+
+WeightsForm.for_sparse = SparseWeightsForm
+
+
+class SparseWindowedForm(SparseWeightsForm):
+    """Form "windowed" for sparse samples: the same with windows of several batches, where they pay."""
+
+    name: ClassVar[str] = WindowedForm.name
+    is_automatic: ClassVar[bool] = True
+    updates_each_weight: ClassVar[bool] = False
+
+    @classmethod
+    def choose_window(cls, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:
+        """Turn `window`, a number of rows or "auto", into a number of rows that is a multiple of the batch size."""
+        if isinstance(window, str):
+            return WINDOW_ROWS if batch_size == 1 and not has_velocity else batch_size
+        return WindowedForm.choose_window(window, batch_size, n_samples, has_velocity)
+
+
+WindowedForm.for_sparse = SparseWindowedForm

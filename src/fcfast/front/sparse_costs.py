@@ -1,0 +1,99 @@
+"""The time and memory of the forms that hold weights of sparse features. Counts follow ``_core/sparse_front.pyx``."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from fcfast import backend
+from fcfast.front.costs import SNAPSHOTS, FormCosts, upper_step
+from fcfast.front.slots import padded
+from fcfast.gram.occurring import WEIGHTS_AT_A_TIME
+
+if TYPE_CHECKING:
+    from fcfast.planning.figures import Machine
+    from fcfast.planning.problem import Problem
+
+SLOT_BYTES = 36  # of a feature beside its weights: its number, its order, its stamp, its place in a window
+SORT_BYTES = 32  # of an entry while features are numbered
+WINDOW_BYTES = 2 * 56  # of an entry in one of the two windows that the kernel holds
+SORTED = 1.5e-7  # seconds to give an entry its slot
+ENTRY = 8e-9  # seconds to sort an entry into its window
+FEATURE = 15e-9  # seconds to find out how far a feature lags behind, and to ask for its slot
+SHARED = 65536  # multiplications of a pass that threads share
+
+
+class SparseCosts(FormCosts):
+    """The costs of a table of the features that occur."""
+
+    takes_sparse: ClassVar[bool] = True
+    scales_rows: ClassVar[bool] = False
+    needs_kernel: ClassVar[bool] = True
+    saving: ClassVar[str] = "use fewer hidden units or features"
+
+    @classmethod
+    def columns(cls, problem: "Problem") -> int:
+        """Give the number of slots."""
+        return problem.n_occurring
+
+    @classmethod
+    def obstacle(cls, problem: "Problem") -> str:
+        """Name the obstacle to this form; the text is empty if it can be trained."""
+        if problem.scales_entries:
+            return "takes sparse samples as they are, and these are to be scaled or filled in"
+        if not problem.optimizer.compiled:
+            return (
+                "leaves a feature alone until it occurs again, and catches it up in one step, which "
+                f"optimizer={problem.optimizer.name!r} does not allow; 'sgd' does"
+            )
+        if not problem.compiled:
+            return "trains sparse samples by backpropagation alone, with a loss of the library and without groups of units"
+        return super().obstacle(problem)
+
+    @classmethod
+    def largest_part(cls, problem: "Problem") -> str:
+        """Name the table."""
+        return f"weights for the {problem.n_occurring:,} features that occur"
+
+    @classmethod
+    def n_bytes(cls, problem: "Problem", window: int) -> int:
+        """Count the bytes that training holds besides the data."""
+        slots, size, n_entries = problem.n_occurring, problem.itemsize, problem.row_length * problem.n_samples
+        table = slots * padded(problem.n_hidden, size) * problem.copies * size
+        n_held = slots * problem.n_hidden
+        numbers = SNAPSHOTS * n_held + problem.n_params * (problem.copies + SNAPSHOTS)
+        widths = np.array([*problem.hidden, problem.n_outputs], dtype=np.intp)
+        numbers += backend.front.work_size(problem.n_samples, problem.batch_size, window, 0, widths, problem.n_params)
+        entries = n_entries * max(SORT_BYTES, 4 + size) + min(window, problem.n_samples) * problem.row_length * WINDOW_BYTES
+        return int(table + numbers * size + slots * SLOT_BYTES + entries) + cls._checkpoint_bytes(problem, n_held)
+
+    @classmethod
+    def seconds_once(cls, problem: "Problem", machine: "Machine") -> float:
+        """Predict the seconds before the first step: slots, and initial weights, which are made together with their neighbours."""
+        n_made = min(problem.n_features, problem.n_occurring * max(1, WEIGHTS_AT_A_TIME // problem.n_hidden))
+        return SORTED * problem.row_length * problem.n_samples + machine.draw * n_made * problem.n_hidden
+
+    @classmethod
+    def _compiled_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
+        if not machine.windows:  # the kernel in pure Python makes rows dense
+            return super()._compiled_epoch(problem, window, machine)
+        K = min(window, problem.n_samples)
+        table = problem.n_occurring * problem.n_hidden * problem.copies * problem.itemsize
+        seconds = problem.n_samples / K * cls._sparse_window(problem, K, table, machine)
+        if problem.optimizer.has_velocity or problem.optimizer.weight_decay:
+            seconds += machine.passes(2 * table, table) / machine.speedup  # all are caught up at the end
+        return machine.python_step + seconds
+
+    @classmethod
+    def _sparse_window(cls, problem: "Problem", K: int, table: int, machine: "Machine") -> float:
+        """Predict the seconds of a window of K rows."""
+        h, size, batch = problem.n_hidden, problem.itemsize, min(problem.batch_size, K)
+        n_steps, n_met, n_entries = -(-K // batch), problem.n_met(K), K * problem.row_length
+        passes = machine.passes(3 * n_met * h * problem.copies * size, table)
+        passes += machine.sparse_product * 2 * n_entries * h
+        seconds = passes / (machine.speedup if n_entries * h >= SHARED else 1.0)
+        seconds += ENTRY * n_entries + FEATURE * n_met + n_steps * upper_step(problem, batch, 1, machine)
+        if n_steps > 1:
+            pairs = K * K * problem.row_length**2 / problem.n_features
+            seconds += machine.sparse_pair * pairs
+            seconds += (n_steps - 1) * machine.product(batch, h, K / 2, problem.dtype, 1)
+        return seconds
