@@ -85,7 +85,10 @@ def new_process(monkeypatch):
         (20_000, 100, {"batch_size": 1}, "windowed"),
         (20_000, 100, {"batch_size": 1, "momentum": 0.0}, "windowed"),
         (60_000, 784, {"batch_size": 1, "n_epochs": 1}, "windowed"),
-        (20_000, 100, {"density": 0.01}, "contributions"),
+        (20_000, 100, {"density": 0.01}, "windowed"),
+        (1000, 10**6, {"density": 0.01, "batch_size": 1000}, "contributions"),
+        (10**6, 300_000, {"density": 1e-4}, "windowed"),
+        (100, 100_000, {"density": 0.01, "optimizer": "neuron-adam"}, "contributions"),
         (100, 100_000, {"optimizer": "adam"}, "weights"),
         (100, 100_000, {"optimizer": "muon"}, "contributions"),
         (100, 100_000, {"optimizer": "neuron-adam"}, "contributions"),
@@ -281,8 +284,8 @@ def test_forced_form_over_the_limit():
 @pytest.mark.usefixtures("by_hand")
 def test_forms_that_cannot_be():
     """Sparse inputs and optimisers by feature say why, and what to use instead."""
-    with pytest.raises(TypeError, match=r"form='windowed' needs a dense X.*contributions"):
-        plan(100, 1000, density=0.1, form="windowed")
+    with pytest.raises(ValueError, match=r"form='windowed' leaves a feature alone.*neuron-adam.*use form='contributions'"):
+        plan(100, 1000, density=0.1, form="windowed", optimizer="neuron-adam")
     with pytest.raises(ValueError, match=r"rotations.*form='contributions'.*neuron-adam.*form='weights'"):
         plan(100, 1000, optimizer="adamw", form="contributions")
     for form in ("auto", *FORMS):
@@ -290,7 +293,7 @@ def test_forms_that_cannot_be():
             plan(100, 1000, density=0.1, optimizer="adam", form=form)
     with pytest.raises(MemoryError, match="does not hold the weights"):
         plan(100, 1000, optimizer="adam", memory_limit=1000)
-    assert plan(100, 1000, density=0.1).costs["weights"].reason == "needs a dense X"
+    assert "backpropagation alone" in plan(100, 1000, density=0.1, rule="dfa").costs["weights"].reason
 
 
 # ----------------------------------------------------------------------------------------------------------------------

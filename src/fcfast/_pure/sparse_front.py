@@ -16,7 +16,7 @@ from fcfast._pure.mathfn import Array
 
 
 @dataclass
-class DenseRows:
+class _DenseRows:
     """Rows in CSR that are dense when they are asked for."""
 
     indptr: NDArray[np.intp]
@@ -54,7 +54,7 @@ class SparseNetwork(Network):
     ) -> None:
         # the transposed slots are views, so that steps change the table itself
         W, M = (table[:, copy, : widths[0]].T if copy < table.shape[1] else None for copy in (0, 1))
-        source: Any = DenseRows(indptr, indices, values, len(table))
+        source: Any = _DenseRows(indptr, indices, values, len(table))
         assert W is not None
         super().__init__(W, M, source, None, scale, params, velocity, widths, activation, None, None, None)
 

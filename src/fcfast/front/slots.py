@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fcfast.gram.occurring import FEWER
 from fcfast.sources.protocol import Source
 from fcfast.validation import all_finite
 
@@ -85,13 +86,13 @@ class Slots:
 
     Parameters
     ----------
-    indices : ndarray of int
-        Features of all entries of the first samples.
+    features : ndarray of int64
+        Feature of each slot.
+    n_features : int
+        Number of all features.
 
     Attributes
     ----------
-    features : ndarray of int64
-        Feature of each slot; at least one, even if none occurs.
     order : ndarray of intp
         Slots in the order of their features.
 
@@ -99,25 +100,21 @@ class Slots:
     --------
     >>> import numpy as np
     >>> from fcfast.front.slots import Slots
-    >>> slots, numbers = Slots.of(np.array([7, 2, 7, 9]))
-    >>> slots.features, numbers
-    (array([7, 2, 9]), array([0, 1, 0, 2]))
+    >>> slots = Slots.of(np.array([7, 2, 7, 9]), n_features=10)
+    >>> slots.features, slots.find(np.array([9, 7]))
+    (array([7, 2, 9]), array([2, 0], dtype=int32))
     """
 
-    def __init__(self, features: Features) -> None:
-        self.features = features
+    def __init__(self, features: Features, n_features: int) -> None:
+        self.features, self.n_features = features, n_features
         self.order = np.argsort(features)
 
     @classmethod
-    def of(cls, indices: Array) -> tuple["Slots", NDArray[np.intp]]:
-        """Give slots to the features of some entries; and the slot of each entry."""
-        features, places, counts = np.unique(indices, return_inverse=True, return_counts=True)
+    def of(cls, indices: Array, n_features: int) -> "Slots":
+        """Give slots to the features of some entries; at least one, even if there are none."""
+        features, counts = _counted(indices, n_features)
         by_count = np.argsort(-counts, kind="stable")
-        slots = np.empty(len(by_count), np.intp)
-        slots[by_count] = np.arange(len(by_count))
-        if not len(features):
-            features, by_count = np.zeros(1, np.int64), np.zeros(1, np.intp)
-        return cls(features[by_count].astype(np.int64)), slots[places]
+        return cls(features[by_count].astype(np.int64) if len(features) else np.zeros(1, np.int64), n_features)
 
     def __len__(self) -> int:
         return len(self.features)
@@ -127,12 +124,30 @@ class Slots:
         """The features in rising order."""
         return self.features[self.order]
 
-    def added(self, indices: Array) -> tuple["Slots", NDArray[np.intp]]:
-        """Give slots that have those of more entries at the end; and the slot of each of these entries."""
-        features, places = np.unique(indices, return_inverse=True)
-        at = np.minimum(np.searchsorted(self.rising, features), len(self) - 1)
-        slots = self.order[at]
-        is_new = self.features[slots] != features
-        slots[is_new] = len(self) + np.arange(is_new.sum())
-        more = Slots(np.concatenate([self.features, features[is_new].astype(np.int64)])) if is_new.any() else self
-        return more, slots[places]
+    def with_features_of(self, indices: Array) -> "Slots":
+        """Give the same slots with those of features at the end that only these entries have."""
+        features = _counted(indices, self.n_features)[0]
+        new = features[self.of_features(features) < 0]
+        return Slots(np.concatenate([self.features, new.astype(np.int64)]), self.n_features) if len(new) else self
+
+    def of_features(self, features: Array) -> NDArray[np.intp]:
+        """Give the slots of some features, -1 for those without one."""
+        slots = self.order[np.minimum(np.searchsorted(self.rising, features), len(self) - 1)]
+        return np.where(self.features[slots] == features, slots, -1)
+
+    def find(self, indices: Array) -> NDArray[np.int32]:
+        """Give the slots of the features of some entries, all of which have one."""
+        if self.n_features > FEWER * len(indices):
+            return self.of_features(indices).astype(np.int32)
+        slots = np.empty(self.n_features, np.int32)
+        slots[self.features] = np.arange(len(self))
+        return slots[indices]
+
+
+def _counted(indices: Array, n_features: int) -> tuple[Array, Array]:
+    """Give the features that entries have, in rising order, and how many have each."""
+    if n_features > FEWER * len(indices):  # an array with a number for each feature would be larger than the entries
+        return np.unique(indices, return_counts=True)
+    counts = np.bincount(indices)
+    features = np.flatnonzero(counts)
+    return features, counts[features]

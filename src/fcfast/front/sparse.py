@@ -54,11 +54,11 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         self.initial, self.n_features, self.n_jobs = initial, initial.n_features, n_jobs
         self.scale: NDArray[np.float64] = np.array([1.0, 0.0])
         rows = csr(X, dtype)
-        slots, numbers = Slots.of(rows.indices)
+        slots = Slots.of(rows.indices, self.n_features)
         table = empty_table(len(slots), 2 if with_velocity else 1, initial.n_hidden, dtype)
         self._fill(table, slots, 0)
         self._hold(table, slots)
-        self.source: Any = SlotRows(rows.indptr, numbers, rows.data, len(self.slots))
+        self.source: Any = SlotRows(rows.indptr, slots.find(rows.indices), rows.data, len(slots))
 
     @classmethod
     def of(cls, weights: ScatteredWeights, n_jobs: int | None = None) -> "SparseWeightsForm":
@@ -67,7 +67,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         form.initial, form.n_features, form.n_jobs = weights.initial, weights.n_features, n_jobs
         form.scale = np.array([weights.share, 0.0])
         table = empty_table(len(weights.rows), 1, weights.n_hidden, weights.rows.dtype)
-        form._hold(table, Slots(weights.features))
+        form._hold(table, Slots(weights.features, weights.n_features))
         form.base[:] = weights.rows
         form.finish()
         return form
@@ -121,8 +121,8 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         rows = csr(X, self.table.dtype)
         if rows.shape[1] != self.n_features:
             raise ValueError(f"form {self.name!r} takes no more samples: it has {self.n_features} features; use fit")
-        slots, numbers = self.slots.added(rows.indices)
-        source = SlotRows(rows.indptr, numbers, rows.data, len(slots))
+        slots = self.slots.with_features_of(rows.indices)
+        source = SlotRows(rows.indptr, slots.find(rows.indices), rows.data, len(slots))
         if len(slots) > len(self.slots):
             self._grow(slots)
         self.source = source
@@ -142,7 +142,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         """Raise a MemoryError if the table with the features of these samples would exceed the limit."""
         super().check_room(X, memory_limit)
         rows = sparse.csr_array(X.read(slice(0, X.shape[1])) if isinstance(X, Source) else X)
-        n_slots = len(self.slots.added(rows.indices)[0])
+        n_slots = len(self.slots.with_features_of(rows.indices))
         n_bytes = n_slots * self.table[0].nbytes
         if n_bytes > memory_limit:
             raise MemoryError(
@@ -191,9 +191,8 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     def _of(self, features: NDArray[np.int64]) -> Array:
         """Give the weights of some features in rising order, (len(features), h)."""
-        at = np.minimum(np.searchsorted(self.slots.rising, features), len(self.slots) - 1)
-        slots = self.slots.order[at]
-        weights, others = self.base[slots], np.flatnonzero(self.slots.features[slots] != features)
+        slots = self.slots.of_features(features)
+        weights, others = self.base[slots], np.flatnonzero(slots < 0)
         if len(others):
             chosen = ChosenWeights(self.initial, features[others])
             weights[others] = chosen.block(0, len(others), self.table.dtype).T * self.table.dtype.type(self.scale[0])

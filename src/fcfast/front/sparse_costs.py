@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from fcfast.planning.problem import Problem
 
 SLOT_BYTES = 36  # of a feature beside its weights: its number, its order, its stamp, its place in a window
-SORT_BYTES = 32  # of an entry while features are numbered
+SORT_BYTES = 16  # of an entry while features are numbered
 WINDOW_BYTES = 2 * 56  # of an entry in one of the two windows that the kernel holds
-SORTED = 1.5e-7  # seconds to give an entry its slot
+SORTED = 2e-8  # seconds to give an entry its slot
 ENTRY = 8e-9  # seconds to sort an entry into its window
 FEATURE = 15e-9  # seconds to find out how far a feature lags behind, and to ask for its slot
 SHARED = 65536  # multiplications of a pass that threads share
@@ -39,7 +39,7 @@ class SparseCosts(FormCosts):
     def obstacle(cls, problem: "Problem") -> str:
         """Name the obstacle to this form; the text is empty if it can be trained."""
         if problem.scales_entries:
-            return "takes sparse samples as they are, and these are to be scaled or filled in"
+            return "needs a dense X to scale it or to fill it in"
         if not problem.optimizer.compiled:
             return (
                 "leaves a feature alone until it occurs again, and catches it up in one step, which "
@@ -63,7 +63,7 @@ class SparseCosts(FormCosts):
         numbers = SNAPSHOTS * n_held + problem.n_params * (problem.copies + SNAPSHOTS)
         widths = np.array([*problem.hidden, problem.n_outputs], dtype=np.intp)
         numbers += backend.front.work_size(problem.n_samples, problem.batch_size, window, 0, widths, problem.n_params)
-        entries = n_entries * max(SORT_BYTES, 4 + size) + min(window, problem.n_samples) * problem.row_length * WINDOW_BYTES
+        entries = n_entries * SORT_BYTES + min(window, problem.n_samples) * problem.row_length * WINDOW_BYTES
         return int(table + numbers * size + slots * SLOT_BYTES + entries) + cls._checkpoint_bytes(problem, n_held)
 
     @classmethod
