@@ -1,4 +1,4 @@
-"""Weights of sparse features train exactly the network that PyTorch trains on dense samples, and its kernel what its twin does."""
+"""Weights of sparse features train exactly the network that PyTorch trains on dense samples; kernel and twin agree."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,8 @@ def untidy(X, seed):
     values = X[rows, columns]
     n_zeros = 1 + len(rows) // 5
     rows, columns = (
-        np.concatenate([part, part, rng.integers(0, size, n_zeros)]) for part, size in zip((rows, columns), X.shape, strict=True)
+        np.concatenate([part, part, rng.integers(0, size, n_zeros)])
+        for part, size in zip((rows, columns), X.shape, strict=True)
     )
     values = np.concatenate([values / 4, values * 0.75, np.zeros(n_zeros)])
     order = np.lexsort((rng.random(len(rows)), rows))
@@ -91,7 +92,12 @@ def trained(kernels, seed, dtype, n_threads, shape=None, fails=False):
     """Train by a kernel; give steps done, losses, table, parameters and the factors of features without a slot."""
     front, sparse_front = kernels["front"], kernels["sparse_front"]
     rng = np.random.default_rng(seed)
-    n, d, h, c = shape or (int(rng.integers(1, 250)), int(rng.integers(1, 60)), int(rng.integers(1, 40)), int(rng.integers(1, 4)))
+    n, d, h, c = shape or (
+        int(rng.integers(1, 250)),
+        int(rng.integers(1, 60)),
+        int(rng.integers(1, 40)),
+        int(rng.integers(1, 4)),
+    )
     X = sparse.random(n, d, float(rng.choice([0.005, 0.05, 0.3])), "csr", random_state=seed)
     batch = min(n, int(rng.choice([1, 1, 3, 32])))
     momentum, clip, decay = (float(rng.choice(values)) for values in ((0, 0.5, 0.9), (0, 0, 0.1), (0, 0.01)))
@@ -104,8 +110,8 @@ def trained(kernels, seed, dtype, n_threads, shape=None, fails=False):
     if fails:
         X.data[-1:] = np.nan
     network = sparse_front.SparseNetwork(
-        table, scale := np.array([1.0, 0.0]), X.indptr.astype(np.intp), X.indices.astype(np.int32), X.data.astype(dtype), params,
-        np.zeros_like(params) if momentum else None, widths, 1,
+        table, scale := np.array([1.0, 0.0]), X.indptr.astype(np.intp), X.indices.astype(np.int32), X.data.astype(dtype),
+        params, np.zeros_like(params) if momentum else None, widths, 1,
     )  # fmt: skip
     n_epochs, n_steps = 2, -(-n // batch)
     order = [rng.permutation(n) if rng.random() < 0.7 else rng.integers(0, n, n) for _ in range(n_epochs)]

@@ -20,7 +20,18 @@ KERNELS = (
 )  # fmt: skip
 
 if TYPE_CHECKING:  # the twins carry the types of both
-    from fcfast._pure import backprop, closed_form, compensation, forward, forward_gradient, front, noise, openmp, sparse_front, states
+    from fcfast._pure import (
+        backprop,
+        closed_form,
+        compensation,
+        forward,
+        forward_gradient,
+        front,
+        noise,
+        openmp,
+        sparse_front,
+        states,
+    )
     from fcfast._pure import two_layer as two_layer
 
 

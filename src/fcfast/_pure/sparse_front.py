@@ -35,9 +35,9 @@ class _DenseRows:
 class SparseNetwork(Network):
     """The arrays of a network whose front layer holds a table of slots, and its samples in CSR.
 
-    ``table`` (slots, 2 or 1, width) has W and, with momentum, M of each feature; the first h numbers of a width count. ``scale``
-    has c and its velocity, by which features without a slot follow from their initial weights. ``indptr`` (N + 1,), ``indices``
-    (entries,), which are slots and differ within a row, and ``values`` (entries,) are the samples.
+    ``table`` (slots, 2 or 1, width) has W and, with momentum, M of each feature; the first h numbers of a width count.
+    ``scale`` has c and its velocity, by which features without a slot follow from their initial weights. ``indptr`` (N + 1,),
+    ``indices`` (entries,), which are slots and differ within a row, and ``values`` (entries,) are the samples.
     """
 
     def __init__(

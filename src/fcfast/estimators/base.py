@@ -1,6 +1,7 @@
 """Base classes of all estimators, with checked parameters, validated data and the fit loop."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
@@ -183,7 +184,8 @@ class TrainedEstimator(BaseEstimator):
             return initial
         if is_sparse(X):  # features that do not occur are orthogonal to all samples
             columns = all_occurring(X)
-            expanded = ContributionsForm(within(X, columns), initial, np.dtype(self.dtype), False, self.n_jobs).expand()
+            start = replace(initial, n_features=len(columns))
+            expanded = ContributionsForm(within(X, columns), start, np.dtype(self.dtype), False, self.n_jobs).expand()
             return ScatteredWeights(columns, expanded.T, 1.0, NoWeights(initial.n_hidden, initial.n_features))
         return GivenWeights(ContributionsForm(X, initial, np.dtype(self.dtype), False, self.n_jobs).expand())
 

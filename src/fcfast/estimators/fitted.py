@@ -78,6 +78,11 @@ class FittedFront(TrainedEstimator):
             first = first.copy()  # further training would change it
         return _read_only(first.T, *(weights.T.copy() for weights in self.network_.weights))
 
+    def _continued(self) -> list[Any]:
+        """Give the weights of the network for another training, those of sparse features as a function of them."""
+        scattered = self.network_.front.scattered
+        return self._coefs() if scattered is None else [scattered, *self.network_.weights]
+
     def _intercepts(self) -> list[Array]:
         check_is_fitted(self, "network_")
         return _read_only(*self.network_.all_biases())

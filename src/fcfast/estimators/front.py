@@ -202,7 +202,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
                     f"warm_start continues with layers of {held} units, features first, but X, hidden_layer_sizes and y need "
                     f"{wanted}; use warm_start=False"
                 )
-            coefs_init, intercepts_init = self._coefs(), self._intercepts() if intercepts_init is None else intercepts_init
+            coefs_init, intercepts_init = self._continued(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
         length = SquaredLength(X, weights)
         self._choose_settings(X, length, weights, before, coefs_init is not None)
@@ -245,7 +245,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
         if self._random_state is None:
-            coefs, intercepts = (None, None) if first else (self._coefs(), self._intercepts())
+            coefs, intercepts = (None, None) if first else (self._continued(), self._intercepts())
             X = self._kernelized(X)
             length = SquaredLength(X, weights)
             if first:

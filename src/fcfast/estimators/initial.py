@@ -13,6 +13,7 @@ from fcfast.estimators.automatic import first_size
 from fcfast.estimators.fitted import FittedFront
 from fcfast.estimators.samples import SquaredLength
 from fcfast.gram.object import fan_in_of
+from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, InitialWeights, RandomWeights, SpanStart
 from fcfast.optimizers.base import REFERENCE_UNITS
 from fcfast.sources.mapped import is_mapped
@@ -57,17 +58,20 @@ class InitialFront(FittedFront):
             ]
             return self._first_weights(X, length, widths, init, seed), upper
         coefs = validation.sequence(coefs_init, "coefs_init")
+        first: Any = coefs[0] if coefs else None
+        if isinstance(first, ScatteredWeights):  # of a network that is trained further
+            others = [np.asarray(coef) for coef in coefs[1:]]
+            self._refuse_joined([first, *others], groups)
+            return first, others
         arrays = [validation.finite_floats(coef, f"coefs_init[{l}]", 2) for l, coef in enumerate(coefs)]
         if [array.shape for array in arrays] != pairs:
             raise ValueError(f"coefs_init has shapes {[a.shape for a in arrays]}, but the layers need {pairs}, (n_in, n_out)")
-        for l, (array, count) in enumerate(zip(arrays[1:-1], groups[1:], strict=True), 1):
-            if (array.T[~block_diagonal(array.shape[0], array.shape[1], count)] != 0).any():
-                raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
+        self._refuse_joined([array.T for array in arrays], groups)
         self._refuse_large(arrays, "coefs_init")
         # The caller may change the array later, so it is copied, unless it is mapped from a file and may exceed memory.
         shared = np.may_share_memory(arrays[0], coefs[0])
-        first = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
-        return GivenWeights(first.T), [array.T for array in arrays[1:]]
+        held = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
+        return GivenWeights(held.T), [array.T for array in arrays[1:]]
 
     def _first_weights(
         self, X: Any, length: SquaredLength, widths: Sequence[int], init: str, seed: int
@@ -118,6 +122,12 @@ class InitialFront(FittedFront):
             return [*hidden, self._loss.best_constant(targets, sample_weight, widths[-1])]
         bounds = [self._bound(fan_in_of(X), widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
+
+    def _refuse_joined(self, weights: Sequence[Any], groups: Sequence[int]) -> None:
+        """Refuse weights (n_out, n_in) between hidden layers that connect units of different groups."""
+        for l, (array, count) in enumerate(zip(weights[1:-1], groups[1:], strict=True), 1):
+            if (array[~block_diagonal(array.shape[1], array.shape[0], count)] != 0).any():
+                raise ValueError(f"coefs_init[{l}] connects units of different groups; groups={self.groups!r} needs 0 there")
 
     def _refuse_large(self, arrays: Sequence[Array], name: str) -> None:
         """Refuse initial values that exceed the range of `dtype`."""

@@ -14,6 +14,7 @@ from fcfast import backend
 from fcfast.front.costs import FormCosts
 from fcfast.front.rows import RowScale, TrainingRows, converted, converted_once, gathered
 from fcfast.gram.occurring import is_stored_sparse
+from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, InitialWeights
 from fcfast.layers.protocol import Layer
 from fcfast.registry import Capable, Registry
@@ -258,6 +259,11 @@ class FrontForm(FormCosts, Capable):
     def expand(self) -> Array:
         """Give the conventional weights (h, d)."""
         raise NotImplementedError
+
+    @property
+    def scattered(self) -> ScatteredWeights | None:
+        """The conventional weights as a function of features; None for a form that does not hold them so."""
+        return None
 
     @property
     def takes_any_samples(self) -> bool:

@@ -94,8 +94,8 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         source = self.source
         if len(source) != n_samples or source.shape[1] != len(self.table) or {source.values.dtype, self.table.dtype} != {dtype}:
             raise ValueError(
-                f"form {self.name!r} cannot be trained: {source.shape} rows of {source.values.dtype}, a table {self.table.shape} of "
-                f"{self.table.dtype}, {n_samples} samples of {dtype}"
+                f"form {self.name!r} cannot be trained: it has {source.shape} rows of {source.values.dtype} and a table "
+                f"{self.table.shape} of {self.table.dtype} for {n_samples} samples of {dtype}"
             )
 
     @property
@@ -158,10 +158,10 @@ class SparseWeightsForm(SparseCosts, FrontForm):
     # predictions
 
     @property
-    def weights(self) -> ScatteredWeights:
+    def scattered(self) -> ScatteredWeights:
         """The weights as a function of features."""
         order = self.slots.order
-        return ScatteredWeights(self.slots.features[order], self.base[order], float(self.scale[0]), self.initial)
+        return ScatteredWeights(self.slots.features[order], self.base[order], float(self.scale[0]), self.initial).flattened()
 
     def training_preactivations(self, n: int) -> Array:
         """Give the pre-activations of the first n training samples."""
@@ -173,10 +173,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         """Give the pre-activations (M, h) of new data, which may be dense."""
         S = np.empty((X.shape[0], self.initial.n_hidden), self.table.dtype)
         for part in self._parts(X):
-            if isinstance(X, Source):
-                read = X.read(slice(0, X.shape[1]), part)
-            else:
-                read = X[part]
+            read = X.read(slice(0, X.shape[1]), part) if isinstance(X, Source) else X[part]
             rows = sparse.csr_array(read, dtype=self.table.dtype)
             features, places = np.unique(rows.indices, return_inverse=True)
             S[part] = _product(rows, places, self._of(features.astype(np.int64)))
@@ -200,7 +197,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     def expand(self) -> Array:
         """Give the weights (h, d) of all features, a new array."""
-        return self.weights.dense(self.table.dtype)
+        return self.scattered.dense(self.table.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave views out of copies and pickles, because each would become an array of its own."""

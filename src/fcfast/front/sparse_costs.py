@@ -68,7 +68,7 @@ class SparseCosts(FormCosts):
 
     @classmethod
     def seconds_once(cls, problem: "Problem", machine: "Machine") -> float:
-        """Predict the seconds before the first step: slots, and initial weights, which are made together with their neighbours."""
+        """Predict the seconds before the first step: slots, and initial weights, made together with their neighbours."""
         n_made = min(problem.n_features, problem.n_occurring * max(1, WEIGHTS_AT_A_TIME // problem.n_hidden))
         return SORTED * problem.row_length * problem.n_samples + machine.draw * n_made * problem.n_hidden
 

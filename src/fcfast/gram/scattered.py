@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fcfast.gram.start import InitialWeights
+from fcfast.gram.start import GivenWeights, InitialWeights, NoWeights
 
 Array = NDArray[Any]
 
@@ -75,3 +75,23 @@ class ScatteredWeights:
             weights *= weights.dtype.type(self.share)
         first, last = np.searchsorted(self.features, (start, stop))
         weights[:, self.features[first:last] - start] = self.rows[first:last].T
+
+    def flattened(self) -> "ScatteredWeights":
+        """Give the same weights with initial weights that are not scattered themselves, as after several trainings."""
+        inner = self.initial
+        if not isinstance(inner, ScatteredWeights):
+            return self
+        inner = inner.flattened()
+        features = np.union1d(self.features, inner.features)
+        rows = np.empty((len(features), self.n_hidden), self.rows.dtype)
+        rows[np.searchsorted(features, inner.features)] = inner.rows * self.share
+        rows[np.searchsorted(features, self.features)] = self.rows
+        return ScatteredWeights(features, rows, self.share * inner.share, inner.initial)
+
+    def without_arrays(self) -> "ScatteredWeights":
+        """Give the same weights with a start that needs no memory, with all features if the others' weights are an array."""
+        weights = self.flattened()
+        if not isinstance(weights.initial, GivenWeights):
+            return weights
+        h, d = self.n_hidden, self.n_features
+        return ScatteredWeights(np.arange(d), weights.dense(self.rows.dtype).T, 0.0, NoWeights(h, d))

@@ -24,8 +24,9 @@ from fcfast.modelfile.checks import require, same_names
 from fcfast.modelfile.headers import Header, Tensors, parse
 
 FORMAT = "fcfast-model"
-# 2: networks of scaled data; 3: a start in the span of the samples, and kernels; 4: what "auto" stands for
-VERSIONS = ("1", "2", "3", "4")
+# 2: networks of scaled data; 3: a start in the span of the samples, and kernels; 4: what "auto" stands for;
+# 5: weights of the features that occur alone
+VERSIONS = ("1", "2", "3", "4", "5")
 METADATA = ("checksum", "format", "model", "version")
 MAX_HEADER_BYTES = 99_000_000  # safetensors reads no header over 100 MB
 SAFETENSORS_DTYPES = {"float32": "F32", "float64": "F64", "uint8": "U8", "int64": "I64"}

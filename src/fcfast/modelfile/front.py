@@ -1,7 +1,9 @@
 """Model files of networks with a front layer in any form. Tensors, where layer 0 is the front layer:
 
 =========================  ===============  =============================================================================
-layers.0.weights           (h, d)           unless the front layer is stored as contributions
+layers.0.weights           (h, d)           unless the front layer is stored as contributions; (h, k) for the features alone
+                                            that occurred in sparse training inputs
+front.features             (k,), int64      only then: these features, in rising order
 front.contributions        (N, h)           only then
 front.initial              (d, h), float64  W1(0)', only then, if it was given: random ones are made again from a seed, and
                                             a start in the span of the samples is part of the contributions
@@ -28,10 +30,12 @@ from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.front.base import FrontForm
 from fcfast.front.contributions import ContributionsForm
+from fcfast.front.sparse import SparseWeightsForm
 from fcfast.front.weights import WeightsForm
 from fcfast.gram.object import Gram
 from fcfast.gram.occurring import is_stored_sparse
-from fcfast.gram.start import GivenWeights, RandomWeights
+from fcfast.gram.scattered import ScatteredWeights
+from fcfast.gram.start import GivenWeights, InitialWeights, NoWeights, RandomWeights
 from fcfast.kernels import Kernel, Linear
 from fcfast.kernels.given import PRECOMPUTED
 from fcfast.kernels.stored import kernel_entry, kernel_of_entry
@@ -60,11 +64,14 @@ class FrontHeader(Header):
     missing values were filled in, in this order. `in_span` says that the front layer is in the span of the samples: W1(0) is
     part of the contributions. `kernel` has the name and the settings of a kernel other than the linear one. `inputs` says how
     the file holds the training inputs: "dense", "sparse" (with `n_entries` entries), or not at all. `settings` has the
-    value and the reason of every parameter that is "auto".
+    value and the reason of every parameter that is "auto". `n_occurring` is the number of features whose weights are stored, if
+    they are not all: the others have `scale` times their initial weights, which `initial_seed` and `initial_scale` describe, or
+    0.
     """
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
+        "n_occurring": "5",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
@@ -81,6 +88,7 @@ class FrontHeader(Header):
     inputs: str = field(default_factory=str)
     n_entries: int = field(default_factory=int)
     settings: dict[str, list[Any]] = field(default_factory=dict)
+    n_occurring: int = field(default_factory=int)
 
     @property
     def n_features(self) -> int:
@@ -107,18 +115,27 @@ class FrontHeader(Header):
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
 
     def _check_contributions(self) -> None:
+        validation.integer(self.n_occurring, "n_occurring", 0)
         if self.form != ContributionsForm.name:
-            extra = {self.n_samples, self.scale, self.initial_seed, self.initial_scale}
+            extra = {self.n_samples, *(() if self.n_occurring else (self.scale, self.initial_seed, self.initial_scale))}
             parts = self.in_span or self.kernel or self.inputs or self.n_entries
             require(extra == {None} and not parts, f"it has parts of contributions, in form {self.form!r}")
+            require(self.n_occurring <= self.n_features, "it has more features that occur than features")
+            if self.n_occurring:
+                self._check_start()
             return
+        require(not self.n_occurring, "it has contributions, but weights of features")
         validation.boolean(self.in_span, "in_span")
         self._check_samples()
         validation.integer(self.n_samples, "n_samples", 1)
-        numbers([self.scale], "scale")
-        require(bool(np.isfinite(float(self.scale or 0))), f"scale is {self.scale}")
         if self.in_span:
             require(self.initial_seed is None, "it starts in the span of the samples, but has a seed of random weights")
+        self._check_start()
+
+    def _check_start(self) -> None:
+        """Check what describes the initial weights and their factor."""
+        numbers([self.scale], "scale")
+        require(bool(np.isfinite(float(self.scale or 0))), f"scale is {self.scale}")
         if self.initial_seed is not None:
             seed = validation.integer(self.initial_seed, "initial_seed", 0)
             require(seed < 2**128, f"initial_seed is {seed}; it must be below 2**128")
@@ -159,7 +176,9 @@ class FrontHeader(Header):
         n_features, n_hidden = self.widths[:2]
         expected: Expected = {}
         if self.form != ContributionsForm.name:
-            expected["layers.0.weights"] = self.dtype, (n_hidden, n_features)
+            expected["layers.0.weights"] = self.dtype, (n_hidden, self.n_occurring or n_features)
+            if self.n_occurring:
+                expected["front.features"] = "int64", (self.n_occurring,)
         elif self.n_samples is not None:
             expected["front.contributions"] = self.dtype, (self.n_samples, n_hidden)
             expected |= self._input_tensors()
@@ -248,14 +267,17 @@ def network_entries(network: FrontNetwork, as_contributions: bool, inputs: bool 
     front: Any = network.front
     samples = {"kernel": _kernel_entry(front.gram)} if as_contributions else {}
     samples |= _inputs_entries(front.X) if inputs else {}
+    scattered = front.scattered.without_arrays() if front.scattered else None
+    initial = scattered.initial if scattered else front.initial if as_contributions else None
     return samples | {
         "dtype": network.params.dtype.name,
         "activation": network.activation,
         "widths": [int(front.n_features), *map(int, network.widths)],
         "n_samples": len(front.base) if as_contributions else None,
-        "scale": front.initial_share if as_contributions else None,
-        "initial_seed": getattr(front.initial, "seed", None) if as_contributions else None,
-        "initial_scale": getattr(front.initial, "scale", None) if as_contributions else None,
+        "scale": scattered.share if scattered else front.initial_share if as_contributions else None,
+        "initial_seed": getattr(initial, "seed", None),
+        "initial_scale": getattr(initial, "scale", None),
+        "n_occurring": len(scattered.features) if scattered else 0,
         "in_span": as_contributions and front.in_span,
     }
 
@@ -270,7 +292,10 @@ def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
         tensors |= _samples_tensors(header, front)
         if header.initial_seed is None and not header.in_span:
             # in the memory order of coefs_init, so that products are rounded in the same way
-            tensors["front.initial"] = front.initial.array.T.astype(np.float64)
+            tensors["front.initial"] = front.initial.dense(np.float64).T
+    elif network.front.scattered is not None:
+        scattered = network.front.scattered.without_arrays()
+        tensors |= {"front.features": scattered.features, "layers.0.weights": scattered.rows.T}
     else:
         tensors["layers.0.weights"] = network.front.expand()
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
@@ -320,11 +345,24 @@ def network_of(header: FrontHeader, tensors: Tensors, X: Any, loss: Loss, n_thre
     if header.form == ContributionsForm.name:
         front = _contributions(header, tensors, X)
         front.finish()
+    elif header.n_occurring:
+        front = SparseWeightsForm.of(_scattered(header, tensors), n_threads)
     else:
         front = WeightsForm.of(tensors["layers.0.weights"], n_threads)
     biases = [tensors[f"layers.{l}.biases"] for l in range(n_layers)]
     weights = [tensors[f"layers.{l}.weights"] for l in range(1, n_layers)]
     return FrontNetwork.for_prediction(front, biases, weights, header.activation, loss, n_threads)
+
+
+def _scattered(header: FrontHeader, tensors: Tensors) -> ScatteredWeights:
+    """Restore the weights of the features that occurred."""
+    (n_features, n_hidden), features, seed = header.widths[:2], tensors["front.features"], header.initial_seed
+    rises = bool((np.diff(features) > 0).all()) and features[0] >= 0 and features[-1] < n_features
+    require(rises, "the features that occur are not distinct features in rising order")
+    initial: InitialWeights = NoWeights(n_hidden, n_features)
+    if seed is not None:
+        initial = RandomWeights(n_hidden, n_features, seed, header.activation, header.initial_scale or 1.0)
+    return ScatteredWeights(features, tensors["layers.0.weights"].T, float(header.scale or 0), initial)
 
 
 def _contributions(header: FrontHeader, tensors: Tensors, X: Any) -> ContributionsForm:
