@@ -19,6 +19,7 @@ WINDOW_BYTES = 2 * 56  # of an entry in one of the two windows that the kernel h
 SORTED = 2e-8  # seconds to give an entry its slot
 ENTRY = 8e-9  # seconds to sort an entry into its window
 FEATURE = 15e-9  # seconds to find out how far a feature lags behind, and to ask for its slot
+SCATTERED = 3  # times as long as passes over arrays take those over slots that lie apart
 SHARED = 65536  # multiplications of a pass that threads share
 
 
@@ -88,7 +89,7 @@ class SparseCosts(FormCosts):
         """Predict the seconds of a window of K rows."""
         h, size, batch = problem.n_hidden, problem.itemsize, min(problem.batch_size, K)
         n_steps, n_met, n_entries = -(-K // batch), problem.n_met(K), K * problem.row_length
-        passes = machine.passes(3 * n_met * h * problem.copies * size, table)
+        passes = SCATTERED * machine.passes(3 * n_met * h * problem.copies * size, table)
         passes += machine.sparse_product * 2 * n_entries * h
         seconds = passes / (machine.speedup if n_entries * h >= SHARED else 1.0)
         seconds += ENTRY * n_entries + FEATURE * n_met + n_steps * upper_step(problem, batch, 1, machine)
