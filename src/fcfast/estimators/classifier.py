@@ -134,7 +134,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Whether to draw a new order of the samples in each epoch. With False they are taken in order.
     form : {"auto", "contributions", "windowed", "weights"}, default "auto"
         Representation of the front layer. All forms train the same network up to rounding. "contributions" holds one row for
-        each training sample and the Gram matrix of the samples; it suits data with more features than samples, and sparse data.
+        each training sample and the Gram matrix of the samples; it suits data with more features than samples.
         "windowed" holds the weights and updates them once per window of samples; it suits many samples. "weights" holds the
         weights and updates them in every step. "auto" takes the form that `fcfast.plan` predicts to be the fastest on this
         machine within `memory_limit`. Name a form to get the same one on every machine.
@@ -309,7 +309,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         """Train one epoch on new samples and continue from the last call, including its momentum.
 
         In form "contributions" the samples are appended to those that are held, and the cost grows with their number.
-        ``form="auto"`` takes "windowed" here, which does not keep samples, and "contributions" for sparse data.
+        ``form="auto"`` takes "windowed" here, which does not keep samples, and for sparse data "contributions" where optimiser
+        or rule need it. Sparse samples may bring features that have not occurred before.
 
         Parameters
         ----------
