@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 import fcfast
@@ -72,13 +73,15 @@ def dense(kernel, size, n_calls, package):
     return Work(calls, (arrays.values, arrays.deltas, arrays.grad, arrays.params, arrays.output_delta))
 
 
-def front(form, n, d, batch, package, optimizer=MOMENTUM, rule=None, activation="relu"):
+def front(form, n, d, batch, package, optimizer=MOMENTUM, rule=None, activation="relu", density=None):
     """Train an epoch in a form of the front layer."""
     h, n_classes = 64, 10
     rng = np.random.default_rng(0)
     X = rng.normal(0, d**-0.5, (n, d)).astype("f4")
     labels, rows, rates = rng.integers(0, n_classes, n), rng.permutation(n), np.full(-(-n // batch), 0.01)
-    layer = FORMS[form](X, RandomWeights(h, d, 0, "relu"), np.dtype("f4"), optimizer.has_velocity)
+    if density is not None:
+        X = sparse.random(n, d, density, "csr", "f4", rng)
+    layer = FORMS[form].variant(density is not None)(X, RandomWeights(h, d, 0, "relu"), np.dtype("f4"), optimizer.has_velocity)
     above, biases = rng.uniform(-0.1, 0.1, (n_classes, h)), [np.zeros(h), np.zeros(n_classes)]
     window = layer.choose_window("auto", batch, n, optimizer.has_velocity)
     network = FrontNetwork(layer, biases, [above], activation, "cross_entropy", optimizer, batch, window, 1, RULES.get(rule))
@@ -148,6 +151,7 @@ CASES = {
     # smooth: in a hundred steps rounding may switch a relu off in one of the twins only
     "epoch, windowed": (partial(front, "windowed", 100, 784, 1, activation="tanh"), 29),
     "epoch, weights": (partial(front, "weights", 100, 784, 10), 4.7),
+    "epoch, sparse weights": (partial(front, "weights", 100, 2000, 10, density=0.02), 100),
     "NeuronAdam, contributions": (partial(front, "contributions", 100, 2000, 10, optimizer=NeuronAdam()), 3),
     "Muon, contributions": (partial(front, "contributions", 100, 2000, 20, optimizer=Muon()), 2),
     "AdamW, weights": (partial(front, "weights", 100, 2000, 20, optimizer=AdamW(eps=1e-3)), 2.6),

@@ -79,12 +79,12 @@ cdef class SparseNetwork(Network):
 
     cdef reserve(self, Py_ssize_t n_entries, Py_ssize_t n_windows):
         """Make room for windows with so many entries, and for a history of so many windows."""
-        n_chunks = min(n_windows, MOST_WINDOWS) // LENGTH + 1
+        n_features, n_chunks = min(n_entries, self.n_base), min(n_windows, MOST_WINDOWS) // LENGTH + 1
         held = []
         for entries in range(2):
-            self.entries[entries].slots = <int*>address(np.empty(n_entries, np.int32), held, np.int32, True)
-            self.entries[entries].ends = <Py_ssize_t*>address(np.empty(n_entries, np.intp), held, np.intp, True)
-            self.entries[entries].lags = <double*>address(np.empty((n_entries, 4)), held, np.float64, True)
+            self.entries[entries].slots = <int*>address(np.empty(n_features, np.int32), held, np.int32, True)
+            self.entries[entries].ends = <Py_ssize_t*>address(np.empty(n_features, np.intp), held, np.intp, True)
+            self.entries[entries].lags = <double*>address(np.empty((n_features, 4)), held, np.float64, True)
             self.entries[entries].rows = <int*>address(np.empty(n_entries, np.int32), held, np.int32, True)
             self.entries[entries].values = <double*>address(np.empty(n_entries), held, np.float64, True)
         self.history.current = <double*>address(np.empty((LENGTH, 4)), held, np.float64, True)

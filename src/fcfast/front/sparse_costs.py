@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SLOT_BYTES = 36  # of a feature beside its weights: its number, its order, its stamp, its place in a window
 SORT_BYTES = 16  # of an entry while features are numbered
-WINDOW_BYTES = 2 * 56  # of an entry in one of the two windows that the kernel holds
+ENTRY_BYTES, FEATURE_BYTES = 2 * 12, 2 * 44  # of entries and features in the two windows that the kernel holds
 SORTED = 2e-8  # seconds to give an entry its slot
 ENTRY = 8e-9  # seconds to sort an entry into its window
 FEATURE = 15e-9  # seconds to find out how far a feature lags behind, and to ask for its slot
@@ -64,7 +64,8 @@ class SparseCosts(FormCosts):
         numbers = SNAPSHOTS * n_held + problem.n_params * (problem.copies + SNAPSHOTS)
         widths = np.array([*problem.hidden, problem.n_outputs], dtype=np.intp)
         numbers += backend.front.work_size(problem.n_samples, problem.batch_size, window, 0, widths, problem.n_params)
-        entries = n_entries * SORT_BYTES + min(window, problem.n_samples) * problem.row_length * WINDOW_BYTES
+        n_rows = min(window, problem.n_samples)
+        entries = n_entries * SORT_BYTES + n_rows * problem.row_length * ENTRY_BYTES + problem.n_met(n_rows) * FEATURE_BYTES
         return int(table + numbers * size + slots * SLOT_BYTES + entries) + cls._checkpoint_bytes(problem, n_held)
 
     @classmethod
