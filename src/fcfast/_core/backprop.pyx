@@ -186,3 +186,31 @@ def adam_step(real[::1] params,             # IN and OUT
     for i in prange(0, n, THREADED_WORK, schedule="static", num_threads=n_threads, nogil=True):
         adam_update(&params[i], &grad[i], &first_moment[i], &second_moment[i], min(THREADED_WORK, n - i), b1, fresh1, b2,
                     fresh2, rate, correction, small, decay, shrink)
+
+
+cdef void root_update(real* w, const real* grad, real* v, Py_ssize_t n, real rate, real keep, real fresh, real eps,
+                      real decay) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef real g
+    for i in range(n):
+        g = grad[i] + decay * w[i]
+        v[i] = keep * v[i] + fresh * g * g
+        w[i] = w[i] - rate * g / (root(v[i]) + eps)
+
+
+def root_step(real[::1] params,             # IN and OUT
+              const real[::1] grad,         # IN
+              real[::1] second_moment,      # IN and OUT
+              double learning_rate,
+              double keep,
+              double fresh,
+              double eps,
+              double weight_decay,
+              int n_threads):
+    """A step along the gradient divided by the root of v <- keep v + fresh gradient^2, as torch's Adagrad and RMSprop take it."""
+    cdef Py_ssize_t i, n = params.shape[0]
+    if n < THREADED_WORK:
+        n_threads = 1
+    for i in prange(0, n, THREADED_WORK, schedule="static", num_threads=n_threads, nogil=True):
+        root_update(&params[i], &grad[i], &second_moment[i], min(THREADED_WORK, n - i), <real>learning_rate, <real>keep,
+                    <real>fresh, <real>eps, <real>weight_decay)

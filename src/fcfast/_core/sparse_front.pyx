@@ -18,6 +18,7 @@ Axes: N samples, h hidden units, B batch, K window.
 
 from cython.parallel cimport prange
 from libc.float cimport DBL_MIN, FLT_MIN
+from libc.math cimport sqrt, sqrtf
 
 from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, multiply, set_identity
 from fcfast._core.front cimport GRAM, START, START_VELOCITY, FRONT_DELTA, Network, Sgd, Targets, Workspace, address, run_window
@@ -328,6 +329,14 @@ cdef void catch_up_slots(real* table, SparseNetwork network, Py_ssize_t first, P
 # epochs
 
 
+cdef inline int parts_of(Py_ssize_t h, const Entries* entries, int n_threads, size_t itemsize, Py_ssize_t* share) noexcept nogil:
+    """Share out the hidden units in whole cache lines. Returns how many threads take part; ``share`` is the units of each."""
+    cdef Py_ssize_t line = CACHE_LINE // itemsize
+    cdef int n_parts = n_threads if entries.n_entries * h >= THREADED_WORK else 1
+    share[0] = ((h + n_parts - 1) // n_parts + line - 1) // line * line
+    return n_parts
+
+
 cdef void prepare(const real* values, SparseNetwork network, Workspace workspace, const Py_ssize_t* rows, Py_ssize_t n_rows,
                   Entries* entries) noexcept nogil:
     """`sort_entries`, unless no rows are left."""
@@ -359,7 +368,7 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
     cdef double* m
     cdef double r[4]
     cdef double c
-    cdef int n_parts, line = CACHE_LINE // sizeof(real)
+    cdef int n_parts
     begin(&network.history)
     K = min(workspace.window, n_rows)
     prepare(values, network, workspace, rows, K, &network.entries[0])
@@ -367,8 +376,7 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
         entries = &network.entries[now]
         n_steps = (K + batch_size - 1) // batch_size
         m = a + n_steps
-        n_parts = n_threads if entries.n_entries * h >= THREADED_WORK else 1
-        share = ((h + n_parts - 1) // n_parts + line - 1) // line * line
+        n_parts = parts_of(h, entries, n_threads, sizeof(real), &share)
         if decays:
             find_lags(entries, &network.history, network.stamps)
         start_velocity = <real*>workspace.parts[START_VELOCITY] if network.base_velocity != NULL and n_steps > 1 else NULL
@@ -444,3 +452,83 @@ def sgd_epochs(SparseNetwork network not None,  # IN and OUT
             if in_epoch < rates.shape[1]:
                 break
     return done
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# single steps that Python drives, for optimisers under which weights without a gradient rest; M is a second moment v there
+
+
+cdef void descend_some(real* table, SparseNetwork network, const real* D, double rate, double fresh, double eps,
+                       Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """A step on some units of a batch's features, each of which keeps the share of v that its lag says."""
+    cdef const Entries* entries = &network.entries[0]
+    cdef Py_ssize_t h = network.widths[0], width = network.width, stride = 2 * width, size = last - first, n, j, begun = 0
+    cdef real* g = <real*>network.caught + first
+    cdef real* W
+    cdef real* v
+    cdef real kept, new = <real>fresh, step = <real>rate, small = <real>eps
+    for n in range(entries.n_features):
+        if n + AHEAD < entries.n_features:
+            fetch(table + entries.slots[n + AHEAD] * stride, width, 2, first, last)
+        W = table + entries.slots[n] * stride + first
+        v = W + width
+        kept = <real>entries.lags[4 * n]
+        sum_rows(entries, begun, entries.ends[n], D + first, h, <const double*>NULL, 1, g, size)
+        for j in range(size):
+            v[j] = settled(kept * v[j] + new * g[j] * g[j])
+            W[j] -= step * g[j] / ((sqrtf(v[j]) if real is float else sqrt(v[j])) + small)
+        begun = entries.ends[n]
+
+
+def project_batch(SparseNetwork network not None,
+                  Workspace workspace not None,
+                  const Py_ssize_t[::1] rows,       # IN
+                  real[:, ::1] out,                 # OUT, pre-activations without biases
+                  int n_threads):
+    """Pre-activations of a batch, whose entries are kept for `descend_by_root`."""
+    cdef Py_ssize_t h = network.widths[0], n_rows = rows.shape[0], part, share
+    cdef Entries* entries = &network.entries[0]
+    cdef real* table = <real*>network.base
+    cdef int n_parts
+    network.reserve(largest_window(network, n_rows, &rows[0], n_rows), 1)
+    sort_entries(<const real*>network.values, network, workspace, &rows[0], n_rows, entries)
+    n_parts = parts_of(h, entries, n_threads, sizeof(real), &share)
+    for part in prange(n_parts, schedule="static", num_threads=n_parts, nogil=True):
+        project(table, network, entries, False, &out[0, 0], <real*>NULL, n_rows, min(part * share, h),
+                min((part + 1) * share, h))
+
+
+def descend_by_root(SparseNetwork network not None,     # IN and OUT
+                    const real[:, ::1] D,               # IN, deltas of the batch's pre-activations
+                    double rate,
+                    double keep,
+                    double fresh,
+                    double eps,
+                    Py_ssize_t step,                    # steps taken before, since `catch_up_moments`
+                    int n_threads):
+    """A step of `root_step` on the weights of the last batch's features, whose v has decayed since they occurred last."""
+    cdef Py_ssize_t h = network.widths[0], n, part, share
+    cdef Entries* entries = &network.entries[0]
+    cdef real* table = <real*>network.base
+    cdef int n_parts = parts_of(h, entries, n_threads, sizeof(real), &share)
+    for n in range(entries.n_features):
+        entries.lags[4 * n] = keep ** (step + 1 - network.stamps[entries.slots[n]])
+        network.stamps[entries.slots[n]] = <int>(step + 1)
+    for part in prange(n_parts, schedule="static", num_threads=n_parts, nogil=True):
+        descend_some(table, network, &D[0, 0], rate, fresh, eps, min(part * share, h), min((part + 1) * share, h))
+
+
+def catch_up_moments(SparseNetwork network not None,    # IN and OUT
+                     double keep,
+                     Py_ssize_t step):
+    """Bring v of all features up to date after so many steps."""
+    cdef Py_ssize_t slot, j, h = network.widths[0], width = network.width
+    cdef double factor
+    for slot in range(network.n_base):
+        factor = keep ** (step - network.stamps[slot])
+        network.stamps[slot] = 0
+        for j in range(h):
+            if network.is_double:
+                (<double*>network.base)[(2 * slot + 1) * width + j] *= factor
+            else:
+                (<float*>network.base)[(2 * slot + 1) * width + j] *= <float>factor

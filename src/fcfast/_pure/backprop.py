@@ -87,3 +87,22 @@ def adam_step(
     second_moment[:] = real(beta2) * second_moment + real(1 - beta2) * grad * grad
     root = np.sqrt(second_moment) * real(1 / np.sqrt(1 - beta2**step))
     params -= real(learning_rate / (1 - beta1**step)) * first_moment / (root + real(eps))
+
+
+@quiet
+def root_step(
+    params: Array,
+    grad: Array,
+    second_moment: Array,
+    learning_rate: float,
+    keep: float,
+    fresh: float,
+    eps: float,
+    weight_decay: float,
+    n_threads: int,
+) -> None:
+    """A step along the gradient divided by the root of v <- keep v + fresh gradient^2, as torch's Adagrad and RMSprop take it."""
+    real = params.dtype.type
+    grad = grad + real(weight_decay) * params
+    second_moment[:] = real(keep) * second_moment + real(fresh) * grad * grad
+    params -= real(learning_rate) * grad / (np.sqrt(second_moment) + real(eps))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fcfast._pure.front import Network, Sgd, Targets, Workspace
 from fcfast._pure.front import sgd_epochs as dense_epochs
-from fcfast._pure.mathfn import Array
+from fcfast._pure.mathfn import Array, quiet
 
 
 @dataclass
@@ -39,6 +39,8 @@ class SparseNetwork(Network):
     ``scale`` has c and its velocity, by which features without a slot follow from their initial weights. ``indptr`` (N + 1,),
     ``indices`` (entries,), which are slots and differ within a row, and ``values`` (entries,) are the samples.
     """
+
+    batch: Array  # rows of the last `project_batch`
 
     def __init__(
         self,
@@ -72,3 +74,26 @@ def sgd_epochs(
 ) -> int:
     """Epochs of SGD. Returns the number of steps done: all, or those before the first loss that is not finite."""
     return dense_epochs(network, targets, sgd, workspace, rows, rates, losses, first, n_threads)
+
+
+def project_batch(network: SparseNetwork, workspace: Workspace, rows: NDArray[np.intp], out: Array, n_threads: int) -> None:
+    """Pre-activations of a batch, whose entries are kept for `descend_by_root`."""
+    network.batch = network.source[rows]
+    out[:] = network.batch @ network.base.T
+
+
+@quiet
+def descend_by_root(
+    network: SparseNetwork, D: Array, rate: float, keep: float, fresh: float, eps: float, step: int, n_threads: int
+) -> None:
+    """A step of `root_step` on the weights of the last batch's features, whose v has decayed since they occurred last."""
+    assert network.base_velocity is not None
+    W, v, real = network.base, network.base_velocity, D.dtype.type
+    grad = D.T @ network.batch
+    v[:] = real(keep) * v + real(fresh) * grad * grad
+    W -= real(rate) * grad / (np.sqrt(v) + real(eps))
+
+
+def catch_up_moments(network: SparseNetwork, keep: float, step: int) -> None:
+    """Bring v of all features up to date after so many steps."""
+    # every step has done so
