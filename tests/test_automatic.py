@@ -389,7 +389,7 @@ def test_kernels(kind):
 
 
 OTHERS = [
-    *({"optimizer": name} for name in ("muon", "neuron-adam", "adam", "adamw")),
+    *({"optimizer": name} for name in ("muon", "neuron-adam", "adam", "adamw", "adagrad", "rmsprop")),
     *({"rule": name} for name in ("dfa", "fg-a", "local-loss")),
     {"activation": "tanh"}, {"activation": "logistic"}, {"early_stopping": True}, {"hidden_layer_sizes": (16, 16)},
 ]  # fmt: skip

@@ -330,7 +330,10 @@ class Case:
     decays: list = field(default_factory=lambda: [(0.1, 0.0), 0.3, (0.0, 0.2)])
 
 
-PEERS = {"sgd": ("SGD", {"momentum": 0.9}), "adam": ("Adam", {}), "adamw": ("AdamW", {})}
+PEERS = {
+    "sgd": ("SGD", {"momentum": 0.9}), "adam": ("Adam", {}), "adamw": ("AdamW", {}), "adagrad": ("Adagrad", {}),
+    "rmsprop": ("RMSprop", {}),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,11 @@ def random_configuration(seed):
     return kind, parameters, X, y, coefs, [rng.uniform(-0.2, 0.2, o) for o in widths[1:]]
 
 
-def train_torch(parameters, X, y, coefs, biases, dtype=torch.float64, sample_weight=None):
-    """The same training in PyTorch; samples in order. Gives the loss of each step and all weights (n_in, n_out)."""
+def train_torch(parameters, X, y, coefs, biases, dtype=torch.float64, sample_weight=None, kind=None):
+    """The same training in PyTorch, by SGD or another optimiser, a function of the parameters; samples in order.
+
+    Gives the loss of each epoch, all weights (n_in, n_out) and all biases.
+    """
     linears = [torch.nn.Linear(*coef.shape, dtype=dtype) for coef in coefs]
     layers = []
     with torch.no_grad():
@@ -73,7 +76,11 @@ def train_torch(parameters, X, y, coefs, biases, dtype=torch.float64, sample_wei
             layers += [linear, MODULES[parameters["activation"]]()]
     network = torch.nn.Sequential(*layers[:-1])
     names = ("momentum", "dampening", "nesterov", "weight_decay")
-    optimizer = torch.optim.SGD(network.parameters(), lr=1.0, **{name: parameters[name] for name in names})
+    optimizer = (
+        torch.optim.SGD(network.parameters(), lr=1.0, **{name: parameters[name] for name in names})
+        if kind is None
+        else kind(network.parameters())
+    )
     n, size = len(X), parameters["batch_size"]
     per_epoch = -(-n // size)
     total = parameters["max_epochs"] * per_epoch

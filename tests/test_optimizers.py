@@ -9,7 +9,7 @@ from test_front_exact import MODULES, distance, random_configuration
 
 from fcfast import backend
 from fcfast.layers import orthogonalizer
-from fcfast.optimizers import SGD, Adam, AdamW, Muon, NeuronAdam
+from fcfast.optimizers import SGD, Adagrad, Adam, AdamW, Muon, NeuronAdam, RMSprop
 
 torch = pytest.importorskip("torch", reason="the reference of these tests is PyTorch")
 
@@ -97,6 +97,24 @@ def test_adam_equals_pytorch(kind):
             nonlocal peer
             peer = peer or peer_kind(
                 [*weights, *offsets], lr=0.01, betas=(0.9, 0.99), eps=1e-6, weight_decay=optimizer.weight_decay
+            )
+            peer.step()
+
+        expected = reference(seed, optimizer, update)
+        assert_equal_training(train(seed, optimizer, "weights", "auto"), expected, f"seed {seed}, {optimizer}")
+
+
+@pytest.mark.parametrize("kind", [Adagrad, RMSprop])
+def test_roots_equal_pytorch(kind):
+    """In form "weights", with weight decay and clipping."""
+    for seed in range(N_CONFIGURATIONS):
+        own = {"alpha": 0.9} if kind is RMSprop else {}
+        optimizer, peer = kind(eps=1e-4, **own, **settings_of(seed)), None
+
+        def update(weights, offsets, step, optimizer=optimizer, own=own):
+            nonlocal peer
+            peer = peer or getattr(torch.optim, kind.__name__)(
+                [*weights, *offsets], lr=0.01, eps=1e-4, weight_decay=optimizer.weight_decay, **own
             )
             peer.step()
 
@@ -215,6 +233,8 @@ def test_adam_refuses_forms_without_weights(optimizer, form):
         ({"optimizer": "neuron-adam", "dampening": 0.1}, ValueError, "dampening"),
         ({"optimizer": "muon", "dampening": 0.1}, ValueError, "dampening"),
         ({"optimizer": "adamw", "momentum": 1.0}, ValueError, "momentum"),
+        ({"optimizer": "adagrad", "momentum": 0.5}, ValueError, "momentum=0.5 is a setting of"),
+        ({"optimizer": "rmsprop", "nesterov": True}, ValueError, "nesterov"),
         ({"optimizer": Muon(), "weight_decay": 0.1}, ValueError, r"settings of its own.*weight_decay=0.1"),
     ],
 )

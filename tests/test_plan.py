@@ -365,7 +365,9 @@ def test_optimizer_of_the_users_own():
     for form in ("contributions", "windowed"):
         with pytest.raises(ValueError, match=rf"optimizer='by-feature'.*rotations.*form='{form}'.*or form='weights'"):
             plan(100, 1000, optimizer=ByFeature(), form=form)
-    with pytest.raises(ValueError, match=r"'by-feature' needs form='weights', which trains sparse samples by SGD.*neuron-adam"):
+    with pytest.raises(
+        ValueError, match=r"'by-feature' needs form='weights', which on sparse samples leaves features .* alone.*neuron-adam"
+    ):
         plan(100, 1000, optimizer=ByFeature(), density=0.1)
 
 

@@ -1,13 +1,17 @@
 """Weights of sparse features train exactly the network that PyTorch trains on dense samples; kernel and twin agree."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import sparse
-from test_front_exact import GROUPS, N_CONFIGURATIONS, distance, random_configuration, train_front, train_torch
+from test_front_exact import GROUPS, N_CONFIGURATIONS, distance, random_configuration, torch, train_front, train_torch
 from twins import CORE, PURE
 
 from fcfast import backend
+from fcfast.front import SparseWeightsForm
 from fcfast.front.slots import empty_table
+from fcfast.optimizers import Adagrad, RMSprop
 
 STEPS = 60
 
@@ -60,8 +64,6 @@ def test_sparse_forms_equal_pytorch(group):
 @pytest.mark.parametrize("form", ["weights", "windowed"])
 def test_sparse_float32_drifts_no_more_than_pytorch(form):
     """Against float64, over many configurations: at most twice PyTorch's own drift."""
-    import torch
-
     ours, theirs = [], []
     for seed in range(1000, 1000 + N_CONFIGURATIONS // 10):
         kind, parameters, X, *network = sparse_configuration(seed)
@@ -82,6 +84,27 @@ def test_sparse_sample_weights_equal_pytorch():
         fitted = train_front(kind, parameters, sparse.csr_array(X), y, coefs, biases, "weights", sample_weight=weights)
         assert distance(fitted.coefs_, expected) < 1e-9
         assert distance([fitted.loss_curve_], [losses]) < 1e-9
+
+
+@pytest.mark.parametrize("kind", [Adagrad, RMSprop])
+@pytest.mark.parametrize("group", range(3))
+def test_sparse_roots_equal_pytorch(kind, group):
+    """Weights rest without a gradient, and second moments are caught up: losses and all weights to 1e-9 after 60 steps."""
+    for seed in range(group, N_CONFIGURATIONS // 3, 3):
+        estimator, parameters, X, y, coefs, biases = sparse_configuration(seed)
+        own = {"alpha": 0.9} if kind is RMSprop else {}
+        parameters["learning_rate"] = 0.003  # at ten times that RMSprop makes rounding grow a hundredfold
+        for name in ("momentum", "nesterov", "dampening", "weight_decay"):
+            del parameters[name]
+        peer = partial(getattr(torch.optim, kind.__name__), lr=1.0, eps=1e-4, **own)
+        losses, weights, offsets = train_torch(parameters, X, y, coefs, biases, kind=peer)
+        optimizer = kind(eps=1e-4, max_grad_norm=parameters.pop("max_grad_norm"), **own)
+        fitted = train_front(estimator, parameters | {"optimizer": optimizer}, untidy(X, seed), y, coefs, biases, "auto")
+        message = f"seed {seed}, {optimizer}, {parameters}"
+        assert isinstance(fitted.network_.front, SparseWeightsForm)
+        assert distance([fitted.loss_curve_], [losses]) < 1e-9, message
+        assert distance(fitted.coefs_, weights) < 1e-9, message
+        assert distance(fitted.intercepts_, offsets) < 1e-9, message
 
 
 # ----------------------------------------------------------------------------------------------------------------------

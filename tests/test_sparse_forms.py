@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from fcfast.front import SparseWeightsForm
 from fcfast.front.slots import Slots, empty_table
 from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, NoWeights, RandomWeights
+from fcfast.losses import Loss
 from fcfast.sources import SparseSource
 from fcfast.training import TrainingWarning
 
@@ -30,6 +32,18 @@ def text():
     X[np.arange(N), y] = 1.0
     X[rng.integers(N)] = 0
     return sparse.csr_array(X), y
+
+
+@dataclass(frozen=True)
+class Absolute(Loss):
+    """The absolute error, smooth near 0."""
+
+    name = "absolute"
+
+    def of_samples(self, outputs, targets):
+        error = outputs - targets
+        root = np.sqrt(1e-3 + error**2)
+        return root.sum(axis=1), error / root
 
 
 def settings_of(form="weights", **more):
@@ -90,6 +104,34 @@ def test_threads(text, form):
         for n_jobs in (1, 2)
     )
     np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
+@pytest.mark.parametrize("optimizer", ["adagrad", "rmsprop"])
+@pytest.mark.parametrize("more", [{}, {"rule": "dfa"}, {"groups": 2}, {"early_stopping": True}])
+def test_optimizers_under_which_weights_rest(text, optimizer, more):
+    """Python drives their steps, so that they go with any rule in the span; 300 units are shared out among threads."""
+    X, y = text
+    settings = settings_of("auto", optimizer=optimizer, hidden_layer_sizes=(300, 8), learning_rate=0.003, batch_size=60, **more)
+    dense = FrontClassifier(**settings).fit(X.toarray(), y)
+    own = [FrontClassifier(**settings, n_jobs=n_jobs).fit(X, y) for n_jobs in (1, 2)]
+    assert isinstance(own[0].network_.front, SparseWeightsForm)
+    np.testing.assert_array_equal(own[0].coefs_[0], own[1].coefs_[0])
+    np.testing.assert_allclose(own[0].coefs_[0], dense.coefs_[0], rtol=1e-8, atol=1e-11)
+    for one in (dense, *own):
+        one.set_params(early_stopping=False).partial_fit(X.toarray() if one is dense else X, y)
+    np.testing.assert_allclose(own[0].coefs_[0], dense.coefs_[0], rtol=1e-8, atol=1e-11)
+
+
+def test_losses_of_ones_own(text):
+    """A loss that the kernels do not know trains by an optimiser under which weights rest."""
+    X, _ = text
+    target = np.asarray(X[:, :50].sum(axis=1)).ravel()
+    settings = settings_of("auto", optimizer="adagrad", loss=Absolute())
+    own, dense = (FrontRegressor(**settings).fit(given, target) for given in (X, X.toarray()))
+    np.testing.assert_allclose(own.coefs_[0], dense.coefs_[0], rtol=1e-9, atol=1e-12)
+    with pytest.raises(ValueError, match="loss of the library"):
+        FrontRegressor(**settings_of("weights", loss=Absolute())).fit(X, target)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -279,7 +321,9 @@ def test_values_that_do_not_do(text):
 @pytest.mark.parametrize(
     ("more", "match"),
     [
-        ({"optimizer": "adam"}, "optimizer='adam'.*no closed form"),
+        ({"optimizer": "adam"}, "optimizer='adam'.*leaves features without entries alone.*toarray"),
+        ({"optimizer": "adagrad", "weight_decay": 0.1}, "optimizer='adagrad'.*without weight decay.*toarray"),
+        ({"optimizer": "rmsprop", "form": "windowed"}, "form='windowed' cannot hold that.*form='weights'"),
         ({"optimizer": "neuron-adam"}, "neuron-adam.*use form='contributions'"),
         ({"rule": "dfa"}, "backpropagation alone.*use form='contributions'"),
         ({"hidden_layer_sizes": (16, 8), "groups": 2}, "without groups.*use form='contributions'"),

@@ -32,6 +32,8 @@ COMMON: dict[str, list[Any]] = {
         "neuron-adam",
         "adam",
         "adamw",
+        "adagrad",
+        "rmsprop",
         optimizers.SGD(0.5),
         optimizers.Muon(),
         optimizers.Adam(max_grad_norm=1e-9),

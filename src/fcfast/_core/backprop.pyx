@@ -207,7 +207,7 @@ def root_step(real[::1] params,             # IN and OUT
               double eps,
               double weight_decay,
               int n_threads):
-    """A step along the gradient divided by the root of v <- keep v + fresh gradient^2, as torch's Adagrad and RMSprop take it."""
+    """A step along the gradient over the root of v <- keep v + fresh gradient^2, as torch's Adagrad and RMSprop take it."""
     cdef Py_ssize_t i, n = params.shape[0]
     if n < THREADED_WORK:
         n_threads = 1

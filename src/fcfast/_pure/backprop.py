@@ -101,7 +101,7 @@ def root_step(
     weight_decay: float,
     n_threads: int,
 ) -> None:
-    """A step along the gradient divided by the root of v <- keep v + fresh gradient^2, as torch's Adagrad and RMSprop take it."""
+    """A step along the gradient over the root of v <- keep v + fresh gradient^2, as torch's Adagrad and RMSprop take it."""
     real = params.dtype.type
     grad = grad + real(weight_decay) * params
     second_moment[:] = real(keep) * second_moment + real(fresh) * grad * grad

@@ -455,7 +455,9 @@ class TrainedEstimator(BaseEstimator):
             optimizer = OPTIMIZERS.get(optimizer, Optimizer)
         forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []
         kinds = [kind.variant(True) for kind in forms]
-        return any(kind.takes_sparse and (optimizer.compiled if kind.needs_kernel else optimizer.commutes) for kind in kinds)
+        return any(
+            kind.takes_sparse and (_leaves_alone(optimizer) if kind.needs_kernel else optimizer.commutes) for kind in kinds
+        )
 
     # ------------------------------------------------------------------------------------------------------------------
     # model files: what `fcfast.estimators.store` asks for
@@ -502,6 +504,11 @@ class TrainedEstimator(BaseEstimator):
         tags.input_tags.sparse = self._takes_sparse()
         tags.input_tags.allow_nan = self.missing == "mean"
         return tags
+
+
+def _leaves_alone(optimizer: Any) -> bool:
+    """Whether an optimiser, or a class of it, can leave features without entries alone."""
+    return bool(optimizer.compiled or optimizer.rests)
 
 
 class HeldOut:

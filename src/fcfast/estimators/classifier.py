@@ -88,7 +88,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature over the training samples in
         their place. A feature without any value counts as 0.
-    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`, default "sgd"
+    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw", "adagrad", "rmsprop"} or object, default "sgd"
         Optimiser. A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" scale the
         updates of each feature separately and need form "weights". The others train the same network in every form.
     learning_rate : float, sequence or "auto", default "auto"

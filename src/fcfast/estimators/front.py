@@ -515,7 +515,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             if kind.is_automatic
             and (any_form or kind.updates_each_weight)
             and (kind.takes_sparse or not is_stored_sparse(X))
-            and (compiled or not kind.needs_kernel)
+            and (compiled or optimizer.rests or not kind.needs_kernel)
         ]
         # The first of equals: the library's own forms come before those that users register.
         return min(possible, default=(False, True, "auto"), key=lambda form: form[:2])[-1]

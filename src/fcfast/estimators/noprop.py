@@ -102,7 +102,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         signal-to-noise ratio. "min-snr" is this ratio, but at most 5. With "snr" late times, when the noisy label shows the
         class already, weigh up to a million times as much as early times. "ct" then learns next to nothing from the input, and
         "dt" needs an adaptive optimiser.
-    optimizer : {"neuron-adam", "adamw", "sgd", "muon", "adam"} or object of `fcfast.optimizers`, default "neuron-adam"
+    optimizer : {"neuron-adam", "adamw", "sgd", "muon", "adam", "adagrad", "rmsprop"} or object, default "neuron-adam"
         Optimiser; each block has one of its own. The paper uses "adamw", which needs form "weights". The default is as good on
         MNIST and trains the same network in every form.
     learning_rate : float, sequence or "auto", default "auto"
@@ -547,7 +547,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             **of_inputs(X, self.dtype), hidden=self._branch_and_trunk(), n_outputs=len(self.classes_),
             batch_size=self._batch_size(X.shape[0]), n_epochs=self._setting("max_epochs"), dtype=self.dtype,
             optimizer=optimizer, rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
-            n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span,
+            n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span, is_stack=True,
         )  # fmt: skip
         return plan_for(problem, self.form, self.window, self.memory_limit)
 

@@ -147,6 +147,11 @@ class FrontForm(FormCosts, Capable):
         )  # fmt: skip
 
     @property
+    def flushed(self) -> Array | None:
+        """What steps in Python set subnormal numbers of to 0 from time to time."""
+        return self.velocity
+
+    @property
     def row_length(self) -> float:
         """Numbers of a row of the source, which are multiplied."""
         return float(self.source.shape[1])

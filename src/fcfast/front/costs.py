@@ -33,7 +33,7 @@ class FormCosts:
     holds_gram : bool
         Whether the source is the Gram matrix of the training inputs, and the base has a row for each input.
     needs_kernel : bool
-        Whether only the kernel of whole epochs can train the form.
+        Whether only the kernel of whole epochs can train the form, or an optimiser under which weights rest.
     saving : str
         Advice for saving memory.
     """

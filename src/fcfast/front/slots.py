@@ -73,6 +73,10 @@ class SlotRows:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def sparse(self) -> Any:
+        """Give all rows as a sparse array of slots, without copying them."""
+        return sparse.csr_array((self.values, self.slots, self.indptr), shape=self.shape)
+
     def first(self, n: int) -> Any:
         """Give the first n rows as a sparse array of slots."""
         n = min(n, len(self))

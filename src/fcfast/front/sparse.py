@@ -1,5 +1,6 @@
 """The front layer as weights of the sparse features that occur, which steps touch only where their batch has entries."""
 
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -7,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast import backend
-from fcfast.front.base import FrontForm, Rows
+from fcfast.front.base import FrontForm, Memory, OpenFront, Rows
+from fcfast.front.open_sparse import OpenSparse
 from fcfast.front.slots import SlotRows, Slots, csr, empty_table
 from fcfast.front.sparse_costs import SparseCosts
 from fcfast.front.weights import WeightsForm
@@ -20,6 +22,7 @@ from fcfast.tiles import slices
 from fcfast.units import bytes_text
 
 if TYPE_CHECKING:
+    from fcfast.optimizers import Optimizer
     from fcfast.training.upper import UpperLayers
 
 Array = NDArray[Any]
@@ -110,6 +113,36 @@ class SparseWeightsForm(SparseCosts, FrontForm):
             self.table, self.scale, rows.indptr, rows.slots, rows.values, upper.params, upper.velocity, upper.widths,
             upper.activation,
         )  # fmt: skip
+
+    def kernel_network_alone(self) -> Any:
+        """Give the front layer alone as the kernel takes it, for single steps."""
+        rows, nothing = self.source, np.empty(0, self.table.dtype)
+        return backend.sparse_front.SparseNetwork(
+            self.table,
+            self.scale,
+            rows.indptr,
+            rows.slots,
+            rows.values,
+            nothing,
+            None,
+            np.array([self.base.shape[1]], np.intp),
+            0,
+        )
+
+    def windows(
+        self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
+    ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
+        """Give all batches at once, because the weights are up to date after each batch."""
+        opened = OpenSparse(self, max(map(len, batches)), memory, n_threads)
+        try:
+            yield batches, opened
+        finally:
+            opened.close()
+
+    @property
+    def flushed(self) -> Array | None:
+        """Nothing: the kernels set subnormal numbers to 0, in the slots that they touch."""
+        return None
 
     @property
     def row_length(self) -> float:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from fcfast import backend
-from fcfast.front.costs import SNAPSHOTS, FormCosts, upper_step
+from fcfast.front.costs import SNAPSHOTS, FormCosts, driven_step, upper_step
 from fcfast.front.slots import padded
 from fcfast.gram.occurring import WEIGHTS_AT_A_TIME
 
@@ -41,13 +41,20 @@ class SparseCosts(FormCosts):
         """Name the obstacle to this form; the text is empty if it can be trained."""
         if problem.scales_entries:
             return "needs a dense X to scale it or to fill it in"
+        if problem.is_stack:
+            return "needs a dense X"
+        if problem.optimizer.rests:
+            stays = problem.rule.stays_in_span
+            return super().obstacle(problem) if stays else "leaves other features alone, and the rule moves the weights of all"
         if not problem.optimizer.compiled:
             return (
-                "leaves a feature alone until it occurs again, and catches it up in one step, which "
-                f"optimizer={problem.optimizer.name!r} does not allow; 'sgd' does"
+                f"leaves a feature alone until it occurs again, which optimizer={problem.optimizer.name!r} does not allow; "
+                "'sgd' does, and 'adagrad' and 'rmsprop' without weight decay"
             )
         if not problem.compiled:
-            return "trains sparse samples by backpropagation alone, with a loss of the library and without groups of units"
+            return (
+                "trains SGD on sparse samples by backpropagation alone, with a loss of the library and without groups of units"
+            )
         return super().obstacle(problem)
 
     @classmethod
@@ -84,6 +91,13 @@ class SparseCosts(FormCosts):
         if problem.optimizer.has_velocity or problem.optimizer.weight_decay:
             seconds += machine.passes(2 * table, table) / machine.speedup  # all are caught up at the end
         return machine.python_step + seconds
+
+    @classmethod
+    def _driven_epoch(cls, problem: "Problem", window: int, machine: "Machine") -> float:
+        """Predict the seconds of an epoch of steps that Python drives, in place of the kernel."""
+        table = problem.n_occurring * problem.n_hidden * problem.copies * problem.itemsize
+        rule = driven_step(problem, 0, 1, machine)
+        return problem.n_steps * (rule + cls._sparse_window(problem, problem.batch_size, table, machine))
 
     @classmethod
     def _sparse_window(cls, problem: "Problem", K: int, table: int, machine: "Machine") -> float:

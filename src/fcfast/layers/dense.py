@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fcfast import backend
 from fcfast.layers.orthogonalizer import orthogonalizer
 from fcfast.layers.products import multiply
-from fcfast.layers.protocol import SgdSettings
+from fcfast.layers.protocol import RootSettings, SgdSettings
 
 Array = NDArray[Any]
 
@@ -58,4 +58,11 @@ class DenseLayer:
         backend.backprop.sgd_step(
             self.weights.reshape(-1), self.gradient.reshape(-1), velocity, rate, sgd.momentum, sgd.dampening, sgd.nesterov,
             sgd.weight_decay, first,
+        )  # fmt: skip
+
+    def descend_by_root(self, rate: float, settings: RootSettings) -> None:
+        """Take a step of `fcfast.optimizers.roots.RootOptimizer`, with the second moment in the place of the velocity."""
+        backend.backprop.root_step(
+            self.weights.reshape(-1), self.gradient.reshape(-1), self.velocity.reshape(-1), rate, settings.keep, settings.fresh,
+            settings.eps, settings.weight_decay, self.n_threads,
         )  # fmt: skip

@@ -35,6 +35,26 @@ class SgdSettings(Protocol):
         """Factor of the weights in the gradient."""
 
 
+class RootSettings(Protocol):
+    """The settings of `fcfast.optimizers.roots.RootOptimizer` that a layer needs."""
+
+    @property
+    def keep(self) -> float:
+        """Factor of the old second moment."""
+
+    @property
+    def fresh(self) -> float:
+        """Factor of a squared gradient."""
+
+    @property
+    def eps(self) -> float:
+        """Number that is added to the root."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Factor of the weights in the gradient."""
+
+
 class Layer(Protocol):
     """Weights with a velocity and a fresh gradient."""
 

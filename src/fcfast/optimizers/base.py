@@ -48,6 +48,8 @@ class Optimizer(Capable):
         Number of passes over the arrays that a step changes, for predictions of time (`fcfast.plan`).
     step_shrinks : bool
         Whether steps shrink with the gradients, so that weight decay can end a training.
+    rests : bool
+        Whether weights without a gradient stay as they are, so that steps on sparse samples leave other features alone.
     rate_to_try : float or None
         Learning rate to begin with, or None if steps grow with the inputs and gradients, so that no rate fits all data.
     weight_decay : float
@@ -67,6 +69,7 @@ class Optimizer(Capable):
     compiled: ClassVar[bool] = False
     passes: ClassVar[int] = 20
     step_shrinks: ClassVar[bool] = False
+    rests: Any = False
     rate_to_try: ClassVar[float | None] = 0.001
     has_velocity: Any = True
     parameters: ClassVar[dict[str, str]] = {}

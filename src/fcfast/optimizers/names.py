@@ -14,8 +14,8 @@ def make_optimizer(
     Parameters
     ----------
     name : str
-        Name of the optimiser: "sgd", "muon", "neuron-adam", "adam", "adamw", or a name that `fcfast.optimizers.register` has
-        entered.
+        Name of the optimiser: "sgd", "muon", "neuron-adam", "adam", "adamw", "adagrad", "rmsprop", or a name that
+        `fcfast.optimizers.register` has entered.
     momentum : float
         Momentum; for the adaptive optimisers it is beta1.
     dampening, nesterov, weight_decay, max_grad_norm

@@ -127,7 +127,7 @@ def plan(
         Largest number of bytes that a form may hold in addition to the data; None is 4 GiB.
     n_outputs : int
         Number of classes or targets.
-    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw"} or object of `fcfast.optimizers`
+    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw", "adagrad", "rmsprop"} or object of `fcfast.optimizers`
         Optimiser. Predicted times are rough for all optimisers except "sgd".
     momentum, weight_decay : float
         Settings of an optimiser given by name, as in the estimators; an object has its own.

@@ -136,9 +136,11 @@ def _form(name: str, problem: Problem) -> type[FrontForm]:
 
 def _unfit_for_weights(problem: Problem) -> tuple[str, str] | None:
     """Say what keeps inputs from a form that updates each weight, and the remedy; None if nothing does."""
+    if problem.is_stack and problem.density is not None:
+        return "needs a dense X, got a sparse matrix", "X.toarray()"
     if problem.density is not None:
-        why = "trains sparse samples by SGD and backpropagation alone: features without entries have no closed form otherwise"
-        return why, "X.toarray()"
+        takes = "that takes 'sgd', or 'adagrad' or 'rmsprop' without weight decay"
+        return f"on sparse samples leaves features without entries alone ({takes})", "X.toarray()"
     if not problem.has_features:
         return "holds weights for features, but a Gram matrix or a kernel stands for the samples", "X with kernel='linear'"
     return None

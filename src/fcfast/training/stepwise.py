@@ -40,7 +40,7 @@ def train_epoch(network: "FrontNetwork", rows: Rows, rates: NDArray[np.float64],
                 losses.append(gradients.loss)
                 memory.n_steps += 1
                 if memory.n_steps % STEPS_TO_FLUSH == 0:
-                    flush(network.front.velocity, upper.velocity, *memory, *network.rule_state.velocities)
+                    flush(network.front.flushed, upper.velocity, *memory, *network.rule_state.velocities)
     return np.array(losses)
 
 
