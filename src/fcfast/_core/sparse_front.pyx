@@ -8,7 +8,7 @@ Design
   it occurs again and is then caught up in one step (`catch_up.pxd`). The result is that of dense SGD.
 * A window of K rows goes through four stages. `sort_entries` orders its entries by features. `project` passes each feature's slot
   once, catches it up on the way and adds it to the pre-activations of its rows. `run_window` takes the steps as for dense rows.
-  `flush` passes each slot again, catches it up and adds the steps. Slots are read a few features ahead (`prefetch.h`).
+  `flush` passes each slot again, catches it up and adds the steps. Slots are read a few features ahead (`slots.pxd`).
 * Threads share the hidden units, in whole cache lines. Each unit's arithmetic is the same whoever does it, so that results have
   the same bits for any number of threads. While one thread takes the steps of a window, another sorts the entries of the next.
 * At the end of an epoch all features are caught up, so that the table holds the weights as they are.
@@ -17,33 +17,19 @@ Axes: N samples, h hidden units, B batch, K window.
 """
 
 from cython.parallel cimport prange
-from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport sqrt, sqrtf
 
 from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, multiply, set_identity
 from fcfast._core.front cimport GRAM, START, START_VELOCITY, FRONT_DELTA, Network, Sgd, Targets, Workspace, address, run_window
+from fcfast._core.slots cimport CACHE_LINE, Entries, add, fetch, mix, mix_and_add, mix_velocity, mix_weights, settled, sum_rows
 from fcfast._core.types cimport real
 
 import numpy as np
 
-cdef extern from "prefetch.h" nogil:
-    void fcfast_prefetch(const void*)
-
 cdef enum:
-    CACHE_LINE = 64         # bytes
     AHEAD = 3               # features between the one that is worked on and the one whose slot is fetched
     THREADED_WORK = 65536   # multiplications of a pass that are worth sharing out among threads
     SLOTS = 256             # slots that a thread catches up at a time
-
-
-cdef struct Entries:
-    # The entries of a window, feature by feature.
-    Py_ssize_t n_features, n_entries
-    int* slots              # of each feature
-    Py_ssize_t* ends        # where its entries end; those of the first begin at 0
-    double* lags            # (features, 4): what catches it up
-    int* rows               # row in the window of each entry, rising within a feature
-    double* values
 
 
 cdef class SparseNetwork(Network):
@@ -54,7 +40,7 @@ cdef class SparseNetwork(Network):
     ``indices`` (entries,), which are slots and differ within a row, and ``values`` (entries,) are the samples.
     """
 
-    cdef Py_ssize_t n_copies, width, n_samples
+    cdef Py_ssize_t n_copies, width
     cdef const Py_ssize_t* indptr
     cdef const int* indices
     cdef const void* values
@@ -71,7 +57,7 @@ cdef class SparseNetwork(Network):
         nothing = np.empty((0, 0), table.dtype)
         Network.__init__(self, table, table if has_velocity else None, nothing, None, scale, params, velocity, widths,
                          activation, None, None, None)
-        self.n_copies, self.width, self.n_samples = table.shape[1], table.shape[2], len(indptr) - 1
+        self.n_copies, self.width = table.shape[1], table.shape[2]
         self.indptr = <const Py_ssize_t*>address(indptr, self.held, np.intp, False)
         self.indices = <const int*>address(indices, self.held, np.int32, False)
         self.values = address(values, self.held, table.dtype, False)
@@ -156,60 +142,6 @@ cdef void find_lags(Entries* entries, const History* history, int* stamps) noexc
 # the table
 
 
-cdef inline void fetch(const real* slot, Py_ssize_t width, Py_ssize_t n_copies, Py_ssize_t first,
-                       Py_ssize_t last) noexcept nogil:
-    """Ask for some units of a slot."""
-    cdef Py_ssize_t copy, line, in_line = CACHE_LINE // sizeof(real)
-    for copy in range(n_copies):
-        for line in range(first // in_line, (last + in_line - 1) // in_line):
-            fcfast_prefetch(slot + copy * width + line * in_line)
-
-
-cdef inline void add(real* out, real factor, const real* row, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(n):
-        out[j] += factor * row[j]
-
-
-cdef inline real settled(real m) noexcept nogil:
-    """0 in place of a subnormal velocity: that of a dead unit decays for ever, and arithmetic would slow down. NaN stays."""
-    cdef real smallest = <real>(FLT_MIN if real is float else DBL_MIN)
-    return 0 if -smallest < m < smallest else m
-
-
-cdef inline void mix_weights(const real* W, const real* M, const double* p, real* out, Py_ssize_t n) noexcept nogil:
-    """out = p00 W + p01 M, without losing the digits of a p00 near 1."""
-    cdef Py_ssize_t j
-    cdef real less = <real>(p[0] - 1), p01 = <real>p[1]
-    if M == NULL:
-        for j in range(n):
-            out[j] = W[j] + less * W[j]
-    else:
-        for j in range(n):
-            out[j] = W[j] + (less * W[j] + p01 * M[j])
-
-
-cdef inline void mix_velocity(const real* W, const real* M, const double* p, real* out, Py_ssize_t n) noexcept nogil:
-    """out = p10 W + p11 M."""
-    cdef Py_ssize_t j
-    cdef real p10 = <real>p[2], p11 = <real>p[3]
-    for j in range(n):
-        out[j] = settled(p10 * W[j] + p11 * M[j])
-
-
-cdef inline void mix(real* W, real* M, const double* p, Py_ssize_t n) noexcept nogil:
-    """(W, M) <- p (W, M)."""
-    cdef Py_ssize_t j
-    cdef real w, less = <real>(p[0] - 1), p01 = <real>p[1], p10 = <real>p[2], p11 = <real>p[3]
-    if M == NULL:
-        mix_weights(W, <const real*>NULL, p, W, n)
-        return
-    for j in range(n):
-        w = W[j]
-        W[j] = w + (less * w + p01 * M[j])
-        M[j] = settled(p10 * w + p11 * M[j])
-
-
 cdef void project(real* table, SparseNetwork network, const Entries* entries, bint decays, real* start, real* start_velocity,
                   Py_ssize_t n_rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Pre-activations of a window's rows, and the same of the velocity unless that is NULL, of some units."""
@@ -240,36 +172,6 @@ cdef void project(real* table, SparseNetwork network, const Entries* entries, bi
             for e in range(begun, entries.ends[n]):
                 add(start_velocity + entries.rows[e] * h + first, <real>entries.values[e], caught, size)
         begun = entries.ends[n]
-
-
-cdef inline void sum_rows(const Entries* entries, Py_ssize_t begun, Py_ssize_t end, const real* D, Py_ssize_t h,
-                          const double* factors, Py_ssize_t batch_size, real* out, Py_ssize_t size) noexcept nogil:
-    """The sum of a feature's entries times the deltas of their rows, each with the factor of its step unless that is NULL."""
-    cdef Py_ssize_t e, j
-    cdef double x
-    for j in range(size):
-        out[j] = 0
-    for e in range(begun, end):
-        x = entries.values[e]
-        if factors != NULL:
-            x = x * factors[entries.rows[e] // batch_size]
-        add(out, <real>x, D + entries.rows[e] * h, size)
-
-
-cdef inline void mix_and_add(real* W, real* M, const double* p, const real* w_steps, double w_factor, const real* m_steps,
-                             double m_factor, Py_ssize_t n) noexcept nogil:
-    """(W, M) <- p (W, M) + (w_factor w_steps, m_factor m_steps)."""
-    cdef Py_ssize_t j
-    cdef real w, less = <real>(p[0] - 1), p01 = <real>p[1], p10 = <real>p[2], p11 = <real>p[3]
-    cdef real a = <real>w_factor, m = <real>m_factor
-    if M == NULL:
-        for j in range(n):
-            W[j] = W[j] + less * W[j] + a * w_steps[j]
-        return
-    for j in range(n):
-        w = W[j]
-        W[j] = w + (less * w + p01 * M[j]) + a * w_steps[j]
-        M[j] = settled(p10 * w + p11 * M[j]) + m * m_steps[j]
 
 
 cdef void flush(real* table, SparseNetwork network, Workspace workspace, const Entries* entries, bint decays,

@@ -118,16 +118,9 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         """Give the front layer alone as the kernel takes it, for single steps."""
         rows, nothing = self.source, np.empty(0, self.table.dtype)
         return backend.sparse_front.SparseNetwork(
-            self.table,
-            self.scale,
-            rows.indptr,
-            rows.slots,
-            rows.values,
-            nothing,
-            None,
-            np.array([self.base.shape[1]], np.intp),
-            0,
-        )
+            self.table, self.scale, rows.indptr, rows.slots, rows.values, nothing, None,
+            np.array([self.base.shape[1]], np.intp), 0,
+        )  # fmt: skip
 
     def windows(
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
