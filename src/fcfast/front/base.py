@@ -92,7 +92,9 @@ class FrontForm(FormCosts, Capable):
     """
 
     not_inherited: ClassVar[dict[str, Any]] = {
-        "is_automatic": False, "scales_rows": False, "changes_units": False,
+        "is_automatic": False,
+        "scales_rows": False,
+        "changes_units": False,
         "for_sparse": None,
     }
 
