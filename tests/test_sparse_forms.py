@@ -58,7 +58,7 @@ def settings_of(form="weights", **more):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("init", ["span", "scaled", "glorot"])
+@pytest.mark.parametrize("init", ["span", "scaled", "small", "glorot"])
 def test_as_on_dense_samples(text, form, init):
     """From every start, with features that never occur, two hidden layers and weight decay."""
     X, y = text

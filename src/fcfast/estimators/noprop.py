@@ -237,6 +237,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
 
     _header = NoPropHeader
     _stops_by_loss = False  # the loss goes up and down with the noise
+    _stacks = True
     _automatic: ClassVar[tuple[str, ...]] = (
         "standardize", "n_blocks", "hidden", "init", "init_scale", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
