@@ -84,7 +84,7 @@ def test_bad_arguments(tmp_path, arguments, message):
         ((10, 10, "--memory-limit", "1e308"), "--memory-limit must be a finite number"),
         ((10, 10, "--memory-limit", 0), "--memory-limit must be a finite number of GiB above 0"),
         ((10, 10, "--hidden", 10**30), "hidden must be at most"),
-        ((10, 10, "--optimizer", "adam", "--density", 0.1), "needs a dense X"),
+        ((10, 10, "--optimizer", "adam", "--density", 0.1), "leaves features without entries alone"),
     ],
 )
 def test_plan_of_what_cannot_be(arguments, message):
