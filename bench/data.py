@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-DATA = Path(os.environ.get("FCFAST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("FCFAST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
 def path_of(name: str) -> Path:

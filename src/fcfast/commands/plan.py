@@ -63,7 +63,7 @@ def plan(
             show_default="dense, or that of the file",
         ),
     ] = None,
-    optimizer: Annotated[str, choice(OPTIMIZERS, "Optimiser.")] = "sgd",
+    optimizer: Annotated[str, choice((options.AUTO, *OPTIMIZERS), "Optimiser.")] = options.AUTO,
     momentum: Annotated[float, typer.Option(min=0, help="Momentum of SGD and Muon, below 1.")] = 0.9,
     rule: Annotated[str, choice(tuple(RULES), "Learning rule.")] = "backprop",
     memory_limit: Annotated[float, typer.Option(min=0, help="Memory in GiB that training may use beside the data.")] = 4.0,
@@ -109,8 +109,8 @@ def plan(
             raise ValueError(f"--{given[0].replace('_', '-')} is for a data file, but numbers were given; leave it out")
         n_outputs, task = problem.pop("n_outputs"), problem.pop("task")
         result = predict(
-            **training(problem, task, hidden, batch_size, epochs), dtype=dtype,
-            memory_limit=limit_in_bytes(memory_limit), n_outputs=outputs or n_outputs, optimizer=optimizer, momentum=momentum,
+            **training(problem, task, hidden, batch_size, epochs, optimizer), dtype=dtype,
+            memory_limit=limit_in_bytes(memory_limit), n_outputs=outputs or n_outputs, momentum=momentum,
             rule=rule, remeasure=remeasure, **problem,
         )  # fmt: skip
     if as_json:
@@ -131,23 +131,31 @@ def is_number(text: str) -> bool:
 
 
 def training(
-    problem: dict[str, Any], task: str | None, hidden: str, batch_size: int | None, epochs: int | None
+    problem: dict[str, Any], task: str | None, hidden: str, batch_size: int | None, epochs: int | None, optimizer: str
 ) -> dict[str, Any]:
     """Give the training that is planned: what was asked for, and the estimator's own choices.
 
     If the task is not known, they are those of a classification, and the user is told so where it matters.
     """
     from fcfast.estimators import automatic
+    from fcfast.losses import make_loss
 
-    n_samples = problem["n_samples"]
-    sizes = automatic.hidden_layer_sizes(n_samples, False, None).value if hidden == options.AUTO else widths(hidden)
+    n_samples, n_features = problem["n_samples"], problem["n_features"]
+    text = automatic.is_text(problem["density"] is not None, n_samples, n_features)
+    if optimizer == options.AUTO:
+        loss = make_loss("squared_error" if task == "regression" else "cross_entropy")
+        optimizer = automatic.optimizer(text, loss, True).value
+    rests = bool(OPTIMIZERS[optimizer]().rests) and problem["density"] is not None
+    sizes = automatic.hidden_layer_sizes(n_samples, False, None, text).value if hidden == options.AUTO else widths(hidden)
     batch = min(batch_size or automatic.batch_size(n_samples, n_samples, False).value, n_samples)
-    of_classes, of_numbers = (automatic.max_epochs(n_samples, batch, c).value for c in (automatic.CLASSES, automatic.NUMBERS))
+    of_classes, of_numbers = (
+        automatic.max_epochs(n_samples, batch, constants, rests).value for constants in (automatic.CLASSES, automatic.NUMBERS)
+    )
     if epochs is None and task is None and of_classes != of_numbers:
         tell_user(f"planned for the {of_classes} epochs of a classification; a regression has {of_numbers} (--epochs)")
     epochs = epochs or (of_numbers if task == "regression" else of_classes)
-    in_span = automatic.suits_span(n_samples, problem["n_features"])
-    return {"hidden": sizes, "batch_size": batch, "n_epochs": epochs, "in_span": in_span}
+    in_span = automatic.suits_span(n_samples, n_features)
+    return {"hidden": sizes, "batch_size": batch, "n_epochs": epochs, "in_span": in_span, "optimizer": optimizer}
 
 
 def numbers_given(samples: str, features: int | None, density: float | None) -> dict[str, Any]:

@@ -29,7 +29,6 @@ from fcfast.commands.options import (
     MemoryLimit,
     Missing,
     Momentum,
-    OptimizerName,
     Target,
     TargetType,
     Task,
@@ -57,7 +56,7 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
-from fcfast.optimizers import SCHEDULES
+from fcfast.optimizers import OPTIMIZERS, SCHEDULES
 
 if TYPE_CHECKING:
     from fcfast.commands.data import Array, Samples
@@ -111,7 +110,14 @@ def train(
         str, choice(FORMS, "Form of the first layer; all forms train the same network.", rich_help_panel=NETWORK)
     ] = "auto",
     memory_limit: MemoryLimit = 4.0,
-    optimizer: OptimizerName = "sgd",
+    optimizer: Annotated[
+        str,
+        choice(
+            (AUTO, *OPTIMIZERS),
+            "Optimiser; auto: Adagrad for classes of over 2000 sparse samples with more features, else SGD.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = AUTO,
     learning_rate: Annotated[
         float | None,
         in_training(help="Learning rate of all layers.", show_default="one for each layer, by its shape"),

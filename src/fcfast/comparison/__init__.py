@@ -46,7 +46,7 @@ OWN = {
 PLAIN: dict[str, dict[str, Any]] = {
     "classification": {
         "hidden_layer_sizes": (256,), "standardize": False, "init": "glorot", "schedule": "constant", "weight_decay": 0.0,
-        "batch_size": 200,
+        "batch_size": 200, "optimizer": "sgd",
     },
 }  # fmt: skip
 PLAIN["regression"] = PLAIN["classification"] | {"standardize_targets": False}

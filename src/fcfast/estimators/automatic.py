@@ -32,6 +32,7 @@ NOISY_STEP = 2.0  # over the hidden layers: least step of which rules with noise
 BATCH = 100  # samples in a batch, if there are more
 WIDE_UNITS, TALL_UNITS = 64, 256  # units of the hidden layer, for one batch and for many
 FEWEST_EPOCHS = 20
+TEXT_EPOCHS, TEXT_STEPS = 5, 200  # the same for an optimiser with a rate for each feature, on sparse samples
 SPAN_SAMPLES = 2000  # a start in the span takes time with the third power of the number of samples
 STREAM_SAMPLES = 100  # of the first `partial_fit`, from which on they say how features are scaled
 
@@ -182,10 +183,28 @@ def is_sparse(X: Any) -> bool:
     return bool(sparse.issparse(X) if source is None else is_stored_sparse(source))
 
 
-def hidden_layer_sizes(n_samples: int, streams: bool, before: tuple[int, ...] | None) -> Choice:
-    """Choose the units: on few samples more of them change nothing except the time."""
+def is_text(stored_sparse: bool, n_samples: int, n_features: int) -> bool:
+    """Whether samples are like many texts: sparse, more than a start in the span allows, and fewer than the features."""
+    return stored_sparse and SPAN_SAMPLES < n_samples < n_features
+
+
+def optimizer(text: bool, loss: Loss, is_free: bool) -> Choice:
+    """Choose the optimiser: Adagrad gives rare features longer steps, but other parameters may not leave the choice free."""
+    if not text:
+        return Choice("sgd", f"X is not sparse with more than {SPAN_SAMPLES:,} samples and still more features")
+    if not loss.has_classes:
+        return Choice("sgd", "targets are numbers")
+    if not is_free:
+        return Choice("sgd", "another parameter speaks of it, or leaves no other")
+    return Choice("adagrad", "X is sparse, with many samples and still more features")
+
+
+def hidden_layer_sizes(n_samples: int, streams: bool, before: tuple[int, ...] | None, text: bool = False) -> Choice:
+    """Choose the units: on few samples, and on text, more of them change nothing except the time."""
     if before is not None:
         return Choice(before, "as before")
+    if text:
+        return Choice((WIDE_UNITS,), "X is sparse, with still more features than samples")
     if n_samples <= FULL_BATCH and not streams:
         return Choice((WIDE_UNITS,), f"at most {FULL_BATCH:,} samples")
     return Choice((TALL_UNITS,), "a stream" if streams else f"more than {FULL_BATCH:,} samples")
@@ -200,11 +219,13 @@ def batch_size(n_samples: int, n_rows: int, streams: bool) -> Choice:
     return Choice(BATCH, f"more than {FULL_BATCH:,} samples")
 
 
-def max_epochs(n_samples: int, batch: int, constants: Constants) -> Choice:
-    """Choose the number of epochs, of which many samples need fewer."""
+def max_epochs(n_samples: int, batch: int, constants: Constants, rests: bool = False) -> Choice:
+    """Choose the number of epochs, of which many samples need fewer, and sparse ones with resting weights fewest."""
     n_steps = -(-n_samples // batch)
     if n_steps == 1:
         return Choice(constants.epochs, "one step per epoch")
+    if rests:
+        return Choice(max(TEXT_EPOCHS, -(-TEXT_STEPS // n_steps)), "sparse samples are soon fitted")
     epochs = min(max(-(-constants.steps // n_steps), FEWEST_EPOCHS), constants.epochs)
     return Choice(epochs, f"{n_steps:,} steps per epoch")
 

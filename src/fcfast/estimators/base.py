@@ -164,7 +164,10 @@ class TrainedEstimator(BaseEstimator):
     def _optimizer(self) -> Optimizer:
         settings = self._settings()
         if isinstance(self.optimizer, str):
-            kind: type[Optimizer] = OPTIMIZERS[validation.choice(self.optimizer, "optimizer", OPTIMIZERS)]
+            known = (*OPTIMIZERS, *(["auto"] if "optimizer" in self._automatic else []))
+            validation.choice(self.optimizer, "optimizer", known)
+            name = self._setting("optimizer")
+            kind: type[Optimizer] = OPTIMIZERS["sgd" if validation.is_auto(name) else name]  # parameters come before samples
             return kind.from_parameters(settings, self._optimizer_settings)
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(
@@ -460,7 +463,7 @@ class TrainedEstimator(BaseEstimator):
         """Whether X may be sparse, according to parameters that may not have been checked yet."""
         form, optimizer = self.form, self.optimizer
         if isinstance(optimizer, str):
-            optimizer = OPTIMIZERS.get(optimizer, Optimizer)
+            optimizer = OPTIMIZERS.get("sgd" if validation.is_auto(optimizer) else optimizer, Optimizer)
         elif not isinstance(optimizer, Optimizer):
             optimizer = Optimizer
         forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []

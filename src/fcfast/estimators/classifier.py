@@ -89,9 +89,12 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature over the training samples in
         their place. A feature without any value counts as 0.
-    optimizer : {"sgd", "muon", "neuron-adam", "adam", "adamw", "adagrad", "rmsprop"} or object, default "sgd"
+    optimizer : {"auto", "sgd", "muon", "neuron-adam", "adam", "adamw", "adagrad", "rmsprop"} or object, default "auto"
         Optimiser. A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" scale the
-        updates of each feature separately and need form "weights". The others train the same network in every form.
+        updates of each feature separately and need form "weights". The others train the same network in every form. "auto" is
+        "adagrad" for more than 2,000 sparse samples with still more features, where rare features need longer steps, unless
+        `learning_rate`, `weight_decay`, `max_grad_norm`, `dampening`, `nesterov`, `standardize`, `rule`, `kernel` or another
+        form is given, and otherwise "sgd".
     learning_rate : float, sequence or "auto", default "auto"
         Step size. A sequence has one entry for each layer, beginning with the front layer: a number, or a pair of numbers for
         the weights and the biases. A rate of 0 freezes them. "auto" gives each layer rates that suit its shape: with "sgd" and
@@ -239,7 +242,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         coef0: float = 1.0,
         standardize: bool | str = "auto",
         missing: str = "error",
-        optimizer: str | Optimizer = "sgd",
+        optimizer: str | Optimizer = "auto",
         learning_rate: float | str | Sequence[Any] = "auto",
         schedule: str | Schedule = "auto",
         momentum: float = 0.9,

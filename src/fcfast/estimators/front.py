@@ -43,7 +43,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
 
     _inits = ("auto", *STARTS)
     _automatic: ClassVar[tuple[str, ...]] = (
-        "standardize", "hidden_layer_sizes", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
+        "standardize", "hidden_layer_sizes", "optimizer", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
     )  # fmt: skip
     settings_: Settings
@@ -63,7 +63,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         coef0: float = 1.0,
         standardize: bool | str = "auto",
         missing: str = "error",
-        optimizer: str | Optimizer = "sgd",
+        optimizer: str | Optimizer = "auto",
         learning_rate: float | str | Sequence[Any] = "auto",
         schedule: str | Schedule = "auto",
         momentum: float = 0.9,
@@ -415,12 +415,16 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         """
         n_rows, n_samples = X.shape[0], n_counted(X, weights)
         widths = None if before is None else tuple(map(int, before.widths[:-1]))
-        self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths))
+        is_features = not (streams or isinstance(X, Gram))
+        text = is_features and automatic.is_text(automatic.is_sparse(X), n_samples, n_features_of(X))
+        self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths, text))
+        self._choose("optimizer", lambda: automatic.optimizer(text, self._loss, self._leaves_optimizer_free))
+        optimizer = self._optimizer()
         self._choose("init", lambda: automatic.init(X, n_samples, has_coefs, streams))
-        self._choose_course(n_samples, n_rows, streams)
+        self._choose_course(n_samples, n_rows, streams, bool(optimizer.rests) and automatic.is_sparse(X))
         # later portions of a stream may be larger than the first one
         batch = int(self._setting("batch_size")) if streams else self._batch_size(n_rows)
-        hidden, optimizer, rule = self._hidden(), self._optimizer(), make_rule(self.rule)
+        hidden, rule = self._hidden(), make_rule(self.rule)
         step = automatic.step(batch, batch >= n_rows and not streams, len(hidden), rule, self._constants)
 
         def rates_of(n_in: float, measured: str) -> Choice:
@@ -430,6 +434,20 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         self._choose_rates(X, length, n_samples, rates_of, step, streams)
         if self.verbose:
             print(self.settings_)
+
+    @property
+    def _leaves_optimizer_free(self) -> bool:
+        """Whether no parameter speaks of SGD, or of what other optimisers cannot do on sparse samples."""
+        of_sgd = self.nesterov or self.dampening or self.max_grad_norm is not None or not validation.is_auto(self.learning_rate)
+        kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
+        return bool(
+            not of_sgd
+            and validation.is_auto(self.weight_decay)
+            and kernel.has_weights
+            and not self._setting("standardize")
+            and make_rule(self.rule).is_baseline
+            and (self.form == "auto" or FORMS[self.form].updates_each_weight)
+        )
 
     @property
     def _compares_samples(self) -> bool:
