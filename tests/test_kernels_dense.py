@@ -197,6 +197,26 @@ def test_adam_step(decoupled, step, dtype, global_random_seed):
         assert_same_bits(*(run(CORE, "backprop.adam_step", arguments, n_threads) for n_threads in (1, 2)))
 
 
+@pytest.mark.parametrize("keep", [1.0, 0.9])
+def test_root_step(keep, dtype, global_random_seed):
+    """Adagrad and RMSprop: the same arithmetic, and the same bits for any number of threads."""
+    rng = np.random.default_rng(global_random_seed)
+    for size in (50, 100_000):
+        arguments = {
+            "params": rng.normal(size=size).astype(dtype),
+            "grad": locked(rng.normal(size=size), dtype),
+            "second_moment": rng.uniform(0, 1, size).astype(dtype),
+            "learning_rate": 0.3,
+            "keep": keep,
+            "fresh": 0.4,
+            "eps": 1e-3,
+            "weight_decay": 0.1,
+        }
+        eps = np.finfo(dtype).eps
+        assert_twins_agree("backprop.root_step", arguments, rtol=8 * eps, atol=8 * eps)
+        assert_same_bits(*(run(CORE, "backprop.root_step", arguments, n_threads) for n_threads in (1, 2)))
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activate(activation, dtype, global_random_seed):
     """In place, at 0, for large values of either sign, infinity and NaN."""
@@ -434,6 +454,6 @@ def test_every_kernel_is_compared():
     """A kernel added without a comparison would go unnoticed; test_kernels_forward_gradient.py says so of its own."""
     compared = {"forward.forward", "forward.activate", "forward.half_squared_error", "forward.softmax_cross_entropy"}
     compared |= {"forward.product", "forward.loss_of_rows", "backprop.backward", "backprop.through_activation"}
-    compared |= {"backprop.sgd_step", "backprop.adam_step", "front.sgd_epochs", "front.work_size"}
+    compared |= {"backprop.sgd_step", "backprop.adam_step", "backprop.root_step", "front.sgd_epochs", "front.work_size"}
     compared |= {"front.Network", "front.Targets", "front.Sgd", "front.Workspace"}
     assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front")}))
