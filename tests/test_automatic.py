@@ -18,11 +18,11 @@ from fcfast.training import TrainingWarning
 
 FORMS = ("weights", "windowed", "contributions")
 AUTOMATIC = {
-    "standardize", "hidden_layer_sizes", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule", "learning_rate",
-    "weight_decay",
+    "standardize", "hidden_layer_sizes", "optimizer", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
+    "learning_rate", "weight_decay",
 }  # fmt: skip
 GIVEN = {
-    "standardize": True, "hidden_layer_sizes": (5, 4), "init": "glorot", "batch_size": 9, "max_epochs": 3,
+    "standardize": True, "hidden_layer_sizes": (5, 4), "optimizer": "adam", "init": "glorot", "batch_size": 9, "max_epochs": 3,
     "n_iter_no_change": 2, "schedule": "step", "learning_rate": [0.01, (0.02, 0.03), 0.04], "weight_decay": 0.001,
 }  # fmt: skip
 EXACT = {"dtype": "float64", "random_state": 0}
