@@ -265,3 +265,12 @@ def test_bad_moments_in_a_file_are_refused(tmp_path):
     header.followed[:] = ["targets"]
     with pytest.raises(ValueError, match="followed is"):
         header.check()
+
+
+@pytest.mark.parametrize("weight", [5e-324, 1e-310, 1e300])
+def test_extreme_weights_of_samples(weight):
+    """They give no stray warnings, and finite predictions."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(6, 3)), rng.normal(size=6)
+    model = FrontRegressor(hidden_layer_sizes=(3,), standardize="running", random_state=0)
+    assert np.isfinite(model.partial_fit(X, y, sample_weight=np.full(6, weight)).predict(X)).all()

@@ -93,9 +93,9 @@ def _moments(columns: Floats, weights: Floats, start: int, name: str) -> tuple[F
     present = ~np.isnan(columns)
     shares = weights[:, None] * present
     total = shares.sum(axis=0)
-    shares /= np.where(total > 0, total, 1.0)
     filled = np.where(present, columns, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):  # reported below
+    with np.errstate(over="ignore", invalid="ignore"):  # reported below; weights may be subnormal, too
+        shares /= np.where(total > 0, total, 1.0)
         mean = (shares * filled).sum(axis=0)
         differences = filled - mean
         correction = (shares * differences).sum(axis=0)

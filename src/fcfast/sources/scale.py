@@ -38,7 +38,8 @@ def is_constant(mean: Floats, variance: Floats, n_samples: float | Floats) -> ND
     `sklearn.preprocessing.StandardScaler`), so that both scale alike. As there, the number of samples is the sum of their
     weights.
     """
-    bound = n_samples * EPSILON * variance + (n_samples * mean * EPSILON) ** 2
+    with np.errstate(over="ignore"):  # huge weights leave no column that is not constant up to rounding, as there
+        bound = n_samples * EPSILON * variance + (n_samples * mean * EPSILON) ** 2
     constant: NDArray[np.bool_] = (variance <= bound) | (np.sqrt(variance) == 0)
     return constant
 
