@@ -151,7 +151,7 @@ CASES = {
     # smooth: in a hundred steps rounding may switch a relu off in one of the twins only
     "epoch, windowed": (partial(front, "windowed", 100, 784, 1, activation="tanh"), 29),
     "epoch, weights": (partial(front, "weights", 100, 784, 10), 4.7),
-    "epoch, sparse weights": (partial(front, "weights", 100, 2000, 10, density=0.02), 100),
+    "epoch, sparse weights": (partial(front, "weights", 100, 2000, 10, density=0.02), 23),
     "NeuronAdam, contributions": (partial(front, "contributions", 100, 2000, 10, optimizer=NeuronAdam()), 3),
     "Muon, contributions": (partial(front, "contributions", 100, 2000, 20, optimizer=Muon()), 2),
     "AdamW, weights": (partial(front, "weights", 100, 2000, 20, optimizer=AdamW(eps=1e-3)), 2.6),
