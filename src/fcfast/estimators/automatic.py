@@ -149,8 +149,13 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def standardize(X: Any, has_coefs: bool, compares_samples: bool, streams: bool, follows: bool) -> Choice:
-    """Choose to scale dense features, unless initial weights or products of samples refer to raw ones."""
+def standardize(
+    X: Any, *, has_coefs: bool = False, compares_samples: bool = False, streams: bool = False, follows: bool = False
+) -> Choice:
+    """Choose to scale dense features, unless initial weights or products of samples refer to raw ones.
+
+    Scales follow a stream if the form `follows`, that is, can change the weights of each feature.
+    """
     if isinstance(X, Gram):
         return Choice(False, "X is a Gram matrix")
     if compares_samples:
@@ -191,11 +196,11 @@ def is_text(stored_sparse: bool, n_samples: int, n_features: int) -> bool:
 def optimizer(text: bool, loss: Loss, is_free: bool) -> Choice:
     """Choose the optimiser: Adagrad gives rare features longer steps, but other parameters may not leave the choice free."""
     if not text:
-        return Choice("sgd", f"X is not sparse with more than {SPAN_SAMPLES:,} samples and still more features")
+        return Choice("sgd", f"X is not over {SPAN_SAMPLES:,} sparse samples with still more features, known as a whole")
     if not loss.has_classes:
         return Choice("sgd", "targets are numbers")
     if not is_free:
-        return Choice("sgd", "another parameter speaks of it, or leaves no other")
+        return Choice("sgd", "another parameter belongs to it, or allows no other")
     return Choice("adagrad", "X is sparse, with many samples and still more features")
 
 

@@ -166,9 +166,7 @@ class TrainedEstimator(BaseEstimator):
         if isinstance(self.optimizer, str):
             known = (*OPTIMIZERS, *(["auto"] if "optimizer" in self._automatic else []))
             validation.choice(self.optimizer, "optimizer", known)
-            name = self._setting("optimizer")
-            kind: type[Optimizer] = OPTIMIZERS["sgd" if validation.is_auto(name) else name]  # parameters come before samples
-            return kind.from_parameters(settings, self._optimizer_settings)
+            return _named_optimizer(self._setting("optimizer")).from_parameters(settings, self._optimizer_settings)
         if not isinstance(self.optimizer, Optimizer):
             raise TypeError(
                 f"optimizer must be one of {tuple(OPTIMIZERS)} or a fcfast.optimizers.Optimizer, got {self.optimizer!r}"
@@ -463,7 +461,7 @@ class TrainedEstimator(BaseEstimator):
         """Whether X may be sparse, according to parameters that may not have been checked yet."""
         form, optimizer = self.form, self.optimizer
         if isinstance(optimizer, str):
-            optimizer = OPTIMIZERS.get("sgd" if validation.is_auto(optimizer) else optimizer, Optimizer)
+            optimizer = _named_optimizer(optimizer)
         elif not isinstance(optimizer, Optimizer):
             optimizer = Optimizer
         forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []
@@ -517,6 +515,12 @@ class TrainedEstimator(BaseEstimator):
         tags.input_tags.sparse = self._takes_sparse()
         tags.input_tags.allow_nan = self.missing == "mean"
         return tags
+
+
+def _named_optimizer(name: str) -> type[Optimizer]:
+    """Give the class of an optimiser, SGD for "auto" before samples are known, and the base class for an unknown name."""
+    kind: type[Optimizer] = OPTIMIZERS.get("sgd" if validation.is_auto(name) else name, Optimizer)
+    return kind
 
 
 def _leaves_alone(optimizer: Any) -> bool:

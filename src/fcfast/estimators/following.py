@@ -30,27 +30,23 @@ class FollowingFront(InitialFront):
 
     def _measure(self, X: Any, y: Array, sample_weight: Floats | None, first: bool) -> None:
         """Measure raw targets, and take a portion of raw data into the scales that follow the stream."""
-        if first and "standardize_targets" in self._automatic and self._setting("standardize_targets"):
-            self._set_targets_scale(Moments.of(ArraySource(self._numbers(y)), sample_weight, "y").scale(capped=False))
-        followed = dict(self._followed)
         if self._follows("standardize", first):
             self._refuse_fixed_units(first)
             source = as_source(tidy(X) if is_stored_sparse(X) else X)
-            moments = Moments.of(source, sample_weight)
-            followed["standardize"] = self._joined("standardize", moments, not source.is_sparse)
-        if "standardize_targets" in self._automatic and self._follows("standardize_targets", first):
-            moments = Moments.of(ArraySource(self._numbers(y)), sample_weight, "y")
-            followed["standardize_targets"] = self._joined("standardize_targets", moments, False)
-        if not followed:
+            inputs = self._follow("standardize", Moments.of(source, sample_weight), not source.is_sparse)
+            missing = inputs.mean if self.missing == "mean" else None
+            self._scaling = replace(self._scaling or Scaling(None, None), inputs=inputs, missing=missing)
+        if "standardize_targets" in self._automatic:
+            self._measure_targets(y, sample_weight, first)
+
+    def _measure_targets(self, y: Array, sample_weight: Floats | None, first: bool) -> None:
+        follows = self._follows("standardize_targets", first)
+        if not (follows or (first and self._setting("standardize_targets"))):
             return
-        self._followed = followed
-        scaling = self._scaling or Scaling(None, None)
-        if "standardize" in followed:
-            inputs = followed["standardize"].scale
-            scaling = replace(scaling, inputs=inputs, missing=inputs.mean if self.missing == "mean" else None)
-        self._scaling = scaling
-        if "standardize_targets" in followed:
-            self._set_targets_scale(followed["standardize_targets"].scale)
+        moments = Moments.of(ArraySource(self._numbers(y)), sample_weight, "y")
+        scale = self._follow("standardize_targets", moments, False) if follows else moments.scale(capped=False)
+        known = Scale(scale.mean, np.where(scale.is_known, scale.scale, 1.0))
+        self._scaling = replace(self._scaling or Scaling(None, None), targets=known)
 
     def _stored_stream(self) -> Followers:
         is_kept = {"standardize": type(self._front).changes_units, "standardize_targets": True}
@@ -59,17 +55,16 @@ class FollowingFront(InitialFront):
     def _restore_stream(self, followed: Followers) -> None:
         self._followed = {name: followed[what] for name, what in FOLLOWED.items() if what in followed}
 
-    def _set_targets_scale(self, scale: Scale) -> None:
-        targets = Scale(scale.mean, np.where(scale.is_known, scale.scale, 1.0))
-        self._scaling = replace(self._scaling or Scaling(None, None), targets=targets)
-
     def _follows(self, name: str, first: bool) -> bool:
-        """Whether a scale follows the stream. Files from before version 4 have scales, but not the moments behind them."""
+        """Whether a scale follows the stream. Files from before version 5 have scales, but not the moments behind them."""
         return bool(self._setting(name) == RUNNING) and (first or name in self._followed)
 
-    def _joined(self, name: str, moments: Moments, capped: bool) -> Followed:
+    def _follow(self, name: str, moments: Moments, capped: bool) -> Scale:
+        """Take a portion into a scale that follows the stream, and give the scale."""
         known = self._followed.get(name)
-        return Followed.start(moments, capped) if known is None else known.with_portion(moments)
+        held = Followed.start(moments, capped) if known is None else known.with_portion(moments)
+        self._followed = self._followed | {name: held}  # not changed in place: an interrupted call goes back to the old one
+        return held.scale
 
     def _numbers(self, y: Array) -> Array:
         """Give targets as an array (N, c)."""
@@ -89,7 +84,7 @@ class FollowingFront(InitialFront):
             (before[name].scale, self._followed[name].scale)
             if name in before and before[name].scale is not self._followed[name].scale
             else None
-            for name in ("standardize", "standardize_targets")
+            for name in FOLLOWED
         ]
         if changes == [None, None]:
             yield

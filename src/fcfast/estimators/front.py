@@ -390,7 +390,12 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
                 f"standardize={RUNNING!r} changes the weights of each feature in partial_fit; it needs a dense X, no kernel, "
                 f"and form='windowed' or 'weights' (or 'auto'), got form={self.form!r}; use standardize='capped'"
             )
-        self._choose("standardize", lambda: automatic.standardize(X, has_coefs, self._compares_samples, streams, follows))
+        self._choose(
+            "standardize",
+            lambda: automatic.standardize(
+                X, has_coefs=has_coefs, compares_samples=self._compares_samples, streams=streams, follows=follows
+            ),
+        )
 
     def _can_follow(self, X: Any) -> bool:
         """Whether the form that a stream of these samples gets holds the weights of each feature."""

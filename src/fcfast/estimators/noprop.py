@@ -417,7 +417,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
         self._scaling, self._scaled_as = None, self._asked_scaling
-        self._choose("standardize", lambda: automatic.standardize(X, False, False, False, False))
+        self._choose("standardize", lambda: automatic.standardize(X))
         X, y = self._checked(X, y, reset=True)
         X = self._prepared(X, self._given_weights(sample_weight, X))
         targets = self._encode_targets(y, False)
@@ -436,7 +436,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     def _choose_settings(self, X: Any, weights: NDArray[np.float64] | None) -> None:
         """Choose everything that depends on the training samples."""
         n_rows, n_samples, length = X.shape[0], n_counted(X, weights), SquaredLength(X, weights)
-        self._choose("n_blocks", lambda: noprop_automatic.n_blocks(self.variant, self.noise_schedule))
+        self._choose("n_blocks", lambda: noprop_automatic.n_blocks(VARIANTS[self.variant].has_time, self.noise_schedule))
         self._choose("hidden", lambda: noprop_automatic.hidden(n_samples))
         self._choose("init", lambda: noprop_automatic.init(X, n_samples))
         self._choose("init_scale", lambda: noprop_automatic.init_scale(X, length))

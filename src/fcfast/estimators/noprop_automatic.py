@@ -19,10 +19,10 @@ CALM, QUICK = 0.3, 1.0  # shares of the rates of `Optimizer.layer_rates`, with a
 CONSTANTS = Constants(step=4.0, batch_step=8.0, decay=0.0, tall_decay=0.0, epochs=200, few=16, steps=1000)
 
 
-def n_blocks(variant: str, noise_schedule: Any) -> Choice:
+def n_blocks(has_time: bool, noise_schedule: Any) -> Choice:
     """Choose the number of blocks, which a given course of the noise decides."""
-    if variant in ("ct", "fm"):
-        return Choice(1, f"variant {variant!r} has one block")
+    if has_time:
+        return Choice(1, "one block is for all times")
     if isinstance(noise_schedule, Steps):
         return Choice(len(noise_schedule), "one for each step of noise_schedule")
     if hasattr(noise_schedule, "__len__") and not isinstance(noise_schedule, str):

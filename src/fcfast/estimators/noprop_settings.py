@@ -7,7 +7,7 @@ import numpy as np
 from fcfast import validation
 from fcfast.estimators import noprop_automatic
 from fcfast.noprop.schedule import SCHEDULES, ContinuousSchedule, LinearNoise, check_continuous, is_continuous, steps_of
-from fcfast.noprop.variants import ContinuousTime, DiscreteTime, EndToEnd, FlowMatching, Inference
+from fcfast.noprop.variants import VARIANTS, ContinuousTime, DiscreteTime, EndToEnd, FlowMatching, Inference
 
 if TYPE_CHECKING:
     from fcfast.estimators.noprop import NoPropClassifier
@@ -45,7 +45,7 @@ def variant_of(model: "NoPropClassifier", dtype: np.dtype[Any]) -> DiscreteTime 
     given, eta = model.noise_schedule, float(model.eta)
     n_blocks = model._setting("n_blocks")
     if validation.is_auto(n_blocks):  # the data has not been seen yet
-        n_blocks = noprop_automatic.n_blocks(model.variant, given).value
+        n_blocks = noprop_automatic.n_blocks(VARIANTS[model.variant].has_time, given).value
     is_auto = validation.is_auto(given)
     is_learned = isinstance(given, str) and given == "learned"
     if model.variant in ("fm", "backprop"):

@@ -1,4 +1,4 @@
-"""How the scales of a network follow a stream, in model files of version 4. Tensors, all in float64:
+"""How the scales of a network follow a stream, in model files from version 5 on. Tensors, all in float64:
 
 =================================  ======  ====================================================================
 inputs.moments, targets.moments    (7, d)  weight, mean, variance, smallest and largest value of each column so

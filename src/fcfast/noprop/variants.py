@@ -21,7 +21,6 @@ Floats = NDArray[np.float64]
 Generator = np.random.Generator
 Scores = Callable[[int, Array, float | None], Array]  # scores of a block, for points and a time
 
-VARIANTS = ("dt", "ct", "fm", "backprop")
 WEIGHTINGS = ("snr", "uniform", "min-snr")
 MAX_SNR = 5.0  # limit in the weighting "min-snr", the value of Hang et al. 2023
 
@@ -221,3 +220,8 @@ class EndToEnd:
             made = labels.predicted(scores(t, z, None))
             _moved(z, made.point, float(gate), 1 - float(gate), 0.0, None)
             yield made.factors if t < len(self.gates) - 1 else softmax(labels.classify(z))
+
+
+VARIANTS: dict[str, type[DiscreteTime | ContinuousTime | FlowMatching | EndToEnd]] = {
+    "dt": DiscreteTime, "ct": ContinuousTime, "fm": FlowMatching, "backprop": EndToEnd,
+}  # fmt: skip
