@@ -64,3 +64,11 @@ def test_other_samples_are_trained_with_sgd(many_texts):
     assert FrontClassifier(**small).fit(X.toarray(), y).settings_["optimizer"] == "sgd"
     assert FrontClassifier(hidden_layer_sizes=(4,)).partial_fit(X, y, [0, 1, 2]).settings_["optimizer"] == "sgd"
     assert FrontRegressor(**small).fit(X, y.astype(float)).settings_["optimizer"] == "sgd"
+
+
+@pytest.mark.parametrize(("n_classes", "share"), [(2, 0.25), (3, 0.375), (12, 1.0)])
+def test_few_classes_take_a_share_of_the_rates(many_texts, n_classes, share):
+    X, _ = many_texts
+    model = FrontClassifier(random_state=0, max_epochs=1).fit(X, np.arange(X.shape[0]) % n_classes)
+    (_, biases), (above, _) = model.settings_["learning_rate"]
+    assert biases == above == share * 0.25 / 64

@@ -33,6 +33,7 @@ BATCH = 100  # samples in a batch, if there are more
 WIDE_UNITS, TALL_UNITS = 64, 256  # units of the hidden layer, for one batch and for many
 FEWEST_EPOCHS = 20
 TEXT_EPOCHS, TEXT_STEPS = 5, 200  # the same for an optimiser with a rate for each feature, on sparse samples
+MANY_CLASSES = 8  # from which on the rates of such an optimiser are whole
 SPAN_SAMPLES = 2000  # a start in the span takes time with the third power of the number of samples
 STREAM_SAMPLES = 100  # of the first `partial_fit`, from which on they say how features are scaled
 
@@ -263,6 +264,11 @@ def calmness(batch: int) -> float:
     return min(1.0, batch / CALM_BATCH)
 
 
+def share_of_classes(n_classes: int) -> float:
+    """Give the share of the rates on sparse samples with resting weights: the fewer classes, the more units step alike."""
+    return min(1.0, n_classes / MANY_CLASSES)
+
+
 def schedule(n_samples: int, batch: int) -> Choice:
     """Choose a falling rate where batches are drawn, so that their noise dies out."""
     return Choice("constant", "one step per epoch") if batch >= n_samples else Choice("cosine", "batches are drawn")
@@ -294,9 +300,12 @@ def init(X: Any, n_samples: int, has_coefs: bool, streams: bool) -> Choice:
     return Choice("scaled", f"{n_samples:,} samples and {n_features:,} features")
 
 
-def learning_rate(shapes: Sequence[tuple[float, int]], optimizer: Optimizer, step: float, measured: str) -> Choice:
-    """Choose the rate of each layer's weights and biases; `shapes` are (n_in, n_out)."""
-    return Choice(optimizer.layer_rates(shapes, step), f"by the shape of each layer, and {measured}")
+def learning_rate(
+    shapes: Sequence[tuple[float, int]], optimizer: Optimizer, step: float, measured: str, share: float = 1.0
+) -> Choice:
+    """Choose the rate of each layer's weights and biases, a share of what suits them; `shapes` are (n_in, n_out)."""
+    rates = tuple((share * weights, share * biases) for weights, biases in optimizer.layer_rates(shapes, step))
+    return Choice(rates, f"by the shape of each layer, and {measured}")
 
 
 def weight_decay(

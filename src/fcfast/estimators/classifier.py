@@ -101,7 +101,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         the step s = 4 (8 if batches are drawn), the weights of a layer with n_in inputs and n_out units get s n_out / (64
         n_in), and its biases get a tenth of s n_out / 64; the output layer counts as n_out = 64. For the front layer n_in is
         the mean squared length of the samples, which is the number of features if they are standardised. Other optimisers have
-        rules of their own (`fcfast.optimizers.Optimizer.layer_rates`).
+        rules of their own (`fcfast.optimizers.Optimizer.layer_rates`); with c < 8 classes, "adagrad" and "rmsprop" take c / 8 of
+        these rates on sparse samples.
     schedule : {"auto", "constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object, default "auto"
         Course of the learning rate over `max_epochs`; an object comes from `fcfast.optimizers`. "auto" is "constant" if one
         batch holds all samples, and "cosine" otherwise. `partial_fit` always has a constant rate.

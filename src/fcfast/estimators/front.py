@@ -426,15 +426,17 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         self._choose("optimizer", lambda: automatic.optimizer(text, self._loss, self._leaves_optimizer_free))
         optimizer = self._optimizer()
         self._choose("init", lambda: automatic.init(X, n_samples, has_coefs, streams))
-        self._choose_course(n_samples, n_rows, streams, bool(optimizer.rests) and automatic.is_sparse(X))
+        rests = bool(optimizer.rests) and automatic.is_sparse(X)
+        self._choose_course(n_samples, n_rows, streams, rests)
         # later portions of a stream may be larger than the first one
         batch = int(self._setting("batch_size")) if streams else self._batch_size(n_rows)
         hidden, rule = self._hidden(), make_rule(self.rule)
         step = automatic.step(batch, batch >= n_rows and not streams, len(hidden), rule, self._constants)
+        share = automatic.share_of_classes(len(self.classes_)) if rests and self._loss.has_classes else 1.0
 
         def rates_of(n_in: float, measured: str) -> Choice:
             shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))
-            return automatic.learning_rate(shapes, optimizer, step, measured)
+            return automatic.learning_rate(shapes, optimizer, step, measured, share)
 
         self._choose_rates(X, length, n_samples, rates_of, step, streams)
         if self.verbose:
