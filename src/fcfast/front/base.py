@@ -152,7 +152,7 @@ class FrontForm(FormCosts, Capable):
 
     @property
     def row_length(self) -> float:
-        """Numbers of a row of the source, which are multiplied."""
+        """Numbers of a row of the source that BLAS multiplies."""
         return float(self.source.shape[1])
 
     @classmethod

@@ -139,8 +139,8 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     @property
     def row_length(self) -> float:
-        """Entries of a row, which are multiplied."""
-        return len(self.source.values) / max(1, len(self.source))
+        """0, because kernels pass over the entries themselves."""
+        return 0.0
 
     def append(self, X: Any) -> Rows:
         """Replace the samples, because the weights contain everything that is needed from earlier samples."""

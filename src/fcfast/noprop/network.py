@@ -194,7 +194,7 @@ class NoPropNetwork:
         """Floating-point operations of the largest matrix product of a step."""
         form = self.fronts.forms[0]
         rows = form.rows_multiplied(self.optimizer, self.batch_size, self.window)
-        front = 2.0 * rows * form.source.shape[1] * self.shape.n_hidden
+        front = 2.0 * rows * form.row_length * self.shape.n_hidden
         return max(front, *(2.0 * self.batch_size * n_out * n_in for n_out, n_in in self.shape.layers.values()))
 
     def blas_threads(self) -> AbstractContextManager[Any]:
