@@ -44,7 +44,7 @@ from fcfast.sources.scaling import Scaling
 from fcfast.sources.standardized import CAPPED, MISSING, Statistics
 from fcfast.splitting import split_at_random
 from fcfast.threads import resolve_n_jobs
-from fcfast.training import Callback, History, Training
+from fcfast.training import Callback, Epochs, EpochsInMemory, History, Training
 from fcfast.training.progress import progress
 
 if TYPE_CHECKING:
@@ -393,6 +393,25 @@ class TrainedEstimator(BaseEstimator):
         chance: float = 0.0,
         lowest: float = 0.0,
     ) -> History:
+        """Train on some of the samples in memory."""
+
+        def epochs_of(training: Training) -> EpochsInMemory:
+            assert self._random_state is not None  # `_start` has set it
+            return EpochsInMemory(training, self.network_, rows, targets, weights, self._random_state)
+
+        return self._run(epochs_of, schedule, max_epochs, tol, score, callbacks, chance, lowest)
+
+    def _run(
+        self,
+        epochs_of: Callable[[Training], Epochs],
+        schedule: Schedule,
+        max_epochs: int,
+        tol: float,
+        score: Callable[[], float] | None,
+        callbacks: Sequence[Callback],
+        chance: float,
+        lowest: float,
+    ) -> History:
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
             max_epochs = int(max_epochs)  # a small integer of NumPy's would overflow
@@ -401,9 +420,8 @@ class TrainedEstimator(BaseEstimator):
                 self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
                 (*shown, *callbacks), chance, lowest, not self._stops_by_loss, self._remedies(),
             )  # fmt: skip
-            assert self._random_state is not None  # `_start` has set it
             try:
-                return training.run(network, rows, targets, weights, self._random_state)
+                return training.run(epochs_of(training))
             finally:
                 network.finish()
 
