@@ -11,7 +11,8 @@ Design
   `flush` passes each slot again, catches it up and adds the steps. Slots are read a few features ahead (`slots.pxd`).
 * Threads share the hidden units, in whole cache lines. Each unit's arithmetic is the same whoever does it, so that results have
   the same bits for any number of threads. While one thread takes the steps of a window, another sorts the entries of the next.
-* At the end of an epoch all features are caught up, so that the table holds the weights as they are.
+* At the end of an epoch all features are caught up, so that the table holds the weights as they are. An epoch that takes its
+  samples in blocks (`take_rows`) does so once, after the last of them (`settle`).
 
 Axes: N samples, h hidden units, B batch, K window.
 """
@@ -49,6 +50,9 @@ cdef class SparseNetwork(Network):
     cdef History history
     cdef int* stamps            # of each slot the window at whose start it was up to date
     cdef void* caught           # (2, width) a feature's W and M, or sums of its steps
+    cdef bint lags              # whether features may lag behind between calls, until `settle`
+    cdef Py_ssize_t n_chunks    # of the history, for which there is room
+    cdef object rows_held, history_held
 
     def __init__(self, table, scale, indptr, indices, values, params, velocity, widths, int activation):
         if table.ndim != 3 or table.shape[2] < widths[0] or table.shape[2] * table.itemsize % CACHE_LINE:
@@ -58,15 +62,27 @@ cdef class SparseNetwork(Network):
         Network.__init__(self, table, table if has_velocity else None, nothing, None, scale, params, velocity, widths,
                          activation, None, None, None)
         self.n_copies, self.width = table.shape[1], table.shape[2]
-        self.indptr = <const Py_ssize_t*>address(indptr, self.held, np.intp, False)
-        self.indices = <const int*>address(indices, self.held, np.int32, False)
-        self.values = address(values, self.held, table.dtype, False)
+        self._hold_rows(indptr, indices, values)
         self.stamps = <int*>address(np.zeros(len(table), np.int32), self.held, np.int32, True)
         self.caught = address(np.empty((2, self.width), table.dtype), self.held, table.dtype, True)
+
+    cdef _hold_rows(self, indptr, indices, values):
+        held = []
+        self.indptr = <const Py_ssize_t*>address(indptr, held, np.intp, False)
+        self.indices = <const int*>address(indices, held, np.int32, False)
+        self.values = address(values, held, np.float64 if self.is_double else np.float32, False)
+        self.rows_held = held
+
+    def take_rows(self, indptr, indices, values):
+        """Take other samples. From now on features lag behind from one call of `sgd_epochs` to the next, until `settle`."""
+        self._hold_rows(indptr, indices, values)
+        self.lags = True
 
     cdef reserve(self, Py_ssize_t n_entries, Py_ssize_t n_windows):
         """Make room for windows with so many entries, and for a history of so many windows."""
         n_features, n_chunks = min(n_entries, self.n_base), min(n_windows, MOST_WINDOWS) // LENGTH + 1
+        if self.lags:
+            n_chunks = MOST_WINDOWS // LENGTH + 1
         held = []
         for entries in range(2):
             self.entries[entries].slots = <int*>address(np.empty(n_features, np.int32), held, np.int32, True)
@@ -74,10 +90,14 @@ cdef class SparseNetwork(Network):
             self.entries[entries].lags = <double*>address(np.empty((n_features, 4)), held, np.float64, True)
             self.entries[entries].rows = <int*>address(np.empty(n_entries, np.int32), held, np.int32, True)
             self.entries[entries].values = <double*>address(np.empty(n_entries), held, np.float64, True)
-        self.history.current = <double*>address(np.empty((LENGTH, 4)), held, np.float64, True)
-        self.history.to_end = <double*>address(np.empty((n_chunks, LENGTH, 4)), held, np.float64, True)
-        self.history.far = <double*>address(np.empty((n_chunks, 4)), held, np.float64, True)
         self.buffers = held
+        if n_chunks > self.n_chunks:    # not while features lag behind: then there is room for all from the start
+            self.history_held = []
+            self.history.current = <double*>address(np.empty((LENGTH, 4)), self.history_held, np.float64, True)
+            self.history.to_end = <double*>address(np.empty((n_chunks, LENGTH, 4)), self.history_held, np.float64, True)
+            self.history.far = <double*>address(np.empty((n_chunks, 4)), self.history_held, np.float64, True)
+            self.n_chunks = n_chunks
+            begin(&self.history)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -271,7 +291,6 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
     cdef double r[4]
     cdef double c
     cdef int n_parts
-    begin(&network.history)
     K = min(workspace.window, n_rows)
     prepare(values, network, workspace, rows, K, &network.entries[0])
     while position < n_rows:
@@ -311,7 +330,7 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
         position += K
         K = next_K
         now = 1 - now
-    if decays:
+    if decays and not network.lags:
         catch_up_all(table, network, n_threads)
     return step
 
@@ -354,6 +373,18 @@ def sgd_epochs(SparseNetwork network not None,  # IN and OUT
             if in_epoch < rates.shape[1]:
                 break
     return done
+
+
+def settle(SparseNetwork network not None,  # IN and OUT
+           int n_threads):
+    """Bring up to date what lags behind since `take_rows`."""
+    if network.history_held is not None and network.history.n_windows > 0:
+        with nogil:
+            if network.is_double:
+                catch_up_all(<double*>network.base, network, n_threads)
+            else:
+                catch_up_all(<float*>network.base, network, n_threads)
+    network.lags = False
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -61,6 +61,16 @@ class SparseNetwork(Network):
         super().__init__(W, M, source, None, scale, params, velocity, widths, activation, None, None, None)
 
 
+    def take_rows(self, indptr: NDArray[np.intp], indices: NDArray[np.int32], values: Array) -> None:
+        """Take other samples; nothing lags behind here."""
+        source: Any = _DenseRows(indptr, indices, values, self.source.n_columns)
+        self.source = source
+
+
+def settle(network: SparseNetwork, n_threads: int) -> None:
+    """Bring up to date what lags behind since `take_rows`: nothing."""
+
+
 def sgd_epochs(
     network: SparseNetwork,
     targets: Targets,

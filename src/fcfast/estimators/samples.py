@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,22 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
     _check_n_features(estimator, X, reset=reset)
 
 
+class Length(Protocol):
+    """The mean squared length of samples, for settings and initial weights."""
+
+    @property
+    def value(self) -> float:
+        """The length, which is never 0."""
+
+    @property
+    def text(self) -> str:
+        """How it was found, in words."""
+
+    @property
+    def n_counted(self) -> int:
+        """Number of samples with a weight above 0."""
+
+
 class SquaredLength:
     """The mean squared length of validated samples, which takes a pass over them at most, when it is first asked for.
 
@@ -83,6 +99,11 @@ class SquaredLength:
     def text(self) -> str:
         """How it was found, in words."""
         return self._measured[1]
+
+    @property
+    def n_counted(self) -> int:
+        """Number of samples with a weight above 0."""
+        return n_counted(self._X, self._weights)
 
     @cached_property
     def _measured(self) -> tuple[float, str]:

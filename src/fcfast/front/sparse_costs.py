@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from fcfast import backend
-from fcfast.front.costs import SNAPSHOTS, FormCosts, driven_step, upper_step
+from fcfast.front.costs import FormCosts, driven_step, upper_step
 from fcfast.front.slots import padded
 from fcfast.gram.occurring import WEIGHTS_AT_A_TIME
 
@@ -65,12 +65,12 @@ class SparseCosts(FormCosts):
     @classmethod
     def n_bytes(cls, problem: "Problem", window: int) -> int:
         """Count the bytes that training holds besides the data."""
-        slots, size, n_entries = problem.n_occurring, problem.itemsize, problem.row_length * problem.n_samples
+        slots, size, n_entries = problem.n_occurring, problem.itemsize, problem.row_length * problem.n_held
         table = slots * padded(problem.n_hidden, size) * problem.copies * size
         n_held = slots * problem.n_hidden
-        numbers = SNAPSHOTS * n_held + problem.n_params * (problem.copies + SNAPSHOTS)
+        numbers = problem.n_snapshots * n_held + problem.n_params * (problem.copies + problem.n_snapshots)
         widths = np.array([*problem.hidden, problem.n_outputs], dtype=np.intp)
-        numbers += backend.front.work_size(problem.n_samples, problem.batch_size, window, 0, widths, problem.n_params)
+        numbers += backend.front.work_size(problem.n_held, problem.batch_size, window, 0, widths, problem.n_params)
         n_rows = min(window, problem.n_samples)
         entries = n_entries * SORT_BYTES + n_rows * problem.row_length * ENTRY_BYTES + problem.n_met(n_rows) * FEATURE_BYTES
         return int(table + numbers * size + slots * SLOT_BYTES + entries) + cls._checkpoint_bytes(problem, n_held)

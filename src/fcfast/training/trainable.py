@@ -55,17 +55,15 @@ class TrainableByBlocks(Protocol):
 
 
 class Epochs(Protocol):
-    """The epochs of a training, one after the other, as the fit loop asks for them.
+    """The epochs of a training, one after the other, as the fit loop asks for them."""
 
-    Attributes
-    ----------
-    network : Trainable
-    n_samples : int
-        Samples of an epoch.
-    """
+    @property
+    def network(self) -> Trainable:
+        """The network that is trained."""
 
-    network: Trainable
-    n_samples: int
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of an epoch."""
 
     def train(self, epoch: int) -> Floats:
         """Give the losses of the steps of the next epoch, or of fewer steps after a divergence."""
