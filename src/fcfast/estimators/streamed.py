@@ -1,6 +1,7 @@
 """Training on a stream, whose blocks are in memory one at a time, and predictions for one."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import _check_sample_weight, _num_samples, check_is_fitted, column_or_1d
+from sklearn.utils.validation import _num_samples, check_is_fitted, column_or_1d
 
 from fcfast import validation
 from fcfast.estimators.survey import Survey
@@ -68,11 +69,14 @@ def fit_stream(
     if before is not None and before.rule == network.rule:
         network.rule_state.go_on_from(before.rule_state)
 
-    def epochs_of(training: Training) -> StreamedEpochs:
-        return StreamedEpochs(training, network, reader.portions, reader.append, survey.n_rows, random_state)
+    with ExitStack() as files:
 
-    chance, lowest = estimator._chance(targets, weights), estimator._loss.lowest(int(network.widths[-1]))
-    history = estimator._run(epochs_of, estimator._schedule, max_epochs, estimator.tol, None, callbacks, chance, lowest)
+        def epochs_of(training: Training) -> StreamedEpochs:
+            epochs = StreamedEpochs(training, network, reader.portions, reader.append, survey.n_rows, random_state)
+            return files.enter_context(closing(epochs))
+
+        chance, lowest = estimator._chance(targets, weights), estimator._loss.lowest(int(network.widths[-1]))
+        history = estimator._run(epochs_of, estimator._schedule, max_epochs, estimator.tol, None, callbacks, chance, lowest)
     estimator._note(history)
     return estimator
 
@@ -301,7 +305,7 @@ class Reader:
             y = column_or_1d(y, warn=is_first)
         if block.sample_weight is None:
             return X, y, None
-        return X, y, _check_sample_weight(block.sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        return X, y, _weights(block.sample_weight, len(y))
 
     def _refuse_other_kind(self, X: Any, y: Array, is_first: bool) -> None:
         """Refuse blocks that are sparse where others are dense, or that have another number of targets."""
@@ -318,6 +322,17 @@ class Reader:
             raise ValueError(f"X is {kinds[is_sparse]}, but {kinds[self._is_sparse]} in the first block; give one kind")
         if y.shape[1:] != self._y_shape:
             raise ValueError(f"y has shape {y.shape}, but {('n', *self._y_shape)} in the first block; give one shape")
+
+
+def _weights(sample_weight: ArrayLike, n_samples: int) -> Floats:
+    """Check the weights of a block, all of which may be 0, which scikit-learn refuses."""
+    weights = validation.finite_array(sample_weight, "sample_weight", 1)
+    if len(weights) != n_samples or (weights < 0).any():
+        raise ValueError(
+            f"sample_weight has {len(weights)} values from {weights.min(initial=0):g} on; give one >= 0 for each of the "
+            f"{n_samples} samples"
+        )
+    return weights
 
 
 # ----------------------------------------------------------------------------------------------------------------------

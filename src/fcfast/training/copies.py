@@ -17,10 +17,14 @@ AT_A_TIME = 4 << 20  # bytes that are written or read together
 
 
 class Copy:
-    """A copy of some arrays."""
+    """A copy of some arrays, until `close`."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  # open as long as the copy is wanted
+        self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  # `close` closes it
+
+    def close(self) -> None:
+        """Remove the copy."""
+        self._file.close()
 
     def write(self, arrays: Sequence[Array]) -> None:
         """Copy arrays, in place of what was copied before.

@@ -5,6 +5,7 @@ all samples together, whatever the blocks.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,10 @@ class StreamedEpochs:
         Samples of the stream; each reading must give as many.
     random_state : RandomState
         Draws the order within blocks.
+
+    Notes
+    -----
+    Copies of the network may lie in files, which `close` removes.
     """
 
     def __init__(
@@ -81,11 +86,16 @@ class StreamedEpochs:
         self.training, self.network, self.n_samples, self.random_state = training, network, n_samples, random_state
         self.is_finite = True
         self._portions, self._append = portions, append
-        first: _State = _FirstState(network)
+        self._files = ExitStack()
+        first: _State = _FirstState(network, self._files)
         self._start, self._kept = first, first  # of the last epoch, and of the best one
         self._spare: _State | None = None
         self._n_done = 0
         self._is_open = False  # the network is somewhere within an epoch
+
+    def close(self) -> None:
+        """Remove the copies of the network."""
+        self._files.close()
 
     def train(self, epoch: int) -> Floats:
         """Give the losses of the steps of the next epoch, or of fewer steps after a divergence."""
@@ -106,7 +116,7 @@ class StreamedEpochs:
 
     def keep(self) -> None:
         """Keep the network as it is."""
-        self._kept = _State()
+        self._kept = _State(self._files)
         self._kept.write(self.network)
 
     def go_back(self) -> None:
@@ -126,7 +136,7 @@ class StreamedEpochs:
         """Copy the network into the copy that is wanted no more."""
         is_free = self._start is not self._kept and not isinstance(self._start, _FirstState)
         free = self._start if is_free else self._spare
-        free = _State() if free is None or isinstance(free, _FirstState) else free
+        free = _State(self._files) if free is None or isinstance(free, _FirstState) else free
         free.write(self.network)
         if free is self._spare:
             self._spare = None
@@ -170,8 +180,8 @@ class StreamedEpochs:
 class _State:
     """A state of the network that training can go back to."""
 
-    def __init__(self) -> None:
-        self._copy = Copy()
+    def __init__(self, files: ExitStack) -> None:
+        self._copy = files.enter_context(closing(Copy()))
 
     def write(self, network: FrontNetwork) -> None:
         """Copy the parameters."""
@@ -186,8 +196,8 @@ class _State:
 class _FirstState(_State):
     """The state before the first epoch; a form that can make its initial weights again needs no copy of them."""
 
-    def __init__(self, network: FrontNetwork) -> None:
-        super().__init__()
+    def __init__(self, network: FrontNetwork, files: ExitStack) -> None:
+        super().__init__(files)
         self._restarts = network.front.restarts
         self._copy.write(self._copied(network))
 
