@@ -14,6 +14,7 @@ from fcfast.commands.options import (
     NETWORK,
     TRAINING,
     Activation,
+    BlockRows,
     Comment,
     DataFile,
     Dataset,
@@ -91,6 +92,7 @@ def train(
     layer: Layer = None,
     dataset: Dataset = None,
     n_features: FileWidth = None,
+    block_rows: BlockRows = None,
     impute: Impute = "none",
     standardize: Annotated[
         bool | None,
@@ -165,6 +167,8 @@ def train(
     """
     sizes = AUTO if hidden == AUTO else widths(hidden)
     with clear_errors():
+        from fcfast.commands.blocks import refuse_whole, rows_of_block, train_in_blocks
+
         check_file(save, "--save", ".safetensors", (data, test_file))
         check_file(plot, "--plot", ".png", (data, test_file))
         if plot is not None:
@@ -176,8 +180,7 @@ def train(
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
             "allow_missing": impute != "none",
         }  # fmt: skip
-        source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
-        settings = {
+        settings: dict[str, Any] = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": given(learning_rate),
             "schedule": schedule, "batch_size": given(batch_size), "max_epochs": given(epochs), "momentum": momentum,
@@ -186,11 +189,21 @@ def train(
             "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
             "missing": "error" if impute == "none" else impute,
         }  # fmt: skip
-        if source.task == "classification":
-            settings["label_smoothing"] = label_smoothing
-        elif label_smoothing != 0:
-            raise ValueError(f"--label-smoothing {label_smoothing:g} is for classes, but the task is regression")
-        estimator, report = run(source, settings)
+
+        def settings_for(task: str) -> dict[str, Any]:
+            if task == "classification":
+                return settings | {"label_smoothing": label_smoothing}
+            if label_smoothing != 0:
+                raise ValueError(f"--label-smoothing {label_smoothing:g} is for classes, but the task is regression")
+            return settings | {"standardize_targets": settings["standardize"]}
+
+        rows = rows_of_block(data, block_rows)
+        if rows is None:
+            source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
+            estimator, report = run(source, settings_for(source.task))
+        else:
+            refuse_whole(data, target, ids, test_target, impute)
+            estimator, report = train_in_blocks(data, rows, n_features, target_type, task, test, test_file, settings_for)
         estimator.save(save)
         if plot is not None:
             from fcfast.plots import loss_curve
@@ -299,7 +312,7 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     started = time.perf_counter()
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier
     if source.task == "regression":
-        kind, settings = FrontRegressor, settings | {"standardize_targets": settings["standardize"]}
+        kind = FrontRegressor
     estimator = kind(**settings)
     with already_looked_at(source.train.X):
         sentences = fit(estimator, training_rows(source.train), source.train.targets())
@@ -314,8 +327,13 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
     elif hasattr(raw, "feature_names_in_"):
         del raw.feature_names_in_  # names that occur more than once
+    return raw, source.about | training_report(estimator, seconds, sentences, result)
+
+
+def training_report(estimator: Any, seconds: float, sentences: list[str], result: dict[str, Any] | None) -> dict[str, Any]:
+    """Give what the report says of a training, with the scores of a test."""
     reasons = estimator.settings_.reasons
-    return raw, source.about | {
+    return {
         "standardized": bool(estimator.settings_["standardize"]),
         "hidden": list(estimator.settings_["hidden_layer_sizes"]),
         "learning_rate": estimator.settings_["learning_rate"],
@@ -330,7 +348,7 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     }
 
 
-def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array") -> list[str]:
+def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array | None") -> list[str]:
     """Fit with progress on a terminal; return the warnings."""
     with ending_on_interrupt(), collected_warnings() as sentences, progress_on_terminal(None) as tell:
         tell("reading the data", 0)
