@@ -108,6 +108,7 @@ def train_in_blocks(
     """Train and test; give the estimator and the report. `settings` are those of an estimator for a task."""
     from fcfast.commands.train import fit, training_report
     from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.estimators.streamed import blocks_for
 
     if test_file is not None and share is not None:
         raise ValueError("--test and --test-file were both given; use one of them")
@@ -137,12 +138,10 @@ def train_in_blocks(
         else:
             other = SvmlightStream(test_file, estimator.n_features_in_, block_rows=rows, target_type=target_type)
             test, how = Part(other, 0.0, False, seed, is_numeric), str(test_file)
-        pairs = [(np.asarray(block.y), estimator.predict(Stream([block.X]))) for block in test if len(block.y)]
-        if not pairs:
-            raise ValueError(f"{data}: no test sample was drawn; use a larger --test, or --test 0")
+        pairs = [(block.y, estimator.predict(block.X)) for block in blocks_for(estimator, test)]
         truth, predicted = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         result = scores(truth, predicted, not is_numeric)
-        untested = [] if is_numeric else np.setdiff1d(estimator.classes_, truth).tolist()  # type: ignore[union-attr]
+        untested = [] if is_numeric else np.setdiff1d(estimator.classes_, truth).tolist()
         about |= {"n_test": test.n_rows, "test_set": how, "untested_classes": untested}
     return estimator, about | training_report(estimator, seconds, sentences, result)
 
@@ -161,7 +160,8 @@ def predict_in_blocks(
     if proba and classes is None:
         raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
     known = classes.astype(str) if classes is not None and classes.dtype.kind == "b" else classes
-    task, kept, scored = "regression" if classes is None else "classification", {}, Scored(known)
+    task, scored = "regression" if classes is None else "classification", Scored(known)
+    kept: Columns = {}
     stream = SvmlightStream(data, estimator.n_features_in_, block_rows=rows)
     n_samples = 0
     with nullcontext(print_data) if out is None else _replacing(out) as write:
