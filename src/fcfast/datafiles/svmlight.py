@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fcfast import backend
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.checks import check_table
 from fcfast.datafiles.labels import from_array, whole
@@ -24,7 +25,9 @@ def read_svmlight(source: Source, asked: Asked) -> Table:
         raise ValueError(f"{source} has its target at the start of every line; leave out target={asked.target!r}")
     with source.unpacked() as stream:
         has_target = not _starts_with_a_feature(stream)
-        X, y = _parsed(source, stream if has_target else _with_targets(source, stream.read()))
+        text = stream.read()
+    X, y = _parsed(source, text if has_target else _with_targets(source, text))
+    del text
     X, skipped = _as_wide(source, X, asked.n_features)
     target = from_array(source, whole(y), asked.target_type) if has_target else None
     return Table(X, target, skipped=skipped, target_name="at the start of each line" if has_target else "")
@@ -37,7 +40,7 @@ def read_svmlight_blocks(source: Source, asked: Asked, block_rows: int) -> Itera
         while lines := list(islice(stream, block_rows)):
             about = f"{source}, lines {first:,} to {first + len(lines) - 1:,}"
             text = b"".join(lines)
-            X, y = _parsed(about, io.BytesIO(text) if has_target else _with_targets(about, text))
+            X, y = _parsed(about, text if has_target else _with_targets(about, text))
             first += len(lines)
             if not X.shape[0]:  # comments alone
                 continue
@@ -47,7 +50,13 @@ def read_svmlight_blocks(source: Source, asked: Asked, block_rows: int) -> Itera
             yield table
 
 
-def _parsed(source: object, text: IO[bytes]) -> tuple[Any, NDArray[np.float64]]:
+def _parsed(source: object, text: bytes) -> tuple[Any, NDArray[np.float64]]:
+    """Read lines with targets, those of the usual kind by our own kernel."""
+    parts = backend.svmlight.parse(text if text.endswith(b"\n") else text + b"\n")
+    if parts is not None and np.isfinite(parts[3]).all():
+        y, indptr, indices, values = parts
+        width = int(indices.max()) + 1 if len(indices) else 0
+        return sparse.csr_array((values, indices, indptr), shape=(len(y), width)), y
     try:
         from sklearn.datasets import load_svmlight_file
     except ImportError as error:
@@ -55,7 +64,7 @@ def _parsed(source: object, text: IO[bytes]) -> tuple[Any, NDArray[np.float64]]:
     with decoding(source, "svmlight text", REMEDY):
         # Files count features from 0 or from 1. Guessing which, from the features that happen to be in a file, can shift
         # test data against training data; feature j in column j cannot (counting from 1 leaves an empty column 0).
-        X, y = load_svmlight_file(text, zero_based=True)
+        X, y = load_svmlight_file(io.BytesIO(text), zero_based=True)
     return sparse.csr_array(X), y
 
 
@@ -66,7 +75,7 @@ def _starts_with_a_feature(stream: IO[bytes]) -> bool:
     return b":" in first and b":" in first.split(None, 1)[0]
 
 
-def _with_targets(source: object, content: bytes) -> IO[bytes]:
+def _with_targets(source: object, content: bytes) -> bytes:
     """Put a target before each line of a file without targets."""
     lines = content.rstrip().splitlines()
     blank = next((number for number, line in enumerate(lines, 1) if not line.strip()), None)
@@ -74,7 +83,7 @@ def _with_targets(source: object, content: bytes) -> IO[bytes]:
         raise ValueError(
             f"{source}: line {blank} is empty in a file without targets; write 0:0 for a sample without features, or delete it"
         )
-    return io.BytesIO(b"\n".join(b"0 " + line if not line.lstrip().startswith(b"#") else line for line in lines))
+    return b"\n".join(b"0 " + line if not line.lstrip().startswith(b"#") else line for line in lines)
 
 
 def _as_wide(source: object, X: Any, n_features: int | None) -> tuple[Any, list[str]]:
