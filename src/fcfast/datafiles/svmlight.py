@@ -53,9 +53,9 @@ def read_svmlight_blocks(source: Source, asked: Asked, block_rows: int) -> Itera
 def _parsed(source: object, text: bytes) -> tuple[Any, NDArray[np.float64]]:
     """Read lines with targets, those of the usual kind by our own kernel."""
     parts = backend.svmlight.parse(text if text.endswith(b"\n") else text + b"\n")
-    if parts is not None and np.isfinite(parts[3]).all():
+    if parts is not None and len(parts[0]) and np.isfinite(parts[3]).all():
         y, indptr, indices, values = parts
-        width = int(indices.max()) + 1 if len(indices) else 0
+        width = int(indices.max()) + 1 if len(indices) else 1
         return sparse.csr_array((values, indices, indptr), shape=(len(y), width)), y
     try:
         from sklearn.datasets import load_svmlight_file
