@@ -126,7 +126,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
     ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
         """Give all batches at once, because the weights are up to date after each batch."""
-        opened = OpenSparse(self, max(map(len, batches)), memory, n_threads)
+        opened = OpenSparse(self, max(map(len, batches)), len(batches), memory, n_threads)
         try:
             yield batches, opened
         finally:

@@ -28,7 +28,7 @@ class SparseCosts(FormCosts):
 
     takes_sparse: ClassVar[bool] = True
     scales_rows: ClassVar[bool] = False
-    needs_kernel: ClassVar[bool] = True
+    leaves_alone: ClassVar[bool] = True
     saving: ClassVar[str] = "use fewer hidden units or features"
 
     @classmethod
@@ -43,17 +43,12 @@ class SparseCosts(FormCosts):
             return "needs a dense X to scale it or to fill it in"
         if problem.is_stack:
             return "needs a dense X"
-        if problem.optimizer.rests:
-            stays = problem.rule.stays_in_span
-            return super().obstacle(problem) if stays else "leaves other features alone, and the rule moves the weights of all"
-        if not problem.optimizer.compiled:
+        if not problem.rule.stays_in_span:
+            return "leaves features without entries alone, and the rule moves the weights of all in random directions"
+        if not problem.optimizer.is_lazy:
             return (
                 f"leaves a feature alone until it occurs again, which optimizer={problem.optimizer.name!r} does not allow; "
-                "'sgd' does, and 'adagrad' and 'rmsprop' without weight decay"
-            )
-        if not problem.compiled:
-            return (
-                "trains SGD on sparse samples by backpropagation alone, with a loss of the library and without groups of units"
+                "'sgd' and 'neuron-adam' do, and 'adagrad' and 'rmsprop' without weight decay"
             )
         return super().obstacle(problem)
 
