@@ -93,7 +93,6 @@ class TrainedEstimator(BaseEstimator):
     settings_: Settings
     _inits: ClassVar[tuple[str, ...]] = ("auto", "span", "glorot")
     _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
-    _stacks: ClassVar[bool] = False  # whether several front layers read the samples, for which sparse forms have no room
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
     _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
@@ -465,7 +464,7 @@ class TrainedEstimator(BaseEstimator):
         elif not isinstance(optimizer, Optimizer):
             optimizer = Optimizer()
         forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []
-        kinds = [kind.variant(not self._stacks) for kind in forms]
+        kinds = [kind.variant(True) for kind in forms]
         return any(kind.takes_sparse and (optimizer.is_lazy if kind.leaves_alone else optimizer.commutes) for kind in kinds)
 
     # ------------------------------------------------------------------------------------------------------------------
