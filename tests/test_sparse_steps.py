@@ -244,7 +244,7 @@ def test_rules_that_move_the_weights_of_all_features(text, form):
 
 def test_an_optimizer_that_mixes_units(text):
     more = {"optimizer": "muon", "nesterov": False}
-    with pytest.raises(ValueError, match="optimizer='muon' does not allow.*'neuron-adam' do.*use form='contributions'"):
+    with pytest.raises(ValueError, match=r"optimizer='muon' does not allow.*'neuron-adam' do.*use form='contributions'"):
         fitted(*text, "dfa", **more)
     assert fitted(*text, "dfa", form="auto", **more).form_ == "contributions"
 

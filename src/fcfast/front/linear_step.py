@@ -14,8 +14,8 @@ Number = float | NDArray[np.float64]  # one for all units, or one for each
 class LinearStep:
     """A step (w, m) <- p (w, m) + (w_fresh, m_fresh) g on the weights w, velocities m and gradients g of each input.
 
-    The operations of an optimiser (`fcfast.layers.protocol`) are composed, so that a feature without a gradient can be left alone:
-    the step multiplies its (w, m) by p. The numbers of w, by m and by g, may differ from unit to unit.
+    The operations of an optimiser (`fcfast.layers.protocol`) are composed, so that a feature without a gradient can be left
+    alone: the step multiplies its (w, m) by p. What m and g add to w may differ from unit to unit.
 
     Parameters
     ----------

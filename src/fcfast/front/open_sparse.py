@@ -20,9 +20,9 @@ Array = NDArray[Any]
 class OpenSparse:
     """The front layer as a rule sees it; itself the layer that an optimiser updates.
 
-    The gradient of a batch is held as its deltas D: that of a feature is the sum of its entries times the deltas of their rows. An
-    optimiser's operations are noted (`LinearStep`), and done before the next batch on the features of this one. The other features
-    are caught up when they occur again, or at the end. Optimisers under which weights rest have a step of their own.
+    The gradient of a batch is held as its deltas D: that of a feature is the sum of its entries times the deltas of their rows.
+    An optimiser's operations are noted (`LinearStep`), and done before the next batch on the features of this one. The other
+    features are caught up when they occur again, or at the end. Optimisers under which weights rest have a step of their own.
 
     Parameters
     ----------

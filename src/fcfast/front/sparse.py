@@ -37,7 +37,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
     """Form "weights" for sparse samples: a table of the features that occur, with W1 and its velocity side by side.
 
     Features that never occur are not stored: their weights are ``scale[0]`` times their initial weights, which are a function.
-    The kernel of whole epochs (``_core/sparse_front.pyx``) trains it, and gives what SGD on dense samples gives.
+    The kernels (``_core/sparse_front.pyx``) train it by whole epochs or step by step, and give what dense samples give.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         with_velocity: bool,
         n_jobs: int | None = None,
     ) -> "SparseStack":
-        """Make several front layers that share their samples and slots; `initial` has the weights of all, one after the other."""
+        """Make several front layers that share samples and slots; `initial` has the weights of all, one after the other."""
         samples, forms = Slotted.of(X, initial.n_features, dtype), []
         for part in by_layer(initial, n_blocks):
             form = cls.__new__(cls)

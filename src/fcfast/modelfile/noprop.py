@@ -48,8 +48,8 @@ class NoPropHeader(Header):
 
     `widths` are the numbers of features, of units of a branch and behind the branches, and of dimensions of the embeddings.
     `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled` and `settings` are the same as in
-    `FrontHeader`. `n_occurring` is the number of features whose weights are stored, if they are not all. The others' initial weights
-    follow from `initial_seed` and `initial_scale`, or are 0 if this is 0.
+    `FrontHeader`. `n_occurring` is the number of features whose weights are stored, if they are not all. The others' initial
+    weights follow from `initial_seed` and `initial_scale`, or are 0 if this is 0.
     """
 
     variant: str
