@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -20,7 +21,7 @@ from fcfast.front import SparseWeightsForm
 from fcfast.front.linear_step import LinearStep
 from fcfast.front.slots import empty_table
 from fcfast.losses import Targets
-from fcfast.optimizers import SGD, NeuronAdam
+from fcfast.optimizers import OPTIMIZERS, SGD, Adagrad, NeuronAdam
 from fcfast.rules import RULES, ForwardGradient, LocalLoss
 from fcfast.training.upper import block_diagonal
 
@@ -306,3 +307,27 @@ def test_ten_thousand_steps(differ):
     single, exact = stepped(CORE, 0, "float32", 1, 10_000, differ)[0], ours[0]
     twin = stepped(PURE, 0, "float32", 1, 10_000, differ)[0]
     assert distance([single], [exact]) < max(2 * distance([twin], [exact]), 1e-5)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# what "auto" chooses
+
+
+@pytest.mark.filterwarnings("ignore::fcfast.training.TrainingWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS, SGD(0.9, weight_decay=0.1, max_grad_norm=1.0), Adagrad(weight_decay=0.1)])
+@pytest.mark.parametrize("rule", ["backprop", "dfa", "lg-fg-a", "fg-w"])
+def test_what_auto_chooses_can_be_trained(text, optimizer, rule):
+    """The form, in `fit` and in a stream, trains; where there is none, the plan says so."""
+    X, y = text
+    own = OPTIMIZERS.get(optimizer)() if isinstance(optimizer, str) else optimizer
+    settings = {"optimizer": optimizer, "rule": rule, "max_epochs": 1, "hidden_layer_sizes": (6, 4), "learning_rate": 1e-3}
+    is_possible = rule != "fg-w" and (own.rests or own.commutes)
+    for train in (fcfast.FrontClassifier.fit, partial(fcfast.FrontClassifier.partial_fit, classes=range(3))):
+        one = FrontClassifier(**settings, batch_size=20)
+        if not is_possible:
+            with pytest.raises(ValueError, match="toarray"):
+                train(one, X, y)
+            continue
+        train(one, X, y)
+        assert np.isfinite(one.predict_proba(X)).all()
+        assert own.is_lazy or one.form_ == "contributions"
