@@ -93,7 +93,6 @@ class TrainedEstimator(BaseEstimator):
     settings_: Settings
     _inits: ClassVar[tuple[str, ...]] = ("auto", "span", "glorot")
     _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
-    _stacks: ClassVar[bool] = False  # whether several front layers read the samples, for which sparse forms have no room
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
     _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
@@ -461,14 +460,12 @@ class TrainedEstimator(BaseEstimator):
         """Whether X may be sparse, according to parameters that may not have been checked yet."""
         form, optimizer = self.form, self.optimizer
         if isinstance(optimizer, str):
-            optimizer = _named_optimizer(optimizer)
+            optimizer = _named_optimizer(optimizer)()
         elif not isinstance(optimizer, Optimizer):
-            optimizer = Optimizer
+            optimizer = Optimizer()
         forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []
-        kinds = [kind.variant(not self._stacks) for kind in forms]
-        return any(
-            kind.takes_sparse and (_leaves_alone(optimizer) if kind.needs_kernel else optimizer.commutes) for kind in kinds
-        )
+        kinds = [kind.variant(True) for kind in forms]
+        return any(kind.takes_sparse and (optimizer.is_lazy if kind.leaves_alone else optimizer.commutes) for kind in kinds)
 
     # ------------------------------------------------------------------------------------------------------------------
     # model files: what `fcfast.estimators.store` asks for
@@ -521,11 +518,6 @@ def _named_optimizer(name: str) -> type[Optimizer]:
     """Give the class of an optimiser, SGD for "auto" before samples are known, and the base class for an unknown name."""
     kind: type[Optimizer] = OPTIMIZERS.get("sgd" if validation.is_auto(name) else name, Optimizer)
     return kind
-
-
-def _leaves_alone(optimizer: Any) -> bool:
-    """Whether an optimiser, or a class of it, can leave features without entries alone."""
-    return bool(optimizer.compiled or optimizer.rests)
 
 
 class HeldOut:

@@ -534,14 +534,13 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             return "auto"  # the plan leaves no other form than one that keeps the samples
         optimizer, rule = self._optimizer(), make_rule(self.rule)
         any_form = optimizer.commutes and rule.stays_in_span
-        compiled = is_compiled(rule, optimizer, self._groups(), self._loss)
         possible = [
             (kind.keeps_inputs, kind.updates_each_weight, name)
             for name, kind in ((name, kind.variant(is_stored_sparse(X))) for name, kind in FORMS.items())
             if kind.is_automatic
             and (any_form or kind.updates_each_weight)
             and (kind.takes_sparse or not is_stored_sparse(X))
-            and (compiled or optimizer.rests or not kind.needs_kernel)
+            and (not kind.leaves_alone or (optimizer.is_lazy and rule.stays_in_span))
         ]
         # The first of equals: the library's own forms come before those that users register.
         return min(possible, default=(False, True, "auto"), key=lambda form: form[:2])[-1]

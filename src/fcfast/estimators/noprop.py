@@ -25,6 +25,7 @@ from fcfast.front import FORMS, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.front.rows import converted
 from fcfast.gram.object import fan_in_of, n_features_of
+from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import RandomWeights, SpanStart
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
@@ -237,7 +238,6 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
 
     _header = NoPropHeader
     _stops_by_loss = False  # the loss goes up and down with the noise
-    _stacks = True
     _automatic: ClassVar[tuple[str, ...]] = (
         "standardize", "n_blocks", "hidden", "init", "init_scale", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
@@ -498,7 +498,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             initial = RandomWeights(n_blocks * h, n_features, seed, "relu", scale)
             if not np.isfinite(initial.bound):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
-        form = FORMS[self.form_]
+        form = FORMS[self.form_].variant(is_stored_sparse(X))
         fronts = form.stack(X, self._start_of(form, initial, X), n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
         for front in fronts.forms:
             front.check(X.shape[0], dtype)
@@ -549,7 +549,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             **of_inputs(X, self.dtype), hidden=self._branch_and_trunk(), n_outputs=len(self.classes_),
             batch_size=self._batch_size(X.shape[0]), n_epochs=self._setting("max_epochs"), dtype=self.dtype,
             optimizer=optimizer, rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
-            n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span, is_stack=True,
+            n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span,
         )  # fmt: skip
         return plan_for(problem, self.form, self.window, self.memory_limit)
 

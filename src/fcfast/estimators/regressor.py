@@ -310,8 +310,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         """Train one epoch on new samples and continue from the last call, including its momentum.
 
         In form "contributions" the samples are appended to those that are held, and the cost grows with their number.
-        ``form="auto"`` takes "windowed" here, which does not keep samples, and for sparse data "contributions" where optimiser
-        or rule need it. Sparse samples may bring features that have not occurred before.
+        ``form="auto"`` takes "windowed" here, which does not keep samples, and for sparse data "contributions" where the
+        optimiser needs it. Sparse samples may bring features that have not occurred before.
 
         Parameters
         ----------

@@ -345,6 +345,12 @@ class FrontStack:
         for form in self.forms:
             form.forget()
 
+    @property
+    def scattered(self) -> list[ScatteredWeights] | None:
+        """The weights of each layer as a function of features; None for forms that do not hold them so."""
+        scattered = [form.scattered for form in self.forms]
+        return [weights for weights in scattered if weights is not None] or None
+
     def expand(self) -> list[Array]:
         """Give the weights (h, d) of each layer."""
         return [form.expand() for form in self.forms]

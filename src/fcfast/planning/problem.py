@@ -60,8 +60,6 @@ class Problem:
         How often the features of a sparse X occur; None takes its entries as spread evenly.
     scales_entries : bool
         Whether X is sparse and is scaled or filled in while it is read.
-    is_stack : bool
-        Whether several front layers may read the inputs, as in NoProp, even if there is only one.
     """
 
     n_samples: int
@@ -86,7 +84,6 @@ class Problem:
     in_span: bool = False
     occurrences: Occurrences | None = None
     scales_entries: bool = False
-    is_stack: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "n_features", "n_outputs", "batch_size", "n_epochs"):
