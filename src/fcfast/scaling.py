@@ -8,6 +8,7 @@ of features such as 1e6 +- 1. An estimator of raw data therefore keeps the netwo
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,8 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
+from fcfast.front.base import FrontForm
+from fcfast.front.sparse import SparseWeightsForm
 from fcfast.front.weights import WeightsForm
 from fcfast.sources.protocol import Source
 from fcfast.sources.scale import Scale
@@ -177,19 +180,26 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     if (targets is not None and held.targets is not None) or (inputs is not None and held.changes_features):
         raise ValueError("the estimator already takes raw data; it scales its inputs by itself")
     network = estimator.network_
-    weights = network.front.expand()
-    if weights is network.front.base:
-        weights = weights.copy()  # further training may change it
     raw = copy.copy(estimator)
-    front = WeightsForm.of(weights, estimator.n_jobs)
+    front = _copied_weights(network.front, estimator.n_jobs)
     raw.network_ = FrontNetwork.for_prediction(
         front, network.biases, network.weights, network.activation, network.loss, network.n_threads
     )
     raw.form_, raw._random_state, raw._followed = WeightsForm.name, None, {}
-    together = Scaling(held.inputs if inputs is None else inputs, held.targets if targets is None else targets, held.missing)
+    together = replace(
+        held, inputs=held.inputs if inputs is None else inputs, targets=held.targets if targets is None else targets
+    )
     is_empty = together.inputs is None and together.targets is None and together.missing is None
     raw._scaling = None if is_empty else together
     return raw
+
+
+def _copied_weights(front: FrontForm, n_jobs: int | None) -> FrontForm:
+    """Give the weights of a front layer in a form of their own, because further training may change them."""
+    if front.scattered is not None:
+        return SparseWeightsForm.of(front.scattered, n_jobs)  # it copies them
+    weights = front.expand()
+    return WeightsForm.of(weights.copy() if weights is front.base else weights, n_jobs)
 
 
 def by_blocks(predict: Callable[[Any], Array], X: Any, rows: Rows) -> Array:

@@ -23,7 +23,7 @@ from fcfast.modelfile.front import (
     trained_rows,
 )
 from fcfast.modelfile.headers import Tensors
-from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
+from fcfast.modelfile.scaling import n_scaled, scaled_parts, scaling_in, scaling_tensors
 from fcfast.modelfile.stream import stream_in, stream_tensors
 from fcfast.sources import source_in
 from fcfast.sources.running import Followed
@@ -226,6 +226,7 @@ class FittedFront(TrainedEstimator):
             form=self.form_ if as_contributions or not contributed else WeightsForm.name,
             y_ndim=getattr(self, "_y_ndim", None),
             scaled=scaled_parts(self._scaling),
+            n_scaled=n_scaled(self._scaling),
             settings=self.settings_.chosen(self.get_params(deep=False)),
             followed=list(followed := self._stored_stream()),
         )
@@ -246,7 +247,7 @@ class FittedFront(TrainedEstimator):
         if header.y_ndim is not None:
             estimator._y_ndim = int(header.y_ndim)
         estimator._begun_as = estimator._asked_start
-        estimator._scaling = scaling_in(header.scaled, tensors)
+        estimator._scaling = scaling_in(header.scaled, tensors, header.n_features)
         estimator._restore_stream(stream_in(header.followed, tensors))
         if header.form == ContributionsForm.name:
             X = estimator._trained_inputs(X, header, tensors)

@@ -27,6 +27,7 @@ from fcfast.rules import Rule, make_rule
 from fcfast.sources import Standardized
 from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
+from fcfast.sources.standardized import SCALE
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 from fcfast.training.compiled import is_compiled
@@ -451,7 +452,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             not of_sgd
             and validation.is_auto(self.weight_decay)
             and kernel.has_weights
-            and not self._setting("standardize")
+            and self._setting("standardize") in (False, SCALE)
             and make_rule(self.rule).is_baseline
             and (self.form == "auto" or FORMS[self.form].updates_each_weight)
         )

@@ -28,7 +28,7 @@ from fcfast.gram.object import fan_in_of, n_features_of
 from fcfast.gram.start import RandomWeights, SpanStart
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
-from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
+from fcfast.modelfile.scaling import n_scaled, scaled_parts, scaling_in, scaling_tensors
 from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
@@ -651,6 +651,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             **network_entries(self.network_),
             form=form,
             scaled=scaled_parts(self._scaling),
+            n_scaled=n_scaled(self._scaling),
             settings=self.settings_.chosen(self.get_params(deep=False)),
         )
         return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling)
@@ -658,7 +659,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     @classmethod
     def _from_file(cls, header: NoPropHeader, tensors: Tensors, X: Any) -> "Self":
         estimator = super()._from_file(header, tensors, X)
-        estimator._scaling = scaling_in(header.scaled, tensors)
+        estimator._scaling = scaling_in(header.scaled, tensors, header.n_features)
         n_threads = resolve_n_jobs(estimator.n_jobs)
         estimator.network_ = network_of(header, tensors, estimator.eta, estimator.loss_weighting, n_threads)
         return estimator

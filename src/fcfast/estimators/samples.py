@@ -119,10 +119,10 @@ def constant_columns(targets: NDArray[Any], sample_weight: NDArray[np.float64] |
 
 
 def _is_standardized(X: Any) -> bool:
-    """Whether the inputs of a unit are standardised features, which need not be at hand."""
+    """Whether the inputs of a unit are features of mean 0 and deviation 1, which need not be at hand."""
     if isinstance(X, Gram):
         return X.is_standardized and X.is_linear
-    return isinstance(X, Standardized) and bool(X.standardize)
+    return isinstance(X, Standardized) and X.standardize is True
 
 
 @contextmanager

@@ -197,6 +197,8 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     def preactivations(self, X: Any) -> Array:
         """Give the pre-activations (M, h) of new data, which may be dense."""
+        if isinstance(X, Source) and is_sparse(X):  # by columns, from which rows are not read a few at a time
+            X = sparse.csr_array(X.read(slice(0, X.shape[1])))
         S = np.empty((X.shape[0], self.initial.n_hidden), self.table.dtype)
         for part in self._parts(X):
             read = X.read(slice(0, X.shape[1]), part) if isinstance(X, Source) else X[part]
@@ -208,7 +210,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
     def _parts(self, X: Any) -> Any:
         """Split rows so that not too many weights are gathered for them."""
         n_rows, n_features = X.shape
-        if is_sparse(X) and not isinstance(X, Source):
+        if sparse.issparse(X):
             n_features = max(1, X.nnz // max(1, n_rows))
         return slices(n_rows, max(1, AT_A_TIME // n_features))
 

@@ -39,8 +39,8 @@ class SparseCosts(FormCosts):
     @classmethod
     def obstacle(cls, problem: "Problem") -> str:
         """Name the obstacle to this form; the text is empty if it can be trained."""
-        if problem.scales_entries:
-            return "needs a dense X to scale it or to fill it in"
+        if problem.centres_entries:
+            return "needs a dense X to centre it (standardize='scale' subtracts nothing, so that X stays sparse)"
         if problem.is_stack:
             return "needs a dense X"
         if problem.optimizer.rests:

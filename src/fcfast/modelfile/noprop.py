@@ -23,7 +23,7 @@ from fcfast.front import ContributionsForm, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.modelfile.checks import chosen_settings, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
-from fcfast.modelfile.scaling import INPUTS, expected_tensors
+from fcfast.modelfile.scaling import INPUTS, check_scaled, expected_tensors
 from fcfast.modelfile.values import decoded, encoded
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import LabelSpace
@@ -40,8 +40,8 @@ class NoPropHeader(Header):
     """The header of a file of a stack of blocks, which holds everything except its tensors.
 
     `widths` are the numbers of features, of units of a branch and behind the branches, and of dimensions of the embeddings.
-    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled` and `settings` are the same as in
-    `FrontHeader`.
+    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled`, `settings` and `n_scaled` are the
+    same as in `FrontHeader`.
     """
 
     variant: str
@@ -56,8 +56,9 @@ class NoPropHeader(Header):
     scaled: list[str] = field(default_factory=list)
 
     settings: dict[str, list[Any]] = field(default_factory=dict)
+    n_scaled: int = field(default_factory=int)
 
-    later: ClassVar[dict[str, str]] = {"scaled": "3", "settings": "4"}
+    later: ClassVar[dict[str, str]] = {"scaled": "3", "settings": "4", "n_scaled": "5"}
 
     @property
     def n_features(self) -> int:
@@ -93,6 +94,7 @@ class NoPropHeader(Header):
         self.classes()
         self.check_feature_names()
         require(self.scaled in INPUTS, f"scaled is {self.scaled!r}; it must be one of {INPUTS}")
+        check_scaled(self.n_scaled, self.scaled, self.n_features)
         chosen_settings(self.settings, self.params)
         self._check_variant()
 
@@ -138,7 +140,7 @@ class NoPropHeader(Header):
             expected["variant.alpha_bar"] = "float64", (self.n_blocks + 1,)
         if self.n_own:
             expected["variant.own"] = "float64", (self.n_own,)
-        return expected | expected_tensors(self.scaled, n_features, self.n_outputs)
+        return expected | expected_tensors(self.scaled, n_features, self.n_outputs, self.n_scaled)
 
 
 def network_entries(network: NoPropNetwork) -> dict[str, Any]:
