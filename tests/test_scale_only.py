@@ -290,3 +290,45 @@ def test_bad_input():
     for kind in KINDS:
         with pytest.raises(ValueError, match=f"too large to be scaled in column {X.indices[0]}, counted from 0"):
             kind(**settings_of(kind, "contributions"), standardize="scale").fit(X, y)
+
+
+def test_command_line(tmp_path):
+    pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
+    from typer.testing import CliRunner
+
+    from fcfast.commands import app
+
+    X, y, data = counts(), targets(FrontClassifier), tmp_path / "data.npz"
+    np.savez(data, data=X.data, indices=X.indices, indptr=X.indptr, shape=X.shape, y=y, format=b"csr")
+
+    def run(*arguments: Any) -> Any:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    def network(*scaling: Any) -> Any:
+        path = tmp_path / "model.safetensors"
+        result = run("train", *scaling, data, "--save", path, "--test", 0, "--hidden", 8, "--epochs", 3, "--jobs", 1)
+        assert result.exit_code == 0, result.output
+        return load(path), " ".join(result.output.split())
+
+    for scaling, standardize in (
+        (["--standardize", "scale"], "scale"), (["--standardize=scale"], "scale"), (["--standardize"], True),
+        (["--standardize", "yes"], True), (["--standardize", "no"], False), (["--no-standardize"], False), ([], "auto"),
+    ):  # fmt: skip
+        own, said = network(*scaling)
+        assert own.standardize == standardize
+        assert ("divided by their deviations" in said) == (standardize == "scale")
+        expected = fcfast.FrontClassifier((8,), max_epochs=3, standardize=standardize, random_state=0).fit(X, y)
+        np.testing.assert_allclose(outputs(own, X), outputs(expected, X), rtol=1e-5, atol=1e-6)
+    predicted = tmp_path / "predicted.csv"
+    network("--standardize", "scale")
+    result = run("predict", tmp_path / "model.safetensors", data, "--out", predicted)
+    assert result.exit_code == 0, result.output
+    result = run("train", data, "--save", tmp_path / "m.safetensors", "--standardize=deviation")
+    assert result.exit_code == 2
+    assert "'deviation' is unknown" in " ".join(result.output.split())
+    compared = run(
+        "compare", data, "--standardize", "scale", "--rules", "backprop", "--epochs", 1, "--seeds", 1, "--learning-rate", 0.01,
+        "--hidden", 8,
+    )  # fmt: skip
+    assert compared.exit_code == 0, compared.output
+    assert run("plan", data, "--standardize", "scale").exit_code == 0

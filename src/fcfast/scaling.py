@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from fcfast.front.base import FrontForm
 from fcfast.front.sparse import SparseWeightsForm
 from fcfast.front.weights import WeightsForm
+from fcfast.gram.occurring import is_sparse
 from fcfast.sources.protocol import Source
 from fcfast.sources.scale import Scale
 from fcfast.sources.scaling import Scaling
@@ -207,15 +208,16 @@ def by_blocks(predict: Callable[[Any], Array], X: Any, rows: Rows) -> Array:
 
     The network itself reads few rows of a dense source at a time, but all rows of a sparse one.
     """
-    parts = _parts(rows, _n_at_once(X)) if isinstance(X, Source) else blocks(rows, X.shape[1])
+    parts = _parts(rows, _n_at_once(X)) if isinstance(X, Source) or sparse.issparse(X) else blocks(rows, X.shape[1])
     return np.concatenate([predict(take(X, block)) for block in parts])
 
 
-def _n_at_once(X: Source) -> int:
-    """Count the rows of a source that are predicted for at a time; each time the whole file may have to be read."""
-    if not X.is_sparse:
+def _n_at_once(X: Any) -> int:
+    """Count the rows that are predicted for at a time; for those of a source the whole file may have to be read."""
+    if not is_sparse(X):
         return ROWS_AT_ONCE
-    per_row = max(1, int(X.count_entries().sum()) // max(1, X.shape[0]))
+    n_entries = int(X.count_entries().sum()) if isinstance(X, Source) else X.nnz
+    per_row = max(1, n_entries // max(1, X.shape[0]))
     return max(1, min(ROWS_AT_ONCE, SPARSE_BYTES // (ENTRY_BYTES * per_row)))
 
 
