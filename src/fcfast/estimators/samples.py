@@ -14,13 +14,11 @@ from fcfast.gram.measures import squared_norms
 from fcfast.gram.object import Gram, fan_in_of
 from fcfast.gram.samples import is_numeric
 from fcfast.sources import ArraySource, SparseSource, Standardized
+from fcfast.sources.lengths import LONGEST, rounded
 from fcfast.sources.protocol import Source
 
 if TYPE_CHECKING:
     from fcfast.estimators.base import TrainedEstimator
-
-
-LONGEST = 10.0  # squared length of a sample over the median, from which on it is an exception
 
 
 def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> None:
@@ -84,17 +82,30 @@ class SquaredLength:
         """How it was found, in words."""
         return self._measured[1]
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the length need not be measured: it is that of standardised features, or of a kernel's feature space."""
+        return _is_standardized(self._X) or (isinstance(self._X, Gram) and not self._X.is_linear)
+
+    @cached_property
+    def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The squared length of each sample with a weight above 0, and these weights."""
+        X = self._X
+        with np.errstate(over="ignore"):  # reported below
+            lengths = X.squared_lengths if isinstance(X, Gram) else squared_norms(X)
+        if self._weights is None:
+            return lengths, np.ones(len(lengths))
+        return lengths[self._weights > 0], self._weights[self._weights > 0]
+
     @cached_property
     def _measured(self) -> tuple[float, str]:
         X = self._X
         if _is_standardized(X):
             n_features = int(fan_in_of(X))
             return float(n_features), f"{n_features:,} standardised features"
+        lengths, weights = self.rows
         with np.errstate(over="ignore"):  # reported below
-            lengths, shares = X.squared_lengths if isinstance(X, Gram) else squared_norms(X), 1.0
-            if self._weights is not None:
-                lengths, weights = lengths[self._weights > 0], self._weights[self._weights > 0]
-                shares = weights / weights.mean()
+            shares = weights / weights.mean()
             length = float((lengths * shares).mean())
         if not np.isfinite(length):
             raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
@@ -103,7 +114,7 @@ class SquaredLength:
         if lengths.max() > longest:
             length = float((np.minimum(lengths, longest) * shares).mean())
             text = f", of which none counts as more than {longest:.3g}"
-        return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
+        return rounded(length) or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
 
 
 def n_counted(X: Any, sample_weight: NDArray[np.float64] | None) -> int:

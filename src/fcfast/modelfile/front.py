@@ -44,7 +44,7 @@ from fcfast.losses import Loss
 from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, SCALED, check_scaled, expected_tensors
-from fcfast.modelfile.stream import FOLLOWED, expected_stream
+from fcfast.modelfile.stream import FOLLOWED, check_lengths, expected_stream
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 from fcfast.training.network import FrontNetwork
@@ -69,12 +69,12 @@ class FrontHeader(Header):
     value and the reason of every parameter that is "auto". `n_occurring` is the number of features whose weights are stored, if
     they are not all: the others have `scale` times their initial weights, which `initial_seed` and `initial_scale` describe, or
     0. `followed` lists what of `scaled` follows a stream. `n_scaled` is the number of features with scales of their own, if
-    these are not all.
+    these are not all. `lengths` has what a stream has shown of the lengths of its samples (`fcfast.modelfile.stream`).
     """
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
-        "n_occurring": "5", "followed": "5", "n_scaled": "5",
+        "n_occurring": "5", "followed": "5", "n_scaled": "5", "lengths": "5",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
@@ -94,6 +94,7 @@ class FrontHeader(Header):
     n_occurring: int = field(default_factory=int)
     followed: list[str] = field(default_factory=list)
     n_scaled: int = field(default_factory=int)
+    lengths: list[float] = field(default_factory=list)
 
     @property
     def n_features(self) -> int:
@@ -119,6 +120,7 @@ class FrontHeader(Header):
         known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
         check_scaled(self.n_scaled, self.scaled, self.n_features)
+        check_lengths(self.lengths)
         known = tuple([what for what in FOLLOWED if what in parts] for parts in ((), ("inputs",), ("targets",), FOLLOWED))
         fits = self.followed in known and set(self.followed) <= set(self.scaled)
         require(fits, f"followed is {self.followed!r}, and scaled is {self.scaled!r}")
