@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.automatic import Settings, text_of
-from fcfast.estimators.samples import check_features, has_one_dtype, products_named
+from fcfast.estimators.samples import Remedies, check_features, has_one_dtype, products_named
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram
@@ -394,6 +394,7 @@ class TrainedEstimator(BaseEstimator):
         callbacks: Sequence[Callback],
         chance: float = 0.0,
         lowest: float = 0.0,
+        X: Any = None,
     ) -> History:
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
@@ -401,7 +402,7 @@ class TrainedEstimator(BaseEstimator):
             patience = self._setting("n_iter_no_change") if score or self._stops_by_loss else max_epochs
             training = Training(
                 self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
-                (*shown, *callbacks), chance, lowest, not self._stops_by_loss, self._remedies(),
+                (*shown, *callbacks), chance, lowest, not self._stops_by_loss, Remedies(X, self._remedies()),
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
             try:

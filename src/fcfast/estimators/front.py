@@ -217,7 +217,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             self.network_.rule_state.go_on_from(before.rule_state)
         history = self._train(
             np.arange(X.shape[0]), targets, weights, self._schedule, max_epochs, self.tol, score, callbacks,
-            self._chance(targets, weights), self._loss.lowest(int(self.network_.widths[-1])),
+            self._chance(targets, weights), self._loss.lowest(int(self.network_.widths[-1])), X,
         )  # fmt: skip
         self._note(history)
         return self

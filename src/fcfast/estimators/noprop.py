@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from fcfast.estimators.automatic import Choice, Settings
 from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of
-from fcfast.estimators.samples import SquaredLength, n_counted
+from fcfast.estimators.samples import SquaredLength, counted_rows, n_counted
 from fcfast.estimators.starts import STARTS
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
@@ -428,7 +429,15 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._start(X, targets, weights, random_state)
         self._remember_scaling(X)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks
+            np.arange(X.shape[0]),
+            targets,
+            weights,
+            self._schedule,
+            self._setting("max_epochs"),
+            self.tol,
+            score,
+            callbacks,
+            X=X,
         )
         self._note(history)
         return self
@@ -491,7 +500,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         n_features = n_features_of(X)
         initial: Any
         if in_span:
-            initial = self._span_start(X, n_blocks * h, seed)
+            initial = replace(self._span_start(X, n_blocks * h, seed), counted=counted_rows(weights))
         else:
             # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
             scale = self._setting("init_scale") * ((n_features + n_blocks * h) / n_features) ** 0.5

@@ -1,21 +1,25 @@
 """Samples that estimators take: what scikit-learn checks, and sources, which are never loaded to be checked."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.utils.validation import _check_n_features
 
 from fcfast.gram.measures import squared_norms
 from fcfast.gram.object import Gram, fan_in_of
 from fcfast.gram.samples import is_numeric
-from fcfast.sources import ArraySource, SparseSource, Standardized
+from fcfast.sources import ArraySource, SparseSource, Standardized, as_source
+from fcfast.sources.entries import occurring_part
+from fcfast.sources.inputs import tidy
 from fcfast.sources.lengths import LONGEST, rounded
-from fcfast.sources.protocol import Source
+from fcfast.sources.protocol import READ_BYTES, Source
+from fcfast.tiles import slices
 
 if TYPE_CHECKING:
     from fcfast.estimators.base import TrainedEstimator
@@ -87,6 +91,11 @@ class SquaredLength:
         """Whether the length need not be measured: it is that of standardised features, or of a kernel's feature space."""
         return _is_standardized(self._X) or (isinstance(self._X, Gram) and not self._X.is_linear)
 
+    @property
+    def counted(self) -> NDArray[np.bool_] | None:
+        """Which samples count; None if all do."""
+        return counted_rows(self._weights)
+
     @cached_property
     def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The squared length of each sample with a weight above 0, and these weights."""
@@ -117,6 +126,13 @@ class SquaredLength:
         return rounded(length) or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
 
 
+def counted_rows(sample_weight: NDArray[np.float64] | None) -> NDArray[np.bool_] | None:
+    """Tell which samples have a weight above 0; None if all have."""
+    if sample_weight is None or (sample_weight > 0).all():
+        return None
+    return sample_weight > 0
+
+
 def n_counted(X: Any, sample_weight: NDArray[np.float64] | None) -> int:
     """Give the number of samples with a weight above 0."""
     return int(X.shape[0]) if sample_weight is None else int(np.count_nonzero(sample_weight))
@@ -127,6 +143,48 @@ def constant_columns(targets: NDArray[Any], sample_weight: NDArray[np.float64] |
     counted = targets if sample_weight is None else targets[sample_weight > 0]
     constant: NDArray[np.bool_] = (counted == counted[0]).all(axis=0)
     return constant
+
+
+class Remedies(Sequence[str]):
+    """What can be done about a training that fails, which is only found out when somebody asks.
+
+    Parameters
+    ----------
+    X : ndarray, sparse matrix, Source or Gram of shape (N, d)
+        Training samples, or None if they do not matter.
+    remedies : sequence of str
+        What to do unless all samples are equal.
+    """
+
+    def __init__(self, X: Any, remedies: Sequence[str]) -> None:
+        self._X, self._remedies = X, remedies
+
+    @cached_property
+    def _suitable(self) -> Sequence[str]:
+        if self._X is None or not _are_equal(self._X):
+            return self._remedies
+        return ["give X features that differ: all samples are equal, so that no setting helps"]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._suitable[key]
+
+    def __len__(self) -> int:
+        return len(self._suitable)
+
+
+def _are_equal(X: Any) -> bool:
+    """Whether all samples are the same; no more is read than the first features that differ."""
+    if isinstance(X, Gram):
+        return bool((X.matrix == X.matrix[0, 0]).all())
+    if sparse.issparse(X):
+        X = occurring_part(tidy(X))[1]
+    source = as_source(X)
+    for features in slices(source.shape[1], max(1, READ_BYTES // (8 * source.shape[0]))):
+        block = source.read(features)
+        block = block.toarray() if sparse.issparse(block) else block
+        if not (block == block[0]).all():
+            return False
+    return True
 
 
 def _is_standardized(X: Any) -> bool:
