@@ -84,9 +84,9 @@ class FollowingFront(InitialFront):
             )
 
     def _begin_lengths(self, length: SquaredLength) -> None:
-        """Note the lengths of the first portion, if anything is made for them."""
-        matters = is_auto(self.learning_rate) or self._start_has_size
-        self._lengths = Lengths.start(*length.rows, length.value) if matters and not length.is_known else None
+        """Note the lengths of the first portion, if rates are made for them; with given ones a stream is plain SGD."""
+        follows = is_auto(self.learning_rate) and not length.is_known
+        self._lengths = Lengths.start(*length.rows, length.value) if follows else None
 
     @property
     def _start_has_size(self) -> bool:
@@ -101,7 +101,7 @@ class FollowingFront(InitialFront):
         self._lengths = now = before.with_portion(*length.rows)
         if now.chosen == before.chosen:
             return 1.0
-        if is_auto(self.learning_rate):
+        if is_auto(self.learning_rate):  # it may have been given since
             self._choose_stream_rates(X, now)
         is_young = before.n_samples < YOUNG
         return float(((before.chosen or 1.0) / now.chosen) ** 0.5) if is_young and self._start_has_size else 1.0

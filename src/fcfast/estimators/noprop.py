@@ -429,16 +429,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._start(X, targets, weights, random_state)
         self._remember_scaling(X)
         history = self._train(
-            np.arange(X.shape[0]),
-            targets,
-            weights,
-            self._schedule,
-            self._setting("max_epochs"),
-            self.tol,
-            score,
-            callbacks,
+            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks,
             X=X,
-        )
+        )  # fmt: skip
         self._note(history)
         return self
 
