@@ -170,9 +170,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     init_scale : float or "auto", default "auto"
         Factor of the front layers' initial weights (He uniform). "auto" gives their pre-activations the deviation 0.1, by the
         mean squared length of the samples.
-    standardize : bool, "capped" or "auto", default "auto"
-        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values ("capped"), as in
-        `FrontClassifier`. "auto" is "capped" for dense data, and False for sparse data and for a `fcfast.Gram`.
+    standardize : bool, "capped", "scale" or "auto", default "auto"
+        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values ("capped"), or to
+        divide it by its deviation alone ("scale"), as in `FrontClassifier`. "auto" is "capped" for dense data, and False for
+        sparse data and for a `fcfast.Gram`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN), as in `FrontClassifier`.
     memory_limit : int, default 4 GiB

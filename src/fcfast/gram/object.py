@@ -62,9 +62,10 @@ class Gram:
         m and n samples that gives an array (m, n), or "precomputed".
     gamma, degree, coef0
         Settings of "poly" and "rbf", as in scikit-learn's SVC; ``gamma="scale"`` is 1 / (d X.var()).
-    standardize : bool or "capped", default False
-        Whether to subtract the mean of each feature and divide by its deviation while X is read. They are measured over all
-        samples, also those that a later split holds out for testing: no label is used, but the scale of test samples is.
+    standardize : bool, "capped" or "scale", default False
+        Whether to subtract the mean of each feature and divide by its deviation while X is read; "capped" divides features with
+        rare large values by more, and "scale" subtracts nothing. Means and deviations are measured over all samples, also those
+        that a later split holds out for testing: no label is used, but the scale of test samples is.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature in their place.
     dtype : {"float32", "float64"}, default "float32"
