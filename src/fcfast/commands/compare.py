@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from fcfast.commands.options import (
+    DATA,
     FORMS,
     NETWORK,
     Activation,
@@ -47,6 +48,7 @@ from fcfast.commands.options import (
     in_training,
     widths,
 )
+from fcfast.commands.scaling import scaling_of, standardize_option
 from fcfast.commands.shared import (
     check_folder,
     choice,
@@ -121,9 +123,10 @@ def compare(
     n_features: FileWidth = None,
     impute: Impute = "none",
     standardize: Annotated[
-        bool | None,
-        in_data(
-            help="Train on features (and targets of a regression) of variance 1 and, unless sparse, mean 0.",
+        str | None,
+        standardize_option(
+            "Train on features (and targets of a regression) of variance 1 and, unless sparse, mean 0.",
+            rich_help_panel=DATA,
             show_default="dense data yes, sparse data no",
         ),
     ] = None,
@@ -164,6 +167,7 @@ def compare(
     Learning rates are never chosen on the test set. Ctrl-C ends the command with exit code 130, kill with 143; results of
     finished rules are in --out.
     """
+    scaled = scaling_of(standardize)
     with clear_errors():
         limit = limit_in_bytes(memory_limit)
     network = {
@@ -187,7 +191,7 @@ def compare(
         source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
         about = source.about | {"commands": []}
         comparison, sentences = run(
-            source, standardize, impute, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget
+            source, scaled, impute, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget
         )
         if out is not None:
             from fcfast.plots import comparison_figure
@@ -223,7 +227,7 @@ def check_out(out: Path) -> None:
 
 def run(
     source: Source,
-    standardize: bool | None,
+    standardize: bool | str | None,
     impute: str,
     network: dict[str, Any],
     out: Path | None,
@@ -266,7 +270,7 @@ def run(
     return result, sentences
 
 
-def scaled_samples(source: Source, standardize: bool | None, impute: str) -> tuple[Any, Any, Any, Any]:
+def scaled_samples(source: Source, standardize: bool | str | None, impute: str) -> tuple[Any, Any, Any, Any]:
     """Return training and test samples, by default of mean 0 and variance 1 over the training part, loaded into memory."""
     from fcfast import sources
     from fcfast.commands.data import is_standardized, measured, measured_targets

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from fcfast.commands import options
 from fcfast.commands.options import widths
+from fcfast.commands.scaling import scaling_of, standardize_option
 from fcfast.commands.shared import choice, clear_errors, json_text, limit_in_bytes, screen, tell_user
 from fcfast.optimizers import OPTIMIZERS
 from fcfast.rules import RULES
@@ -80,9 +81,11 @@ def plan(
     layer: options.Layer = None,
     dataset: options.Dataset = None,
     standardize: Annotated[
-        bool | None,
-        options.in_data(
-            help="Whether features of a file are scaled, as in training.", show_default="dense data yes, sparse data no"
+        str | None,
+        standardize_option(
+            "How features of a file are scaled, as in training.",
+            rich_help_panel=options.DATA,
+            show_default="dense data yes, sparse data no",
         ),
     ] = None,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure this machine again (a third of a second).")] = False,
@@ -104,7 +107,7 @@ def plan(
         if problem is None:
             if features is not None or density is not None:
                 raise ValueError(f"{samples} is a data file, which has its own numbers; leave out FEATURES and --density")
-            problem = of_file(Path(samples), dtype, standardize, written)
+            problem = of_file(Path(samples), dtype, scaling_of(standardize), written)
         elif given := [name for name, value in written.items() if value not in (None, "auto", ".")]:
             raise ValueError(f"--{given[0].replace('_', '-')} is for a data file, but numbers were given; leave it out")
         n_outputs, task = problem.pop("n_outputs"), problem.pop("task")
@@ -165,7 +168,7 @@ def numbers_given(samples: str, features: int | None, density: float | None) -> 
     return {"n_samples": count(samples), "n_features": features, "density": density, "n_outputs": OUTPUTS, "task": None}
 
 
-def of_file(data: Path, dtype: str, standardize: bool | None, written: dict[str, Any]) -> dict[str, Any]:
+def of_file(data: Path, dtype: str, standardize: bool | str | None, written: dict[str, Any]) -> dict[str, Any]:
     """Give what `fcfast.plan` has to know of the training inputs in a file."""
     import numpy as np
 

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from fcfast.commands.options import (
     AUTO,
+    DATA,
     FORMS,
     NETWORK,
     TRAINING,
@@ -42,6 +43,7 @@ from fcfast.commands.options import (
     in_training,
     widths,
 )
+from fcfast.commands.scaling import scaling_of, standardize_option
 from fcfast.commands.shared import (
     check_file,
     choice,
@@ -57,6 +59,9 @@ from fcfast.commands.shared import (
     tell_user,
 )
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
+from fcfast.sources.standardized import SCALE
+
+SCALED = {SCALE: "divided by their deviations"}  # what is done to features, unless they are standardised
 
 if TYPE_CHECKING:
     from fcfast.commands.data import Array, Samples
@@ -93,10 +98,10 @@ def train(
     n_features: FileWidth = None,
     impute: Impute = "none",
     standardize: Annotated[
-        bool | None,
-        in_data(
-            help="Scale features (and targets of a regression) to variance 1 and, unless sparse, mean 0. "
-            "The model file takes raw features in either case.",
+        str | None,
+        standardize_option(
+            "Scale features (and targets of a regression) to mean 0 and variance 1. The model file takes raw features anyway.",
+            rich_help_panel=DATA,
             show_default="dense data yes (large outliers count less), sparse data no",
         ),
     ] = None,
@@ -181,7 +186,7 @@ def train(
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": given(learning_rate),
             "schedule": schedule, "batch_size": given(batch_size), "max_epochs": given(epochs), "momentum": momentum,
-            "weight_decay": given(weight_decay), "standardize": given(standardize), "max_grad_norm": max_grad_norm,
+            "weight_decay": given(weight_decay), "standardize": given(scaling_of(standardize)), "max_grad_norm": max_grad_norm,
             "early_stopping": early_stopping, "form": form,
             "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
             "missing": "error" if impute == "none" else impute,
@@ -299,7 +304,8 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     started = time.perf_counter()
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier
     if source.task == "regression":
-        kind, settings = FrontRegressor, settings | {"standardize_targets": settings["standardize"]}
+        scales = settings["standardize"]
+        kind, settings = FrontRegressor, settings | {"standardize_targets": True if scales == SCALE else scales}
     estimator = kind(**settings)
     with already_looked_at(source.train.X):
         sentences = fit(estimator, training_rows(source.train), source.train.targets())
@@ -364,7 +370,7 @@ def summary(report: dict[str, Any]) -> list[RenderableType]:
     settings = Settings({name: Choice(**choice) for name, choice in report["settings"].items()})
     said: list[RenderableType] = [
         f"{report['task']} ({report['task_reason']}): {report['n_train']} samples x {report['n_features']} features"
-        + (", standardised" if report["standardized"] else ""),
+        + ("" if not report["standardized"] else f", {SCALED.get(settings['standardize'], 'standardised')}"),
         f"form {report['form']} ({report['form_reason']})",
         f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, last training loss {number(report['loss'])}",
         *(f"  {line}" for line in str(settings).splitlines()),

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.automatic import Settings, text_of
-from fcfast.estimators.samples import check_features, has_one_dtype, products_named
+from fcfast.estimators.samples import Remedies, check_features, has_one_dtype, products_named
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram
@@ -41,7 +41,7 @@ from fcfast.sources.inputs import tidy
 from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
 from fcfast.sources.scaling import Scaling
-from fcfast.sources.standardized import CAPPED, MISSING, Statistics
+from fcfast.sources.standardized import CAPPED, MISSING, SCALE, Statistics
 from fcfast.splitting import split_at_random
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback, History, Training
@@ -130,7 +130,7 @@ class TrainedEstimator(BaseEstimator):
         validation.choice(self.missing, "missing", MISSING)
         for name in ("early_stopping", "shuffle", "nesterov"):
             validation.boolean(getattr(self, name), name)
-        words = (CAPPED, RUNNING, "auto") if "standardize" in self._automatic else (CAPPED,)
+        words = (CAPPED, SCALE, RUNNING, "auto") if "standardize" in self._automatic else (CAPPED, SCALE)
         validation.switch(self.standardize, "standardize", words)
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
@@ -282,8 +282,8 @@ class TrainedEstimator(BaseEstimator):
     def _prepared(self, X: Any, sample_weight: Array | None) -> Any:
         """Give validated training samples as the network takes them; they are scaled and filled in while they are read.
 
-        Capped scales are those of the samples with their weights; True is the scaling of a plain StandardScaler, whatever the
-        weights.
+        Scales are those of the samples with their weights; only True is the scaling of a plain StandardScaler, whatever the
+        weights. Sparse matrices that are not centred are scaled as a whole, which takes no more than their entries do.
         """
         if isinstance(X, Gram):
             return X
@@ -292,18 +292,20 @@ class TrainedEstimator(BaseEstimator):
         standardize = self._setting("standardize")
         if not standardize and self.missing == "error":
             return X
+        if sparse.issparse(X) and standardize == SCALE:
+            targets = None if self._scaling is None else self._scaling.targets
+            self._scaling = Scaling.of_entries(tidy(X), targets, self.missing, sample_weight)
+            return self._scaling.prepared(X, self.dtype)
         base = as_source(tidy(X) if sparse.issparse(X) else X)
         is_capped = standardize in (CAPPED, RUNNING)
-        statistics = Statistics(base, self.missing, is_capped, sample_weight if is_capped else None)
-        return Standardized(base, bool(standardize), self.missing, self.dtype, statistics)
+        statistics = Statistics(base, self.missing, is_capped, sample_weight if is_capped or standardize == SCALE else None)
+        return Standardized(base, standardize, self.missing, self.dtype, statistics)
 
     def _remember_scaling(self, X: Any) -> None:
         """Keep the means and deviations of training samples, all of which have been read."""
         read = X.standardized if isinstance(X, Gram) else X
         if isinstance(read, Standardized) and not self._changes_features:
-            scale, targets = read.statistics.complete(), None if self._scaling is None else self._scaling.targets
-            missing = scale.mean if read.missing == "mean" else None
-            self._scaling = Scaling(scale if read.standardize else None, targets, missing)
+            self._scaling = Scaling.of_source(read, None if self._scaling is None else self._scaling.targets)
 
     def _refuse_other_scaling(self, method: str) -> None:
         """Refuse to continue training with samples that would be scaled in another way."""
@@ -391,6 +393,7 @@ class TrainedEstimator(BaseEstimator):
         callbacks: Sequence[Callback],
         chance: float = 0.0,
         lowest: float = 0.0,
+        X: Any = None,
     ) -> History:
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
@@ -398,7 +401,7 @@ class TrainedEstimator(BaseEstimator):
             patience = self._setting("n_iter_no_change") if score or self._stops_by_loss else max_epochs
             training = Training(
                 self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
-                (*shown, *callbacks), chance, lowest, not self._stops_by_loss, self._remedies(),
+                (*shown, *callbacks), chance, lowest, not self._stops_by_loss, Remedies(X, self._remedies()),
             )  # fmt: skip
             assert self._random_state is not None  # `_start` has set it
             try:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from fcfast.estimators.automatic import Choice, Settings
 from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of
-from fcfast.estimators.samples import SquaredLength, n_counted
+from fcfast.estimators.samples import SquaredLength, counted_rows, n_counted
 from fcfast.estimators.starts import STARTS
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
@@ -29,7 +30,7 @@ from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import RandomWeights, SpanStart
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
-from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
+from fcfast.modelfile.scaling import n_scaled, scaled_parts, scaling_in, scaling_tensors
 from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
@@ -170,9 +171,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     init_scale : float or "auto", default "auto"
         Factor of the front layers' initial weights (He uniform). "auto" gives their pre-activations the deviation 0.1, by the
         mean squared length of the samples.
-    standardize : bool, "capped" or "auto", default "auto"
-        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values ("capped"), as in
-        `FrontClassifier`. "auto" is "capped" for dense data, and False for sparse data and for a `fcfast.Gram`.
+    standardize : bool, "capped", "scale" or "auto", default "auto"
+        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values ("capped"), or to
+        divide it by its deviation alone ("scale"), as in `FrontClassifier`. "auto" is "capped" for dense data, and False for
+        sparse data and for a `fcfast.Gram`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN), as in `FrontClassifier`.
     memory_limit : int, default 4 GiB
@@ -428,8 +430,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._start(X, targets, weights, random_state)
         self._remember_scaling(X)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks
-        )
+            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks,
+            X=X,
+        )  # fmt: skip
         self._note(history)
         return self
 
@@ -491,7 +494,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         n_features = n_features_of(X)
         initial: Any
         if in_span:
-            initial = self._span_start(X, n_blocks * h, seed)
+            initial = replace(self._span_start(X, n_blocks * h, seed), counted=counted_rows(weights))
         else:
             # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
             scale = self._setting("init_scale") * ((n_features + n_blocks * h) / n_features) ** 0.5
@@ -651,6 +654,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             **network_entries(self.network_),
             form=form,
             scaled=scaled_parts(self._scaling),
+            n_scaled=n_scaled(self._scaling),
             settings=self.settings_.chosen(self.get_params(deep=False)),
         )
         return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling)
@@ -658,7 +662,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     @classmethod
     def _from_file(cls, header: NoPropHeader, tensors: Tensors, X: Any) -> "Self":
         estimator = super()._from_file(header, tensors, X)
-        estimator._scaling = scaling_in(header.scaled, tensors)
+        estimator._scaling = scaling_in(header.scaled, tensors, header.n_features)
         n_threads = resolve_n_jobs(estimator.n_jobs)
         estimator.network_ = network_of(header, tensors, estimator.eta, estimator.loss_weighting, n_threads)
         return estimator

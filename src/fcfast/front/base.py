@@ -237,6 +237,12 @@ class FrontForm(FormCosts, Capable):
         """Multiply the weights of each feature by its factor, and give what they then add to the biases (h,) for the shifts."""
         raise NotImplementedError(f"form {self.name!r} cannot change the weights of single features")
 
+    def multiply(self, factor: float) -> None:
+        """Multiply all weights by a factor, those that a form does not hold included."""
+        self.base *= self.base.dtype.type(factor)
+        if self.scale is not None:
+            self.scale[0] *= factor
+
     @property
     def held(self) -> list[Array]:
         """Arrays that training changes, except velocities."""

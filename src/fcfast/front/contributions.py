@@ -13,10 +13,10 @@ from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.front.rows import converted_once
 from fcfast.gram import budget
 from fcfast.gram.object import Gram
-from fcfast.gram.occurring import FEWER
 from fcfast.gram.products import preactivations_by_weights
 from fcfast.gram.start import InitialWeights, SpanStart
 from fcfast.layers import SpanLayer
+from fcfast.sources.entries import FEWER
 from fcfast.units import bytes_text
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fcfast.gram.occurring import FEWER
+from fcfast.sources.entries import FEWER
 from fcfast.sources.protocol import Source
 from fcfast.validation import all_finite
 

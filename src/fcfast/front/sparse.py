@@ -215,6 +215,8 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     def read(self, X: Any) -> Iterator["Read"]:
         """Read new data, some rows after the other."""
+        if isinstance(X, Source) and is_sparse(X):  # by columns, from which rows are not read a few at a time
+            X = sparse.csr_array(X.read(slice(0, X.shape[1])))
         for part in self._parts(X):
             read = X.read(slice(0, X.shape[1]), part) if isinstance(X, Source) else X[part]
             rows = sparse.csr_array(read, dtype=self.table.dtype)
@@ -228,7 +230,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
     def _parts(self, X: Any) -> Any:
         """Split rows so that not too many weights are gathered for them."""
         n_rows, n_features = X.shape
-        if is_sparse(X) and not isinstance(X, Source):
+        if sparse.issparse(X):
             n_features = max(1, X.nnz // max(1, n_rows))
         return slices(n_rows, max(1, AT_A_TIME // n_features))
 

@@ -42,8 +42,8 @@ class SparseCosts(FormCosts):
     @classmethod
     def obstacle(cls, problem: "Problem") -> str:
         """Name the obstacle to this form; the text is empty if it can be trained."""
-        if problem.scales_entries:
-            return "needs a dense X to scale it or to fill it in"
+        if problem.centres_entries:
+            return "needs a dense X to centre it (standardize='scale' subtracts nothing, so that X stays sparse)"
         if not problem.rule.stays_in_span:
             return "leaves features without entries alone, and the rule moves the weights of all in random directions"
         if not problem.optimizer.is_lazy:

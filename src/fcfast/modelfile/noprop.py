@@ -30,7 +30,7 @@ from fcfast.gram.start import InitialWeights, NoWeights, RandomWeights
 from fcfast.gram.units import UnitsOf, by_layer
 from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
-from fcfast.modelfile.scaling import INPUTS, expected_tensors
+from fcfast.modelfile.scaling import INPUTS, check_scaled, expected_tensors
 from fcfast.modelfile.values import decoded, encoded
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import LabelSpace
@@ -47,9 +47,9 @@ class NoPropHeader(Header):
     """The header of a file of a stack of blocks, which holds everything except its tensors.
 
     `widths` are the numbers of features, of units of a branch and behind the branches, and of dimensions of the embeddings.
-    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled` and `settings` are the same as in
-    `FrontHeader`. `n_occurring` is the number of features whose weights are stored, if they are not all. The others' initial
-    weights follow from `initial_seed` and `initial_scale`, or are 0 if this is 0.
+    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled`, `settings` and `n_scaled` are the
+    same as in `FrontHeader`. `n_occurring` is the number of features whose weights are stored, if they are not all. The others'
+    initial weights follow from `initial_seed` and `initial_scale`, or are 0 if this is 0.
     """
 
     variant: str
@@ -64,12 +64,13 @@ class NoPropHeader(Header):
     scaled: list[str] = field(default_factory=list)
 
     settings: dict[str, list[Any]] = field(default_factory=dict)
+    n_scaled: int = field(default_factory=int)
     n_occurring: int = field(default_factory=int)
     initial_seed: int = field(default_factory=int)
     initial_scale: float = field(default_factory=float)
 
     later: ClassVar[dict[str, str]] = {
-        "scaled": "3", "settings": "4", "n_occurring": "5", "initial_seed": "5", "initial_scale": "5",
+        "scaled": "3", "settings": "4", "n_scaled": "5", "n_occurring": "5", "initial_seed": "5", "initial_scale": "5",
     }  # fmt: skip
 
     @property
@@ -106,6 +107,7 @@ class NoPropHeader(Header):
         self.classes()
         self.check_feature_names()
         require(self.scaled in INPUTS, f"scaled is {self.scaled!r}; it must be one of {INPUTS}")
+        check_scaled(self.n_scaled, self.scaled, self.n_features)
         chosen_settings(self.settings, self.params)
         self._check_occurring()
         self._check_variant()
@@ -164,7 +166,7 @@ class NoPropHeader(Header):
             expected["variant.alpha_bar"] = "float64", (self.n_blocks + 1,)
         if self.n_own:
             expected["variant.own"] = "float64", (self.n_own,)
-        return expected | expected_tensors(self.scaled, n_features, self.n_outputs)
+        return expected | expected_tensors(self.scaled, n_features, self.n_outputs, self.n_scaled)
 
 
 def network_entries(network: NoPropNetwork) -> dict[str, Any]:

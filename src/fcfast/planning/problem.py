@@ -58,8 +58,8 @@ class Problem:
         Whether the front layer starts in the span of the samples.
     occurrences : Occurrences or None
         How often the features of a sparse X occur; None takes its entries as spread evenly.
-    scales_entries : bool
-        Whether X is sparse and is scaled or filled in while it is read.
+    centres_entries : bool
+        Whether X is sparse and is centred while it is read.
     """
 
     n_samples: int
@@ -83,7 +83,7 @@ class Problem:
     has_products: bool = False
     in_span: bool = False
     occurrences: Occurrences | None = None
-    scales_entries: bool = False
+    centres_entries: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "n_features", "n_outputs", "batch_size", "n_epochs"):
@@ -182,5 +182,5 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
         "copies_X": is_converted(X, np.dtype(dtype)),
         "scales_X": is_gathered(X, np.dtype(dtype)),
         "occurrences": counted,
-        "scales_entries": counted is not None and isinstance(X, Standardized),
+        "centres_entries": counted is not None and isinstance(X, Standardized) and X.is_centred,
     }

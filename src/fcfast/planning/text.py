@@ -115,7 +115,7 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
         if not problem.optimizer.commutes:
             return ValueError(f"optimizer={problem.optimizer.name!r} {why} {_other_optimizers()}, or {remedy}")
     form = None if asked == "auto" else _form(asked, problem)
-    if form is not None and is_sparse and (not form.takes_sparse or problem.scales_entries):
+    if form is not None and is_sparse and (not form.takes_sparse or problem.centres_entries):
         return TypeError(f"form={asked!r} {form.obstacle(problem)}, got a sparse matrix; {use_form}X.toarray()")
     if form is not None and not form.updates_each_weight and not stays:
         return ValueError(f"{_MOVES_RANDOMLY}, which form={asked!r} cannot hold; {use_form}a rule that moves activations")
