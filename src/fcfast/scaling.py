@@ -16,6 +16,8 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
+from fcfast.front.base import FrontForm
+from fcfast.front.sparse import SparseWeightsForm
 from fcfast.front.weights import WeightsForm
 from fcfast.sources.protocol import Source
 from fcfast.sources.scale import Scale
@@ -177,11 +179,8 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     if (targets is not None and held.targets is not None) or (inputs is not None and held.changes_features):
         raise ValueError("the estimator already takes raw data; it scales its inputs by itself")
     network = estimator.network_
-    weights = network.front.expand()
-    if weights is network.front.base:
-        weights = weights.copy()  # further training may change it
     raw = copy.copy(estimator)
-    front = WeightsForm.of(weights, estimator.n_jobs)
+    front = _weights_alone(network.front, estimator.n_jobs)
     raw.network_ = FrontNetwork.for_prediction(
         front, network.biases, network.weights, network.activation, network.loss, network.n_threads
     )
@@ -192,20 +191,32 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     return raw
 
 
+def _weights_alone(front: FrontForm, n_jobs: int | None) -> FrontForm:
+    """Give the weights of a front layer, those of sparse features that occur alone."""
+    scattered = front.scattered
+    if scattered is not None:
+        return SparseWeightsForm.of(scattered, n_jobs)
+    weights = front.expand()
+    if weights is front.base:
+        weights = weights.copy()  # further training may change it
+    return WeightsForm.of(weights, n_jobs)
+
+
 def by_blocks(predict: Callable[[Any], Array], X: Any, rows: Rows) -> Array:
     """Predict for some rows, reading and converting one block of them at a time.
 
     The network itself reads few rows of a dense source at a time, but all rows of a sparse one.
     """
-    parts = _parts(rows, _n_at_once(X)) if isinstance(X, Source) else blocks(rows, X.shape[1])
+    parts = _parts(rows, _n_at_once(X)) if isinstance(X, Source) or sparse.issparse(X) else blocks(rows, X.shape[1])
     return np.concatenate([predict(take(X, block)) for block in parts])
 
 
-def _n_at_once(X: Source) -> int:
-    """Count the rows of a source that are predicted for at a time; each time the whole file may have to be read."""
-    if not X.is_sparse:
+def _n_at_once(X: Any) -> int:
+    """Count the rows of a source, or of a sparse matrix, that are predicted for at a time: a source may read its whole file."""
+    if isinstance(X, Source) and not X.is_sparse:
         return ROWS_AT_ONCE
-    per_row = max(1, int(X.count_entries().sum()) // max(1, X.shape[0]))
+    n_entries = int(X.count_entries().sum()) if isinstance(X, Source) else X.nnz
+    per_row = max(1, n_entries // max(1, X.shape[0]))
     return max(1, min(ROWS_AT_ONCE, SPARSE_BYTES // (ENTRY_BYTES * per_row)))
 
 

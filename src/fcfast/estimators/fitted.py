@@ -25,6 +25,7 @@ from fcfast.modelfile.front import (
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
 from fcfast.modelfile.stream import stream_in, stream_tensors
+from fcfast.modelfile.text import text_tensors
 from fcfast.sources import source_in
 from fcfast.sources.running import Followed
 from fcfast.threads import one_blas_thread, resolve_n_jobs
@@ -230,7 +231,7 @@ class FittedFront(TrainedEstimator):
             followed=list(followed := self._stored_stream()),
         )
         tensors = network_tensors(self.network_, header)
-        return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed)
+        return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed) | text_tensors(self.text_)
 
     def _stored_stream(self) -> dict[str, Followed]:
         """Give the scales that follow a stream, for a file."""

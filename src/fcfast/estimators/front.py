@@ -179,7 +179,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
         self._begun_as = self._asked_start
         if before is None:
-            self._scaling, self._scaled_as, self._followed = None, self._asked_scaling, {}
+            self._scaling, self._scaled_as, self._followed, self.text_ = None, self._asked_scaling, {}, None
             self._choose_scaling(X, coefs_init is not None, streams=False)
         else:
             self._refuse_other_scaling("warm_start")

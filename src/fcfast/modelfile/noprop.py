@@ -8,6 +8,7 @@ labels.params            (n,)                 embeddings, and the classifier if 
 variant.alpha_bar        (T + 1,), float64    of variant "dt"
 variant.own              (n,), float64        gates of variant "backprop", ends of a learned schedule
 inputs.mean ...                               how samples are scaled (`fcfast.modelfile.scaling`)
+text.words ...                                how texts become features (`fcfast.modelfile.text`)
 =======================  ===================  ==========================================================================
 """
 
@@ -24,6 +25,7 @@ from fcfast.front.base import FrontStack
 from fcfast.modelfile.checks import chosen_settings, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, expected_tensors
+from fcfast.modelfile.text import check_text, expected_text
 from fcfast.modelfile.values import decoded, encoded
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import LabelSpace
@@ -57,7 +59,7 @@ class NoPropHeader(Header):
 
     settings: dict[str, list[Any]] = field(default_factory=dict)
 
-    later: ClassVar[dict[str, str]] = {"scaled": "3", "settings": "4"}
+    later: ClassVar[dict[str, str]] = {"scaled": "3", "settings": "4", "text": "5"}
 
     @property
     def n_features(self) -> int:
@@ -92,6 +94,7 @@ class NoPropHeader(Header):
         require(isinstance(self.labels, list) and len(self.labels) > 0, "labels is not a list of at least 1")
         self.classes()
         self.check_feature_names()
+        check_text(self.text, self.n_features)
         require(self.scaled in INPUTS, f"scaled is {self.scaled!r}; it must be one of {INPUTS}")
         chosen_settings(self.settings, self.params)
         self._check_variant()
@@ -138,7 +141,7 @@ class NoPropHeader(Header):
             expected["variant.alpha_bar"] = "float64", (self.n_blocks + 1,)
         if self.n_own:
             expected["variant.own"] = "float64", (self.n_own,)
-        return expected | expected_tensors(self.scaled, n_features, self.n_outputs)
+        return expected | expected_tensors(self.scaled, n_features, self.n_outputs) | expected_text(self.text)
 
 
 def network_entries(network: NoPropNetwork) -> dict[str, Any]:
