@@ -108,7 +108,7 @@ TextVectorizer = Annotated[
     ),
 ]
 Ngrams = Annotated[
-    str | None, in_data(help="Words that follow one another in a feature of texts, such as 1-2: words and pairs.", show_default="1")
+    str | None, in_data(help="Number of words in a feature of texts, such as 1-2: words, and pairs in a row.", show_default="1")
 ]
 MinCount = Annotated[
     int | None, in_data(min=1, help="Leave out words of fewer training texts than this.", show_default="1: none")

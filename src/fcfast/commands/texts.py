@@ -78,6 +78,18 @@ def columns_of(table: "Table", asked: Sequence[str | int]) -> list[str | int]:
     return list(map(int, asked)) if table.feature_names is None else list(table.feature_names)
 
 
+def needed_columns(text: TextFeatures | None, asked: Sequence[str] | None, model: Path) -> list[str | int]:
+    """Give the columns of texts that a model needs, which may have other names in another file; none if it needs no texts."""
+    if text is None:
+        if asked:
+            raise ValueError(f"--text {asked[0]} was given, but {model} was not trained on texts; leave it out")
+        return []
+    columns = list(asked or text.columns)
+    if not columns:
+        raise ValueError(f"{model} takes texts, but does not say from which column; name it with --text")
+    return columns
+
+
 def texts_of(table: "Table", columns: Sequence[str | int]) -> "Array":
     """Give the texts of a table, in the order of these columns if they have names."""
     names = table.feature_names
@@ -119,11 +131,15 @@ def learned(asked: Texts, columns: Sequence[str | int], texts: "Array", path: Pa
     """Fit the vectoriser to some texts."""
     for j, column in enumerate(columns):
         if are_numbers(texts[:, j]):
-            raise ValueError(f"{path}: column {column!r} holds numbers and no texts; leave --text {column} out to train on numbers")
+            raise ValueError(
+                f"{path}: column {column!r} holds numbers, no texts; leave --text {column} out to train on numbers"
+            )
     try:
         vectorizer = asked.vectorizer.fit(joined(texts))
     except ValueError as error:
         n = getattr(asked.vectorizer, "min_df", 1)
-        words = "words" if n == 1 else f"words that {n} of them have (--min-count)"
-        raise ValueError(f"{path}: the {len(texts)} texts to learn from have no {words}; name another column ({error})") from error
+        few = "words" if n == 1 else f"words that {n} of them have, as --min-count asks"
+        raise ValueError(
+            f"{path}: the {len(texts)} texts to learn from have no {few} ({error}); name another column"
+        ) from error
     return TextFeatures(vectorizer, list(columns))

@@ -286,7 +286,8 @@ def read_source(
         test = Samples(table.X, y, test_rows) if len(test_rows) else None
     else:
         rows, how = np.arange(len(y)), str(test_file)
-        names = None if columns else table.feature_names  # columns without names are identified by position, as in the training file
+        # columns without names are identified by position, as in the training file
+        names = None if columns else table.feature_names
         other = read_table(
             test_file, test_target or target, n_features=None if columns else table.X.shape[1],
             ids=ids if names is None else None, features=names, target_type=type_of_targets(y), text=columns, **written,

@@ -22,8 +22,8 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
-from fcfast.datafiles.arrays import read_npy, read_npz
 from fcfast.datafiles import texts
+from fcfast.datafiles.arrays import read_npy, read_npz
 from fcfast.datafiles.asked import Asked, cells_of, check_target_type, delimiter_of, text_of
 from fcfast.datafiles.blocks import read_anndata, read_hdf5, read_matrix_market, read_plink, read_zarr
 from fcfast.datafiles.checks import check_table

@@ -58,12 +58,12 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     if layout.short_header:
         names = ["", *first]
         ids = 0 if ids is None else ids
-    elif (
-        not asked.text and top.commented_names is not None and asked.header is not False and not _has_header_below(source, top, line, first, asked)
-    ):
-        names_from, names = f"line {top.commented_names[0]}", top.commented_names[1]
     elif asked.text:
         names = first if texts.is_header(source, line, asked) else None
+    elif (
+        top.commented_names is not None and asked.header is not False and not _has_header_below(source, top, line, first, asked)
+    ):
+        names_from, names = f"line {top.commented_names[0]}", top.commented_names[1]
     elif asked.header or (
         asked.header is None
         and header.has_header(source, line, first, top.layout.below, asked.target, ids, asked.features, cells)
@@ -75,7 +75,8 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
         _refuse_two_meanings(source, names, ids)
     if hint and names is not None and isinstance(asked.target, str) and asked.target not in names:
         _refuse_absent(source, names, asked.target)
-    columns = columns_of(source, names, layout.n_cells if names is None else len(names), asked.target, ids, asked.features, asked.text)
+    n_columns = layout.n_cells if names is None else len(names)
+    columns = columns_of(source, names, n_columns, asked.target, ids, asked.features, asked.text)
     if names is None:
         names_from = ""
     elif asked.features is None and not asked.text:

@@ -70,14 +70,15 @@ def notes(X: Array) -> list[str]:
     return [f"{n_empty:,} without text"] if n_empty else []
 
 
-def names_a_column(asked: Asked) -> bool:
-    """Tell whether a column is asked for by a name, so that there must be names."""
-    return any(column is not None and index_of(column) is None for column in (asked.target, asked.ids, *asked.text))
+def wanted_names(asked: Asked) -> set[str]:
+    """Give the names by which columns are asked for."""
+    columns = asked.target, asked.ids, *asked.text
+    return {str(column) for column in columns if column is not None and index_of(column) is None}
 
 
 def is_header(source: object, line: int, asked: Asked) -> bool:
     """Tell whether the first line of delimited text has names; texts look like them, so that a user without names must say."""
-    if asked.header is not None or names_a_column(asked):
+    if asked.header is not None or wanted_names(asked):
         return asked.header is not False
     raise ValueError(f"{source}: line {line} may be a sample, or the names of the columns; {HEADER_REMEDY}")
 
@@ -107,10 +108,12 @@ def with_delimiter(source: Source, lines: Iterator[Line], asked: Asked) -> tuple
     likely = DELIMITERS[source.ending if source.ending in DELIMITERS else ".csv"].replace(WHITE, "")
     if held and (excel := EXCEL.fullmatch(held[0][1])):
         likely, held = excel[1], held[1:]
-    wanted = {str(column) for column in (asked.target, asked.ids, *asked.text) if column is not None and index_of(column) is None}
-    texts = [text for _, text in held if not is_comment(text, asked.comment)]
-    found = (mark for text in texts for mark in likely if wanted <= {name.strip() for name in rows_of([text], Dialect(mark))[0]})
-    return chain(held, lines), replace(asked, delimiter=next(found, likely) if wanted else likely)
+    lines, wanted = chain(held, lines), wanted_names(asked)
+    for text in [text for _, text in held if wanted and not is_comment(text, asked.comment)]:
+        for mark in likely:
+            if wanted <= set(map(str.strip, rows_of([text], Dialect(mark))[0])):
+                return lines, replace(asked, delimiter=mark)
+    return lines, replace(asked, delimiter=likely)
 
 
 @dataclass

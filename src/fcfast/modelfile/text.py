@@ -51,8 +51,8 @@ def text_entry(text: Any, n_features: int) -> dict[str, Any]:
     vectorizer, name = text.vectorizer, type(text.vectorizer).__name__
     if name not in SETTINGS or not type(vectorizer).__module__.startswith("sklearn."):
         raise TypeError(f"text_ has a vectoriser that cannot be stored, a {name}; use one of {', '.join(SETTINGS)}")
-    needed = [] if name == "HashingVectorizer" else ["vocabulary_", *(["idf_"] if getattr(vectorizer, "use_idf", False) else [])]
-    if not all(hasattr(vectorizer, attribute) for attribute in needed):
+    needed = {"vocabulary_": name != "HashingVectorizer", "idf_": getattr(vectorizer, "use_idf", False)}
+    if not all(hasattr(vectorizer, attribute) for attribute, is_needed in needed.items() if is_needed):
         raise ValueError(f"text_ has a {name} that has not been fitted; fit it to the training texts")
     if text.n_features != n_features:
         raise ValueError(f"text_ makes {text.n_features} features, but the network takes {n_features}")
@@ -127,7 +127,7 @@ def text_tensors(text: TextFeatures | None) -> Tensors:
     if text is None or not words:
         return {}
     joined = np.frombuffer(b"".join(words), np.uint8)
-    tensors = {"text.words": joined, "text.ends": np.cumsum([len(word) for word in words], dtype=np.int64)}
+    tensors: Tensors = {"text.words": joined, "text.ends": np.cumsum([len(word) for word in words], dtype=np.int64)}
     if getattr(text.vectorizer, "use_idf", False):
         tensors["text.idf"] = np.asarray(text.vectorizer.idf_, np.float64)
     return tensors
