@@ -106,7 +106,7 @@ def run(
 
     from fcfast.commands.data import in_order, predictions, targets_like, type_of_targets
     from fcfast.commands.scores import scores
-    from fcfast.commands.texts import needed_columns, texts_of
+    from fcfast.commands.texts import needed_columns, texts_of, unknown_in
     from fcfast.datafiles import read_table
     from fcfast.estimators import FrontRegressor
     from fcfast.estimators.store import load
@@ -129,11 +129,14 @@ def run(
         **({"text": texts} if texts else of_numbers), **written,
     )  # fmt: skip
     tell_user(f"{data}: {table}")
-    ignored: list[str] = []  # the line about the table names the columns beside those of texts
+    notes: list[str] = []
     if estimator.text_ is None:
         X, ignored = in_order(table, names, estimator.n_features_in_, data)
-    else:
+        if ignored:
+            notes.append(f"columns that the model was not trained on are left out: {listed(ignored)}")
+    else:  # the line about the table names what is left out
         X = estimator.text_.transform(texts_of(table, texts))
+        notes += unknown_in(X)
     rows = np.arange(X.shape[0])
     columns: dict[str, list[Any]] = {"sample": rows.tolist() if table.ids is None else table.ids}
     predicted = predictions(estimator, X, rows, "predict_proba" if proba else "predict")
@@ -145,7 +148,7 @@ def run(
     else:
         names = ["prediction"] if predicted.ndim == 1 else [f"prediction_{j}" for j in range(predicted.shape[1])]
         columns |= dict(zip(names, predicted.reshape(len(rows), -1).T.tolist(), strict=True))
-    result, notes = None, [f"columns that the model was not trained on are left out: {listed(ignored)}"] if ignored else []
+    result = None
     if table.y is not None:
         try:
             scored = predicted if table.known is None else predicted[table.known]

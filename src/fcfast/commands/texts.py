@@ -114,6 +114,14 @@ def vectorized(
     return features(train), None if test is None else features(test), text
 
 
+def unknown_in(X: Any) -> list[str]:
+    """Say how many texts, as features X, have no word that a model knows."""
+    n_empty = int((X.indptr[1:] == X.indptr[:-1]).sum())
+    if not n_empty:
+        return []
+    return [f"{n_empty:,} of {X.shape[0]:,} texts have no word that the model knows; they are predicted as empty ones"]
+
+
 def rows_trained_on(y: "Array", is_classification: bool, seed: int) -> "Rows":
     """Give the training rows that early stopping does not hold out, as the estimator does."""
     import numpy as np
@@ -131,15 +139,11 @@ def learned(asked: Texts, columns: Sequence[str | int], texts: "Array", path: Pa
     """Fit the vectoriser to some texts."""
     for j, column in enumerate(columns):
         if are_numbers(texts[:, j]):
-            raise ValueError(
-                f"{path}: column {column!r} holds numbers, no texts; leave --text {column} out to train on numbers"
-            )
+            raise ValueError(f"{path}: column {column!r} holds numbers, not texts; leave out --text {column} to train on them")
     try:
         vectorizer = asked.vectorizer.fit(joined(texts))
     except ValueError as error:
         n = getattr(asked.vectorizer, "min_df", 1)
-        few = "words" if n == 1 else f"words that {n} of them have, as --min-count asks"
-        raise ValueError(
-            f"{path}: the {len(texts)} texts to learn from have no {few} ({error}); name another column"
-        ) from error
+        few = "" if n == 1 else f" that {n} of them have (--min-count)"
+        raise ValueError(f"{path}: there are no words{few} in the {len(texts)} texts to learn from") from error
     return TextFeatures(vectorizer, list(columns))

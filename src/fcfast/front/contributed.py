@@ -199,11 +199,10 @@ class Contributed:
     def scattered(self, A: Array, c: float) -> ScatteredWeights | None:
         """Give the conventional weights as those of the features that occur, with the initial weights of the others.
 
-        None if they are small enough to be kept, or samples are not a sparse matrix that lacks most features.
+        None unless samples are a sparse matrix in which most features do not occur.
         """
         gram, initial = self.gram, self.initial
-        n_bytes = initial.n_hidden * initial.n_features * gram.dtype.itemsize
-        if n_bytes <= KEPT_BYTES or gram.is_centred or not gram.has_weights or not sparse.issparse(gram.X):
+        if gram.is_centred or not gram.has_weights or not sparse.issparse(gram.X):
             return None
         features = all_occurring(gram.X)
         if 2 * len(features) > initial.n_features:

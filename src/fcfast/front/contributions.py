@@ -214,7 +214,7 @@ class ContributionsForm(FrontForm):
 
     @property
     def scattered(self) -> ScatteredWeights | None:
-        """The conventional weights as a function of features, if they are many of which sparse samples have few."""
+        """The conventional weights as a function of features, if sparse samples have few of them."""
         return None if self.contributed is None else self.contributed.scattered(self.base, self.initial_share)
 
     def explain(self, X: Any) -> tuple[Array, Array]:

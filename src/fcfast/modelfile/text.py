@@ -10,6 +10,7 @@ A vectoriser that hashes words has none of them.
 """
 
 import re
+import warnings
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -51,6 +52,7 @@ def text_entry(text: Any, n_features: int) -> dict[str, Any]:
     vectorizer, name = text.vectorizer, type(text.vectorizer).__name__
     if name not in SETTINGS or not type(vectorizer).__module__.startswith("sklearn."):
         raise TypeError(f"text_ has a vectoriser that cannot be stored, a {name}; use one of {', '.join(SETTINGS)}")
+    settings = _settings(vectorizer)
     needed = {"vocabulary_": name != "HashingVectorizer", "idf_": getattr(vectorizer, "use_idf", False)}
     if not all(hasattr(vectorizer, attribute) for attribute, is_needed in needed.items() if is_needed):
         raise ValueError(f"text_ has a {name} that has not been fitted; fit it to the training texts")
@@ -59,7 +61,7 @@ def text_entry(text: Any, n_features: int) -> dict[str, Any]:
     words = _words(text)
     return {
         "vectorizer": name,
-        "settings": _settings(vectorizer),
+        "settings": settings,
         "columns": [column if isinstance(column, str) else int(column) for column in text.columns],
         "n_words": len(words),
         "n_bytes": sum(map(len, words)),
@@ -144,23 +146,27 @@ def text_in(entry: Mapping[str, Any], tensors: Tensors) -> TextFeatures | None:
     require(isinstance(settings["ngram_range"], list), "ngram_range of its vectoriser is not a list")
     settings |= {"dtype": np.dtype(dtype).type, "ngram_range": tuple(settings["ngram_range"])}
     vectorizer = getattr(vectorizers, name)(**settings)
-    if entry["n_words"]:
-        vectorizer.vocabulary_ = _vocabulary(tensors)
-    if entry["has_idf"]:
-        vectorizer.idf_ = tensors["text.idf"]
+    words = _vocabulary(tensors) if entry["n_words"] else None
     try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whoever fitted it has seen them
+            # fitting with given words checks all settings, and learns nothing that stays
+            vectorizer.set_params(**({} if words is None else {"vocabulary": words})).fit(["try"])
+        if words is not None:
+            vectorizer.set_params(vocabulary=None)  # if it is fitted again, it learns words, as it did
+        if entry["has_idf"]:
+            vectorizer.idf_ = tensors["text.idf"]
         vectorizer.transform(["try"])
     except (ValueError, TypeError, AttributeError, LookupError, re.error) as error:
         raise ValueError(f"its {name} does not work: {error}") from error
     return TextFeatures(vectorizer, list(entry["columns"]))
 
 
-def _vocabulary(tensors: Tensors) -> dict[str, int]:
-    """Give the position of each word."""
+def _vocabulary(tensors: Tensors) -> list[str]:
+    """Give the words in the order of the features."""
     content, ends = tensors["text.words"].tobytes(), tensors["text.ends"].tolist()
     borders = [0, *ends]
     require(all(a < b for a, b in pairwise(borders)) and ends[-1] == len(content), "the words of its texts do not fit together")
     words = [content[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(borders)]
-    vocabulary = {word: j for j, word in enumerate(words)}
-    require(len(vocabulary) == len(words), "a word of its texts is there twice")
-    return vocabulary
+    require(len(set(words)) == len(words), "a word of its texts is there twice")
+    return words
