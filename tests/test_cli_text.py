@@ -162,17 +162,17 @@ def test_early_stopping_learns_no_words_from_what_it_holds_out(reviews, data, tm
     assert len(test) == 12
 
 
-def test_the_held_out_rows_are_those_of_fit(reviews, monkeypatch):
+@pytest.mark.parametrize("kind", [FrontClassifier, FrontRegressor])
+def test_the_held_out_rows_are_those_of_fit(reviews, monkeypatch, kind):
     """The rows whose words stay unknown are the ones that `fit` holds out."""
     from fcfast.commands.texts import rows_trained_on
 
-    y, X = reviews["label"].to_numpy(dtype=str), np.random.default_rng(0).normal(size=(N, 3))
-    for kind, targets in ((FrontClassifier, y), (FrontRegressor, np.arange(float(N)))):
-        estimator, seen = kind((2,), max_epochs=1, early_stopping=True, random_state=5), []
-        hold_out = kind._hold_out
-        monkeypatch.setattr(kind, "_hold_out", lambda self, *given: seen.append(hold_out(self, *given)) or seen[-1])
-        estimator.fit(X, targets)
-        np.testing.assert_array_equal(rows_trained_on(targets, kind is FrontClassifier, 5), seen[0][0])
+    y = reviews["label"].to_numpy(dtype=str) if kind is FrontClassifier else np.arange(float(N))
+    seen, hold_out = [], kind._hold_out
+    monkeypatch.setattr(kind, "_hold_out", lambda self, *given: seen.append(hold_out(self, *given)) or seen[-1])
+    X = np.random.default_rng(0).normal(size=(N, 3))
+    kind((2,), max_epochs=1, early_stopping=True, random_state=5).fit(X, y)
+    np.testing.assert_array_equal(rows_trained_on(y, kind is FrontClassifier, 5), seen[0][0])
 
 
 def test_regression_and_several_columns(reviews, data, tmp_path):
@@ -392,7 +392,7 @@ def test_plans_are_those_of_fit(tmp_path, n_samples, n_common):
     _, evenly = planned(n_samples, X.shape[1], *density, *options)
     assert evenly["windowed"] != costs["windowed"]
     if n_common > 1:
-        assert 2 * evenly["contributions"]["seconds_once"] < costs["contributions"]["seconds_once"]
+        assert 1.5 * evenly["contributions"]["seconds_once"] < costs["contributions"]["seconds_once"]
 
 
 def test_plan_of_texts(reviews, data):
