@@ -15,6 +15,7 @@ from fcfast.commands.options import (
     FORMS,
     NETWORK,
     Activation,
+    Bits,
     Comment,
     DataFile,
     Dataset,
@@ -30,8 +31,10 @@ from fcfast.commands.options import (
     Layer,
     MaxGradNorm,
     MemoryLimit,
+    MinCount,
     Missing,
     Momentum,
+    Ngrams,
     OptimizerName,
     ScheduleName,
     Target,
@@ -39,6 +42,8 @@ from fcfast.commands.options import (
     Task,
     TestFile,
     TestTarget,
+    Text,
+    TextVectorizer,
     Thousands,
     Transpose,
     WeightDecay,
@@ -60,6 +65,7 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
+from fcfast.commands.texts import asked_texts
 from fcfast.commands.train import Source, read_source
 from fcfast.files import write_text
 
@@ -121,6 +127,11 @@ def compare(
     layer: Layer = None,
     dataset: Dataset = None,
     n_features: FileWidth = None,
+    text: Text = None,
+    vectorizer: TextVectorizer = None,
+    ngrams: Ngrams = None,
+    min_count: MinCount = None,
+    bits: Bits = None,
     impute: Impute = "none",
     standardize: Annotated[
         str | None,
@@ -188,7 +199,10 @@ def compare(
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
             "allow_missing": impute != "none",
         }  # fmt: skip
-        source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
+        texts = asked_texts(text, vectorizer, ngrams, min_count, bits)
+        source = read_source(
+            data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts
+        )
         about = source.about | {"commands": []}
         comparison, sentences = run(
             source, scaled, impute, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget

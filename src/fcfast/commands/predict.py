@@ -43,6 +43,12 @@ def predict(
             show_default="the names of samples that the file has",
         ),
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of texts, for a model that was trained on texts.", show_default="the model's, by name", metavar="TEXT"
+        ),
+    ] = None,
     header: Header = None,
     delimiter: Delimiter = None,
     comment: Comment = None,
@@ -66,7 +72,7 @@ def predict(
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
         }  # fmt: skip
-        columns, result, notes = run(model, data, proba, target, ids, written)
+        columns, result, notes = run(model, data, proba, target, ids, text, written)
         if out is not None:
             write_text(out, csv_text(columns, "\t" if out.suffix.lower() == ".tsv" else ","))
     for note in notes:
@@ -87,13 +93,20 @@ def predict(
 
 
 def run(
-    model: Path, data: Path, proba: bool, target: str | None, ids: str | None, written: dict[str, Any]
+    model: Path,
+    data: Path,
+    proba: bool,
+    target: str | None,
+    ids: str | None,
+    text: list[str] | None,
+    written: dict[str, Any],
 ) -> tuple[dict[str, list[Any]], dict[str, Any] | None, list[str]]:
     """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
     from fcfast.commands.data import in_order, predictions, targets_like, type_of_targets
     from fcfast.commands.scores import scores
+    from fcfast.commands.texts import needed_columns, texts_of, unknown_in
     from fcfast.datafiles import read_table
     from fcfast.estimators import FrontRegressor
     from fcfast.estimators.store import load
@@ -107,12 +120,23 @@ def run(
     names = None if feature_names is None else list(map(str, feature_names))
     known = estimator.classes_ if classifier is not None else np.zeros(0)
     known = known.astype(str) if known.dtype.kind == "b" else known
+    of_numbers = {
+        "n_features": estimator.n_features_in_, "features": names, "allow_missing": estimator.missing == "mean",
+    }  # fmt: skip
+    texts = needed_columns(estimator.text_, text, model)
     table = read_table(
-        data, target, n_features=estimator.n_features_in_, ids=ids, features=names,
-        target_type="auto" if target is None else type_of_targets(known), allow_missing=estimator.missing == "mean", **written,
+        data, target, ids=ids, target_type="auto" if target is None else type_of_targets(known),
+        **({"text": texts} if texts else of_numbers), **written,
     )  # fmt: skip
     tell_user(f"{data}: {table}")
-    X, ignored = in_order(table, names, estimator.n_features_in_, data)
+    notes: list[str] = []
+    if estimator.text_ is None:
+        X, ignored = in_order(table, names, estimator.n_features_in_, data)
+        if ignored:
+            notes.append(f"columns that the model was not trained on are left out: {listed(ignored)}")
+    else:  # the line about the table names what is left out
+        X = estimator.text_.transform(texts_of(table, texts))
+        notes += unknown_in(X)
     rows = np.arange(X.shape[0])
     columns: dict[str, list[Any]] = {"sample": rows.tolist() if table.ids is None else table.ids}
     predicted = predictions(estimator, X, rows, "predict_proba" if proba else "predict")
@@ -124,7 +148,7 @@ def run(
     else:
         names = ["prediction"] if predicted.ndim == 1 else [f"prediction_{j}" for j in range(predicted.shape[1])]
         columns |= dict(zip(names, predicted.reshape(len(rows), -1).T.tolist(), strict=True))
-    result, notes = None, [f"columns that the model was not trained on are left out: {listed(ignored)}"] if ignored else []
+    result = None
     if table.y is not None:
         try:
             scored = predicted if table.known is None else predicted[table.known]

@@ -15,6 +15,7 @@ from fcfast.commands.options import (
     NETWORK,
     TRAINING,
     Activation,
+    Bits,
     Comment,
     DataFile,
     Dataset,
@@ -28,13 +29,17 @@ from fcfast.commands.options import (
     Layer,
     MaxGradNorm,
     MemoryLimit,
+    MinCount,
     Missing,
     Momentum,
+    Ngrams,
     Target,
     TargetType,
     Task,
     TestFile,
     TestTarget,
+    Text,
+    TextVectorizer,
     Thousands,
     Transpose,
     in_data,
@@ -58,6 +63,7 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
+from fcfast.commands.texts import Texts, asked_texts, columns_of, texts_of, vectorized
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
 from fcfast.sources.standardized import SCALE
 
@@ -66,6 +72,7 @@ SCALED = {SCALE: "divided by their deviations"}  # what is done to features, unl
 if TYPE_CHECKING:
     from fcfast.commands.data import Array, Samples
     from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.text import TextFeatures
 
 
 def train(
@@ -96,6 +103,11 @@ def train(
     layer: Layer = None,
     dataset: Dataset = None,
     n_features: FileWidth = None,
+    text: Text = None,
+    vectorizer: TextVectorizer = None,
+    ngrams: Ngrams = None,
+    min_count: MinCount = None,
+    bits: Bits = None,
     impute: Impute = "none",
     standardize: Annotated[
         str | None,
@@ -181,7 +193,10 @@ def train(
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
             "allow_missing": impute != "none",
         }  # fmt: skip
-        source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
+        texts = asked_texts(text, vectorizer, ngrams, min_count, bits, early_stopping)
+        source = read_source(
+            data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts
+        )
         settings = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": given(learning_rate),
@@ -220,6 +235,7 @@ class Source:
     test: "Samples | None"
     feature_names: list[str] | None
     about: dict[str, Any]  # for the report
+    text: "TextFeatures | None" = None  # how texts became features
 
 
 def read_source(
@@ -234,8 +250,12 @@ def read_source(
     test_target: str | None,
     seed: int,
     written: dict[str, Any],
+    texts: Texts | None = None,
 ) -> Source:
-    """Read the data and hold out a test set; `written` holds further options of `read_table`."""
+    """Read the data and hold out a test set; `written` holds further options of `read_table`.
+
+    Texts become features whose words come from the training samples alone.
+    """
     import numpy as np
 
     from fcfast.commands.data import (
@@ -255,7 +275,8 @@ def read_source(
         raise ValueError("--test and --test-file were both given; use one of them")
     if test_target is not None and test_file is None:
         raise ValueError("--test-target was given without --test-file")
-    table = read_table(data, target, n_features=n_features, ids=ids, target_type=target_type, **written)
+    asked = None if texts is None else texts.columns
+    table = read_table(data, target, n_features=n_features, ids=ids, target_type=target_type, text=asked, **written)
     tell_user(f"{data}: {table}")
     table = with_targets(table, data)
     if table.feature_names is not None:
@@ -263,20 +284,22 @@ def read_source(
     y, task, reason = task_of(table, data, asked_task)
     if task == "classification" and len(np.unique(y)) < 2:
         raise ValueError(f"{data}: the target is {str(y[0])!r} in every sample; at least two classes are needed")
+    columns = None if texts is None else columns_of(table, texts.columns)
     about = {"data": str(data), "task": task, "task_reason": reason, "n_features": table.X.shape[1]}
     if test_file is None:
         rows, test_rows, how = split(y, table.n_train, share, task == "classification", seed)
         test = Samples(table.X, y, test_rows) if len(test_rows) else None
     else:
         rows, how = np.arange(len(y)), str(test_file)
-        names = table.feature_names  # columns without names are identified by position, as in the training file
+        # columns without names are identified by position, as in the training file
+        names = None if columns else table.feature_names
         other = read_table(
-            test_file, test_target or target, n_features=table.X.shape[1], ids=ids if names is None else None, features=names,
-            target_type=type_of_targets(y), **written,
+            test_file, test_target or target, n_features=None if columns else table.X.shape[1],
+            ids=ids if names is None else None, features=names, target_type=type_of_targets(y), text=columns, **written,
         )  # fmt: skip
         tell_user(f"{test_file}: {other}")
         other = with_targets(other, test_file)
-        X, _ = in_order(other, table.feature_names, table.X.shape[1], test_file)
+        X = texts_of(other, columns) if columns else in_order(other, names, table.X.shape[1], test_file)[0]
         test_y = targets_like(y, other, test_file, task)
         test = Samples(X, test_y, np.arange(len(test_y)))
     about |= {"n_train": len(rows), "n_test": 0 if test is None else len(test.rows), "test_set": how}
@@ -285,7 +308,11 @@ def read_source(
     about["untested_classes"] = []
     if task == "classification" and test is not None:
         about["untested_classes"] = np.setdiff1d(y[rows], test.targets()).tolist()
-    return Source(task, Samples(table.X, y, rows), test, table.feature_names, about)
+    train = Samples(table.X, y, rows)
+    if texts is None or columns is None:
+        return Source(task, train, test, table.feature_names, about)
+    train, test, text = vectorized(texts, columns, train, test, task, seed, data)
+    return Source(task, train, test, None, about | {"n_features": text.n_features, "text": str(text)}, text)
 
 
 def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -320,6 +347,7 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
     elif hasattr(raw, "feature_names_in_"):
         del raw.feature_names_in_  # names that occur more than once
+    raw.text_ = source.text
     reasons = estimator.settings_.reasons
     return raw, source.about | {
         "standardized": bool(estimator.settings_["standardize"]),
@@ -371,6 +399,7 @@ def summary(report: dict[str, Any]) -> list[RenderableType]:
     said: list[RenderableType] = [
         f"{report['task']} ({report['task_reason']}): {report['n_train']} samples x {report['n_features']} features"
         + ("" if not report["standardized"] else f", {SCALED.get(settings['standardize'], 'standardised')}"),
+        *([f"features: {report['text']}"] if "text" in report else []),
         f"form {report['form']} ({report['form_reason']})",
         f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, last training loss {number(report['loss'])}",
         *(f"  {line}" for line in str(settings).splitlines()),

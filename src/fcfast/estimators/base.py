@@ -33,6 +33,7 @@ from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, NoWeights, SpanStart
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
+from fcfast.modelfile.text import text_entry, text_in
 from fcfast.modelfile.values import encoded
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from fcfast.optimizers.base import DEFAULT_SETTINGS
@@ -49,6 +50,8 @@ from fcfast.training.progress import progress
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
+
+    from fcfast.text import TextFeatures
 
 Array = NDArray[Any]
 Fitted = TypeVar("Fitted", bound="TrainedEstimator")
@@ -93,6 +96,7 @@ class TrainedEstimator(BaseEstimator):
     settings_: Settings
     _inits: ClassVar[tuple[str, ...]] = ("auto", "span", "glorot")
     _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
+    text_: "TextFeatures | None" = None  # how texts became the features that the network takes
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
     _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
@@ -493,6 +497,7 @@ class TrainedEstimator(BaseEstimator):
             estimator.classes_ = header.classes()
         estimator.loss_curve_, estimator.validation_scores_ = header.loss_curve, header.validation_scores
         estimator.n_epochs_ = estimator.n_iter_ = header.n_epochs
+        estimator.text_ = text_in(header.text, tensors)
         return estimator
 
     def _header_entries(self) -> dict[str, Any]:
@@ -508,6 +513,7 @@ class TrainedEstimator(BaseEstimator):
             "loss_curve": self.loss_curve_,
             "validation_scores": self.validation_scores_,
             "n_epochs": self.n_epochs_,
+            "text": text_entry(self.text_, self.n_features_in_),
         }
 
     def __sklearn_tags__(self) -> Any:

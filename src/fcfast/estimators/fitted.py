@@ -25,6 +25,7 @@ from fcfast.modelfile.front import (
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.scaling import n_scaled, scaled_parts, scaling_in, scaling_tensors
 from fcfast.modelfile.stream import lengths_entry, lengths_in, stream_in, stream_tensors
+from fcfast.modelfile.text import text_tensors
 from fcfast.sources import source_in
 from fcfast.sources.lengths import Lengths
 from fcfast.sources.running import Followed
@@ -234,7 +235,7 @@ class FittedFront(TrainedEstimator):
             lengths=lengths_entry(self._lengths),
         )
         tensors = network_tensors(self.network_, header)
-        return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed)
+        return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed) | text_tensors(self.text_)
 
     def _stored_stream(self) -> dict[str, Followed]:
         """Give the scales that follow a stream, for a file."""

@@ -183,6 +183,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         self._begun_as = self._asked_start
         if before is None:
             self._scaling, self._scaled_as, self._followed, self._lengths = None, self._asked_scaling, {}, None
+            self.text_ = None
             self._choose_scaling(X, coefs_init is not None, streams=False)
         else:
             self._refuse_other_scaling("warm_start")

@@ -31,6 +31,7 @@ from fcfast.gram.start import RandomWeights, SpanStart
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
 from fcfast.modelfile.scaling import n_scaled, scaled_parts, scaling_in, scaling_tensors
+from fcfast.modelfile.text import text_tensors
 from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
@@ -212,6 +213,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
         How the last training ended. Model files do not hold it.
+    text_ : fcfast.text.TextFeatures or None
+        How texts became the features that the network takes, if the model file says so or you set it after `fit`.
 
     Notes
     -----
@@ -418,7 +421,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self.settings_ = Settings()
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
-        self._scaling, self._scaled_as = None, self._asked_scaling
+        self._scaling, self._scaled_as, self.text_ = None, self._asked_scaling, None
         self._choose("standardize", lambda: automatic.standardize(X))
         X, y = self._checked(X, y, reset=True)
         X = self._prepared(X, self._given_weights(sample_weight, X))
@@ -657,7 +660,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             n_scaled=n_scaled(self._scaling),
             settings=self.settings_.chosen(self.get_params(deep=False)),
         )
-        return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling)
+        return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling) | text_tensors(self.text_)
 
     @classmethod
     def _from_file(cls, header: NoPropHeader, tensors: Tensors, X: Any) -> "Self":

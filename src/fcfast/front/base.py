@@ -272,7 +272,7 @@ class FrontForm(FormCosts, Capable):
 
     @property
     def scattered(self) -> ScatteredWeights | None:
-        """The conventional weights as a function of features; None for a form that does not hold them so."""
+        """The conventional weights as a function of features; None for a form that does not hold them so, nor makes them so."""
         return None
 
     @property

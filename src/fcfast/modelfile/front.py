@@ -15,6 +15,7 @@ layers.1.weights ...       (n_out, n_in)
 layers.0.biases ...        (n_out,)
 inputs.mean ...                             how samples and targets are scaled (`fcfast.modelfile.scaling`)
 inputs.moments ...                          how scales follow a stream (`fcfast.modelfile.stream`)
+text.words ...                              how texts become features (`fcfast.modelfile.text`)
 =========================  ===============  =============================================================================
 """
 
@@ -45,6 +46,7 @@ from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, SCALED, check_scaled, expected_tensors
 from fcfast.modelfile.stream import FOLLOWED, check_lengths, expected_stream
+from fcfast.modelfile.text import check_text, expected_text
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 from fcfast.training.network import FrontNetwork
@@ -74,7 +76,7 @@ class FrontHeader(Header):
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
-        "n_occurring": "5", "followed": "5", "n_scaled": "5", "lengths": "5",
+        "n_occurring": "5", "followed": "5", "n_scaled": "5", "lengths": "5", "text": "5",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
@@ -114,6 +116,7 @@ class FrontHeader(Header):
         for width in self.widths:
             validation.integer(width, "widths", 1)
         self.check_feature_names()
+        check_text(self.text, self.n_features)
         self._check_contributions()
         self._check_targets()
         chosen_settings(self.settings, self.params)
@@ -200,7 +203,8 @@ class FrontHeader(Header):
                 expected[f"layers.{l}.weights"] = self.dtype, (n_out, n_in)
             expected[f"layers.{l}.biases"] = self.dtype, (n_out,)
         scaling = expected_tensors(self.scaled, n_features, self.n_outputs, self.n_scaled)
-        return expected | scaling | expected_stream(self.followed, n_features, self.n_outputs)
+        stream = expected_stream(self.followed, n_features, self.n_outputs)
+        return expected | scaling | stream | expected_text(self.text)
 
 
 @dataclass(frozen=True)
@@ -279,7 +283,8 @@ def network_entries(network: FrontNetwork, as_contributions: bool, inputs: bool 
     front: Any = network.front
     samples = {"kernel": _kernel_entry(front.gram)} if as_contributions else {}
     samples |= _inputs_entries(front.X) if inputs else {}
-    scattered = front.scattered.without_arrays() if front.scattered else None
+    held: ScatteredWeights | None = None if as_contributions else front.scattered
+    scattered = None if held is None else held.without_arrays()
     initial = scattered.initial if scattered else front.initial if as_contributions else None
     return samples | {
         "dtype": network.params.dtype.name,
@@ -305,8 +310,8 @@ def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
         if header.initial_seed is None and not header.in_span:
             # in the memory order of coefs_init, so that products are rounded in the same way
             tensors["front.initial"] = front.initial.dense(np.float64).T
-    elif network.front.scattered is not None:
-        scattered = network.front.scattered.without_arrays()
+    elif (held := network.front.scattered) is not None:
+        scattered = held.without_arrays()
         tensors |= {"front.features": scattered.features, "layers.0.weights": scattered.rows.T}
     else:
         tensors["layers.0.weights"] = network.front.expand()

@@ -11,6 +11,7 @@ labels.params            (n,)                 embeddings, and the classifier if 
 variant.alpha_bar        (T + 1,), float64    of variant "dt"
 variant.own              (n,), float64        gates of variant "backprop", ends of a learned schedule
 inputs.mean ...                               how samples are scaled (`fcfast.modelfile.scaling`)
+text.words ...                                how texts become features (`fcfast.modelfile.text`)
 =======================  ===================  ==========================================================================
 """
 
@@ -31,6 +32,7 @@ from fcfast.gram.units import UnitsOf, by_layer
 from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, check_scaled, expected_tensors
+from fcfast.modelfile.text import check_text, expected_text
 from fcfast.modelfile.values import decoded, encoded
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import LabelSpace
@@ -71,6 +73,7 @@ class NoPropHeader(Header):
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "3", "settings": "4", "n_scaled": "5", "n_occurring": "5", "initial_seed": "5", "initial_scale": "5",
+        "text": "5",
     }  # fmt: skip
 
     @property
@@ -106,6 +109,7 @@ class NoPropHeader(Header):
         require(isinstance(self.labels, list) and len(self.labels) > 0, "labels is not a list of at least 1")
         self.classes()
         self.check_feature_names()
+        check_text(self.text, self.n_features)
         require(self.scaled in INPUTS, f"scaled is {self.scaled!r}; it must be one of {INPUTS}")
         check_scaled(self.n_scaled, self.scaled, self.n_features)
         chosen_settings(self.settings, self.params)
@@ -166,7 +170,8 @@ class NoPropHeader(Header):
             expected["variant.alpha_bar"] = "float64", (self.n_blocks + 1,)
         if self.n_own:
             expected["variant.own"] = "float64", (self.n_own,)
-        return expected | expected_tensors(self.scaled, n_features, self.n_outputs, self.n_scaled)
+        scaling = expected_tensors(self.scaled, n_features, self.n_outputs, self.n_scaled)
+        return expected | scaling | expected_text(self.text)
 
 
 def network_entries(network: NoPropNetwork) -> dict[str, Any]:
