@@ -367,7 +367,7 @@ def test_decay_that_is_chosen_beside_a_given_rate_says_so():
             ValueError,
             "standardize_targets='yes' is unknown; use True, False, 'running' or 'auto'",
         ),
-        ({"standardize": "yes"}, FrontRegressor, ValueError, "use True, False, 'capped', 'running' or 'auto'"),
+        ({"standardize": "yes"}, FrontRegressor, ValueError, "use True, False, 'capped', 'scale', 'running' or 'auto'"),
     ],
     ids=str,
 )

@@ -17,7 +17,7 @@ ORDER = [
     {"_version", "errors", "registry", "tiles", "units", "_core", "_pure"},
     {"backend", "activations"},
     {"threads", "validation", "files", "config", "progress", "splitting"},
-    {"sharing"},
+    {"sharing", "text"},
     {"layers", "losses", "sources"},
     {"kernels", "optimizers"},
     {"gram"},
@@ -207,6 +207,7 @@ PUBLIC = {
     "fcfast": [
         "DivergenceError", "FrontClassifier", "FrontRegressor", "ModelFileError", "NoPropClassifier", "convert", "datafiles",
         "explain", "load", "machine", "noprop", "optimizers", "paper", "plan", "plots", "rules", "show_config",
+        "text",
     ],
     "fcfast.comparison": ["RuleResult", "Run", "Trial", "Comparison", "chosen_rules", "compare", "n_epochs"],
     "fcfast.config": ["show_config"],
@@ -232,6 +233,7 @@ PUBLIC = {
         "train_backprop", "train_front",
     ],
     "fcfast.plots": ["comparison_figure", "contributors_figure", "figure3", "loss_curve", "width_figure"],
+    "fcfast.text": ["TextFeatures", "make_vectorizer"],
     "fcfast.rules": [
         "RULES", "Backprop", "DirectFeedbackAlignment", "FeedbackAlignment", "ForwardGradient", "FrozenHidden", "LocalLoss",
         "Rule", "make_rule",

@@ -285,7 +285,7 @@ def test_forced_form_over_the_limit():
 def test_forms_that_cannot_be():
     """Sparse inputs and optimisers by feature say why, and what to use instead."""
     with pytest.raises(ValueError, match=r"form='windowed' leaves a feature alone.*neuron-adam.*use form='contributions'"):
-        plan(100, 1000, density=0.1, form="windowed", optimizer="neuron-adam")
+        plan(100, 1000, density=0.1, form="windowed", optimizer="muon")
     with pytest.raises(ValueError, match=r"rotations.*form='contributions'.*neuron-adam.*form='weights'"):
         plan(100, 1000, optimizer="adamw", form="contributions")
     for form in ("auto", *FORMS):
@@ -293,7 +293,24 @@ def test_forms_that_cannot_be():
             plan(100, 1000, density=0.1, optimizer="adam", form=form)
     with pytest.raises(MemoryError, match="does not hold the weights"):
         plan(100, 1000, optimizer="adam", memory_limit=1000)
-    assert "backpropagation alone" in plan(100, 1000, density=0.1, rule="dfa").costs["weights"].reason
+    with pytest.raises(ValueError, match=r"random directions.*needs form='weights'.*dense X.*toarray"):
+        plan(100, 1000, density=0.1, rule="fg-w")
+
+
+@pytest.mark.usefixtures("by_hand")
+def test_steps_on_sparse_samples():
+    """Other rules and NeuronAdam need more time than the kernel of whole epochs, and norms of gradients take some too."""
+
+    def seconds(**settings):
+        costs = plan(10**6, 10**5, density=1e-3, memory_limit=10**12, **settings).costs["windowed"]
+        assert not costs.reason
+        return costs.seconds_per_epoch
+
+    own_steps = seconds(rule="dfa")
+    assert seconds() < own_steps < seconds(optimizer="neuron-adam")
+    assert own_steps < seconds(rule="dfa", momentum=0, optimizer="sgd") * 3
+    few, many = (plan(n, 10**5, density=1e-3, optimizer="neuron-adam", n_epochs=1) for n in (100, 10**5))
+    assert (few.form, many.form) == ("contributions", "windowed")
 
 
 # ----------------------------------------------------------------------------------------------------------------------

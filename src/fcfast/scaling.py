@@ -8,6 +8,7 @@ of features such as 1e6 +- 1. An estimator of raw data therefore keeps the netwo
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,7 +17,10 @@ from scipy import sparse
 from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
+from fcfast.front.base import FrontForm
+from fcfast.front.sparse import SparseWeightsForm
 from fcfast.front.weights import WeightsForm
+from fcfast.gram.occurring import is_sparse
 from fcfast.sources.protocol import Source
 from fcfast.sources.scale import Scale
 from fcfast.sources.scaling import Scaling
@@ -177,19 +181,26 @@ def of_raw_data(estimator: Estimator, inputs: Scale | None, targets: Scale | Non
     if (targets is not None and held.targets is not None) or (inputs is not None and held.changes_features):
         raise ValueError("the estimator already takes raw data; it scales its inputs by itself")
     network = estimator.network_
-    weights = network.front.expand()
-    if weights is network.front.base:
-        weights = weights.copy()  # further training may change it
     raw = copy.copy(estimator)
-    front = WeightsForm.of(weights, estimator.n_jobs)
+    front = _copied_weights(network.front, estimator.n_jobs)
     raw.network_ = FrontNetwork.for_prediction(
         front, network.biases, network.weights, network.activation, network.loss, network.n_threads
     )
     raw.form_, raw._random_state, raw._followed = WeightsForm.name, None, {}
-    together = Scaling(held.inputs if inputs is None else inputs, held.targets if targets is None else targets, held.missing)
+    together = replace(
+        held, inputs=held.inputs if inputs is None else inputs, targets=held.targets if targets is None else targets
+    )
     is_empty = together.inputs is None and together.targets is None and together.missing is None
     raw._scaling = None if is_empty else together
     return raw
+
+
+def _copied_weights(front: FrontForm, n_jobs: int | None) -> FrontForm:
+    """Give the weights of a front layer in a form of their own, because further training may change them."""
+    if front.scattered is not None:
+        return SparseWeightsForm.of(front.scattered, n_jobs)  # it copies them
+    weights = front.expand()
+    return WeightsForm.of(weights.copy() if weights is front.base else weights, n_jobs)
 
 
 def by_blocks(predict: Callable[[Any], Array], X: Any, rows: Rows) -> Array:
@@ -197,15 +208,16 @@ def by_blocks(predict: Callable[[Any], Array], X: Any, rows: Rows) -> Array:
 
     The network itself reads few rows of a dense source at a time, but all rows of a sparse one.
     """
-    parts = _parts(rows, _n_at_once(X)) if isinstance(X, Source) else blocks(rows, X.shape[1])
+    parts = _parts(rows, _n_at_once(X)) if isinstance(X, Source) or sparse.issparse(X) else blocks(rows, X.shape[1])
     return np.concatenate([predict(take(X, block)) for block in parts])
 
 
-def _n_at_once(X: Source) -> int:
-    """Count the rows of a source that are predicted for at a time; each time the whole file may have to be read."""
-    if not X.is_sparse:
+def _n_at_once(X: Any) -> int:
+    """Count the rows that are predicted for at a time; for those of a source the whole file may have to be read."""
+    if not is_sparse(X):
         return ROWS_AT_ONCE
-    per_row = max(1, int(X.count_entries().sum()) // max(1, X.shape[0]))
+    n_entries = int(X.count_entries().sum()) if isinstance(X, Source) else X.nnz
+    per_row = max(1, n_entries // max(1, X.shape[0]))
     return max(1, min(ROWS_AT_ONCE, SPARSE_BYTES // (ENTRY_BYTES * per_row)))
 
 

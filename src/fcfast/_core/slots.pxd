@@ -1,6 +1,7 @@
 """Arithmetic on the slots of sparse features: W of a feature, and with momentum M beside it, for some hidden units.
 
-A 2 x 2 matrix p, which is the same for all units, catches (W, M) up (`catch_up.pxd`).
+A 2 x 2 matrix p, which is the same for all units, catches (W, M) up (`catch_up.pxd`). Where `units` is not NULL, it has p01 of
+each unit.
 """
 
 from libc.float cimport DBL_MIN, FLT_MIN
@@ -20,6 +21,7 @@ cdef struct Entries:
     int* slots              # of each feature
     Py_ssize_t* ends        # where its entries end; those of the first begin at 0
     double* lags            # (features, 4): what catches it up
+    int* since              # the window at whose start it was up to date
     int* rows               # row in the window of each entry, rising within a feature
     double* values
 
@@ -45,16 +47,20 @@ cdef inline real settled(real m) noexcept nogil:
     return 0 if -smallest < m < smallest else m
 
 
-cdef inline void mix_weights(const real* W, const real* M, const double* p, real* out, Py_ssize_t n) noexcept nogil:
+cdef inline void mix_weights(const real* W, const real* M, const double* p, const real* units, real* out,
+                             Py_ssize_t n) noexcept nogil:
     """out = p00 W + p01 M, without losing the digits of a p00 near 1."""
     cdef Py_ssize_t j
     cdef real less = <real>(p[0] - 1), p01 = <real>p[1]
     if M == NULL:
         for j in range(n):
             out[j] = W[j] + less * W[j]
-    else:
+    elif units == NULL:
         for j in range(n):
             out[j] = W[j] + (less * W[j] + p01 * M[j])
+    else:
+        for j in range(n):
+            out[j] = W[j] + (less * W[j] + units[j] * M[j])
 
 
 cdef inline void mix_velocity(const real* W, const real* M, const double* p, real* out, Py_ssize_t n) noexcept nogil:
@@ -65,17 +71,21 @@ cdef inline void mix_velocity(const real* W, const real* M, const double* p, rea
         out[j] = settled(p10 * W[j] + p11 * M[j])
 
 
-cdef inline void mix(real* W, real* M, const double* p, Py_ssize_t n) noexcept nogil:
+cdef inline void mix(real* W, real* M, const double* p, const real* units, Py_ssize_t n) noexcept nogil:
     """(W, M) <- p (W, M)."""
     cdef Py_ssize_t j
     cdef real w, less = <real>(p[0] - 1), p01 = <real>p[1], p10 = <real>p[2], p11 = <real>p[3]
     if M == NULL:
-        mix_weights(W, <const real*>NULL, p, W, n)
-        return
-    for j in range(n):
-        w = W[j]
-        W[j] = w + (less * w + p01 * M[j])
-        M[j] = settled(p10 * w + p11 * M[j])
+        mix_weights(W, <const real*>NULL, p, <const real*>NULL, W, n)
+    elif units == NULL:
+        for j in range(n):
+            w = W[j]
+            W[j] = w + (less * w + p01 * M[j])
+            M[j] = settled(p10 * w + p11 * M[j])
+    else:
+        for j in range(n):
+            W[j] = W[j] + (less * W[j] + units[j] * M[j])
+            M[j] = settled(p11 * M[j])
 
 
 cdef inline void sum_rows(const Entries* entries, Py_ssize_t begun, Py_ssize_t end, const real* D, Py_ssize_t h,
@@ -92,8 +102,8 @@ cdef inline void sum_rows(const Entries* entries, Py_ssize_t begun, Py_ssize_t e
         add(out, <real>x, D + entries.rows[e] * h, size)
 
 
-cdef inline void mix_and_add(real* W, real* M, const double* p, const real* w_steps, double w_factor, const real* m_steps,
-                             double m_factor, Py_ssize_t n) noexcept nogil:
+cdef inline void mix_and_add(real* W, real* M, const double* p, const real* units, const real* w_steps, double w_factor,
+                             const real* m_steps, double m_factor, Py_ssize_t n) noexcept nogil:
     """(W, M) <- p (W, M) + (w_factor w_steps, m_factor m_steps)."""
     cdef Py_ssize_t j
     cdef real w, less = <real>(p[0] - 1), p01 = <real>p[1], p10 = <real>p[2], p11 = <real>p[3]
@@ -101,8 +111,12 @@ cdef inline void mix_and_add(real* W, real* M, const double* p, const real* w_st
     if M == NULL:
         for j in range(n):
             W[j] = W[j] + less * W[j] + a * w_steps[j]
-        return
-    for j in range(n):
-        w = W[j]
-        W[j] = w + (less * w + p01 * M[j]) + a * w_steps[j]
-        M[j] = settled(p10 * w + p11 * M[j]) + m * m_steps[j]
+    elif units == NULL:
+        for j in range(n):
+            w = W[j]
+            W[j] = w + (less * w + p01 * M[j]) + a * w_steps[j]
+            M[j] = settled(p10 * w + p11 * M[j]) + m * m_steps[j]
+    else:
+        for j in range(n):
+            W[j] = W[j] + (less * W[j] + units[j] * M[j]) + a * w_steps[j]
+            M[j] = settled(p11 * M[j]) + m * m_steps[j]

@@ -20,9 +20,11 @@ Axes: N samples, h hidden units, B batch, K window.
 from cython.parallel cimport prange
 from libc.math cimport sqrt, sqrtf
 
-from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, multiply, set_identity
+from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, catch_up_units, multiply, set_identity
 from fcfast._core.front cimport GRAM, START, START_VELOCITY, FRONT_DELTA, Network, Sgd, Targets, Workspace, address, run_window
-from fcfast._core.slots cimport CACHE_LINE, Entries, add, fetch, mix, mix_and_add, mix_velocity, mix_weights, settled, sum_rows
+from fcfast._core.slots cimport (
+    CACHE_LINE, Entries, add, fetch, mix, mix_and_add, mix_velocity, mix_weights, settled, sum_rows,
+)
 from fcfast._core.types cimport real
 
 import numpy as np
@@ -30,7 +32,7 @@ import numpy as np
 cdef enum:
     AHEAD = 3               # features between the one that is worked on and the one whose slot is fetched
     THREADED_WORK = 65536   # multiplications of a pass that are worth sharing out among threads
-    SLOTS = 256             # slots that a thread catches up at a time
+    UNIT_NUMBERS = 1 << 22  # in a history with numbers for each unit; features are all caught up before it begins again
 
 
 cdef class SparseNetwork(Network):
@@ -50,9 +52,13 @@ cdef class SparseNetwork(Network):
     cdef History history
     cdef int* stamps            # of each slot the window at whose start it was up to date
     cdef void* caught           # (2, width) a feature's W and M, or sums of its steps
-    cdef bint lags              # whether features may lag behind between calls, until `settle`
-    cdef Py_ssize_t n_chunks    # of the history, for which there is room
-    cdef object rows_held, history_held
+    cdef void* lagging          # (width) what its M adds to W of each unit, if units differ
+    cdef void* by_unit          # (width) factors of a step's sums, if units differ
+    cdef Py_ssize_t n_room      # entries that there is room for
+    cdef Py_ssize_t n_history   # windows of a history, before features are all caught up
+    cdef bint lags              # whether features may not be up to date between single steps, or blocks of an epoch
+    cdef bint goes_on           # whether an epoch takes its samples in blocks
+    cdef object rows_held
 
     def __init__(self, table, scale, indptr, indices, values, params, velocity, widths, int activation):
         if table.ndim != 3 or table.shape[2] < widths[0] or table.shape[2] * table.itemsize % CACHE_LINE:
@@ -65,6 +71,10 @@ cdef class SparseNetwork(Network):
         self._hold_rows(indptr, indices, values)
         self.stamps = <int*>address(np.zeros(len(table), np.int32), self.held, np.int32, True)
         self.caught = address(np.empty((2, self.width), table.dtype), self.held, table.dtype, True)
+        self.lagging = address(np.empty(self.width, table.dtype), self.held, table.dtype, True)
+        self.by_unit = address(np.empty(self.width, table.dtype), self.held, table.dtype, True)
+        self.n_room = -1
+        self.buffers = {}
 
     cdef _hold_rows(self, indptr, indices, values):
         held = []
@@ -76,28 +86,37 @@ cdef class SparseNetwork(Network):
     def take_rows(self, indptr, indices, values):
         """Take other samples. From now on features lag behind from one call of `sgd_epochs` to the next, until `settle`."""
         self._hold_rows(indptr, indices, values)
-        self.lags = True
+        self.goes_on = True
 
-    cdef reserve(self, Py_ssize_t n_entries, Py_ssize_t n_windows):
-        """Make room for windows with so many entries, and for a history of so many windows."""
-        n_features, n_chunks = min(n_entries, self.n_base), min(n_windows, MOST_WINDOWS) // LENGTH + 1
-        if self.lags:
-            n_chunks = MOST_WINDOWS // LENGTH + 1
+    cdef reserve_entries(self, Py_ssize_t n_entries):
+        """Make room for windows with so many entries."""
+        if n_entries <= self.n_room:
+            return
+        self.n_room, n_features = n_entries, min(n_entries, self.n_base)
         held = []
         for entries in range(2):
             self.entries[entries].slots = <int*>address(np.empty(n_features, np.int32), held, np.int32, True)
             self.entries[entries].ends = <Py_ssize_t*>address(np.empty(n_features, np.intp), held, np.intp, True)
             self.entries[entries].lags = <double*>address(np.empty((n_features, 4)), held, np.float64, True)
+            self.entries[entries].since = <int*>address(np.empty(n_features, np.int32), held, np.int32, True)
             self.entries[entries].rows = <int*>address(np.empty(n_entries, np.int32), held, np.int32, True)
             self.entries[entries].values = <double*>address(np.empty(n_entries), held, np.float64, True)
-        self.buffers = held
-        if n_chunks > self.n_chunks:    # not while features lag behind: then there is room for all from the start
-            self.history_held = []
-            self.history.current = <double*>address(np.empty((LENGTH, 4)), self.history_held, np.float64, True)
-            self.history.to_end = <double*>address(np.empty((n_chunks, LENGTH, 4)), self.history_held, np.float64, True)
-            self.history.far = <double*>address(np.empty((n_chunks, 4)), self.history_held, np.float64, True)
-            self.n_chunks = n_chunks
-            begin(&self.history)
+        self.buffers["entries"] = held
+
+    cdef reserve_history(self, Py_ssize_t n_windows, Py_ssize_t n_units):
+        """Begin a history of so many windows, or of as many as there may be, with numbers for so many units."""
+        most = MOST_WINDOWS if n_units == 0 else max(1, UNIT_NUMBERS // (n_units * LENGTH)) * LENGTH
+        self.n_history, n_chunks = min(n_windows, most), min(n_windows, most) // LENGTH + 1
+        held = []
+        self.history.current = <double*>address(np.empty((LENGTH, 4)), held, np.float64, True)
+        self.history.to_end = <double*>address(np.empty((n_chunks, LENGTH, 4)), held, np.float64, True)
+        self.history.far = <double*>address(np.empty((n_chunks, 4)), held, np.float64, True)
+        self.history.n_units = n_units
+        self.history.current_units = <double*>address(np.empty((LENGTH, n_units)), held, np.float64, True)
+        self.history.to_end_units = <double*>address(np.empty((n_chunks, LENGTH, n_units)), held, np.float64, True)
+        self.history.far_units = <double*>address(np.empty((n_chunks, n_units)), held, np.float64, True)
+        self.buffers["history"] = held
+        begin(&self.history)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -150,12 +169,28 @@ cdef void fill_gram(const Entries* entries, Py_ssize_t n_rows, real* gram) noexc
             gram[j * n_rows + i] = gram[i * n_rows + j]
 
 
-cdef void find_lags(Entries* entries, const History* history, int* stamps) noexcept nogil:
-    """Note what catches up each feature, and that it will be up to date after this window."""
+cdef void find_lags(Entries* entries, const History* history, const int* stamps) noexcept nogil:
+    """Note what catches up each feature."""
     cdef Py_ssize_t n
     for n in range(entries.n_features):
-        catch_up(history, stamps[entries.slots[n]], entries.lags + 4 * n)
-        stamps[entries.slots[n]] = <int>(history.n_windows + 1)
+        entries.since[n] = stamps[entries.slots[n]]
+        catch_up(history, entries.since[n], entries.lags + 4 * n)
+
+
+cdef void stamp(const Entries* entries, Py_ssize_t n_windows, int* stamps) noexcept nogil:
+    """Note that features are up to date after so many windows."""
+    cdef Py_ssize_t n
+    for n in range(entries.n_features):
+        stamps[entries.slots[n]] = <int>n_windows
+
+
+cdef inline const real* lagging_units(SparseNetwork network, const Entries* entries, Py_ssize_t n, real* out, Py_ssize_t first,
+                                      Py_ssize_t last) noexcept nogil:
+    """What catches up a feature in each unit, if units differ: some units of ``out``, from the first one on."""
+    if network.history.n_units == 0:
+        return <const real*>NULL
+    catch_up_units(&network.history, entries.since[n], out, first, last)
+    return out + first
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -171,6 +206,7 @@ cdef void project(real* table, SparseNetwork network, const Entries* entries, bi
     cdef const real* W
     cdef const real* M = NULL
     cdef const real* now
+    cdef const real* units
     for i in range(n_rows):
         for n in range(first, last):
             start[i * h + n] = 0
@@ -183,7 +219,8 @@ cdef void project(real* table, SparseNetwork network, const Entries* entries, bi
         if network.base_velocity != NULL:
             M = W + width
         if decays:
-            mix_weights(W, M, entries.lags + 4 * n, caught, size)
+            units = lagging_units(network, entries, n, <real*>network.lagging, first, last)
+            mix_weights(W, M, entries.lags + 4 * n, units, caught, size)
             now = caught
         for e in range(begun, entries.ends[n]):
             add(start + entries.rows[e] * h + first, <real>entries.values[e], now, size)
@@ -194,14 +231,18 @@ cdef void project(real* table, SparseNetwork network, const Entries* entries, bi
         begun = entries.ends[n]
 
 
-cdef void flush(real* table, SparseNetwork network, Workspace workspace, const Entries* entries, bint decays,
-                Py_ssize_t n_rows, const double* r, const double* a, const double* m, Py_ssize_t first,
-                Py_ssize_t last) noexcept nogil:
-    """The steps of a window, of which n_rows were taken, on some units of its features."""
-    cdef Py_ssize_t h = network.widths[0], width = network.width, size = last - first, n, s, end, begun = 0
-    cdef Py_ssize_t stride = network.n_copies * width, batch_size = workspace.batch_size
-    cdef const real* D = <const real*>workspace.parts[FRONT_DELTA] + first
+cdef void flush(real* table, SparseNetwork network, const Entries* entries, bint decays, const real* D, Py_ssize_t n_rows,
+                Py_ssize_t batch_size, const double* r, const double* r_units, const double* a, const real* a_units,
+                const double* m, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """The steps of a window, of which n_rows were taken, on some units of its features.
+
+    Where units differ, the window is a single step, with r01 and a of each unit.
+    """
+    cdef Py_ssize_t h = network.widths[0], width = network.width, size = last - first, n, s, j, end, begun = 0
+    cdef Py_ssize_t stride = network.n_copies * width
     cdef real* sums = <real*>network.caught + first
+    cdef real* lagging = <real*>network.lagging
+    cdef const real* units = NULL
     cdef real* M = NULL
     cdef real* W
     cdef double x
@@ -214,47 +255,61 @@ cdef void flush(real* table, SparseNetwork network, Workspace workspace, const E
         if network.base_velocity != NULL:
             M = W + width
         if decays:
+            units = lagging_units(network, entries, n, lagging, first, last)
+            if units != NULL:
+                for j in range(first, last):
+                    lagging[j] = <real>(r[0] * lagging[j] + r_units[j] * entries.lags[4 * n + 3])
             multiply(r, entries.lags + 4 * n, p)
         end = entries.ends[n]
         while end > begun and entries.rows[end - 1] >= n_rows:
             end -= 1
         if end == begun:
-            mix(W, M, p, size)
+            mix(W, M, p, units, size)
+        elif a_units != NULL:
+            sum_rows(entries, begun, end, D + first, h, <const double*>NULL, batch_size, sums, size)
+            for j in range(size):
+                sums[width + j] = a_units[first + j] * sums[j]
+            mix_and_add(W, M, p, units, sums + width, 1, sums, m[0], size)
         elif end == begun + 1:
             x, s = entries.values[begun], entries.rows[begun] // batch_size
-            mix_and_add(W, M, p, D + entries.rows[begun] * h, x * a[s], D + entries.rows[begun] * h, x * m[s], size)
+            mix_and_add(W, M, p, units, D + entries.rows[begun] * h + first, x * a[s], D + entries.rows[begun] * h + first,
+                        x * m[s], size)
         elif n_rows <= batch_size:  # one step: both sums are multiples of the same
-            sum_rows(entries, begun, end, D, h, <const double*>NULL, batch_size, sums, size)
-            mix_and_add(W, M, p, sums, a[0], sums, m[0], size)
+            sum_rows(entries, begun, end, D + first, h, <const double*>NULL, batch_size, sums, size)
+            mix_and_add(W, M, p, units, sums, a[0], sums, m[0], size)
         else:
-            sum_rows(entries, begun, end, D, h, a, batch_size, sums, size)
+            sum_rows(entries, begun, end, D + first, h, a, batch_size, sums, size)
             if M != NULL:
-                sum_rows(entries, begun, end, D, h, m, batch_size, sums + width, size)
-            mix_and_add(W, M, p, sums, 1, sums + width, 1, size)
+                sum_rows(entries, begun, end, D + first, h, m, batch_size, sums + width, size)
+            mix_and_add(W, M, p, units, sums, 1, sums + width, 1, size)
         begun = entries.ends[n]
 
 
 cdef void catch_up_slots(real* table, SparseNetwork network, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """Bring some slots up to date."""
-    cdef Py_ssize_t slot, h = network.widths[0], width = network.width
+    """Bring some units of all slots up to date."""
+    cdef Py_ssize_t slot, width = network.width
+    cdef real* lagging = <real*>network.lagging
+    cdef const real* units = NULL
     cdef real* W
     cdef double p[4]
-    for slot in range(first, last):
+    for slot in range(network.n_base):
         if network.stamps[slot] < network.history.n_windows:
             catch_up(&network.history, network.stamps[slot], p)
-            W = table + slot * network.n_copies * width
-            mix(W, NULL if network.base_velocity == NULL else W + width, p, h)
-        network.stamps[slot] = 0
+            if network.history.n_units > 0:
+                catch_up_units(&network.history, network.stamps[slot], lagging, first, last)
+                units = lagging + first
+            W = table + slot * network.n_copies * width + first
+            mix(W, NULL if network.base_velocity == NULL else W + width, p, units, last - first)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
 # epochs
 
 
-cdef inline int parts_of(Py_ssize_t h, const Entries* entries, int n_threads, size_t itemsize, Py_ssize_t* share) noexcept nogil:
+cdef inline int parts_of(Py_ssize_t h, Py_ssize_t n_entries, int n_threads, size_t itemsize, Py_ssize_t* share) noexcept nogil:
     """Share out the hidden units in whole cache lines. Returns how many threads take part; ``share`` is the units of each."""
     cdef Py_ssize_t line = CACHE_LINE // itemsize
-    cdef int n_parts = n_threads if entries.n_entries * h >= THREADED_WORK else 1
+    cdef int n_parts = n_threads if n_entries * h >= THREADED_WORK else 1
     share[0] = ((h + n_parts - 1) // n_parts + line - 1) // line * line
     return n_parts
 
@@ -268,10 +323,22 @@ cdef void prepare(const real* values, SparseNetwork network, Workspace workspace
 
 cdef void catch_up_all(real* table, SparseNetwork network, int n_threads) noexcept nogil:
     """Bring all slots up to date, and begin a new history."""
-    cdef Py_ssize_t first, n_slots = network.n_base
-    for first in prange(0, n_slots, SLOTS, schedule="static", num_threads=n_threads):
-        catch_up_slots(table, network, first, min(first + SLOTS, n_slots))
+    cdef Py_ssize_t h = network.widths[0], slot, part, share
+    cdef int n_parts = parts_of(h, network.n_base, n_threads, sizeof(real), &share)
+    for part in prange(n_parts, schedule="static", num_threads=n_parts):
+        catch_up_slots(table, network, min(part * share, h), min((part + 1) * share, h))
+    for slot in range(network.n_base):
+        network.stamps[slot] = 0
     begin(&network.history)
+
+
+cdef void note_window(real* table, SparseNetwork network, const Entries* entries, const double* r, const double* r_units,
+                      int n_threads) noexcept nogil:
+    """Note a window whose features are up to date. If the history is full, bring all features up to date."""
+    stamp(entries, network.history.n_windows + 1, network.stamps)
+    add_window(&network.history, r, r_units)
+    if network.history.n_windows == network.n_history:
+        catch_up_all(table, network, n_threads)
 
 
 cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, Sgd sgd, Workspace workspace,
@@ -297,7 +364,7 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
         entries = &network.entries[now]
         n_steps = (K + batch_size - 1) // batch_size
         m = a + n_steps
-        n_parts = parts_of(h, entries, n_threads, sizeof(real), &share)
+        n_parts = parts_of(h, entries.n_entries, n_threads, sizeof(real), &share)
         if decays:
             find_lags(entries, &network.history, network.stamps)
         start_velocity = <real*>workspace.parts[START_VELOCITY] if network.base_velocity != NULL and n_steps > 1 else NULL
@@ -319,18 +386,19 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
         network.scale[0] = r[0] * c + r[1] * network.scale[1]
         network.scale[1] = r[2] * c + r[3] * network.scale[1]
         for part in prange(n_parts, schedule="static", num_threads=n_parts):
-            flush(table, network, workspace, entries, decays, K, r, a, m, min(part * share, h), min((part + 1) * share, h))
+            flush(table, network, entries, decays, <const real*>workspace.parts[FRONT_DELTA], K, batch_size, r,
+                  <const double*>NULL, a, <const real*>NULL, m, min(part * share, h), min((part + 1) * share, h))
         step += taken[0]
         if decays:
-            add_window(&network.history, r)
-            if network.history.n_windows == MOST_WINDOWS:
-                catch_up_all(table, network, n_threads)
+            note_window(table, network, entries, r, <const double*>NULL, n_threads)
         if taken[0] < n_steps:
             break
         position += K
         K = next_K
         now = 1 - now
-    if decays and not network.lags:
+    if decays and network.goes_on:
+        network.lags = True
+    elif decays:
         catch_up_all(table, network, n_threads)
     return step
 
@@ -360,7 +428,9 @@ def sgd_epochs(SparseNetwork network not None,  # IN and OUT
     cdef Py_ssize_t epoch, done = 0, in_epoch, n_rows = rows.shape[1], most = 0
     for epoch in range(rows.shape[0]):
         most = max(most, largest_window(network, workspace.window, &rows[epoch, 0], n_rows))
-    network.reserve(most, n_rows // workspace.window + 1)
+    network.reserve_entries(most)
+    if not network.lags:
+        network.reserve_history(MOST_WINDOWS if network.goes_on else n_rows // workspace.window + 2, 0)
     with nogil:
         for epoch in range(rows.shape[0]):
             if network.is_double:
@@ -375,20 +445,106 @@ def sgd_epochs(SparseNetwork network not None,  # IN and OUT
     return done
 
 
-def settle(SparseNetwork network not None,  # IN and OUT
-           int n_threads):
-    """Bring up to date what lags behind since `take_rows`."""
-    if network.history_held is not None and network.history.n_windows > 0:
-        with nogil:
-            if network.is_double:
-                catch_up_all(<double*>network.base, network, n_threads)
-            else:
-                catch_up_all(<float*>network.base, network, n_threads)
+# ----------------------------------------------------------------------------------------------------------------------
+# single steps that Python drives
+
+
+cdef void project_rows(real* out, SparseNetwork network, Workspace workspace, const Py_ssize_t* rows, Py_ssize_t n_rows,
+                       int n_threads) noexcept nogil:
+    """Pre-activations of some rows."""
+    cdef Py_ssize_t h = network.widths[0], part, share
+    cdef Entries* entries = &network.entries[0]
+    cdef real* table = <real*>network.base
+    cdef int n_parts
+    sort_entries(<const real*>network.values, network, workspace, rows, n_rows, entries)
+    if network.lags:
+        find_lags(entries, &network.history, network.stamps)
+    n_parts = parts_of(h, entries.n_entries, n_threads, sizeof(real), &share)
+    for part in prange(n_parts, schedule="static", num_threads=n_parts):
+        project(table, network, entries, network.lags, out, <real*>NULL, n_rows, min(part * share, h),
+                min((part + 1) * share, h))
+
+
+def project_batch(SparseNetwork network not None,
+                  Workspace workspace not None,
+                  const Py_ssize_t[::1] rows,       # IN
+                  real[:, ::1] out,                 # OUT, pre-activations without biases
+                  int n_threads):
+    """Pre-activations of a batch, whose entries are kept for the functions below."""
+    network.reserve_entries(largest_window(network, rows.shape[0], &rows[0], rows.shape[0]))
+    with nogil:
+        project_rows(&out[0, 0], network, workspace, &rows[0], rows.shape[0], n_threads)
+
+
+def batch_gram(SparseNetwork network not None,
+               real[:, ::1] out):                   # OUT
+    """Products of the rows of the last batch with each other."""
+    with nogil:
+        fill_gram(&network.entries[0], out.shape[0], &out[0, 0])
+
+
+cdef void step_on_rows(const real* D, SparseNetwork network, Py_ssize_t n_rows, const double* r, const double* r_units,
+                       const double* a, const real* a_units, double m, bint decays, int n_threads) noexcept nogil:
+    """A step on the features of the last rows, which the others lag behind from now on if weights decay."""
+    cdef Py_ssize_t h = network.widths[0], part, share
+    cdef Entries* entries = &network.entries[0]
+    cdef real* table = <real*>network.base
+    cdef double c = network.scale[0]
+    cdef int n_parts = parts_of(h, entries.n_entries, n_threads, sizeof(real), &share)
+    if decays and not network.lags:     # no feature lags behind so far
+        find_lags(entries, &network.history, network.stamps)
+        network.lags = True
+    for part in prange(n_parts, schedule="static", num_threads=n_parts):
+        flush(table, network, entries, decays, D, n_rows, n_rows, r, r_units, a, a_units, &m, min(part * share, h),
+              min((part + 1) * share, h))
+    network.scale[0] = r[0] * c + r[1] * network.scale[1]
+    network.scale[1] = r[2] * c + r[3] * network.scale[1]
+    if decays:
+        note_window(table, network, entries, r, r_units, n_threads)
+
+
+def take_step(SparseNetwork network not None,       # IN and OUT
+              const real[:, ::1] D,                 # IN, deltas of the batch's pre-activations
+              const double[::1] r,                  # IN, (4,): what the step makes of (W, M) without a gradient
+              const double[::1] r_units,            # IN, r01 of each unit, if they differ; then r01 and r10 are 0
+              const double[::1] a,                  # IN, what it adds to W times a gradient: a number, or one for each unit
+              double m,                             # what it adds to M
+              Py_ssize_t n_steps,                   # of which this is one, before `settle`
+              int n_threads):
+    """A linear step on the weights of the last batch's features; the others are caught up when they occur, or by `settle`."""
+    cdef Py_ssize_t h = network.widths[0], j, n_units = r_units.shape[0] if network.n_copies == 2 else 0
+    cdef bint decays = network.n_copies == 2 or r[0] != 1 or network.lags
+    cdef const double* moved = NULL
+    cdef real* a_units = NULL
+    if decays and not network.lags:
+        network.reserve_history(n_steps + 1, n_units)
+    elif decays and network.history.n_units != n_units:
+        raise ValueError("steps that treat units alike and steps that do not need a `settle` in between")
+    if a.shape[0] > 1:
+        a_units = <real*>network.by_unit
+        for j in range(h):
+            a_units[j] = <real>a[j]
+    if n_units > 0:
+        moved = &r_units[0]
+    with nogil:
+        step_on_rows(&D[0, 0], network, D.shape[0], &r[0], moved, &a[0], a_units, m, decays, n_threads)
+
+
+def settle(SparseNetwork network not None, int n_threads):
+    """Bring the weights of all features up to date after single steps, or after the last block of an epoch."""
+    network.goes_on = False
+    if not network.lags:
+        return
     network.lags = False
+    with nogil:
+        if network.is_double:
+            catch_up_all(<double*>network.base, network, n_threads)
+        else:
+            catch_up_all(<float*>network.base, network, n_threads)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
-# single steps that Python drives, for optimisers under which weights without a gradient rest; M is a second moment v there
+# single steps of optimisers under which weights without a gradient rest; M is a second moment v there
 
 
 cdef void descend_some(real* table, SparseNetwork network, const real* D, double rate, double fresh, double eps,
@@ -413,24 +569,6 @@ cdef void descend_some(real* table, SparseNetwork network, const real* D, double
         begun = entries.ends[n]
 
 
-def project_batch(SparseNetwork network not None,
-                  Workspace workspace not None,
-                  const Py_ssize_t[::1] rows,       # IN
-                  real[:, ::1] out,                 # OUT, pre-activations without biases
-                  int n_threads):
-    """Pre-activations of a batch, whose entries are kept for `descend_by_root`."""
-    cdef Py_ssize_t h = network.widths[0], n_rows = rows.shape[0], part, share
-    cdef Entries* entries = &network.entries[0]
-    cdef real* table = <real*>network.base
-    cdef int n_parts
-    network.reserve(largest_window(network, n_rows, &rows[0], n_rows), 1)
-    sort_entries(<const real*>network.values, network, workspace, &rows[0], n_rows, entries)
-    n_parts = parts_of(h, entries, n_threads, sizeof(real), &share)
-    for part in prange(n_parts, schedule="static", num_threads=n_parts, nogil=True):
-        project(table, network, entries, False, &out[0, 0], <real*>NULL, n_rows, min(part * share, h),
-                min((part + 1) * share, h))
-
-
 def descend_by_root(SparseNetwork network not None,     # IN and OUT
                     const real[:, ::1] D,               # IN, deltas of the batch's pre-activations
                     double rate,
@@ -443,7 +581,7 @@ def descend_by_root(SparseNetwork network not None,     # IN and OUT
     cdef Py_ssize_t h = network.widths[0], n, part, share
     cdef Entries* entries = &network.entries[0]
     cdef real* table = <real*>network.base
-    cdef int n_parts = parts_of(h, entries, n_threads, sizeof(real), &share)
+    cdef int n_parts = parts_of(h, entries.n_entries, n_threads, sizeof(real), &share)
     for n in range(entries.n_features):
         entries.lags[4 * n] = keep ** (step + 1 - network.stamps[entries.slots[n]])
         network.stamps[entries.slots[n]] = <int>(step + 1)

@@ -66,10 +66,6 @@ class SparseNetwork(Network):
         self.source = source
 
 
-def settle(network: SparseNetwork, n_threads: int) -> None:
-    """Bring up to date what lags behind since `take_rows`: nothing."""
-
-
 def sgd_epochs(
     network: SparseNetwork,
     targets: Targets,
@@ -86,9 +82,44 @@ def sgd_epochs(
 
 
 def project_batch(network: SparseNetwork, workspace: Workspace, rows: NDArray[np.intp], out: Array, n_threads: int) -> None:
-    """Pre-activations of a batch, whose entries are kept for `descend_by_root`."""
+    """Pre-activations of a batch, whose entries are kept for the functions below."""
     network.batch = network.source[rows]
     out[:] = network.batch @ network.base.T
+
+
+def batch_gram(network: SparseNetwork, out: Array) -> None:
+    """Products of the rows of the last batch with each other."""
+    out[:] = network.batch @ network.batch.T
+
+
+@quiet
+def take_step(
+    network: SparseNetwork,
+    D: Array,
+    r: NDArray[np.float64],
+    r_units: NDArray[np.float64],
+    a: NDArray[np.float64],
+    m: float,
+    n_steps: int,
+    n_threads: int,
+) -> None:
+    """A linear step on the weights of the last batch's features; the others are caught up when they occur, or by `settle`."""
+    W, M, scale, grad, real = network.base, network.base_velocity, network.scale, D.T @ network.batch, D.dtype.type
+    by_m = (r_units if len(r_units) else r[1:2]).astype(D.dtype)[:, None]
+    before = W.copy()
+    W *= real(r[0])
+    W += a.astype(D.dtype)[:, None] * grad
+    if M is not None:
+        W += by_m * M
+        M *= real(r[3])
+        M += real(r[2]) * before + real(m) * grad
+    assert scale is not None
+    scale[:] = r.reshape(2, 2) @ scale
+
+
+def settle(network: SparseNetwork, n_threads: int) -> None:
+    """Bring the weights of all features up to date after single steps."""
+    # every step has done so
 
 
 @quiet

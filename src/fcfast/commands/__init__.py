@@ -9,6 +9,7 @@ import typer
 
 from fcfast._version import __version__
 from fcfast.commands import compare, plan, predict, reproduce, train
+from fcfast.commands.scaling import ScalingCommand
 from fcfast.commands.shared import screen
 
 app = typer.Typer(
@@ -36,4 +37,4 @@ def fcfast(
 
 
 for command in (train.train, compare.compare, predict.predict, plan.plan, reproduce.reproduce):
-    app.command()(command)
+    app.command(cls=ScalingCommand)(command)

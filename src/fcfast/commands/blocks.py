@@ -56,7 +56,14 @@ def _memory() -> int | None:
         return None
 
 
-def refuse_whole(data: Path, target: str | None, ids: str | None, test_target: str | None = None, impute: str = "none") -> None:
+def refuse_whole(
+    data: Path,
+    target: str | None,
+    ids: str | None,
+    test_target: str | None = None,
+    impute: str = "none",
+    text: list[str] | None = None,
+) -> None:
     """Refuse options that mean nothing for an svmlight file."""
     if target is not None or test_target is not None:
         raise ValueError(f"{data} has its target at the start of every line; leave out --target and --test-target")
@@ -64,6 +71,8 @@ def refuse_whole(data: Path, target: str | None, ids: str | None, test_target: s
         raise ValueError(f"{data} cannot hold names of samples; leave out --id {ids}")
     if impute != "none":
         raise ValueError(f"{data} is read in blocks, which are not filled in; leave out --impute {impute}")
+    if text:
+        raise ValueError(f"{data} holds numbers, no texts; leave out --text {text[0]}")
 
 
 class Part(Stream):
@@ -159,6 +168,8 @@ def predict_in_blocks(
     classes = getattr(estimator, "classes_", None)
     if proba and classes is None:
         raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
+    if getattr(estimator, "text_", None) is not None:
+        raise ValueError(f"{model} takes texts, but {data} holds numbers; give a table with a column of texts")
     known = classes.astype(str) if classes is not None and classes.dtype.kind == "b" else classes
     task, scored = "regression" if classes is None else "classification", Scored(known)
     kept: Columns = {}

@@ -11,9 +11,11 @@ from rich import box
 from rich.table import Table
 
 from fcfast.commands.options import (
+    DATA,
     FORMS,
     NETWORK,
     Activation,
+    Bits,
     Comment,
     DataFile,
     Dataset,
@@ -29,8 +31,10 @@ from fcfast.commands.options import (
     Layer,
     MaxGradNorm,
     MemoryLimit,
+    MinCount,
     Missing,
     Momentum,
+    Ngrams,
     OptimizerName,
     ScheduleName,
     Target,
@@ -38,6 +42,8 @@ from fcfast.commands.options import (
     Task,
     TestFile,
     TestTarget,
+    Text,
+    TextVectorizer,
     Thousands,
     Transpose,
     WeightDecay,
@@ -47,6 +53,7 @@ from fcfast.commands.options import (
     in_training,
     widths,
 )
+from fcfast.commands.scaling import scaling_of, standardize_option
 from fcfast.commands.shared import (
     check_folder,
     choice,
@@ -58,6 +65,7 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
+from fcfast.commands.texts import asked_texts
 from fcfast.commands.train import Source, read_source
 from fcfast.files import write_text
 
@@ -119,11 +127,17 @@ def compare(
     layer: Layer = None,
     dataset: Dataset = None,
     n_features: FileWidth = None,
+    text: Text = None,
+    vectorizer: TextVectorizer = None,
+    ngrams: Ngrams = None,
+    min_count: MinCount = None,
+    bits: Bits = None,
     impute: Impute = "none",
     standardize: Annotated[
-        bool | None,
-        in_data(
-            help="Train on features (and targets of a regression) of variance 1 and, unless sparse, mean 0.",
+        str | None,
+        standardize_option(
+            "Train on features (and targets of a regression) of variance 1 and, unless sparse, mean 0.",
+            rich_help_panel=DATA,
             show_default="dense data yes, sparse data no",
         ),
     ] = None,
@@ -164,6 +178,7 @@ def compare(
     Learning rates are never chosen on the test set. Ctrl-C ends the command with exit code 130, kill with 143; results of
     finished rules are in --out.
     """
+    scaled = scaling_of(standardize)
     with clear_errors():
         limit = limit_in_bytes(memory_limit)
     network = {
@@ -184,10 +199,13 @@ def compare(
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
             "allow_missing": impute != "none",
         }  # fmt: skip
-        source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
+        texts = asked_texts(text, vectorizer, ngrams, min_count, bits)
+        source = read_source(
+            data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts
+        )
         about = source.about | {"commands": []}
         comparison, sentences = run(
-            source, standardize, impute, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget
+            source, scaled, impute, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget
         )
         if out is not None:
             from fcfast.plots import comparison_figure
@@ -223,7 +241,7 @@ def check_out(out: Path) -> None:
 
 def run(
     source: Source,
-    standardize: bool | None,
+    standardize: bool | str | None,
     impute: str,
     network: dict[str, Any],
     out: Path | None,
@@ -266,7 +284,7 @@ def run(
     return result, sentences
 
 
-def scaled_samples(source: Source, standardize: bool | None, impute: str) -> tuple[Any, Any, Any, Any]:
+def scaled_samples(source: Source, standardize: bool | str | None, impute: str) -> tuple[Any, Any, Any, Any]:
     """Return training and test samples, by default of mean 0 and variance 1 over the training part, loaded into memory."""
     from fcfast import sources
     from fcfast.commands.data import is_standardized, measured, measured_targets

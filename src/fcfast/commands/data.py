@@ -19,6 +19,7 @@ from fcfast.datafiles import Table, from_array, refuse_missing
 from fcfast.scaling import Scale, Scaling, by_blocks, measure, take
 from fcfast.sources import SelectedFeatures, Source, Standardized, as_source
 from fcfast.sources.mapped import is_mapped
+from fcfast.sources.standardized import SCALE
 from fcfast.splitting import split_at_random, split_each_class
 
 MAX_GUESSED_CLASSES = 30  # integers with more distinct values than this are treated as a quantity
@@ -147,8 +148,8 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
     return np.sort(train), np.sort(test), "drawn at random"
 
 
-def is_standardized(train: Samples, standardize: bool | None) -> bool:
-    """Whether features are scaled; by default dense ones are."""
+def is_standardized(train: Samples, standardize: bool | str | None) -> bool | str:
+    """Say how features are scaled; by default dense ones are."""
     return not _is_sparse(train.X) if standardize is None else standardize
 
 
@@ -164,11 +165,14 @@ def measured_targets(train: Samples, task: str) -> Scale | None:
     return measure(y.reshape(len(y), -1), np.arange(len(y)), "the target")
 
 
-def measured(train: Samples, task: str, standardize: bool | None) -> Scaling:
+def measured(train: Samples, task: str, standardize: bool | str | None) -> Scaling:
     """Measure mean and scale of training samples, in a regression also of targets. By default dense samples are scaled."""
     if not is_standardized(train, standardize):
         return Scaling(None, None)
-    return Scaling(measure(train.X, train.rows, "the features"), measured_targets(train, task))
+    inputs = measure(train.X, train.rows, "the features")
+    if standardize == SCALE:
+        inputs = Scale(np.zeros_like(inputs.mean), inputs.scale)
+    return Scaling(inputs, measured_targets(train, task))
 
 
 def training_rows(train: Samples) -> Any:
@@ -177,7 +181,7 @@ def training_rows(train: Samples) -> Any:
     return take(train.X, train.rows) if follow or sparse.issparse(train.X) else as_source(train.X)[train.rows]
 
 
-def seen_in_training(X: Any, standardized: bool, missing: str) -> Any:
+def seen_in_training(X: Any, standardized: bool | str, missing: str) -> Any:
     """Give features as the network sees them; they are scaled and filled in while they are read."""
     return Standardized(as_source(X), standardized, missing) if standardized or missing != "error" else X
 

@@ -9,6 +9,7 @@ import typer
 from fcfast.activations import ACTIVATIONS
 from fcfast.commands.shared import choice
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
+from fcfast.text import MOST_BITS, VECTORIZERS
 
 AUTO = "auto"  # what the estimators call a value that they choose
 FORMS = (AUTO, "contributions", "windowed", "weights")
@@ -88,6 +89,32 @@ TargetType = Annotated[
         "is a name).",
         rich_help_panel=DATA,
     ),
+]
+Text = Annotated[
+    list[str] | None,
+    in_data(
+        help="Column of texts in CSV, TSV or Parquet, whose words become the features; the texts of several (--text title "
+        "--text body) are joined. Other columns are left out.",
+        show_default=False,
+    ),
+]
+TextVectorizer = Annotated[
+    str | None,
+    choice(
+        VECTORIZERS,
+        "Features of texts: words weighted by rarity, hashed words (no list of words is kept), or counts of words.",
+        rich_help_panel=DATA,
+        show_default="tfidf",
+    ),
+]
+Ngrams = Annotated[
+    str | None, in_data(help="Number of words in a feature of texts, such as 1-2: words, and pairs in a row.", show_default="1")
+]
+MinCount = Annotated[
+    int | None, in_data(min=1, help="Leave out words of fewer training texts than this.", show_default="1: none")
+]
+Bits = Annotated[
+    int | None, in_data(min=1, max=MOST_BITS, help="Words are hashed to 2 to the power of this features.", show_default="22")
 ]
 FileWidth = Annotated[
     int | None,

@@ -11,11 +11,14 @@ from rich.table import Table
 
 from fcfast.commands import options
 from fcfast.commands.options import widths
+from fcfast.commands.scaling import scaling_of, standardize_option
 from fcfast.commands.shared import choice, clear_errors, json_text, limit_in_bytes, screen, tell_user
+from fcfast.commands.texts import asked_texts
 from fcfast.optimizers import OPTIMIZERS
 from fcfast.rules import RULES
 
 if TYPE_CHECKING:
+    from fcfast.commands.texts import Texts
     from fcfast.planning.plan import Plan
 
 
@@ -70,6 +73,11 @@ def plan(
     target: options.Target = None,
     target_type: options.TargetType = "auto",
     ids: options.Ids = None,
+    text: options.Text = None,
+    vectorizer: options.TextVectorizer = None,
+    ngrams: options.Ngrams = None,
+    min_count: options.MinCount = None,
+    bits: options.Bits = None,
     header: options.Header = None,
     delimiter: options.Delimiter = None,
     comment: options.Comment = None,
@@ -80,9 +88,11 @@ def plan(
     layer: options.Layer = None,
     dataset: options.Dataset = None,
     standardize: Annotated[
-        bool | None,
-        options.in_data(
-            help="Whether features of a file are scaled, as in training.", show_default="dense data yes, sparse data no"
+        str | None,
+        standardize_option(
+            "How features of a file are scaled, as in training.",
+            rich_help_panel=options.DATA,
+            show_default="dense data yes, sparse data no",
         ),
     ] = None,
     remeasure: Annotated[bool, typer.Option("--remeasure", help="Measure this machine again (a third of a second).")] = False,
@@ -98,21 +108,28 @@ def plan(
         "dataset": dataset,
     }  # fmt: skip
     with clear_errors():
-        from fcfast.planning.plan import plan as predict
+        from fcfast.optimizers import make_optimizer
+        from fcfast.planning.plan import plan_for
+        from fcfast.planning.problem import Problem
+        from fcfast.rules import make_rule
+        from fcfast.training.compiled import is_compiled
 
+        texts = asked_texts(text, vectorizer, ngrams, min_count, bits)
         problem = numbers_given(samples, features, density) if is_number(samples) else None
         if problem is None:
             if features is not None or density is not None:
                 raise ValueError(f"{samples} is a data file, which has its own numbers; leave out FEATURES and --density")
-            problem = of_file(Path(samples), dtype, standardize, written)
-        elif given := [name for name, value in written.items() if value not in (None, "auto", ".")]:
+            problem = of_file(Path(samples), dtype, scaling_of(standardize), written, texts)
+        elif given := [name for name, value in (written | {"text": text}).items() if value not in (None, "auto", ".")]:
             raise ValueError(f"--{given[0].replace('_', '-')} is for a data file, but numbers were given; leave it out")
         n_outputs, task = problem.pop("n_outputs"), problem.pop("task")
-        result = predict(
-            **training(problem, task, hidden, batch_size, epochs, optimizer), dtype=dtype,
-            memory_limit=limit_in_bytes(memory_limit), n_outputs=outputs or n_outputs, momentum=momentum,
-            rule=rule, remeasure=remeasure, **problem,
+        planned = training(problem, task, hidden, batch_size, epochs, optimizer)
+        how, learning_rule = make_optimizer(planned.pop("optimizer"), momentum, 0.0, False, 0.0, None), make_rule(rule)
+        whole = Problem(
+            **problem, **planned, n_outputs=outputs or n_outputs, dtype=dtype, optimizer=how, rule=learning_rule,
+            compiled=is_compiled(learning_rule, how),
         )  # fmt: skip
+        result = plan_for(whole, memory_limit=limit_in_bytes(memory_limit), remeasure=remeasure)
     if as_json:
         costs = {name: asdict(cost) for name, cost in result.costs.items()}
         print(json_text({"form": result.form, "reason": result.reason, "window": result.window, "costs": costs}))
@@ -159,33 +176,38 @@ def training(
 
 
 def numbers_given(samples: str, features: int | None, density: float | None) -> dict[str, Any]:
-    """Give what `fcfast.plan` has to know of training inputs that the user describes."""
+    """Give what a plan has to know of training inputs that the user describes."""
     if features is None:
         raise typer.BadParameter(f"the number of features is missing after {samples} samples", param_hint="FEATURES")
     return {"n_samples": count(samples), "n_features": features, "density": density, "n_outputs": OUTPUTS, "task": None}
 
 
-def of_file(data: Path, dtype: str, standardize: bool | None, written: dict[str, Any]) -> dict[str, Any]:
-    """Give what `fcfast.plan` has to know of the training inputs in a file."""
+def of_file(
+    data: Path, dtype: str, standardize: bool | str | None, written: dict[str, Any], texts: "Texts | None"
+) -> dict[str, Any]:
+    """Give what a plan has to know of the training inputs in a file."""
     import numpy as np
 
     from fcfast.commands.data import Samples, is_standardized, seen_in_training, task_of, with_targets
+    from fcfast.commands.texts import columns_of, learned
     from fcfast.datafiles import read_table
     from fcfast.planning.problem import of_inputs
 
-    table = read_table(data, allow_missing=True, **written)
+    table = read_table(data, allow_missing=texts is None, text=None if texts is None else texts.columns, **written)
     tell_user(f"{data}: {table}")
     table = with_targets(table, data)
     n_outputs, task = OUTPUTS, None
     if table.y is not None:
         y, task, _ = task_of(table, data, "auto")
         n_outputs = len(np.unique(y)) if task == "classification" else y.reshape(len(y), -1).shape[1]
-    whole = Samples(table.X, np.zeros(0), np.arange(0))
-    X = seen_in_training(table.X, is_standardized(whole, standardize), "error")
-    inputs = of_inputs(X, dtype)
-    return {name: inputs[name] for name in ("n_samples", "n_features", "density", "n_products", "copies_X")} | {
-        "n_outputs": n_outputs, "task": task,
-    }  # fmt: skip
+    X = table.X
+    if texts is not None:
+        made = learned(texts, columns_of(table, texts.columns), X, data)
+        tell_user(f"features: {made}")
+        X = made.transform(X)
+    whole = Samples(X, np.zeros(0), np.arange(0))
+    X = seen_in_training(X, is_standardized(whole, standardize), "error")
+    return of_inputs(X, dtype) | {"n_outputs": n_outputs, "task": task}
 
 
 def table(result: "Plan") -> Table:

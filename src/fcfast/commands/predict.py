@@ -47,6 +47,12 @@ def predict(
             show_default="the names of samples that the file has",
         ),
     ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of texts, for a model that was trained on texts.", show_default="the model's, by name", metavar="TEXT"
+        ),
+    ] = None,
     header: Header = None,
     delimiter: Delimiter = None,
     comment: Comment = None,
@@ -75,10 +81,10 @@ def predict(
         }  # fmt: skip
         rows = rows_of_block(data, block_rows)
         if rows is not None:
-            refuse_whole(data, target, ids)
+            refuse_whole(data, target, ids, text=text)
             n_samples, columns, result, notes = predict_in_blocks(model, data, rows, proba, out, keeps=as_json)
         else:
-            columns, result, notes = run(model, data, proba, target, ids, written)
+            columns, result, notes = run(model, data, proba, target, ids, text, written)
             n_samples = len(columns["sample"])
             if out is not None:
                 write_text(out, csv_text(columns, delimiter_of(out)))
@@ -100,13 +106,20 @@ def predict(
 
 
 def run(
-    model: Path, data: Path, proba: bool, target: str | None, ids: str | None, written: dict[str, Any]
+    model: Path,
+    data: Path,
+    proba: bool,
+    target: str | None,
+    ids: str | None,
+    text: list[str] | None,
+    written: dict[str, Any],
 ) -> tuple[dict[str, list[Any]], dict[str, Any] | None, list[str]]:
     """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
     from fcfast.commands.data import in_order, targets_like, type_of_targets
     from fcfast.commands.scores import scores
+    from fcfast.commands.texts import needed_columns, texts_of, unknown_in
     from fcfast.datafiles import read_table
     from fcfast.estimators import FrontRegressor
     from fcfast.estimators.store import load
@@ -120,14 +133,25 @@ def run(
     names = None if feature_names is None else list(map(str, feature_names))
     known = estimator.classes_ if classifier is not None else np.zeros(0)
     known = known.astype(str) if known.dtype.kind == "b" else known
+    of_numbers = {
+        "n_features": estimator.n_features_in_, "features": names, "allow_missing": estimator.missing == "mean",
+    }  # fmt: skip
+    texts = needed_columns(estimator.text_, text, model)
     table = read_table(
-        data, target, n_features=estimator.n_features_in_, ids=ids, features=names,
-        target_type="auto" if target is None else type_of_targets(known), allow_missing=estimator.missing == "mean", **written,
+        data, target, ids=ids, target_type="auto" if target is None else type_of_targets(known),
+        **({"text": texts} if texts else of_numbers), **written,
     )  # fmt: skip
     tell_user(f"{data}: {table}")
-    X, ignored = in_order(table, names, estimator.n_features_in_, data)
+    notes: list[str] = []
+    if estimator.text_ is None:
+        X, ignored = in_order(table, names, estimator.n_features_in_, data)
+        if ignored:
+            notes.append(f"columns that the model was not trained on are left out: {listed(ignored)}")
+    else:  # the line about the table names what is left out
+        X = estimator.text_.transform(texts_of(table, texts))
+        notes += unknown_in(X)
     columns, predicted = prediction_columns(estimator, X, np.arange(X.shape[0]), proba, table.ids)
-    result, notes = None, [f"columns that the model was not trained on are left out: {listed(ignored)}"] if ignored else []
+    result = None
     if table.y is not None:
         try:
             scored = predicted if table.known is None else predicted[table.known]

@@ -89,10 +89,10 @@ def progress_on_terminal(n_steps: int | None) -> AbstractContextManager[Tell]:
 
 
 def choice(choices: Collection[str], help: str, **settings: Any) -> Any:
-    """Make an option that takes one of the given words."""
+    """Make an option that takes one of the given words; None is that it was not given."""
 
-    def check(value: str) -> str:
-        if value not in choices:
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in choices:
             raise typer.BadParameter(f"{value!r} is unknown; use one of {', '.join(choices)}")
         return value
 

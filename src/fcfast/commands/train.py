@@ -10,10 +10,12 @@ from rich.console import RenderableType
 
 from fcfast.commands.options import (
     AUTO,
+    DATA,
     FORMS,
     NETWORK,
     TRAINING,
     Activation,
+    Bits,
     BlockRows,
     Comment,
     DataFile,
@@ -28,13 +30,17 @@ from fcfast.commands.options import (
     Layer,
     MaxGradNorm,
     MemoryLimit,
+    MinCount,
     Missing,
     Momentum,
+    Ngrams,
     Target,
     TargetType,
     Task,
     TestFile,
     TestTarget,
+    Text,
+    TextVectorizer,
     Thousands,
     Transpose,
     in_data,
@@ -43,6 +49,7 @@ from fcfast.commands.options import (
     in_training,
     widths,
 )
+from fcfast.commands.scaling import scaling_of, standardize_option
 from fcfast.commands.shared import (
     check_file,
     choice,
@@ -57,11 +64,16 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
+from fcfast.commands.texts import Texts, asked_texts, columns_of, texts_of, vectorized
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
+from fcfast.sources.standardized import SCALE
+
+SCALED = {SCALE: "divided by their deviations"}  # what is done to features, unless they are standardised
 
 if TYPE_CHECKING:
     from fcfast.commands.data import Array, Samples
     from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.text import TextFeatures
 
 
 def train(
@@ -93,12 +105,17 @@ def train(
     dataset: Dataset = None,
     n_features: FileWidth = None,
     block_rows: BlockRows = None,
+    text: Text = None,
+    vectorizer: TextVectorizer = None,
+    ngrams: Ngrams = None,
+    min_count: MinCount = None,
+    bits: Bits = None,
     impute: Impute = "none",
     standardize: Annotated[
-        bool | None,
-        in_data(
-            help="Scale features (and targets of a regression) to variance 1 and, unless sparse, mean 0. "
-            "The model file takes raw features in either case.",
+        str | None,
+        standardize_option(
+            "Scale features (and targets of a regression) to mean 0 and variance 1. The model file takes raw features anyway.",
+            rich_help_panel=DATA,
             show_default="dense data yes (large outliers count less), sparse data no",
         ),
     ] = None,
@@ -180,11 +197,12 @@ def train(
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
             "allow_missing": impute != "none",
         }  # fmt: skip
+        texts = asked_texts(text, vectorizer, ngrams, min_count, bits, early_stopping)
         settings: dict[str, Any] = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": given(learning_rate),
             "schedule": schedule, "batch_size": given(batch_size), "max_epochs": given(epochs), "momentum": momentum,
-            "weight_decay": given(weight_decay), "standardize": given(standardize), "max_grad_norm": max_grad_norm,
+            "weight_decay": given(weight_decay), "standardize": given(scaling_of(standardize)), "max_grad_norm": max_grad_norm,
             "early_stopping": early_stopping, "form": form,
             "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
             "missing": "error" if impute == "none" else impute,
@@ -195,14 +213,17 @@ def train(
                 return settings | {"label_smoothing": label_smoothing}
             if label_smoothing != 0:
                 raise ValueError(f"--label-smoothing {label_smoothing:g} is for classes, but the task is regression")
-            return settings | {"standardize_targets": settings["standardize"]}
+            scales = settings["standardize"]
+            return settings | {"standardize_targets": True if scales == SCALE else scales}
 
         rows = rows_of_block(data, block_rows)
         if rows is None:
-            source = read_source(data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written)
+            source = read_source(
+                data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts
+            )
             estimator, report = run(source, settings_for(source.task))
         else:
-            refuse_whole(data, target, ids, test_target, impute)
+            refuse_whole(data, target, ids, test_target, impute, text)
             estimator, report = train_in_blocks(data, rows, n_features, target_type, task, test, test_file, settings_for)
         estimator.save(save)
         if plot is not None:
@@ -228,6 +249,7 @@ class Source:
     test: "Samples | None"
     feature_names: list[str] | None
     about: dict[str, Any]  # for the report
+    text: "TextFeatures | None" = None  # how texts became features
 
 
 def read_source(
@@ -242,8 +264,12 @@ def read_source(
     test_target: str | None,
     seed: int,
     written: dict[str, Any],
+    texts: Texts | None = None,
 ) -> Source:
-    """Read the data and hold out a test set; `written` holds further options of `read_table`."""
+    """Read the data and hold out a test set; `written` holds further options of `read_table`.
+
+    Texts become features whose words come from the training samples alone.
+    """
     import numpy as np
 
     from fcfast.commands.data import (
@@ -263,7 +289,8 @@ def read_source(
         raise ValueError("--test and --test-file were both given; use one of them")
     if test_target is not None and test_file is None:
         raise ValueError("--test-target was given without --test-file")
-    table = read_table(data, target, n_features=n_features, ids=ids, target_type=target_type, **written)
+    asked = None if texts is None else texts.columns
+    table = read_table(data, target, n_features=n_features, ids=ids, target_type=target_type, text=asked, **written)
     tell_user(f"{data}: {table}")
     table = with_targets(table, data)
     if table.feature_names is not None:
@@ -271,20 +298,22 @@ def read_source(
     y, task, reason = task_of(table, data, asked_task)
     if task == "classification" and len(np.unique(y)) < 2:
         raise ValueError(f"{data}: the target is {str(y[0])!r} in every sample; at least two classes are needed")
+    columns = None if texts is None else columns_of(table, texts.columns)
     about = {"data": str(data), "task": task, "task_reason": reason, "n_features": table.X.shape[1]}
     if test_file is None:
         rows, test_rows, how = split(y, table.n_train, share, task == "classification", seed)
         test = Samples(table.X, y, test_rows) if len(test_rows) else None
     else:
         rows, how = np.arange(len(y)), str(test_file)
-        names = table.feature_names  # columns without names are identified by position, as in the training file
+        # columns without names are identified by position, as in the training file
+        names = None if columns else table.feature_names
         other = read_table(
-            test_file, test_target or target, n_features=table.X.shape[1], ids=ids if names is None else None, features=names,
-            target_type=type_of_targets(y), **written,
+            test_file, test_target or target, n_features=None if columns else table.X.shape[1],
+            ids=ids if names is None else None, features=names, target_type=type_of_targets(y), text=columns, **written,
         )  # fmt: skip
         tell_user(f"{test_file}: {other}")
         other = with_targets(other, test_file)
-        X, _ = in_order(other, table.feature_names, table.X.shape[1], test_file)
+        X = texts_of(other, columns) if columns else in_order(other, names, table.X.shape[1], test_file)[0]
         test_y = targets_like(y, other, test_file, task)
         test = Samples(X, test_y, np.arange(len(test_y)))
     about |= {"n_train": len(rows), "n_test": 0 if test is None else len(test.rows), "test_set": how}
@@ -293,7 +322,11 @@ def read_source(
     about["untested_classes"] = []
     if task == "classification" and test is not None:
         about["untested_classes"] = np.setdiff1d(y[rows], test.targets()).tolist()
-    return Source(task, Samples(table.X, y, rows), test, table.feature_names, about)
+    train = Samples(table.X, y, rows)
+    if texts is None or columns is None:
+        return Source(task, train, test, table.feature_names, about)
+    train, test, text = vectorized(texts, columns, train, test, task, seed, data)
+    return Source(task, train, test, None, about | {"n_features": text.n_features, "text": str(text)}, text)
 
 
 def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -327,6 +360,7 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
     elif hasattr(raw, "feature_names_in_"):
         del raw.feature_names_in_  # names that occur more than once
+    raw.text_ = source.text
     return raw, source.about | training_report(estimator, seconds, sentences, result)
 
 
@@ -382,7 +416,8 @@ def summary(report: dict[str, Any]) -> list[RenderableType]:
     settings = Settings({name: Choice(**choice) for name, choice in report["settings"].items()})
     said: list[RenderableType] = [
         f"{report['task']} ({report['task_reason']}): {report['n_train']} samples x {report['n_features']} features"
-        + (", standardised" if report["standardized"] else ""),
+        + ("" if not report["standardized"] else f", {SCALED.get(settings['standardize'], 'standardised')}"),
+        *([f"features: {report['text']}"] if "text" in report else []),
         f"form {report['form']} ({report['form_reason']})",
         f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, last training loss {number(report['loss'])}",
         *(f"  {line}" for line in str(settings).splitlines()),

@@ -19,11 +19,12 @@ Text may be compressed (.csv.gz, .svm.gz ...). ``-`` is standard input; pipes ca
 """
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
+from fcfast.datafiles import texts
 from fcfast.datafiles.arrays import read_npy, read_npz
-from fcfast.datafiles.asked import Asked, cells_of, check_target_type, delimiter_of
+from fcfast.datafiles.asked import Asked, cells_of, check_target_type, delimiter_of, text_of
 from fcfast.datafiles.blocks import read_anndata, read_hdf5, read_matrix_market, read_plink, read_zarr
 from fcfast.datafiles.checks import check_table
 from fcfast.datafiles.columns import Target, refuse_missing
@@ -72,6 +73,7 @@ def read_table(
     layer: str | None = None,
     dataset: str | None = None,
     allow_missing: bool = False,
+    text: str | int | Sequence[str | int] | None = None,
 ) -> Table:
     r"""Read a table from a file, in the format given by its extension.
 
@@ -129,6 +131,9 @@ def read_table(
         Name of the matrix in an .h5 file or a .zarr group. It may be left out if there is only one.
     allow_missing : bool, default=False
         Whether features may be missing; they are NaN. Files that are read by blocks are not looked at before.
+    text : str, int or sequence of them, optional
+        Columns of texts in delimited text or .parquet, by name or index. They take the place of features: `X` is an array of
+        str, and all other columns but the target and the names of samples are skipped. A missing text is an empty one.
 
     Returns
     -------
@@ -161,9 +166,11 @@ def read_table(
     cells = cells_of(decimal, thousands, missing)
     asked = Asked(
         target, header, n_features, ids, features, delimiter_of(delimiter), comment, transpose, target_type, cells,
-        layer, dataset, allow_missing,
+        layer, dataset, allow_missing, text_of(text),
     )  # fmt: skip
     with source_of(path) as source:
+        if asked.text:
+            texts.refuse_other_options(source, asked, allow_missing)
         if ids is not None and source.ending not in WITH_IDS:
             raise ValueError(f"{source} cannot hold names of samples; leave out ids={ids!r}")
         for option, value in (("layer", layer), ("dataset", dataset)):
@@ -173,7 +180,7 @@ def read_table(
     if transpose and source.ending not in (*DELIMITED, *BLOCKS):
         table = _on_its_side(source, table)
     check_table(source, table, allow_missing)
-    if features is None and source.ending in (*DELIMITED, ".parquet"):
+    if features is None and not asked.text and source.ending in (*DELIMITED, ".parquet"):
         refuse_row_numbers(source, table)
     if table.y is not None and table.y.dtype.kind == "U" and table.target_names is None and table.known is None:
         refuse_unlabelled(source, table.y.tolist(), "target", cells.missing)

@@ -1,6 +1,6 @@
 """The arguments of `read_table`, checked."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from fcfast.datafiles.cells import MISSING, Cells
@@ -26,6 +26,17 @@ class Asked:
     layer: str | None = None
     dataset: str | None = None
     allow_missing: bool = False
+    text: tuple[str | int, ...] = ()
+
+
+def text_of(text: str | int | Sequence[str | int] | None) -> tuple[str | int, ...]:
+    """Convert the columns of texts to a tuple."""
+    if text is None:
+        return ()
+    columns = (text,) if isinstance(text, (str, int)) else tuple(text)
+    if not columns:
+        raise ValueError("text is empty; give the name or the index of a column of texts, or None")
+    return columns
 
 
 def delimiter_of(asked: str | None) -> str | None:

@@ -105,8 +105,9 @@ def not_a_number(
     if isinstance(value, str) and (remedy := marks(value.strip(), cells or Cells())):
         return ValueError(f"{what}: {remedy}")
     option = shlex.quote(str(column))
+    words = f", take its words as features (--text {option})" if isinstance(value, str) and len(value.split()) > 1 else ""
     return ValueError(
-        f"{what}; encode the column as numbers, leave it out, make it the target (--target {option}), or name it with "
+        f"{what}; encode the column as numbers{words}, leave it out, make it the target (--target {option}), or name it with "
         f"--id {option} if it names the samples{hint}"
     )
 

@@ -18,7 +18,7 @@ TARGET_REMEDY = "leave out the {unit}s without a target"
 def check_table(source: object, table: Table, allow_missing: bool = False) -> None:
     """Check the types of the arrays, and that their shapes fit together."""
     X, y = table.X, table.y
-    if X.ndim != 2 or 0 in X.shape or X.dtype.kind not in "biuf":
+    if X.ndim != 2 or 0 in X.shape or not (X.dtype.kind in "biuf" or table.has_texts):
         raise ValueError(
             f"{source}: X has dtype {X.dtype} and shape {X.shape}; real numbers (n_samples, n_features) are needed"
         )

@@ -50,17 +50,33 @@ def columns_of(
     target: Target,
     ids: str | int | None,
     features: Collection[str] | None,
+    text: Sequence[str | int] = (),
 ) -> Columns:
-    """Find the role of each column."""
+    """Find the role of each column; if there are columns of text, they alone are features."""
     of_target, of_ids = (column_of(source, column, names, n_columns) for column in (target, ids))
     if of_target is not None and of_target == of_ids:
         raise ValueError(f"{source}: {target!r} is the target and names the samples too; choose another column for one of them")
     used = of_target, of_ids
+    if text:
+        places = [_place_of_text(source, column, names, n_columns) for column in text]
+        for column, place in zip(text, places, strict=True):
+            if place in used or places.count(place) > 1:
+                other = "the target" if place == of_target else "the samples' names" if place == of_ids else "there twice"
+                what = f"holds texts and is {other}" if place in used else f"of texts is {other}"
+                raise ValueError(f"{source}: column {column!r} {what}; choose another column for one of them")
+        return Columns(names or range(n_columns), of_target, of_ids, [j in places for j in range(n_columns)])
     if features is None or names is None:
         return Columns(names or range(n_columns), of_target, of_ids, [j not in used for j in range(n_columns)])
     refuse_missing(source, features, [name for j, name in enumerate(names) if j not in used])
     wanted = set(features)
     return Columns(names, of_target, of_ids, [j not in used and name in wanted for j, name in enumerate(names)])
+
+
+def _place_of_text(source: object, column: str | int, names: list[str] | None, n_columns: int) -> int | None:
+    try:
+        return column_of(source, column, names, n_columns)
+    except ValueError as error:
+        raise ValueError(f"{error}; name the column of texts with --text") from error
 
 
 def refuse_missing(source: object, features: Collection[str], names: Collection[str]) -> None:

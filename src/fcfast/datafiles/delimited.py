@@ -1,12 +1,12 @@
 """Delimited text: find its columns and make a table."""
 
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import chain
 
 import numpy as np
 
-from fcfast.datafiles import header, transposed
+from fcfast.datafiles import header, texts, transposed
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.cells import looks_numeric
 from fcfast.datafiles.checks import FEATURES_REMEDY, refuse_gaps
@@ -23,7 +23,10 @@ TRANSPOSE = "; if the rows are features and the columns samples, use --transpose
 
 def read_delimited(source: Source, asked: Asked) -> Table:
     """Read delimited text."""
-    with closing(_lines(source)) as lines:
+    with closing(_lines(source)) as lines, texts.long_cells() if asked.text else nullcontext():
+        if asked.text:
+            top = read_top(source, *texts.with_delimiter(source, lines, asked))
+            return _read(source, top, asked)
         top = read_top(source, lines, asked)
         if asked.transpose or (asked.transpose is None and top.is_geo):
             return transposed.read(source, top, asked)
@@ -49,12 +52,14 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     records = dialect.joined(top.lines)
     line, text = next(records)
     first = [cell.strip() for cell in Rows.split(source, dialect, line, text)]
-    ids, hint = asked.ids, _hint(top)
+    ids, hint = asked.ids, "" if asked.text else _hint(top)
     names: list[str] | None = None
     names_from = f"line {line}"
     if layout.short_header:
         names = ["", *first]
         ids = 0 if ids is None else ids
+    elif asked.text:
+        names = first if texts.is_header(source, line, asked) else None
     elif (
         top.commented_names is not None and asked.header is not False and not _has_header_below(source, top, line, first, asked)
     ):
@@ -70,12 +75,13 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
         _refuse_two_meanings(source, names, ids)
     if hint and names is not None and isinstance(asked.target, str) and asked.target not in names:
         _refuse_absent(source, names, asked.target)
-    columns = columns_of(source, names, layout.n_cells if names is None else len(names), asked.target, ids, asked.features)
+    n_columns = layout.n_cells if names is None else len(names)
+    columns = columns_of(source, names, n_columns, asked.target, ids, asked.features, asked.text)
     if names is None:
         names_from = ""
-    elif asked.features is None:
+    elif asked.features is None and not asked.text:
         _refuse_unnamed(source, line, names, hint, columns)
-    rows = Rows(source, dialect, columns, cells, asked.comment, hint)
+    rows = (texts.TextRows if asked.text else Rows)(source, dialect, columns, cells, asked.comment, hint)
     rows.read(data)
     features = columns.features
     if not rows.lines or not features:
@@ -85,7 +91,7 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     if asked.header is None and names is None:
         header.refuse_hidden_header(source, line, rows.labels, cells)
     X = rows.matrix()
-    may_be_names = asked.header is None and names is None and not np.isfinite(X[0]).all()
+    may_be_names = not asked.text and asked.header is None and names is None and not np.isfinite(X[0]).all()
     remedy = FEATURES_REMEDY + (f"; if line {line} has names, use --header" if may_be_names else "")
     refuse_gaps(source, X, features, rows.lines, remedy, asked.allow_missing)
     y = None
@@ -100,7 +106,7 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
         names_from=names_from,
         id_name="the rows' names" if layout.short_header and columns.ids == 0 else columns.told(columns.ids),
         target_name=columns.told(columns.target),
-        notes=top.notes,
+        notes=top.notes + (texts.notes(X) if asked.text else []),
     )
 
 

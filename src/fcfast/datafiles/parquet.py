@@ -1,13 +1,14 @@
 """Parquet files, as pandas, pyarrow and polars write them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fcfast.datafiles import texts
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.cells import not_a_number
 from fcfast.datafiles.checks import TARGET_REMEDY, refuse_gaps
@@ -36,13 +37,11 @@ def read_parquet(source: Source, asked: Asked) -> Table:
     target = asked.target
     if (place := index_of(target)) is not None and str(target) not in names and -len(inner) <= place < len(inner):
         target = place % len(inner)
-    columns = columns_of(source, [names[j] for j in order], len(order), target, ids, asked.features)
-    features = [column_numbers(source, names[order[j]], content.column(order[j])) for j in columns.places]
-    if not features:
+    columns = columns_of(source, [names[j] for j in order], len(order), target, ids, asked.features, asked.text)
+    chosen = [(names[order[j]], content.column(order[j])) for j in columns.places]
+    if not chosen:
         raise ValueError(f"{source} has no features, only {len(names)} column(s); at least one is needed")
-    X = np.empty((len(content), len(features)), dtype=np.result_type(*{feature.dtype for feature in features}))
-    for j, feature in enumerate(features):
-        X[:, j] = feature
+    X = _text_matrix(source, chosen) if asked.text else _matrix(source, chosen)
     y = None
     if columns.target is not None:
         y = column_target(source, str(columns.names[columns.target]), content.column(order[columns.target]), asked)
@@ -61,7 +60,24 @@ def read_parquet(source: Source, asked: Asked) -> Table:
         skipped=columns.skipped,
         id_name=id_name,
         target_name=columns.told(columns.target),
+        notes=texts.notes(X) if asked.text else [],
     )
+
+
+def _matrix(source: object, columns: Sequence[tuple[str, Any]]) -> NDArray[Any]:
+    """Convert numeric columns, which have names, to a matrix."""
+    features = [column_numbers(source, name, column) for name, column in columns]
+    X = np.empty((len(features[0]), len(features)), dtype=np.result_type(*{feature.dtype for feature in features}))
+    for j, feature in enumerate(features):
+        X[:, j] = feature
+    return X
+
+
+def _text_matrix(source: object, columns: Sequence[tuple[str, Any]]) -> NDArray[Any]:
+    """Convert columns of texts, which have names, to a matrix."""
+    with decoding(source, "Parquet", "write its texts in UTF-8"):
+        decoded = [(name, _decoded(column)) for name, column in columns]
+    return texts.matrix_of(source, [texts.in_parquet(source, name, column) for name, column in decoded])
 
 
 @contextmanager
@@ -94,13 +110,9 @@ def index_columns(schema: Any) -> list[str]:
 
 def column_texts(source: object, name: str, column: Any) -> list[str]:
     """Read a column of text; a missing text is empty."""
-    from pyarrow import types
-
-    with decoding(source, "Parquet", f"write the column {name!r} as text in UTF-8"):
+    with decoding(source, "Parquet", "write its texts in UTF-8"):
         column = _decoded(column)
-    if not (types.is_string(column.type) or types.is_large_string(column.type)):
-        raise ValueError(f"{source}: the column {name!r} holds {column.type}, no text; name a column of text")
-    return [text or "" for text in column.to_pylist()]
+    return [text or "" for text in texts.in_parquet(source, name, column)]
 
 
 def _texts(column: Any) -> list[str]:

@@ -19,7 +19,7 @@ class Table:
     Attributes
     ----------
     X : array, csr_array, memmap or `fcfast.sources.Source` of shape (n_samples, n_features)
-        Features; a source is read by blocks of features, and never loaded as a whole.
+        Features; a source is read by blocks of features, and never loaded as a whole. An array of objects holds texts (str).
     y : array of shape (n_samples,) or (n_samples, n_outputs), or None
         Target: numbers, or class names (a NumPy string array).
     feature_names : list of str, or None
@@ -55,6 +55,11 @@ class Table:
     notes: list[str] = field(default_factory=list)
     known: NDArray[np.bool_] | None = None
 
+    @property
+    def has_texts(self) -> bool:
+        """Whether X holds texts in place of numbers."""
+        return isinstance(self.X, np.ndarray) and self.X.dtype.kind == "O"
+
     def labelled(self) -> "Table":
         """Give the samples that have a target."""
         if self.known is None or self.y is None:
@@ -65,18 +70,24 @@ class Table:
 
     def __str__(self) -> str:
         """Describe in one line the columns used as names, id, target and features."""
-        n_samples, n_features = self.X.shape
+        n_samples = self.X.shape[0]
         names = f"names in {self.names_from}" if self.names_from else "no names" if self.feature_names is None else "with names"
         told = [
             f"{n_samples:,} samples",
             names,
             f"id {self.id_name}" if self.id_name else "no id",
             f"target {self.target_name} ({self._about_target()})" if self.y is not None else "no target",
-            f"features {some(self.feature_names)} ({n_features:,})" if self.feature_names else f"{n_features:,} features",
+            self._about_features(),
         ]
         if self.skipped:
             told.append(f"left out: {some(self.skipped)} ({len(self.skipped):,})")
         return "; ".join(told + self.notes)
+
+    def _about_features(self) -> str:
+        n_features = self.X.shape[1]
+        if self.feature_names:
+            return f"{'texts' if self.has_texts else 'features'} {some(self.feature_names)} ({n_features:,})"
+        return f"texts in {n_features:,} column(s)" if self.has_texts else f"{n_features:,} features"
 
     def _about_target(self) -> str:
         assert self.y is not None

@@ -23,7 +23,7 @@ from sklearn.utils.validation import (
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.automatic import Settings, text_of
-from fcfast.estimators.samples import check_features, has_one_dtype, products_named
+from fcfast.estimators.samples import Remedies, check_features, has_one_dtype, products_named
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram
@@ -33,6 +33,7 @@ from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, NoWeights, SpanStart
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
+from fcfast.modelfile.text import text_entry, text_in
 from fcfast.modelfile.values import encoded
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from fcfast.optimizers.base import DEFAULT_SETTINGS
@@ -41,7 +42,7 @@ from fcfast.sources.inputs import tidy
 from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
 from fcfast.sources.scaling import Scaling
-from fcfast.sources.standardized import CAPPED, MISSING, Statistics
+from fcfast.sources.standardized import CAPPED, MISSING, SCALE, Statistics
 from fcfast.splitting import split_at_random
 from fcfast.streams import Stream
 from fcfast.threads import resolve_n_jobs
@@ -50,6 +51,8 @@ from fcfast.training.progress import progress
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
+
+    from fcfast.text import TextFeatures
 
 Array = NDArray[Any]
 Fitted = TypeVar("Fitted", bound="TrainedEstimator")
@@ -94,7 +97,7 @@ class TrainedEstimator(BaseEstimator):
     settings_: Settings
     _inits: ClassVar[tuple[str, ...]] = ("auto", "span", "glorot")
     _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
-    _stacks: ClassVar[bool] = False  # whether several front layers read the samples, for which sparse forms have no room
+    text_: "TextFeatures | None" = None  # how texts became the features that the network takes
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
     _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
@@ -132,7 +135,7 @@ class TrainedEstimator(BaseEstimator):
         validation.choice(self.missing, "missing", MISSING)
         for name in ("early_stopping", "shuffle", "nesterov"):
             validation.boolean(getattr(self, name), name)
-        words = (CAPPED, RUNNING, "auto") if "standardize" in self._automatic else (CAPPED,)
+        words = (CAPPED, SCALE, RUNNING, "auto") if "standardize" in self._automatic else (CAPPED, SCALE)
         validation.switch(self.standardize, "standardize", words)
         if not isinstance(self.verbose, (bool, np.bool_)):
             validation.integer(self.verbose, "verbose", 0)
@@ -289,8 +292,8 @@ class TrainedEstimator(BaseEstimator):
     def _prepared(self, X: Any, sample_weight: Array | None) -> Any:
         """Give validated training samples as the network takes them; they are scaled and filled in while they are read.
 
-        Capped scales are those of the samples with their weights; True is the scaling of a plain StandardScaler, whatever the
-        weights.
+        Scales are those of the samples with their weights; only True is the scaling of a plain StandardScaler, whatever the
+        weights. Sparse matrices that are not centred are scaled as a whole, which takes no more than their entries do.
         """
         if isinstance(X, Gram):
             return X
@@ -299,18 +302,20 @@ class TrainedEstimator(BaseEstimator):
         standardize = self._setting("standardize")
         if not standardize and self.missing == "error":
             return X
+        if sparse.issparse(X) and standardize == SCALE:
+            targets = None if self._scaling is None else self._scaling.targets
+            self._scaling = Scaling.of_entries(tidy(X), targets, self.missing, sample_weight)
+            return self._scaling.prepared(X, self.dtype)
         base = as_source(tidy(X) if sparse.issparse(X) else X)
         is_capped = standardize in (CAPPED, RUNNING)
-        statistics = Statistics(base, self.missing, is_capped, sample_weight if is_capped else None)
-        return Standardized(base, bool(standardize), self.missing, self.dtype, statistics)
+        statistics = Statistics(base, self.missing, is_capped, sample_weight if is_capped or standardize == SCALE else None)
+        return Standardized(base, standardize, self.missing, self.dtype, statistics)
 
     def _remember_scaling(self, X: Any) -> None:
         """Keep the means and deviations of training samples, all of which have been read."""
         read = X.standardized if isinstance(X, Gram) else X
         if isinstance(read, Standardized) and not self._changes_features:
-            scale, targets = read.statistics.complete(), None if self._scaling is None else self._scaling.targets
-            missing = scale.mean if read.missing == "mean" else None
-            self._scaling = Scaling(scale if read.standardize else None, targets, missing)
+            self._scaling = Scaling.of_source(read, None if self._scaling is None else self._scaling.targets)
 
     def _refuse_other_scaling(self, method: str) -> None:
         """Refuse to continue training with samples that would be scaled in another way."""
@@ -398,6 +403,7 @@ class TrainedEstimator(BaseEstimator):
         callbacks: Sequence[Callback],
         chance: float = 0.0,
         lowest: float = 0.0,
+        X: Any = None,
     ) -> History:
         """Train on some of the samples in memory."""
 
@@ -405,7 +411,7 @@ class TrainedEstimator(BaseEstimator):
             assert self._random_state is not None  # `_start` has set it
             return EpochsInMemory(training, self.network_, rows, targets, weights, self._random_state)
 
-        return self._run(epochs_of, schedule, max_epochs, tol, score, callbacks, chance, lowest)
+        return self._run(epochs_of, schedule, max_epochs, tol, score, callbacks, chance, lowest, X)
 
     def _run(
         self,
@@ -417,6 +423,7 @@ class TrainedEstimator(BaseEstimator):
         callbacks: Sequence[Callback],
         chance: float,
         lowest: float,
+        X: Any = None,
     ) -> History:
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
@@ -424,7 +431,7 @@ class TrainedEstimator(BaseEstimator):
             patience = self._setting("n_iter_no_change") if score or self._stops_by_loss else max_epochs
             training = Training(
                 self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
-                (*shown, *callbacks), chance, lowest, not self._stops_by_loss, self._remedies(),
+                (*shown, *callbacks), chance, lowest, not self._stops_by_loss, Remedies(X, self._remedies()),
             )  # fmt: skip
             try:
                 return training.run(epochs_of(training))
@@ -486,14 +493,12 @@ class TrainedEstimator(BaseEstimator):
         """Whether X may be sparse, according to parameters that may not have been checked yet."""
         form, optimizer = self.form, self.optimizer
         if isinstance(optimizer, str):
-            optimizer = _named_optimizer(optimizer)
+            optimizer = _named_optimizer(optimizer)()
         elif not isinstance(optimizer, Optimizer):
-            optimizer = Optimizer
+            optimizer = Optimizer()
         forms = [FORMS[form]] if isinstance(form, str) and form in FORMS else FORMS.values() if form == "auto" else []
-        kinds = [kind.variant(not self._stacks) for kind in forms]
-        return any(
-            kind.takes_sparse and (_leaves_alone(optimizer) if kind.needs_kernel else optimizer.commutes) for kind in kinds
-        )
+        kinds = [kind.variant(True) for kind in forms]
+        return any(kind.takes_sparse and (optimizer.is_lazy if kind.leaves_alone else optimizer.commutes) for kind in kinds)
 
     # ------------------------------------------------------------------------------------------------------------------
     # model files: what `fcfast.estimators.store` asks for
@@ -518,6 +523,7 @@ class TrainedEstimator(BaseEstimator):
             estimator.classes_ = header.classes()
         estimator.loss_curve_, estimator.validation_scores_ = header.loss_curve, header.validation_scores
         estimator.n_epochs_ = estimator.n_iter_ = header.n_epochs
+        estimator.text_ = text_in(header.text, tensors)
         return estimator
 
     def _header_entries(self) -> dict[str, Any]:
@@ -533,6 +539,7 @@ class TrainedEstimator(BaseEstimator):
             "loss_curve": self.loss_curve_,
             "validation_scores": self.validation_scores_,
             "n_epochs": self.n_epochs_,
+            "text": text_entry(self.text_, self.n_features_in_),
         }
 
     def __sklearn_tags__(self) -> Any:
@@ -559,11 +566,6 @@ def _named_optimizer(name: str) -> type[Optimizer]:
     """Give the class of an optimiser, SGD for "auto" before samples are known, and the base class for an unknown name."""
     kind: type[Optimizer] = OPTIMIZERS.get("sgd" if validation.is_auto(name) else name, Optimizer)
     return kind
-
-
-def _leaves_alone(optimizer: Any) -> bool:
-    """Whether an optimiser, or a class of it, can leave features without entries alone."""
-    return bool(optimizer.compiled or optimizer.rests)
 
 
 class HeldOut:

@@ -77,18 +77,19 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Degree of "poly".
     coef0 : float, default 1
         Constant in "poly".
-    standardize : bool, "capped", "running" or "auto", default "auto"
+    standardize : bool, "capped", "scale", "running" or "auto", default "auto"
         Whether to scale every feature to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, without a
         scaled copy of X in form "contributions". True scales exactly as scikit-learn's StandardScaler does. "capped" does so,
         too, except that it divides a feature of dense data by more than its deviation where some training sample would
         otherwise be more than 5 away from 0, so that rare large values do not dominate, and that it takes account of
-        `sample_weight`. "running" is the same in `fit`; in `partial_fit` means and scales follow the stream, and the weights
-        change their units with them, which needs a form that holds weights. New samples are scaled in the same way, and
-        `coefs_` and `intercepts_` belong to raw features. Without "running", a fit that continues (`partial_fit`, or
-        `warm_start`) scales as before. Sparse data stays sparse. "auto" is "capped" for dense data, and "running" in a stream
-        that begins with `partial_fit`; in form "contributions" it is "capped" there, and False for fewer than 100 samples. It
-        is False for sparse data, for a `fcfast.Gram`, for kernels that compare samples ("precomputed", functions) and with
-        `coefs_init`.
+        `sample_weight`. "scale" divides by the deviation and subtracts nothing, as ``StandardScaler(with_mean=False)`` does
+        with `sample_weight`, so that every form takes sparse data. "running" is the same as "capped" in `fit`; in `partial_fit`
+        means and scales follow the stream, and the weights change their units with them, which needs a form that holds weights.
+        New samples are scaled in the same way, and `coefs_` and `intercepts_` belong to raw features. Without "running", a fit
+        that continues (`partial_fit`, or `warm_start`) scales as before. Sparse data stays sparse. "auto" is "capped" for dense
+        data, and "running" in a stream that begins with `partial_fit`; in form "contributions" it is "capped" there, and False
+        for fewer than 100 samples. It is False for sparse data, for a `fcfast.Gram`, for kernels that compare samples
+        ("precomputed", functions) and with `coefs_init`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature over the training samples in
         their place. A feature without any value counts as 0.
@@ -96,16 +97,16 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Optimiser. A name takes its settings from the parameters below; an object has its own. "adam" and "adamw" scale the
         updates of each feature separately and need form "weights". The others train the same network in every form. "auto" is
         "adagrad" for more than 2,000 sparse samples with still more features, where rare features need longer steps, unless
-        `learning_rate`, `weight_decay`, `max_grad_norm`, `dampening`, `nesterov`, `standardize`, `rule`, `kernel` or another
-        form is given, and otherwise "sgd".
+        `learning_rate`, `weight_decay`, `max_grad_norm`, `dampening`, `nesterov`, `standardize` (other than "scale"), `rule`,
+        `kernel` or another form is given, and otherwise "sgd".
     learning_rate : float, sequence or "auto", default "auto"
         Step size. A sequence has one entry for each layer, beginning with the front layer: a number, or a pair of numbers for
         the weights and the biases. A rate of 0 freezes them. "auto" gives each layer rates that suit its shape: with "sgd" and
         the step s = 4 (8 if batches are drawn), the weights of a layer with n_in inputs and n_out units get s n_out / (64
         n_in), and its biases get a tenth of s n_out / 64; the output layer counts as n_out = 64. For the front layer n_in is
         the mean squared length of the samples, which is the number of features if they are standardised. Other optimisers have
-        rules of their own (`fcfast.optimizers.Optimizer.layer_rates`); with c < 8 classes, "adagrad" and "rmsprop" take c / 8 of
-        these rates on sparse samples.
+        rules of their own (`fcfast.optimizers.Optimizer.layer_rates`); with c < 8 classes, "adagrad" and "rmsprop" take
+        c / 8 of these rates on sparse samples.
     schedule : {"auto", "constant", "cosine", "step", "warm-up", "warm-up-cosine"} or object, default "auto"
         Course of the learning rate over `max_epochs`; an object comes from `fcfast.optimizers`. "auto" is "constant" if one
         batch holds all samples, and "cosine" otherwise. `partial_fit` always has a constant rate.
@@ -198,6 +199,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
         How the last training ended. Model files do not hold it.
+    text_ : fcfast.text.TextFeatures or None
+        How texts became the features that the network takes, if the model file says so or you set it after `fit`.
 
     Notes
     -----
@@ -317,8 +320,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         """Train one epoch on new samples and continue from the last call, including its momentum.
 
         In form "contributions" the samples are appended to those that are held, and the cost grows with their number.
-        ``form="auto"`` takes "windowed" here, which does not keep samples, and for sparse data "contributions" where optimiser
-        or rule need it. Sparse samples may bring features that have not occurred before.
+        ``form="auto"`` takes "windowed" here, which does not keep samples, and for sparse data "contributions" where the
+        optimiser needs it. Sparse samples may bring features that have not occurred before.
 
         Parameters
         ----------

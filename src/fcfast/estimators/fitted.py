@@ -23,9 +23,11 @@ from fcfast.modelfile.front import (
     trained_rows,
 )
 from fcfast.modelfile.headers import Tensors
-from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
-from fcfast.modelfile.stream import stream_in, stream_tensors
+from fcfast.modelfile.scaling import n_scaled, scaled_parts, scaling_in, scaling_tensors
+from fcfast.modelfile.stream import lengths_entry, lengths_in, stream_in, stream_tensors
+from fcfast.modelfile.text import text_tensors
 from fcfast.sources import source_in
+from fcfast.sources.lengths import Lengths
 from fcfast.sources.running import Followed
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training.network import FrontNetwork
@@ -51,6 +53,7 @@ class FittedFront(TrainedEstimator):
 
     network_: FrontNetwork
     n_jobs: int | None
+    _lengths: Lengths | None = None  # of a stream's samples, if rates or the start depend on them; replaced, never changed
     _begun_as: dict[str, Any] | None = None  # the parameters of the start and the kernel when training began
     _header: ClassVar[type[FrontHeader]]
 
@@ -226,11 +229,13 @@ class FittedFront(TrainedEstimator):
             form=self.form_ if as_contributions or not contributed else WeightsForm.name,
             y_ndim=getattr(self, "_y_ndim", None),
             scaled=scaled_parts(self._scaling),
+            n_scaled=n_scaled(self._scaling),
             settings=self.settings_.chosen(self.get_params(deep=False)),
             followed=list(followed := self._stored_stream()),
+            lengths=lengths_entry(self._lengths),
         )
         tensors = network_tensors(self.network_, header)
-        return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed)
+        return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed) | text_tensors(self.text_)
 
     def _stored_stream(self) -> dict[str, Followed]:
         """Give the scales that follow a stream, for a file."""
@@ -246,8 +251,9 @@ class FittedFront(TrainedEstimator):
         if header.y_ndim is not None:
             estimator._y_ndim = int(header.y_ndim)
         estimator._begun_as = estimator._asked_start
-        estimator._scaling = scaling_in(header.scaled, tensors)
+        estimator._scaling = scaling_in(header.scaled, tensors, header.n_features)
         estimator._restore_stream(stream_in(header.followed, tensors))
+        estimator._lengths = lengths_in(header.lengths)
         if header.form == ContributionsForm.name:
             X = estimator._trained_inputs(X, header, tensors)
         estimator.network_ = network_of(header, tensors, X, estimator._loss, resolve_n_jobs(estimator.n_jobs))

@@ -9,16 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.estimators.initial import InitialFront
+from fcfast.estimators.samples import SquaredLength
+from fcfast.estimators.starts import STARTS
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.sources import ArraySource, as_source
 from fcfast.sources.inputs import tidy
-from fcfast.sources.running import RUNNING, Followed, Moments
+from fcfast.sources.lengths import Lengths
+from fcfast.sources.running import GROWTH, RUNNING, Followed, Moments
 from fcfast.sources.scale import Scale
 from fcfast.sources.scaling import Scaling
+from fcfast.validation import is_auto
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Followers = dict[str, Followed]
+
+YOUNG = 1000  # samples of a stream, until which the size of the weights follows their lengths
 
 FOLLOWED = {"standardize": "inputs", "standardize_targets": "targets"}  # what parameters are about, as files name it
 
@@ -83,22 +89,55 @@ class FollowingFront(InitialFront):
                 "form='windowed' or 'weights', or standardize='capped'"
             )
 
+    def _begin_lengths(self, length: SquaredLength) -> None:
+        """Note the lengths of the first portion, if rates are made for them; with given ones a stream is plain SGD."""
+        follows = is_auto(self.learning_rate) and not length.is_known
+        self._lengths = Lengths.start(*length.rows, length.value) if follows else None
+
+    @property
+    def _start_has_size(self) -> bool:
+        """Whether the size of the initial weights is made for the lengths of samples."""
+        return STARTS[self._setting("init")].size is not None
+
+    def _follow_lengths(self, X: Any, length: SquaredLength) -> float:
+        """Take a portion's lengths in, choose rates for them, and give the factor of weights that have hardly been trained."""
+        before = self._lengths
+        if before is None:
+            return 1.0
+        self._lengths = now = before.with_portion(*length.rows)
+        if now.chosen == before.chosen:
+            return 1.0
+        if is_auto(self.learning_rate):  # it may have been given since
+            self._choose_stream_rates(X, now)
+        is_young = before.n_samples < YOUNG
+        return float(((before.chosen or 1.0) / now.chosen) ** 0.5) if is_young and self._start_has_size else 1.0
+
+    def _choose_stream_rates(self, X: Any, lengths: Lengths) -> None:
+        """Choose the learning rate anew for the lengths of the samples so far."""
+        raise NotImplementedError
+
     @contextmanager
-    def _in_new_units(self, before: Followers) -> Iterator[None]:
-        """Change the network to the scales that are followed now; if what comes then fails, change it back."""
+    def _in_new_units(self, before: Followers, factor: float) -> Iterator[None]:
+        """Change the network to the scales that are followed now, and multiply the weights of the front layer by a factor.
+
+        If what comes then fails, change it back.
+        """
         changes = [
             (before[name].scale, self._followed[name].scale)
             if name in before and before[name].scale is not self._followed[name].scale
             else None
             for name in FOLLOWED
         ]
-        if changes == [None, None]:
+        if changes == [None, None] and factor == 1:
             yield
             return
         network = self.network_
         kept, checkpoint = network.snapshot(), network.checkpoint()
         try:
             network.change_units(*changes)  # Ctrl-C may come between two of its lines
+            network.front.multiply(factor)
+            if not (1 / GROWTH < factor**2 < GROWTH or network.optimizer.rests):
+                network.front.forget()  # a velocity of samples of quite another length
             yield
         except BaseException:
             network.restore(kept)

@@ -1,6 +1,7 @@
 """Base class of `FrontClassifier` and `FrontRegressor`: their parameters, and the training of a network with a front layer."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,8 +27,10 @@ from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
 from fcfast.sources import Standardized
+from fcfast.sources.lengths import Lengths
 from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
+from fcfast.sources.standardized import SCALE
 from fcfast.sources.surveyed import Surveyed
 from fcfast.streams import Stream
 from fcfast.threads import resolve_n_jobs
@@ -206,7 +209,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             self.network_.rule_state.go_on_from(before.rule_state)
         history = self._train(
             np.arange(X.shape[0]), targets, weights, self._schedule, max_epochs, self.tol, score, callbacks,
-            self._chance(targets, weights), self._loss.lowest(int(self.network_.widths[-1])),
+            self._chance(targets, weights), self._loss.lowest(int(self.network_.widths[-1])), X,
         )  # fmt: skip
         self._note(history)
         return self
@@ -221,7 +224,8 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
         self._begun_as = self._asked_start
         if before is None:
-            self._scaling, self._scaled_as, self._followed = None, self._asked_scaling, {}
+            self._scaling, self._scaled_as, self._followed, self._lengths = None, self._asked_scaling, {}, None
+            self.text_ = None
         else:
             self._refuse_other_scaling("warm_start")
         return before
@@ -260,12 +264,14 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         X, y = self._scaled(X, y, given)
         targets = self._encode_more_targets(y, classes)
         weights = self._sample_weights(sample_weight, y, X)
+        factor = 1.0 if first else self._follow_lengths(X, SquaredLength(X, weights))
         if self._random_state is None:
             coefs, intercepts = (None, None) if first else (self._continued(), self._intercepts())
             X = self._kernelized(X)
             length = SquaredLength(X, weights)
             if first:
                 self._choose_settings(X, length, None, False, streams=True)
+                self._begin_lengths(length)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
             if keeps and not isinstance(X, Gram):  # a stream may reuse the array for the next samples
@@ -284,7 +290,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         earlier = rows[0]  # number of samples from earlier calls, whose targets are not used
         targets = np.concatenate([np.zeros((earlier, *targets.shape[1:]), targets.dtype), targets])
         weights = None if weights is None else np.concatenate([np.zeros(earlier), weights])
-        with self._in_new_units(followed):
+        with self._in_new_units(followed, factor):
             history = self._train(rows, targets, weights, Constant(self._portion_share), 1, 0, None, ())
         self.loss_curve_, self.outcome_ = self.loss_curve_ + history.losses, history.outcome
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
@@ -292,11 +298,12 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
 
     @property
     def _portion_share(self) -> float:
-        """Share of the chosen rates for batches of the size that the network has now, such as those of single samples."""
+        """Share of the chosen rates that suits batches of the size that the network has now, and much longer samples."""
         if not (validation.is_auto(self.learning_rate) and self._optimizer().step_shrinks):
             return 1.0
         chosen_for = int(self._setting("batch_size"))
-        return min(1.0, automatic.calmness(self.network_.batch_size) / automatic.calmness(chosen_for))
+        share = min(1.0, automatic.calmness(self.network_.batch_size) / automatic.calmness(chosen_for))
+        return share if self._lengths is None else share * self._lengths.share
 
     def _note_given(self) -> None:
         """Note the parameters that were set since the last fit."""
@@ -446,15 +453,23 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         batch = int(self._setting("batch_size")) if streams else self._batch_size(n_rows)
         hidden, rule = self._hidden(), make_rule(self.rule)
         step = automatic.step(batch, batch >= n_rows and not streams, len(hidden), rule, self._constants)
-        share = automatic.share_of_classes(len(self.classes_)) if rests and self._loss.has_classes else 1.0
-
-        def rates_of(n_in: float, measured: str) -> Choice:
-            shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))
-            return automatic.learning_rate(shapes, optimizer, step, measured, share)
-
-        self._choose_rates(X, length, n_samples, rates_of, step, streams)
+        self._choose_rates(X, length, n_samples, partial(self._layer_rates, X, step), step, streams)
         if self.verbose:
             print(self.settings_)
+
+    def _layer_rates(self, X: Any, step: float, n_in: float, measured: str) -> Choice:
+        """Choose the rate of each layer, where the front layer has so many inputs."""
+        hidden, optimizer = self._hidden(), self._optimizer()
+        shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))
+        rests = bool(optimizer.rests) and automatic.is_sparse(X)
+        share = automatic.share_of_classes(len(self.classes_)) if rests and self._loss.has_classes else 1.0
+        return automatic.learning_rate(shapes, optimizer, step, measured, share)
+
+    def _choose_stream_rates(self, X: Any, lengths: Lengths) -> None:
+        batch, is_tall = int(self._setting("batch_size")), automatic.has_more_samples(X, lengths.n_samples)
+        step = automatic.step(batch, False, len(self._hidden()), make_rule(self.rule), self._constants)
+        n_in = automatic.front_inputs(X, lengths.chosen, is_tall, self._constants)
+        self._choose("learning_rate", lambda: self._layer_rates(X, step, n_in, lengths.text))
 
     @property
     def _leaves_optimizer_free(self) -> bool:
@@ -465,7 +480,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             not of_sgd
             and validation.is_auto(self.weight_decay)
             and kernel.has_weights
-            and not self._setting("standardize")
+            and self._setting("standardize") in (False, SCALE)
             and make_rule(self.rule).is_baseline
             and (self.form == "auto" or FORMS[self.form].updates_each_weight)
         )
@@ -549,14 +564,13 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             return "auto"  # the plan leaves no other form than one that keeps the samples
         optimizer, rule = self._optimizer(), make_rule(self.rule)
         any_form = optimizer.commutes and rule.stays_in_span
-        compiled = is_compiled(rule, optimizer, self._groups(), self._loss)
         possible = [
             (kind.keeps_inputs, kind.updates_each_weight, name)
             for name, kind in ((name, kind.variant(is_stored_sparse(X))) for name, kind in FORMS.items())
             if kind.is_automatic
             and (any_form or kind.updates_each_weight)
             and (kind.takes_sparse or not is_stored_sparse(X))
-            and (compiled or optimizer.rests or not kind.needs_kernel)
+            and (not kind.leaves_alone or (optimizer.is_lazy and rule.stays_in_span))
         ]
         # The first of equals: the library's own forms come before those that users register.
         return min(possible, default=(False, True, "auto"), key=lambda form: form[:2])[-1]

@@ -80,7 +80,7 @@ class InitialFront(FittedFront):
             if not deviation <= float(np.finfo(self.dtype).max):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large; use a smaller one")
             if start.in_span:
-                return SpanStart(widths[1], widths[0], seed, deviation)
+                return SpanStart(widths[1], widths[0], seed, deviation, length.counted)
             # uniform weights with this deviation
             scale = deviation * (3 * (widths[0] + widths[1]) / self._glorot_factor) ** 0.5
         initial = RandomWeights(widths[1], widths[0], seed, self.activation, scale)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -18,17 +19,19 @@ from fcfast.estimators.automatic import Choice, Settings
 from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of
-from fcfast.estimators.samples import SquaredLength, n_counted
+from fcfast.estimators.samples import SquaredLength, counted_rows, n_counted
 from fcfast.estimators.starts import STARTS
 from fcfast.estimators.store import save, stored
 from fcfast.front import FORMS, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.front.rows import converted
 from fcfast.gram.object import fan_in_of, n_features_of
+from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.start import RandomWeights, SpanStart
 from fcfast.modelfile.headers import Tensors
 from fcfast.modelfile.noprop import NoPropHeader, network_entries, network_of, network_tensors
-from fcfast.modelfile.scaling import scaled_parts, scaling_in, scaling_tensors
+from fcfast.modelfile.scaling import n_scaled, scaled_parts, scaling_in, scaling_tensors
+from fcfast.modelfile.text import text_tensors
 from fcfast.noprop import labels as label_space
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import EMBEDDINGS, LabelSpace
@@ -169,9 +172,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     init_scale : float or "auto", default "auto"
         Factor of the front layers' initial weights (He uniform). "auto" gives their pre-activations the deviation 0.1, by the
         mean squared length of the samples.
-    standardize : bool, "capped" or "auto", default "auto"
-        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values ("capped"), as in
-        `FrontClassifier`. "auto" is "capped" for dense data, and False for sparse data and for a `fcfast.Gram`.
+    standardize : bool, "capped", "scale" or "auto", default "auto"
+        Whether to scale every feature to mean 0 and deviation 1, or less where it has rare large values ("capped"), or to
+        divide it by its deviation alone ("scale"), as in `FrontClassifier`. "auto" is "capped" for dense data, and False for
+        sparse data and for a `fcfast.Gram`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN), as in `FrontClassifier`.
     memory_limit : int, default 4 GiB
@@ -209,6 +213,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
         How the last training ended. Model files do not hold it.
+    text_ : fcfast.text.TextFeatures or None
+        How texts became the features that the network takes, if the model file says so or you set it after `fit`.
 
     Notes
     -----
@@ -237,7 +243,6 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
 
     _header = NoPropHeader
     _stops_by_loss = False  # the loss goes up and down with the noise
-    _stacks = True
     _automatic: ClassVar[tuple[str, ...]] = (
         "standardize", "n_blocks", "hidden", "init", "init_scale", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
@@ -416,7 +421,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self.settings_ = Settings()
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
-        self._scaling, self._scaled_as = None, self._asked_scaling
+        self._scaling, self._scaled_as, self.text_ = None, self._asked_scaling, None
         self._choose("standardize", lambda: automatic.standardize(X))
         X, y = self._checked(X, y, reset=True)
         X = self._prepared(X, self._given_weights(sample_weight, X))
@@ -428,8 +433,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._start(X, targets, weights, random_state)
         self._remember_scaling(X)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks
-        )
+            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks,
+            X=X,
+        )  # fmt: skip
         self._note(history)
         return self
 
@@ -491,14 +497,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         n_features = n_features_of(X)
         initial: Any
         if in_span:
-            initial = self._span_start(X, n_blocks * h, seed)
+            initial = replace(self._span_start(X, n_blocks * h, seed), counted=counted_rows(weights))
         else:
             # factor from Glorot's bound for all blocks as one layer to the bound of He's uniform weights
             scale = self._setting("init_scale") * ((n_features + n_blocks * h) / n_features) ** 0.5
             initial = RandomWeights(n_blocks * h, n_features, seed, "relu", scale)
             if not np.isfinite(initial.bound):
                 raise ValueError(f"init_scale={self.init_scale} makes initial weights too large for {dtype}; use a smaller one")
-        form = FORMS[self.form_]
+        form = FORMS[self.form_].variant(is_stored_sparse(X))
         fronts = form.stack(X, self._start_of(form, initial, X), n_blocks, dtype, optimizer.has_velocity, self.n_jobs)
         for front in fronts.forms:
             front.check(X.shape[0], dtype)
@@ -549,7 +555,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             **of_inputs(X, self.dtype), hidden=self._branch_and_trunk(), n_outputs=len(self.classes_),
             batch_size=self._batch_size(X.shape[0]), n_epochs=self._setting("max_epochs"), dtype=self.dtype,
             optimizer=optimizer, rule=Backprop(), compiled=False, n_blocks=n_blocks, layers=tuple(shape.layers.values()),
-            n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span, is_stack=True,
+            n_params=n_blocks * shape.n_params + n_label_params, in_span=in_span,
         )  # fmt: skip
         return plan_for(problem, self.form, self.window, self.memory_limit)
 
@@ -651,14 +657,15 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             **network_entries(self.network_),
             form=form,
             scaled=scaled_parts(self._scaling),
+            n_scaled=n_scaled(self._scaling),
             settings=self.settings_.chosen(self.get_params(deep=False)),
         )
-        return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling)
+        return header, network_tensors(self.network_, header) | scaling_tensors(self._scaling) | text_tensors(self.text_)
 
     @classmethod
     def _from_file(cls, header: NoPropHeader, tensors: Tensors, X: Any) -> "Self":
         estimator = super()._from_file(header, tensors, X)
-        estimator._scaling = scaling_in(header.scaled, tensors)
+        estimator._scaling = scaling_in(header.scaled, tensors, header.n_features)
         n_threads = resolve_n_jobs(estimator.n_jobs)
         estimator.network_ = network_of(header, tensors, estimator.eta, estimator.loss_weighting, n_threads)
         return estimator

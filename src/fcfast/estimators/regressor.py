@@ -73,18 +73,19 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Degree of "poly".
     coef0 : float, default 1
         Constant in "poly".
-    standardize : bool, "capped", "running" or "auto", default "auto"
+    standardize : bool, "capped", "scale", "running" or "auto", default "auto"
         Whether to scale every feature to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, without a
         scaled copy of X in form "contributions". True scales exactly as scikit-learn's StandardScaler does. "capped" does so,
         too, except that it divides a feature of dense data by more than its deviation where some training sample would
         otherwise be more than 5 away from 0, so that rare large values do not dominate, and that it takes account of
-        `sample_weight`. "running" is the same in `fit`; in `partial_fit` means and scales follow the stream, and the weights
-        change their units with them, which needs a form that holds weights. New samples are scaled in the same way, and
-        `coefs_` and `intercepts_` belong to raw features. Without "running", a fit that continues (`partial_fit`, or
-        `warm_start`) scales as before. Sparse data stays sparse. "auto" is "capped" for dense data, and "running" in a stream
-        that begins with `partial_fit`; in form "contributions" it is "capped" there, and False for fewer than 100 samples. It
-        is False for sparse data, for a `fcfast.Gram`, for kernels that compare samples ("precomputed", functions) and with
-        `coefs_init`.
+        `sample_weight`. "scale" divides by the deviation and subtracts nothing, as ``StandardScaler(with_mean=False)`` does
+        with `sample_weight`, so that every form takes sparse data. "running" is the same as "capped" in `fit`; in `partial_fit`
+        means and scales follow the stream, and the weights change their units with them, which needs a form that holds weights.
+        New samples are scaled in the same way, and `coefs_` and `intercepts_` belong to raw features. Without "running", a fit
+        that continues (`partial_fit`, or `warm_start`) scales as before. Sparse data stays sparse. "auto" is "capped" for dense
+        data, and "running" in a stream that begins with `partial_fit`; in form "contributions" it is "capped" there, and False
+        for fewer than 100 samples. It is False for sparse data, for a `fcfast.Gram`, for kernels that compare samples
+        ("precomputed", functions) and with `coefs_init`.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature over the training samples in
         their place. A feature without any value counts as 0.
@@ -188,6 +189,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
         How the last training ended. Model files do not hold it.
+    text_ : fcfast.text.TextFeatures or None
+        How texts became the features that the network takes, if the model file says so or you set it after `fit`.
 
     Notes
     -----
@@ -312,8 +315,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         """Train one epoch on new samples and continue from the last call, including its momentum.
 
         In form "contributions" the samples are appended to those that are held, and the cost grows with their number.
-        ``form="auto"`` takes "windowed" here, which does not keep samples, and for sparse data "contributions" where optimiser
-        or rule need it. Sparse samples may bring features that have not occurred before.
+        ``form="auto"`` takes "windowed" here, which does not keep samples, and for sparse data "contributions" where the
+        optimiser needs it. Sparse samples may bring features that have not occurred before.
 
         Parameters
         ----------

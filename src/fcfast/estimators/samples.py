@@ -1,26 +1,28 @@
 """Samples that estimators take: what scikit-learn checks, and sources, which are never loaded to be checked."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.utils.validation import _check_n_features
 
 from fcfast.gram.measures import squared_norms
 from fcfast.gram.object import Gram, fan_in_of
 from fcfast.gram.samples import is_numeric
-from fcfast.sources import ArraySource, SparseSource, Standardized
-from fcfast.sources.protocol import Source
+from fcfast.sources import ArraySource, SparseSource, Standardized, as_source
+from fcfast.sources.entries import occurring_part
+from fcfast.sources.inputs import tidy
+from fcfast.sources.lengths import LONGEST, rounded
+from fcfast.sources.protocol import READ_BYTES, Source
+from fcfast.tiles import slices
 
 if TYPE_CHECKING:
     from fcfast.estimators.base import TrainedEstimator
-
-
-LONGEST = 10.0  # squared length of a sample over the median, from which on it is an exception
 
 
 def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> None:
@@ -72,6 +74,10 @@ class Length(Protocol):
     def n_counted(self) -> int:
         """Number of samples with a weight above 0."""
 
+    @property
+    def counted(self) -> NDArray[np.bool_] | None:
+        """Which samples count; None if all do, or if nobody knows them one by one."""
+
 
 class SquaredLength:
     """The mean squared length of validated samples, which takes a pass over them at most, when it is first asked for.
@@ -101,6 +107,26 @@ class SquaredLength:
         return self._measured[1]
 
     @property
+    def is_known(self) -> bool:
+        """Whether the length need not be measured: it is that of standardised features, or of a kernel's feature space."""
+        return _is_standardized(self._X) or (isinstance(self._X, Gram) and not self._X.is_linear)
+
+    @property
+    def counted(self) -> NDArray[np.bool_] | None:
+        """Which samples count; None if all do."""
+        return counted_rows(self._weights)
+
+    @cached_property
+    def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The squared length of each sample with a weight above 0, and these weights."""
+        X = self._X
+        with np.errstate(over="ignore"):  # reported below
+            lengths = X.squared_lengths if isinstance(X, Gram) else squared_norms(X)
+        if self._weights is None:
+            return lengths, np.ones(len(lengths))
+        return lengths[self._weights > 0], self._weights[self._weights > 0]
+
+    @property
     def n_counted(self) -> int:
         """Number of samples with a weight above 0."""
         return n_counted(self._X, self._weights)
@@ -111,11 +137,9 @@ class SquaredLength:
         if _is_standardized(X):
             n_features = int(fan_in_of(X))
             return float(n_features), f"{n_features:,} standardised features"
+        lengths, weights = self.rows
         with np.errstate(over="ignore"):  # reported below
-            lengths, shares = X.squared_lengths if isinstance(X, Gram) else squared_norms(X), 1.0
-            if self._weights is not None:
-                lengths, weights = lengths[self._weights > 0], self._weights[self._weights > 0]
-                shares = weights / weights.mean()
+            shares = weights / weights.mean()
             length = float((lengths * shares).mean())
         if not np.isfinite(length):
             raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
@@ -124,7 +148,14 @@ class SquaredLength:
         if lengths.max() > longest:
             length = float((np.minimum(lengths, longest) * shares).mean())
             text = f", of which none counts as more than {longest:.3g}"
-        return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
+        return rounded(length) or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
+
+
+def counted_rows(sample_weight: NDArray[np.float64] | None) -> NDArray[np.bool_] | None:
+    """Tell which samples have a weight above 0; None if all have."""
+    if sample_weight is None or (sample_weight > 0).all():
+        return None
+    return sample_weight > 0
 
 
 def n_counted(X: Any, sample_weight: NDArray[np.float64] | None) -> int:
@@ -139,11 +170,53 @@ def constant_columns(targets: NDArray[Any], sample_weight: NDArray[np.float64] |
     return constant
 
 
+class Remedies(Sequence[str]):
+    """What can be done about a training that fails, which is only found out when somebody asks.
+
+    Parameters
+    ----------
+    X : ndarray, sparse matrix, Source or Gram of shape (N, d)
+        Training samples, or None if they do not matter.
+    remedies : sequence of str
+        What to do unless all samples are equal.
+    """
+
+    def __init__(self, X: Any, remedies: Sequence[str]) -> None:
+        self._X, self._remedies = X, remedies
+
+    @cached_property
+    def _suitable(self) -> Sequence[str]:
+        if self._X is None or not _are_equal(self._X):
+            return self._remedies
+        return ["give X features that differ: all samples are equal, so that no setting helps"]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._suitable[key]
+
+    def __len__(self) -> int:
+        return len(self._suitable)
+
+
+def _are_equal(X: Any) -> bool:
+    """Whether all samples are the same; no more is read than the first features that differ."""
+    if isinstance(X, Gram):
+        return bool((X.matrix == X.matrix[0, 0]).all())
+    if sparse.issparse(X):
+        X = occurring_part(tidy(X))[1]
+    source = as_source(X)
+    for features in slices(source.shape[1], max(1, READ_BYTES // (8 * source.shape[0]))):
+        block = source.read(features)
+        block = block.toarray() if sparse.issparse(block) else block
+        if not (block == block[0]).all():
+            return False
+    return True
+
+
 def _is_standardized(X: Any) -> bool:
-    """Whether the inputs of a unit are standardised features, which need not be at hand."""
+    """Whether the inputs of a unit are features of mean 0 and deviation 1, which need not be at hand."""
     if isinstance(X, Gram):
         return X.is_standardized and X.is_linear
-    return isinstance(X, Standardized) and bool(X.standardize)
+    return isinstance(X, Standardized) and X.standardize is True
 
 
 @contextmanager

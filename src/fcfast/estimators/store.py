@@ -82,7 +82,8 @@ def load(path: str | os.PathLike[str], X: Any = None) -> "Estimator":
 
     Predictions have the same bits as before, with one exception. An estimator in form "contributions" may predict without
     weights, because they take more than 128 MiB (`fcfast.front.contributed.KEPT_BYTES`) or because products with few training
-    samples take less time. It then agrees with a file of its weights up to rounding.
+    samples take less time. It then agrees with a file of its weights up to rounding, as it does for dense samples if it was
+    trained on sparse ones in which most features do not occur: a file holds the weights of those that do.
 
     `partial_fit`, and `fit` with ``warm_start=True``, continue from the weights. The state of the optimiser is not in the file,
     so the optimiser starts again.

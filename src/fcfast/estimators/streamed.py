@@ -21,7 +21,7 @@ from fcfast.gram.object import Gram
 from fcfast.sources import source_in
 from fcfast.sources.running import RUNNING
 from fcfast.sources.scaling import Scaling
-from fcfast.sources.standardized import CAPPED
+from fcfast.sources.standardized import CAPPED, SCALE
 from fcfast.sources.surveyed import Surveyed
 from fcfast.streams import Block, Stream
 from fcfast.training import Callback, Training
@@ -131,6 +131,11 @@ class StreamLength:
     def n_counted(self) -> int:
         """Number of samples with a weight above 0."""
         return self.survey.lengths.n_counted(self.class_weights)
+
+    @property
+    def counted(self) -> None:
+        """Nobody knows the samples one by one."""
+        return None
 
     @property
     def _measured(self) -> tuple[float, str]:
@@ -311,6 +316,11 @@ class Reader:
         """Refuse blocks that are sparse where others are dense, or that have another number of targets."""
         is_sparse = sparse.issparse(X)
         if is_first:
+            if self.estimator._setting("standardize") == SCALE:
+                raise ValueError(
+                    f"standardize={SCALE!r} is not for streams; use standardize=True or 'capped' for dense samples, and scale "
+                    "sparse ones block by block, for example with sklearn.preprocessing.normalize"
+                )
             if is_sparse and (self.estimator._setting("standardize") or self.estimator.missing == "mean"):
                 raise ValueError(
                     "sparse samples of a stream are neither scaled nor filled in; use standardize=False (or 'auto') and "

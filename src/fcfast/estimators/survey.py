@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fcfast.estimators.samples import LONGEST
 from fcfast.front.slots import counted
 from fcfast.sources.arrays import ArraySource
+from fcfast.sources.lengths import LONGEST, rounded
 from fcfast.sources.running import Moments
 from fcfast.sources.scale import Scale, scale_of
 from fcfast.sources.standardized import CAP
@@ -35,7 +35,7 @@ class Survey:
         self.is_sparse = self.is_weighted = self.has_gaps = False
         self.features = Counts()
         self.labels = Labels()
-        self.lengths = Lengths()
+        self.lengths = LengthCounts()
         self.inputs: Moments | None = None
         self.targets: Moments | None = None
 
@@ -161,7 +161,7 @@ class Labels:
         return labels[order], order
 
 
-class Lengths:
+class LengthCounts:
     """Squared lengths of samples of each class, with their weights.
 
     They are held one by one while there are few different ones, and then in narrow bins, whose sums stay exact.
@@ -217,7 +217,7 @@ class Lengths:
         if lengths.max() > longest:
             length = float(np.where(lengths > longest, weights * longest, products).sum()) / total + missing
             text = f", of which none counts as more than {longest:.3g}"
-        return float(f"{length:.3g}") or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
+        return rounded(length) or 1.0, f"the mean squared length {length:.3g} of the samples{text}"
 
     def n_counted(self, class_weights: Floats | None) -> int:
         """Count the samples with a weight above 0."""

@@ -259,6 +259,12 @@ class FrontForm(FormCosts, Capable):
         """Multiply the weights of each feature by its factor, and give what they then add to the biases (h,) for the shifts."""
         raise NotImplementedError(f"form {self.name!r} cannot change the weights of single features")
 
+    def multiply(self, factor: float) -> None:
+        """Multiply all weights by a factor, those that a form does not hold included."""
+        self.base *= self.base.dtype.type(factor)
+        if self.scale is not None:
+            self.scale[0] *= factor
+
     @property
     def held(self) -> list[Array]:
         """Arrays that training changes, except velocities."""
@@ -288,7 +294,7 @@ class FrontForm(FormCosts, Capable):
 
     @property
     def scattered(self) -> ScatteredWeights | None:
-        """The conventional weights as a function of features; None for a form that does not hold them so."""
+        """The conventional weights as a function of features; None for a form that does not hold them so, nor makes them so."""
         return None
 
     @property
@@ -366,6 +372,12 @@ class FrontStack:
         """Set velocities to 0."""
         for form in self.forms:
             form.forget()
+
+    @property
+    def scattered(self) -> list[ScatteredWeights] | None:
+        """The weights of each layer as a function of features; None for forms that do not hold them so."""
+        scattered = [form.scattered for form in self.forms]
+        return [weights for weights in scattered if weights is not None] or None
 
     def expand(self) -> list[Array]:
         """Give the weights (h, d) of each layer."""

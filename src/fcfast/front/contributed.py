@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from fcfast.front.scored import Scored
 from fcfast.gram.held import refuse_overflow
 from fcfast.gram.object import Gram
+from fcfast.gram.occurring import ChosenWeights, all_occurring, within
 from fcfast.gram.products import (
     cross_gram_and_preactivations,
     expand,
@@ -20,6 +22,7 @@ from fcfast.gram.products import (
     preactivations_by_weights,
     preactivations_of,
 )
+from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import InitialWeights, NoWeights, SpanStart
 from fcfast.gram.work import Work
 from fcfast.threads import one_blas_thread
@@ -192,6 +195,21 @@ class Contributed:
         if self._is_finished:
             self._weights = weights
         return weights
+
+    def scattered(self, A: Array, c: float) -> ScatteredWeights | None:
+        """Give the conventional weights as those of the features that occur, with the initial weights of the others.
+
+        None unless samples are a sparse matrix in which most features do not occur.
+        """
+        gram, initial = self.gram, self.initial
+        if gram.is_centred or not gram.has_weights or not sparse.issparse(gram.X):
+            return None
+        features = all_occurring(gram.X)
+        if 2 * len(features) > initial.n_features:
+            return None
+        chosen = ChosenWeights(initial, features)
+        weights = expand(within(gram.X, features), self.total(A, c), c, chosen, gram.dtype, n_jobs=gram.n_jobs)
+        return ScatteredWeights(features.astype(np.int64), np.ascontiguousarray(weights.T), float(c), initial).flattened()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave weights and products out of copies and pickles, because they can be made again with the same bits.

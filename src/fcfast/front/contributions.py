@@ -13,10 +13,11 @@ from fcfast.front.costs import blas_threads, driven_step, mixing
 from fcfast.front.rows import converted_once
 from fcfast.gram import budget
 from fcfast.gram.object import Gram
-from fcfast.gram.occurring import FEWER
 from fcfast.gram.products import preactivations_by_weights
+from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import InitialWeights, SpanStart
 from fcfast.layers import SpanLayer
+from fcfast.sources.entries import FEWER
 from fcfast.units import bytes_text
 
 if TYPE_CHECKING:
@@ -210,6 +211,11 @@ class ContributionsForm(FrontForm):
     def expand(self) -> Array:
         """Give the conventional weights (h, d)."""
         return self._contributed.expand(self.base, self.initial_share)
+
+    @property
+    def scattered(self) -> ScatteredWeights | None:
+        """The conventional weights as a function of features, if sparse samples have few of them."""
+        return None if self.contributed is None else self.contributed.scattered(self.base, self.initial_share)
 
     def explain(self, X: Any) -> tuple[Array, Array]:
         """Split pre-activations of new data into the part of W1(0) (M, h) and a term of each training sample (M, N, h)."""

@@ -31,8 +31,8 @@ class FormCosts:
         Whether the form multiplies features. Others are content with the products of the samples, so that X may be a `Gram`.
     holds_gram : bool
         Whether the source is the Gram matrix of the training inputs, and the base has a row for each input.
-    needs_kernel : bool
-        Whether only the kernel of whole epochs can train the form, or an optimiser under which weights rest.
+    leaves_alone : bool
+        Whether steps leave features without entries alone, which an optimiser has to allow (`Optimizer.is_lazy`).
     saving : str
         Advice for saving memory.
     """
@@ -44,7 +44,7 @@ class FormCosts:
     scales_rows: ClassVar[bool]
     needs_features: ClassVar[bool] = True
     holds_gram: ClassVar[bool] = False
-    needs_kernel: ClassVar[bool] = False
+    leaves_alone: ClassVar[bool] = False
     saving: ClassVar[str] = "use fewer hidden units"
     _without_weights: ClassVar[str] = "does not hold the weights"
 

@@ -37,7 +37,8 @@ class RowScale:
         """Give what `X` does to each row; columns that have not been measured are measured now."""
         known = X.statistics.complete()
         mean, scale = np.ascontiguousarray(known.mean), np.ascontiguousarray(known.scale)
-        return cls(mean, scale, mean) if X.standardize else cls(np.zeros_like(mean), np.ones_like(mean), mean)
+        subtracted = mean if X.is_centred else np.zeros_like(mean)
+        return cls(subtracted, scale if X.standardize else np.ones_like(scale), mean)
 
     def scaled(self, rows: Array) -> Array:
         """Give scaled rows (n, d) as a new array."""

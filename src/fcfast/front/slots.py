@@ -1,12 +1,12 @@
 """The table of a front layer of sparse features, and training rows that refer to it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fcfast.gram.occurring import FEWER
+from fcfast.sources.entries import FEWER
 from fcfast.sources.protocol import Source
 from fcfast.validation import all_finite
 
@@ -83,6 +83,22 @@ class SlotRows:
         end = self.indptr[n]
         parts = self.values[:end], self.slots[:end], self.indptr[: n + 1]
         return sparse.csr_array(parts, shape=(n, self.shape[1]))
+
+
+class Slotted(NamedTuple):
+    """Training samples with slots in the place of features."""
+
+    slots: "Slots"
+    rows: SlotRows
+
+    @classmethod
+    def of(cls, X: Any, n_features: int, dtype: np.dtype[Any]) -> "Slotted":
+        """Give slots to the features of samples that have none yet."""
+        if isinstance(X, Slotted):
+            return X
+        rows = csr(X, dtype)
+        slots = Slots.of(rows.indices, n_features)
+        return cls(slots, SlotRows(rows.indptr, slots.find(rows.indices), rows.data, len(slots)))
 
 
 class Slots:

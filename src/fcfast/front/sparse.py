@@ -1,22 +1,23 @@
 """The front layer as weights of the sparse features that occur, which steps touch only where their batch has entries."""
 
-from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast import backend
-from fcfast.front.base import FrontForm, Memory, OpenFront, Rows
+from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows
 from fcfast.front.open_sparse import OpenSparse
-from fcfast.front.slots import SlotLookup, SlotRows, Slots, csr, empty_table
+from fcfast.front.slots import SlotLookup, SlotRows, Slots, Slotted, csr, empty_table
 from fcfast.front.sparse_costs import SparseCosts
 from fcfast.front.weights import WeightsForm
 from fcfast.front.windowed import WindowedForm
 from fcfast.gram.occurring import ChosenWeights, is_sparse
 from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import InitialWeights
+from fcfast.gram.units import by_layer
 from fcfast.sources.protocol import Source
 from fcfast.sources.surveyed import Surveyed
 from fcfast.tiles import slices
@@ -37,7 +38,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
     """Form "weights" for sparse samples: a table of the features that occur, with W1 and its velocity side by side.
 
     Features that never occur are not stored: their weights are ``scale[0]`` times their initial weights, which are a function.
-    The kernel of whole epochs (``_core/sparse_front.pyx``) trains it, and gives what SGD on dense samples gives.
+    The kernels (``_core/sparse_front.pyx``) train it by whole epochs or step by step, and give what dense samples give.
 
     Attributes
     ----------
@@ -58,35 +59,30 @@ class SparseWeightsForm(SparseCosts, FrontForm):
     def __init__(
         self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
     ) -> None:
-        rows = csr(X, dtype)
-        slots = Slots.of(rows.indices, initial.n_features)
-        self._start(slots, initial, dtype, with_velocity, n_jobs)
-        self.source: Any = SlotRows(rows.indptr, slots.find(rows.indices), rows.data, len(slots))
+        self._begin(Slotted.of(X, initial.n_features, dtype), initial, dtype, with_velocity, n_jobs)
+        fill([self.table], initial, self.slots, 0, self.scale)
 
     @classmethod
     def of_stream(
         cls, X: Surveyed, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
     ) -> "SparseWeightsForm":
         """Make the form for the features that occur in a stream, without samples."""
-        form = cls.__new__(cls)
         slots = Slots.of_counts(X.features, X.counts, initial.n_features)
-        form._start(slots, initial, dtype, with_velocity, n_jobs)
-        form.finish()
-        return form
-
-    def _start(
-        self, slots: Slots, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None
-    ) -> None:
-        self.initial, self.n_features, self.n_jobs = initial, initial.n_features, n_jobs
-        self.scale: NDArray[np.float64] = np.array([1.0, 0.0])
-        table = empty_table(len(slots), 2 if with_velocity else 1, initial.n_hidden, dtype)
-        self._fill(table, slots, 0)
-        self._hold(table, slots)
+        return cls(Slotted(slots, _no_rows(len(slots), dtype)), initial, dtype, with_velocity, n_jobs)
 
     def restart(self) -> None:
         """Go back to the initial weights, which are made again, without velocities."""
         self.scale[:] = 1.0, 0.0
-        self._fill(self.table, self.slots, 0)
+        fill([self.table], self.initial, self.slots, 0, self.scale)
+
+    def _begin(
+        self, samples: Slotted, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None
+    ) -> None:
+        """Make a table of zeros for the features of some samples."""
+        self.initial, self.n_features, self.n_jobs = initial, initial.n_features, n_jobs
+        self.scale: NDArray[np.float64] = np.array([1.0, 0.0])
+        self._hold(empty_table(len(samples.slots), 2 if with_velocity else 1, initial.n_hidden, dtype), samples.slots)
+        self.source: Any = samples.rows
 
     @classmethod
     def of(cls, weights: ScatteredWeights, n_jobs: int | None = None) -> "SparseWeightsForm":
@@ -105,14 +101,24 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         self.table = room[: len(slots)]
         self.base, self.velocity = self.table[:, 0, :h], self.table[:, 1, :h] if room.shape[1] == 2 else None
 
-    def _fill(self, table: Array, slots: Slots, first: int) -> None:
-        """Give the slots from `first` on what features have that have not occurred so far."""
-        order, h = slots.order[slots.order >= first], self.initial.n_hidden
-        chosen = ChosenWeights(self.initial, slots.features[order])
-        for part in slices(len(order), max(1, AT_A_TIME // h)):
-            made = chosen.block(part.start, part.stop, table.dtype).T
-            for copy in range(table.shape[1]):
-                table[order[part], copy, :h] = made * made.dtype.type(self.scale[copy])
+    @classmethod
+    def stack(
+        cls,
+        X: Any,
+        initial: InitialWeights,
+        n_blocks: int,
+        dtype: np.dtype[Any],
+        with_velocity: bool,
+        n_jobs: int | None = None,
+    ) -> "SparseStack":
+        """Make several front layers that share samples and slots; `initial` has the weights of all, one after the other."""
+        samples, forms = Slotted.of(X, initial.n_features, dtype), []
+        for part in by_layer(initial, n_blocks):
+            form = cls.__new__(cls)
+            form._begin(samples, part, dtype, with_velocity, n_jobs)
+            forms.append(form)
+        fill([form.table for form in forms], initial, samples.slots, 0, forms[0].scale)
+        return SparseStack(forms)
 
     # ------------------------------------------------------------------------------------------------------------------
     # training
@@ -155,7 +161,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int
     ) -> Generator[tuple[Sequence[Rows], OpenFront]]:
         """Give all batches at once, because the weights are up to date after each batch."""
-        opened = OpenSparse(self, max(map(len, batches)), memory, n_threads)
+        opened = OpenSparse(self, max(map(len, batches)), len(batches), memory, n_threads)
         try:
             yield batches, opened
         finally:
@@ -193,7 +199,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
             n_slots = max(len(slots), int(GROWTH * n_before))
             room = empty_table(n_slots, self.table.shape[1], self.initial.n_hidden, self.table.dtype)
             room[:n_before] = self.table
-        self._fill(room, slots, n_before)
+        fill([room[: len(slots)]], self.initial, slots, n_before, self.scale)
         self._hold(room, slots)
 
     def check_room(self, X: Any, memory_limit: float) -> None:
@@ -210,8 +216,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     def finish(self) -> None:
         """Drop the samples."""
-        self._lookup = None
-        self.source = SlotRows(np.zeros(1, np.intp), np.empty(0, np.int32), np.empty(0, self.table.dtype), len(self.slots))
+        self._lookup, self.source = None, _no_rows(len(self.slots), self.table.dtype)
 
     # ------------------------------------------------------------------------------------------------------------------
     # predictions
@@ -230,18 +235,26 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     def preactivations(self, X: Any) -> Array:
         """Give the pre-activations (M, h) of new data, which may be dense."""
-        S = np.empty((X.shape[0], self.initial.n_hidden), self.table.dtype)
+        return self.preactivations_of(self.read(X))
+
+    def read(self, X: Any) -> Iterator["Read"]:
+        """Read new data, some rows after the other."""
+        if isinstance(X, Source) and is_sparse(X):  # by columns, from which rows are not read a few at a time
+            X = sparse.csr_array(X.read(slice(0, X.shape[1])))
         for part in self._parts(X):
             read = X.read(slice(0, X.shape[1]), part) if isinstance(X, Source) else X[part]
             rows = sparse.csr_array(read, dtype=self.table.dtype)
             features, places = np.unique(rows.indices, return_inverse=True)
-            S[part] = _product(rows, places, self._of(features.astype(np.int64)))
-        return S
+            yield Read(rows, features.astype(np.int64), places)
+
+    def preactivations_of(self, parts: Iterable["Read"]) -> Array:
+        """Give the pre-activations (M, h) of data that have been read."""
+        return np.concatenate([_product(rows, places, self._of(features)) for rows, features, places in parts])
 
     def _parts(self, X: Any) -> Any:
         """Split rows so that not too many weights are gathered for them."""
         n_rows, n_features = X.shape
-        if is_sparse(X) and not isinstance(X, Source):
+        if sparse.issparse(X):
             n_features = max(1, X.nnz // max(1, n_rows))
         return slices(n_rows, max(1, AT_A_TIME // n_features))
 
@@ -269,10 +282,59 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         self._hold(table, self.slots)
 
 
+class Read(NamedTuple):
+    """Some rows of new data: their features, in rising order, and the place of each entry's feature among these."""
+
+    rows: Any
+    features: NDArray[np.int64]
+    places: Array
+
+
+def fill(tables: Sequence[Array], initial: InitialWeights, slots: Slots, first: int, scale: NDArray[np.float64]) -> None:
+    """Give the slots from `first` on what features have that have not occurred so far.
+
+    Parameters
+    ----------
+    tables : sequence of ndarray
+        Tables of layers with as many units each.
+    initial : InitialWeights
+        Initial weights of all layers, one after the other.
+    slots : Slots
+        Features of the slots.
+    first : int
+        The first slot.
+    scale : ndarray of shape (2,)
+        Factors of the initial weights, in the weights and in the velocities.
+    """
+    order, h = slots.order[slots.order >= first], initial.n_hidden // len(tables)
+    chosen = ChosenWeights(initial, slots.features[order])
+    for part in slices(len(order), max(1, AT_A_TIME // initial.n_hidden)):
+        made = chosen.block(part.start, part.stop, tables[0].dtype).T
+        for table, own in zip(tables, np.split(made, len(tables), axis=1), strict=True):
+            for copy in range(table.shape[1]):
+                table[order[part], copy, :h] = own * own.dtype.type(scale[copy])
+
+
+def _no_rows(n_slots: int, dtype: np.dtype[Any]) -> SlotRows:
+    """Give no samples."""
+    return SlotRows(np.zeros(1, np.intp), np.empty(0, np.int32), np.empty(0, dtype), n_slots)
+
+
 def _product(rows: Any, places: Array, weights: Array) -> Array:
     """Multiply sparse rows by the weights of the features that they have, whose places are given for each entry."""
     narrow = sparse.csr_array((rows.data, places.reshape(-1), rows.indptr), shape=(rows.shape[0], len(weights)))
     return np.asarray(narrow @ weights)
+
+
+class SparseStack(FrontStack):
+    """Front layers of sparse features, which read new data once for all."""
+
+    forms: list[SparseWeightsForm]  # type: ignore[assignment]  # the other stacks have other forms
+
+    def preactivations(self, X: Any) -> Preactivations:
+        """Give the pre-activations of new data as a function of the layer's number."""
+        read = list(self.forms[0].read(X))
+        return lambda t: self.forms[t].preactivations_of(read)
 
 
 WeightsForm.for_sparse = SparseWeightsForm

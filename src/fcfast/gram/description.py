@@ -16,7 +16,7 @@ Array = NDArray[Any]
 class Preparation(NamedTuple):
     """How features were prepared that are not at hand: what a `Standardized` source says of itself."""
 
-    standardize: bool
+    standardize: bool | str
     missing: str
     statistics: Statistics
 

@@ -173,7 +173,7 @@ def refuse_underflow(matrix: Array, X: Any) -> None:
     sample is enough: errors of the others count beside it. X is read again only if all products are 0.
     """
     longest = float(matrix.diagonal().max(initial=0))
-    if longest >= X.shape[1] * float(np.finfo(matrix.dtype).tiny) or (isinstance(X, Standardized) and X.standardize):
+    if longest >= X.shape[1] * float(np.finfo(matrix.dtype).tiny) or (isinstance(X, Standardized) and X.is_centred):
         return
     if longest or has_values(X):
         raise ValueError(_too_small("X", "its Gram matrix", matrix.dtype))

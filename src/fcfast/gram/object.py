@@ -30,7 +30,7 @@ from fcfast.kernels.given import PRECOMPUTED, AnyKernel, Function, FunctionKerne
 from fcfast.sources import Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.sources.scale import Scale
-from fcfast.sources.standardized import CAPPED, MISSING
+from fcfast.sources.standardized import CAPPED, MISSING, SCALE
 from fcfast.tiles import slices
 
 Array = NDArray[Any]
@@ -62,9 +62,10 @@ class Gram:
         m and n samples that gives an array (m, n), or "precomputed".
     gamma, degree, coef0
         Settings of "poly" and "rbf", as in scikit-learn's SVC; ``gamma="scale"`` is 1 / (d X.var()).
-    standardize : bool or "capped", default False
-        Whether to subtract the mean of each feature and divide by its deviation while X is read. They are measured over all
-        samples, also those that a later split holds out for testing: no label is used, but the scale of test samples is.
+    standardize : bool, "capped" or "scale", default False
+        Whether to subtract the mean of each feature and divide by its deviation while X is read; "capped" divides features with
+        rare large values by more, and "scale" subtracts nothing. Means and deviations are measured over all samples, also those
+        that a later split holds out for testing: no label is used, but the scale of test samples is.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the feature in their place.
     dtype : {"float32", "float64"}, default "float32"
@@ -126,7 +127,7 @@ class Gram:
     ) -> None:
         validation.choice(dtype, "dtype", ("float32", "float64"))
         validation.choice(missing, "missing", MISSING)
-        validation.switch(standardize, "standardize", (CAPPED,))
+        validation.switch(standardize, "standardize", (CAPPED, SCALE))
         kind = kernel_of(kernel, gamma, degree, coef0)
         is_prepared = standardize or missing != "error"
         if is_prepared and not kind.takes_features:
@@ -247,9 +248,9 @@ class Gram:
 
     @property
     def is_standardized(self) -> bool:
-        """Whether the features were standardised, whether or not they are at hand."""
+        """Whether the features have mean 0 and deviation 1, whether or not they are at hand."""
         prepared = self._products.prepared
-        return prepared is not None and bool(prepared.standardize)
+        return prepared is not None and prepared.standardize is True
 
     @property
     def missing(self) -> str:
@@ -261,7 +262,10 @@ class Gram:
     def scale(self) -> Scale | None:
         """Means and deviations of the features; None if these are not standardised."""
         prepared = self.standardized
-        return prepared.statistics.complete() if prepared is not None and prepared.standardize else None
+        if prepared is None or not prepared.standardize:
+            return None
+        measured = prepared.statistics.complete()
+        return measured if prepared.is_centred else Scale(np.zeros_like(measured.mean), measured.scale)
 
     def prepared(self, X: Any) -> Any:
         """Standardise and fill in validated features as those of these samples."""

@@ -14,12 +14,12 @@ from scipy import sparse
 
 from fcfast.gram import budget
 from fcfast.gram.start import InitialWeights
+from fcfast.sources.entries import FEWER
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 
 Array = NDArray[Any]
 
-FEWER = 4  # columns for each entry, from which on an array as long as a row is larger than the matrix itself
 WEIGHTS_AT_A_TIME = 65536  # weights that are made together if at least one is wanted; two calls take about as long
 
 

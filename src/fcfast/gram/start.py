@@ -4,7 +4,7 @@ In form "contributions" the front layer is ``c W1(0) + A' X``. Random initial we
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -190,15 +190,29 @@ class SpanStart:
         Seed from 0 to 2**32 - 1.
     deviation : float
         Standard deviation of the weights.
+    counted : ndarray of bool of shape (N,), or None
+        The training samples in whose span the start is; None takes all of them.
     """
 
     n_hidden: int
     n_features: int
     seed: int
     deviation: float
+    counted: NDArray[np.bool_] | None = None
 
     def draw(self, G: Array) -> tuple[Array, Array]:
         """Draw pre-activations S0 (N, h) and the contributions A0 (N, h) that give them, S0 = G A0, in double precision."""
+        if self.counted is not None:
+            return self._draw_some(G, np.flatnonzero(self.counted))
         # NumPy promises that the stream of RandomState never changes.
         Z = np.random.RandomState(self.seed).standard_normal((len(G), self.n_hidden))
         return span_start(G, Z, self.deviation)
+
+    def _draw_some(self, G: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        """Draw a start in the span of some samples; the others have no contributions."""
+        among, contributions = replace(self, counted=None).draw(G[np.ix_(rows, rows)])
+        A0 = np.zeros((len(G), self.n_hidden), contributions.dtype)
+        A0[rows] = contributions
+        S0 = (G[:, rows] @ contributions).astype(among.dtype, copy=False)
+        S0[rows] = among
+        return S0, A0

@@ -15,6 +15,7 @@ layers.1.weights ...       (n_out, n_in)
 layers.0.biases ...        (n_out,)
 inputs.mean ...                             how samples and targets are scaled (`fcfast.modelfile.scaling`)
 inputs.moments ...                          how scales follow a stream (`fcfast.modelfile.stream`)
+text.words ...                              how texts become features (`fcfast.modelfile.text`)
 =========================  ===============  =============================================================================
 """
 
@@ -43,8 +44,9 @@ from fcfast.kernels.stored import kernel_entry, kernel_of_entry
 from fcfast.losses import Loss
 from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
-from fcfast.modelfile.scaling import INPUTS, SCALED, expected_tensors
-from fcfast.modelfile.stream import FOLLOWED, expected_stream
+from fcfast.modelfile.scaling import INPUTS, SCALED, check_scaled, expected_tensors
+from fcfast.modelfile.stream import FOLLOWED, check_lengths, expected_stream
+from fcfast.modelfile.text import check_text, expected_text
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 from fcfast.training.network import FrontNetwork
@@ -68,12 +70,13 @@ class FrontHeader(Header):
     the file holds the training inputs: "dense", "sparse" (with `n_entries` entries), or not at all. `settings` has the
     value and the reason of every parameter that is "auto". `n_occurring` is the number of features whose weights are stored, if
     they are not all: the others have `scale` times their initial weights, which `initial_seed` and `initial_scale` describe, or
-    0. `followed` lists what of `scaled` follows a stream.
+    0. `followed` lists what of `scaled` follows a stream. `n_scaled` is the number of features with scales of their own, if
+    these are not all. `lengths` has what a stream has shown of the lengths of its samples (`fcfast.modelfile.stream`).
     """
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
-        "n_occurring": "5", "followed": "5",
+        "n_occurring": "5", "followed": "5", "n_scaled": "5", "lengths": "5", "text": "5",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
@@ -92,6 +95,8 @@ class FrontHeader(Header):
     settings: dict[str, list[Any]] = field(default_factory=dict)
     n_occurring: int = field(default_factory=int)
     followed: list[str] = field(default_factory=list)
+    n_scaled: int = field(default_factory=int)
+    lengths: list[float] = field(default_factory=list)
 
     @property
     def n_features(self) -> int:
@@ -111,11 +116,14 @@ class FrontHeader(Header):
         for width in self.widths:
             validation.integer(width, "widths", 1)
         self.check_feature_names()
+        check_text(self.text, self.n_features)
         self._check_contributions()
         self._check_targets()
         chosen_settings(self.settings, self.params)
         known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
+        check_scaled(self.n_scaled, self.scaled, self.n_features)
+        check_lengths(self.lengths)
         known = tuple([what for what in FOLLOWED if what in parts] for parts in ((), ("inputs",), ("targets",), FOLLOWED))
         fits = self.followed in known and set(self.followed) <= set(self.scaled)
         require(fits, f"followed is {self.followed!r}, and scaled is {self.scaled!r}")
@@ -194,8 +202,9 @@ class FrontHeader(Header):
             if l > 0:
                 expected[f"layers.{l}.weights"] = self.dtype, (n_out, n_in)
             expected[f"layers.{l}.biases"] = self.dtype, (n_out,)
-        scaling = expected_tensors(self.scaled, n_features, self.n_outputs)
-        return expected | scaling | expected_stream(self.followed, n_features, self.n_outputs)
+        scaling = expected_tensors(self.scaled, n_features, self.n_outputs, self.n_scaled)
+        stream = expected_stream(self.followed, n_features, self.n_outputs)
+        return expected | scaling | stream | expected_text(self.text)
 
 
 @dataclass(frozen=True)
@@ -274,7 +283,8 @@ def network_entries(network: FrontNetwork, as_contributions: bool, inputs: bool 
     front: Any = network.front
     samples = {"kernel": _kernel_entry(front.gram)} if as_contributions else {}
     samples |= _inputs_entries(front.X) if inputs else {}
-    scattered = front.scattered.without_arrays() if front.scattered else None
+    held: ScatteredWeights | None = None if as_contributions else front.scattered
+    scattered = None if held is None else held.without_arrays()
     initial = scattered.initial if scattered else front.initial if as_contributions else None
     return samples | {
         "dtype": network.params.dtype.name,
@@ -300,8 +310,8 @@ def network_tensors(network: FrontNetwork, header: FrontHeader) -> Tensors:
         if header.initial_seed is None and not header.in_span:
             # in the memory order of coefs_init, so that products are rounded in the same way
             tensors["front.initial"] = front.initial.dense(np.float64).T
-    elif network.front.scattered is not None:
-        scattered = network.front.scattered.without_arrays()
+    elif (held := network.front.scattered) is not None:
+        scattered = held.without_arrays()
         tensors |= {"front.features": scattered.features, "layers.0.weights": scattered.rows.T}
     else:
         tensors["layers.0.weights"] = network.front.expand()
@@ -391,10 +401,12 @@ def _contributions(header: FrontHeader, tensors: Tensors, X: Any) -> Contributio
 def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
     """Digest the non-zero values of each row in the precision of training, so that dense and sparse inputs agree.
 
-    Inputs that are scaled or filled in are digested before, in double precision, so that the digits of large means count.
+    Inputs that are centred or filled in are digested before, in double precision, so that the digits of large means count.
     """
     if isinstance(X, Source):
-        return _digests_of_source(X.base, np.dtype(np.float64)) if isinstance(X, Standardized) else _digests_of_source(X, dtype)
+        if isinstance(X, Standardized) and not _divides_alone(X):
+            return _digests_of_source(X.base, np.dtype(np.float64))
+        return _digests_of_source(X, dtype)
     n_samples, n_features = X.shape
     digests = np.empty((n_samples, DIGEST_BYTES), np.uint8)
     height = max(1, BLOCK_BYTES // (8 * n_features))
@@ -408,6 +420,11 @@ def row_digests(X: Any, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
             digest.update(rows.data[first:last].astype(dtype.newbyteorder("<")))
             digests[row] = np.frombuffer(digest.digest(), np.uint8)
     return digests
+
+
+def _divides_alone(X: Standardized) -> bool:
+    """Whether samples are divided by scales, and nothing is subtracted."""
+    return bool(X.standardize) and not (X.standardize is True and X.statistics.complete().mean.any())
 
 
 def _digests_of_source(X: Source, dtype: np.dtype[Any]) -> NDArray[np.uint8]:

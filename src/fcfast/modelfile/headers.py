@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,7 +27,10 @@ Expected = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape of every te
 
 @dataclass(frozen=True)
 class Header:
-    """The entries that files of all estimators hold besides tensors. `labels` belong to a classifier."""
+    """The entries that files of all estimators hold besides tensors.
+
+    `labels` belong to a classifier. `text` describes the vectoriser of texts (`fcfast.modelfile.text`), if there is one.
+    """
 
     later: ClassVar[dict[str, str]] = {}  # entries that version 1 does not have, with the first version that has them
 
@@ -41,6 +44,7 @@ class Header:
     loss_curve: list[float]
     validation_scores: list[float] | None
     n_epochs: int
+    text: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> "Self":

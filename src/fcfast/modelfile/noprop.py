@@ -1,13 +1,17 @@
 """Model files of stacks of NoProp blocks. Tensors, for block t = 0, 1 ...:
 
 =======================  ===================  ==========================================================================
-blocks.t.front           (h, d)               weights of its front layer
+blocks.t.front           (h, d)               weights of its front layer; (h, k) for the features alone that occurred in
+                                              sparse training inputs
 blocks.t.params          (n_params,)          all its other parameters, packed (`fcfast.noprop.blocks.Layers`)
 blocks.t.running.x ...   (2, n)               running means and variances of batch normalisation, if there is one
+front.features           (k,), int64          only then: these features, in rising order
+front.shares             (T,), float64        only then: factor of the other features' initial weights in each block
 labels.params            (n,)                 embeddings, and the classifier if there is one
 variant.alpha_bar        (T + 1,), float64    of variant "dt"
 variant.own              (n,), float64        gates of variant "backprop", ends of a learned schedule
 inputs.mean ...                               how samples are scaled (`fcfast.modelfile.scaling`)
+text.words ...                                how texts become features (`fcfast.modelfile.text`)
 =======================  ===================  ==========================================================================
 """
 
@@ -19,11 +23,16 @@ from numpy.typing import NDArray
 
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
-from fcfast.front import ContributionsForm, WeightsForm
+from fcfast.front import ContributionsForm, SparseWeightsForm, WeightsForm
 from fcfast.front.base import FrontStack
-from fcfast.modelfile.checks import chosen_settings, require
+from fcfast.front.sparse import SparseStack
+from fcfast.gram.scattered import ScatteredWeights
+from fcfast.gram.start import InitialWeights, NoWeights, RandomWeights
+from fcfast.gram.units import UnitsOf, by_layer
+from fcfast.modelfile.checks import chosen_settings, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
-from fcfast.modelfile.scaling import INPUTS, expected_tensors
+from fcfast.modelfile.scaling import INPUTS, check_scaled, expected_tensors
+from fcfast.modelfile.text import check_text, expected_text
 from fcfast.modelfile.values import decoded, encoded
 from fcfast.noprop.blocks import MAX_BLOCKS, Block, Shape
 from fcfast.noprop.labels import LabelSpace
@@ -40,8 +49,9 @@ class NoPropHeader(Header):
     """The header of a file of a stack of blocks, which holds everything except its tensors.
 
     `widths` are the numbers of features, of units of a branch and behind the branches, and of dimensions of the embeddings.
-    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled` and `settings` are the same as in
-    `FrontHeader`.
+    `schedule` is the schedule of variant "ct", or None if its ends were learned. `scaled`, `settings` and `n_scaled` are the
+    same as in `FrontHeader`. `n_occurring` is the number of features whose weights are stored, if they are not all. The others'
+    initial weights follow from `initial_seed` and `initial_scale`, or are 0 if this is 0.
     """
 
     variant: str
@@ -56,8 +66,15 @@ class NoPropHeader(Header):
     scaled: list[str] = field(default_factory=list)
 
     settings: dict[str, list[Any]] = field(default_factory=dict)
+    n_scaled: int = field(default_factory=int)
+    n_occurring: int = field(default_factory=int)
+    initial_seed: int = field(default_factory=int)
+    initial_scale: float = field(default_factory=float)
 
-    later: ClassVar[dict[str, str]] = {"scaled": "3", "settings": "4"}
+    later: ClassVar[dict[str, str]] = {
+        "scaled": "3", "settings": "4", "n_scaled": "5", "n_occurring": "5", "initial_seed": "5", "initial_scale": "5",
+        "text": "5",
+    }  # fmt: skip
 
     @property
     def n_features(self) -> int:
@@ -92,9 +109,21 @@ class NoPropHeader(Header):
         require(isinstance(self.labels, list) and len(self.labels) > 0, "labels is not a list of at least 1")
         self.classes()
         self.check_feature_names()
+        check_text(self.text, self.n_features)
         require(self.scaled in INPUTS, f"scaled is {self.scaled!r}; it must be one of {INPUTS}")
+        check_scaled(self.n_scaled, self.scaled, self.n_features)
         chosen_settings(self.settings, self.params)
+        self._check_occurring()
         self._check_variant()
+
+    def _check_occurring(self) -> None:
+        """Check what describes the features that do not occur."""
+        validation.integer(self.n_occurring, "n_occurring", 0)
+        require(self.n_occurring <= self.n_features, f"n_occurring is {self.n_occurring}, more than {self.n_features} features")
+        require(validation.integer(self.initial_seed, "initial_seed", 0) < 2**128, "initial_seed is not below 2**128")
+        numbers([self.initial_scale], "initial_scale")
+        require(0 <= float(self.initial_scale) < np.inf, f"initial_scale is {self.initial_scale}")
+        require(bool(self.n_occurring) or not self.initial_scale, "it has initial weights of features that do not occur")
 
     def _check_variant(self) -> None:
         schedule, learns_ends = self.continuous_schedule(), self.variant == "ct" and self.schedule is None
@@ -130,21 +159,28 @@ class NoPropHeader(Header):
         expected: Expected = {"labels.params": (self.dtype, (m * d + (m * d + m if self.has_head else 0),))}
         norms = {"x": h, **{name: n for name, (n, _) in shape.layers.items() if name != "out"}} if self.batch_norm else {}
         for t in range(self.n_blocks):
-            expected[f"blocks.{t}.front"] = self.dtype, (h, n_features)
+            expected[f"blocks.{t}.front"] = self.dtype, (h, self.n_occurring or n_features)
             expected[f"blocks.{t}.params"] = self.dtype, (shape.n_params,)
             for name, n in norms.items():
                 expected[f"blocks.{t}.running.{name}"] = self.dtype, (2, n)
+        if self.n_occurring:
+            expected["front.features"] = "int64", (self.n_occurring,)
+            expected["front.shares"] = "float64", (self.n_blocks,)
         if self.variant == "dt":
             expected["variant.alpha_bar"] = "float64", (self.n_blocks + 1,)
         if self.n_own:
             expected["variant.own"] = "float64", (self.n_own,)
-        return expected | expected_tensors(self.scaled, n_features, self.n_outputs)
+        scaling = expected_tensors(self.scaled, n_features, self.n_outputs, self.n_scaled)
+        return expected | scaling | expected_text(self.text)
 
 
 def network_entries(network: NoPropNetwork) -> dict[str, Any]:
     """Collect the entries of `NoPropHeader` that a network determines."""
     shape, variant = network.shape, network.variant
     fixed = variant.name == "ct" and not variant.learns_ends
+    scattered = network.fronts.scattered
+    initial = scattered[0].initial if scattered else None
+    random = initial.initial if isinstance(initial, UnitsOf) else None
     return {
         "dtype": network.dtype.name,
         "variant": variant.name,
@@ -156,14 +192,21 @@ def network_entries(network: NoPropNetwork) -> dict[str, Any]:
         "is_learned": network.labels.learned,
         "has_head": network.labels.has_head,
         "seed": network.seed,
+        "n_occurring": len(scattered[0].features) if scattered else 0,
+        "initial_seed": getattr(random, "seed", 0),
+        "initial_scale": getattr(random, "scale", 0.0),
     }
 
 
 def network_tensors(network: NoPropNetwork, header: NoPropHeader) -> Tensors:
     """Collect the tensors of a network."""
     tensors = {"labels.params": network.labels.params}
-    offsets = network.fronts.offset
-    for t, (block, front) in enumerate(zip(network.blocks, network.fronts.expand(), strict=True)):
+    offsets, scattered = network.fronts.offset, network.fronts.scattered
+    if scattered:
+        tensors["front.features"] = scattered[0].features
+        tensors["front.shares"] = np.array([weights.share for weights in scattered])
+    fronts = [weights.rows.T for weights in scattered] if scattered else network.fronts.expand()
+    for t, (block, front) in enumerate(zip(network.blocks, fronts, strict=True)):
         params = block.params if offsets is None else block.with_front_bias(block.layers.bias + offsets[t])
         tensors |= {f"blocks.{t}.front": front, f"blocks.{t}.params": params}
         tensors |= {f"blocks.{t}.running.{name}": seen for name, seen in block.running.items()}
@@ -189,8 +232,7 @@ def network_of(header: NoPropHeader, tensors: Tensors, eta: float, weighting: st
         Number of threads.
     """
     dtype, shape = np.dtype(header.dtype), header.shape
-    weights = [tensors[f"blocks.{t}.front"] for t in range(header.n_blocks)]
-    fronts = FrontStack([WeightsForm.of(part.copy(), n_threads) for part in weights])
+    fronts = _fronts(header, tensors, n_threads)
     blocks = [Block(shape, tensors[f"blocks.{t}.params"].copy(), n_threads) for t in range(header.n_blocks)]
     for t, block in enumerate(blocks):
         for name, seen in block.running.items():
@@ -203,6 +245,23 @@ def network_of(header: NoPropHeader, tensors: Tensors, eta: float, weighting: st
     labels.params[:] = tensors["labels.params"]  # the head too
     variant = _variant(header, tensors, eta, weighting)
     return NoPropNetwork(variant, shape, fronts, blocks, labels, NoOptimizer(), 1, 1, n_threads, "sequential", header.seed)
+
+
+def _fronts(header: NoPropHeader, tensors: Tensors, n_threads: int) -> FrontStack:
+    """Restore the front layers."""
+    weights = [tensors[f"blocks.{t}.front"] for t in range(header.n_blocks)]
+    if not header.n_occurring:
+        return FrontStack([WeightsForm.of(part.copy(), n_threads) for part in weights])
+    (n_features, h), features = header.widths[:2], tensors["front.features"]
+    rises = bool((np.diff(features) > 0).all()) and features[0] >= 0 and features[-1] < n_features
+    require(rises, "the features that occur are not distinct features in rising order")
+    initial: InitialWeights = NoWeights(header.n_blocks * h, n_features)
+    if header.initial_scale:
+        initial = RandomWeights(header.n_blocks * h, n_features, header.initial_seed, "relu", header.initial_scale)
+    parts = zip(weights, tensors["front.shares"].tolist(), by_layer(initial, header.n_blocks), strict=True)
+    return SparseStack(
+        [SparseWeightsForm.of(ScatteredWeights(features, part.T, share, start), n_threads) for part, share, start in parts]
+    )
 
 
 def _variant(header: NoPropHeader, tensors: Tensors, eta: float, weighting: str) -> Any:

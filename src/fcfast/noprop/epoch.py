@@ -1,8 +1,9 @@
 """An epoch of NoProp's training: block after block, or blocks in parallel if they share no trained parameters."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from itertools import groupby
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +98,11 @@ def _mean_by_step(losses: Sequence[tuple[int, float]], n_steps: int) -> Floats:
     return totals[:n] / counts[:n]
 
 
+def _runs(work: Work) -> Iterator[Work]:
+    """Split work where another block comes."""
+    return (list(run) for _, run in groupby(work, key=lambda item: item[0]))
+
+
 class _Trainer:
     """The training of a network in an epoch."""
 
@@ -110,37 +116,37 @@ class _Trainer:
     def in_turn(self, work: Work, rates: Floats) -> list[tuple[int, float]]:
         """Do some of an epoch's work in order; give steps and losses, up to the first loss that is not finite."""
         losses: list[tuple[int, float]] = []
-        start = 0
-        while start < len(work):  # the range start..end belongs to one block
-            t = work[start][0]
-            end = start
-            while end < len(work) and work[end][0] == t:
-                end += 1
-            if not self._train(t, work[start:end], rates, losses):
+        # Where closing a front layer is a pass over all of it, blocks that are drawn at random stay open to the end.
+        stay_open = self.network.order == "random" and self.network.fronts.forms[0].leaves_alone
+        runs = [work] if stay_open else _runs(work)
+        for run in runs:
+            if not self._train(run, rates, losses):
                 break
-            start = end
         return losses
 
-    def _train(self, t: int, work: Work, rates: Floats, losses: list[tuple[int, float]]) -> bool:
-        """Train a block on batches; return whether to continue."""
+    def _train(self, work: Work, rates: Floats, losses: list[tuple[int, float]]) -> bool:
+        """Train blocks on batches; return whether to continue."""
+        # A diverging run overflows. Its loss is checked, so NumPy need not warn.
+        with np.errstate(over="ignore", invalid="ignore"), ExitStack() as opened:
+            blocks = dict.fromkeys(t for t, _, _ in work)
+            fronts = {t: self._opened(t, [batch for s, _, batch in work if s == t], opened) for t in blocks}
+            for t, step, batch in work:
+                if self.stopped.is_set():
+                    return False
+                loss = self._step(t, next(fronts[t]), batch, rates[step])
+                losses.append((step, loss))
+                if not np.isfinite(loss):
+                    return False
+        return True
+
+    def _opened(self, t: int, batches: list[Rows], opened: ExitStack) -> Iterator[Any]:
+        """Give the front layer of a block for each of its batches."""
         network = self.network
-        batches = [batch for _, _, batch in work]
-        opened = network.fronts.forms[t].windows(
+        windows = network.fronts.forms[t].windows(
             batches, network.per_window, network.optimizer, network.front_memory(t), network.kernel_threads
         )
-        steps = iter(step for _, step, _ in work)
-        # A diverging run overflows. Its loss is checked, so NumPy need not warn.
-        with np.errstate(over="ignore", invalid="ignore"), closing(opened):
-            for window, front in opened:
-                for batch in window:
-                    if self.stopped.is_set():
-                        return False
-                    step = next(steps)
-                    loss = self._step(t, front, batch, rates[step])
-                    losses.append((step, loss))
-                    if not np.isfinite(loss):
-                        return False
-        return True
+        opened.enter_context(closing(windows))
+        return (front for window, front in windows for _ in window)
 
     def _step(self, t: int, front: Any, batch: Rows, rate: float) -> float:
         """Take a step with a block and the space of labels; give the loss, and change nothing if the loss is not finite."""

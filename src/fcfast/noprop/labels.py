@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise_distances_chunked
 
@@ -36,7 +37,9 @@ def prototypes(X: Any, labels: Labels, n_classes: int) -> NDArray[np.float64]:
     """Choose a sample for each class (m, d): the one with the smallest median distance to the others of its class."""
     chosen = []
     for k in range(n_classes):
-        members = X[np.flatnonzero(labels == k)]
+        members = X[np.flatnonzero(labels == k)]  # a copy
+        if sparse.issparse(members):
+            members.sum_duplicates()  # distances take each entry for a feature of its own
         with np.errstate(over="ignore", invalid="ignore"):  # if distances overflow, the first sample is used
             medians = np.concatenate(list(pairwise_distances_chunked(members, reduce_func=_median_to_others)))
         # the median of two samples is often the distance between them, and rounding must not choose between them

@@ -50,6 +50,9 @@ class Optimizer(Capable):
         Whether steps shrink with the gradients, so that weight decay can end a training.
     rests : bool
         Whether weights without a gradient stay as they are, so that steps on sparse samples leave other features alone.
+    is_lazy : bool
+        Whether many steps without a gradient can be made up for in one, so that steps on sparse samples can leave a feature
+        alone until it occurs again: the optimiser commutes and does not mix units, or weights rest.
     rate_to_try : float or None
         Learning rate to begin with, or None if steps grow with the inputs and gradients, so that no rate fits all data.
     weight_decay : float
@@ -76,6 +79,11 @@ class Optimizer(Capable):
 
     weight_decay: float = 0.0
     max_grad_norm: float | None = None
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether many steps without a gradient can be made up for in one."""
+        return bool(self.rests) or (self.commutes and not self.mixes_units)
 
     def memory_shapes(self, n_out: int, n_in: int) -> dict[str, tuple[int, ...]]:
         """Give names and shapes of the state that is kept for a layer in addition to its velocity; it starts as 0."""

@@ -59,10 +59,8 @@ class Problem:
         Whether the front layer starts in the span of the samples.
     occurrences : Occurrences or None
         How often the features of a sparse X occur; None takes its entries as spread evenly.
-    scales_entries : bool
-        Whether X is sparse and is scaled or filled in while it is read.
-    is_stack : bool
-        Whether several front layers may read the inputs, as in NoProp, even if there is only one.
+    centres_entries : bool
+        Whether X is sparse and is centred while it is read.
     block_rows : int
         Largest number of samples that are held at a time, if they are read in blocks; 0 if all of them are.
     """
@@ -88,8 +86,7 @@ class Problem:
     has_products: bool = False
     in_span: bool = False
     occurrences: Occurrences | None = None
-    scales_entries: bool = False
-    is_stack: bool = False
+    centres_entries: bool = False
     block_rows: int = 0
 
     def __post_init__(self) -> None:
@@ -202,6 +199,6 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
         "copies_X": is_converted(X, np.dtype(dtype)),
         "scales_X": is_gathered(X, np.dtype(dtype)),
         "occurrences": counted,
-        "scales_entries": counted is not None and isinstance(X, Standardized),
+        "centres_entries": counted is not None and isinstance(X, Standardized) and X.is_centred,
         "block_rows": X.largest_block if in_blocks else 0,
     }

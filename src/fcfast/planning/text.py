@@ -115,7 +115,7 @@ def _cannot_train(problem: Problem, asked: str, able: list[str]) -> Exception:
         if not problem.optimizer.commutes:
             return ValueError(f"optimizer={problem.optimizer.name!r} {why} {_other_optimizers()}, or {remedy}")
     form = None if asked == "auto" else _form(asked, problem)
-    if form is not None and is_sparse and (not form.takes_sparse or problem.scales_entries):
+    if form is not None and is_sparse and (not form.takes_sparse or problem.centres_entries):
         return TypeError(f"form={asked!r} {form.obstacle(problem)}, got a sparse matrix; {use_form}X.toarray()")
     if form is not None and not form.updates_each_weight and not stays:
         return ValueError(f"{_MOVES_RANDOMLY}, which form={asked!r} cannot hold; {use_form}a rule that moves activations")
@@ -136,10 +136,10 @@ def _form(name: str, problem: Problem) -> type[FrontForm]:
 
 def _unfit_for_weights(problem: Problem) -> tuple[str, str] | None:
     """Say what keeps inputs from a form that updates each weight, and the remedy; None if nothing does."""
-    if problem.density is not None and (problem.is_stack or not problem.rule.stays_in_span):
+    if problem.density is not None and not problem.rule.stays_in_span:
         return "needs a dense X, got a sparse matrix", "X.toarray()"
     if problem.density is not None:
-        takes = "that takes 'sgd', or 'adagrad' or 'rmsprop' without weight decay"
+        takes = "that takes 'sgd' or 'neuron-adam', or 'adagrad' or 'rmsprop' without weight decay"
         return f"on sparse samples leaves features without entries alone ({takes})", "X.toarray()"
     if not problem.has_features:
         return "holds weights for features, but a Gram matrix or a kernel stands for the samples", "X with kernel='linear'"

@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 
 MISSING = ("error", "mean")
 CAPPED = "capped"
+SCALE = "scale"
 CAP = 5.0  # deviations of a capped column's largest value; that of thousands of normal numbers is 4
 STRIP = 64  # fewest columns that are measured and scaled together
 STRIP_NUMBERS = 1 << 15  # numbers that are measured and scaled while they are in cache
@@ -40,12 +41,23 @@ class Statistics:
         Whether the scale of a column is such that no scaled value of a dense sample exceeds `CAP`.
     sample_weight : ndarray of shape (N,), or None
         Weights of the samples, as scikit-learn's StandardScaler takes them; None weights all samples equally.
+    columns : ndarray of int of shape (d,), or None
+        Numbers by which messages name the columns, if the source holds only some columns of X.
     """
 
-    def __init__(self, source: Source, missing: str, is_capped: bool = False, sample_weight: Floats | None = None) -> None:
+    columns: NDArray[np.int64] | None = None
+
+    def __init__(
+        self,
+        source: Source,
+        missing: str,
+        is_capped: bool = False,
+        sample_weight: Floats | None = None,
+        columns: NDArray[np.int64] | None = None,
+    ) -> None:
         n_features = source.shape[1]
         self.source: Source | None = source
-        self.missing, self.is_capped, self.sample_weight = missing, is_capped, sample_weight
+        self.missing, self.is_capped, self.sample_weight, self.columns = missing, is_capped, sample_weight, columns
         self.mean, self.scale = np.zeros(n_features), np.ones(n_features)
         self._is_measured = np.zeros(n_features, bool)
 
@@ -144,12 +156,13 @@ class Statistics:
 
     def _text(self, column: int) -> str:
         names = None if self.source is None else self.source.feature_names
+        column = column if self.columns is None else int(self.columns[column])
         return f"column {column}" + ("" if names is None else f" ({names[column]!r})") + ", counted from 0"
 
     def complete(self) -> Scale:
         """Measure what has not been measured, drop the reference to the samples, and give the means and scales."""
         if self.source is not None:
-            width = max(1, MEASURED_BYTES // (8 * max(1, self.source.shape[0])))
+            width = max(1, int(MEASURED_BYTES // (8 * _numbers_in_column(self.source))))
             for start in range(0, self.source.shape[1], width):
                 features = slice(start, min(start + width, self.source.shape[1]))
                 if self.lacks(features):
@@ -159,16 +172,17 @@ class Statistics:
 
 
 class Standardized(Source):
-    """A source whose columns have mean 0 and deviation 1, missing values filled in, or both; nothing is read or stored.
+    """A source whose columns are standardised, missing values filled in, or both; nothing is read or stored before.
 
     Parameters
     ----------
     base : Source
         Samples.
-    standardize : bool or "capped", default True
+    standardize : bool, "capped" or "scale", default True
         Whether to subtract the mean of each column and divide by its (population) deviation, as scikit-learn's
         StandardScaler does. A constant column is only centred. "capped" divides a dense column by more, if its largest
-        difference from the mean is more than 5 deviations: this difference becomes 5.
+        difference from the mean is more than 5 deviations: this difference becomes 5. "scale" divides by the deviation and
+        subtracts nothing; a constant column stays as it is.
     missing : {"error", "mean"}, default "error"
         What to do about missing values (NaN): raise a ValueError, or put the mean of the column in their place, which is 0
         once standardised. A column without any value counts as 0.
@@ -203,11 +217,13 @@ class Standardized(Source):
         dtype: DTypeLike = "float64",
         statistics: Statistics | None = None,
     ) -> None:
-        self.base, self.standardize, self.missing, self.dtype = base, bool(standardize), missing, np.dtype(dtype)
+        self.base, self.missing, self.dtype = base, missing, np.dtype(dtype)
+        self.standardize: bool | str = SCALE if standardize == SCALE else bool(standardize)
         self.statistics = Statistics(base, missing, standardize == CAPPED) if statistics is None else statistics
         # Older networks scale sparse samples without centring them: their means are 0.
-        self._is_centred = standardize and (self.statistics.source is not None or bool(self.statistics.mean.any()))
-        self.shape, self.is_sparse = base.shape, base.is_sparse and not self._is_centred
+        is_known = self.statistics.source is None
+        self.is_centred = self.standardize is True and not (is_known and not self.statistics.mean.any())
+        self.shape, self.is_sparse = base.shape, base.is_sparse and not self.is_centred
         if base.shape[1] != len(self.statistics.mean):
             raise ValueError(f"X has {base.shape[1]} feature(s), but the training samples had {len(self.statistics.mean)}")
 
@@ -283,8 +299,9 @@ class Standardized(Source):
                 of = slice(features.start + strip.start, features.start + strip.stop)
                 self.statistics.refuse(of, is_missing.any(axis=1), np.isinf(columns).any(axis=1))
                 columns = np.where(is_missing, mean[strip, None], columns)
-            if self.standardize:
+            if self.is_centred:
                 columns -= mean[strip, None]
+            if self.standardize:
                 columns /= scale[strip, None]
             with np.errstate(over="ignore"):  # whoever reads looks for infinity
                 out[:, strip] = columns.T
@@ -310,7 +327,7 @@ class Standardized(Source):
 
     def bordered(self) -> "Bordered | None":
         """Give the samples before centring, still sparse, with the scaled means below; None for samples better made dense."""
-        if not (self._is_centred and self.base.is_sparse):
+        if not (self.is_centred and self.base.is_sparse):
             return None
         n_entries = int(self.base.count_entries().sum())
         return Bordered(self) if n_entries < SPARSE_DENSITY * self.shape[0] * self.shape[1] else None
@@ -353,6 +370,13 @@ class Bordered(Source):
         statistics, source = self.centred.statistics, self.centred.statistics.source
         has_mean = statistics.mean != 0 if source is None else source.count_entries() > 0
         return self.centred.count_entries() + has_mean
+
+
+def _numbers_in_column(source: Source) -> float:
+    """Count the numbers that a column holds on average, for a sparse source those that are stored, with their places."""
+    n_samples, n_features = source.shape
+    n_numbers = 2 * float(source.count_entries().sum()) / n_features if source.is_sparse else n_samples
+    return max(1.0, n_numbers)
 
 
 def _average(columns: Floats, weights: Floats | None) -> Floats:

@@ -1,0 +1,38 @@
+"""The option --standardize, whose word may be left out, and --no-standardize."""
+
+from typing import Any
+
+from typer.core import TyperCommand
+
+from fcfast.commands.shared import choice
+from fcfast.sources.standardized import SCALE
+
+YES, NO = "yes", "no"
+WORDS: dict[str, bool | str] = {YES: True, NO: False, SCALE: SCALE}
+NAME, OPPOSITE = "--standardize", "--no-standardize"
+
+
+class ScalingCommand(TyperCommand):
+    """A command that takes ``--standardize`` alone for ``--standardize yes``, and ``--no-standardize`` for ``no``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Complete the option wherever it comes without a word."""
+        if all(NAME not in param.opts for param in self.params):  # of this command
+            return super().parse_args(ctx, args)
+        end = args.index("--") if "--" in args else len(args)
+        completed = [
+            f"{NAME}={NO}" if word == OPPOSITE else f"{NAME}={YES}" if word == NAME and following not in WORDS else word
+            for word, following in zip(args[:end], [*args[1:end], ""], strict=True)
+        ]
+        return super().parse_args(ctx, completed + args[end:])
+
+
+def standardize_option(help: str, **settings: Any) -> Any:
+    """Make the option; "scale" is explained in the same words everywhere."""
+    explained = f"{help} With {SCALE} they are divided by their deviations alone. {OPPOSITE} is {NO}, no word is {YES}."
+    return choice(WORDS, explained, **settings)
+
+
+def scaling_of(word: str | None) -> bool | str | None:
+    """Give the value of `standardize` that a word means; None without the option."""
+    return None if word is None else WORDS[word]
