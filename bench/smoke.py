@@ -132,6 +132,20 @@ def noise(package):
 
 
 # The work; pure over compiled seconds, measured on AMD EPYC, two cores, 2026-11-21. The limit is a third of it.
+def svmlight(package):
+    """Rows of text."""
+    rng = np.random.default_rng(0)
+    rows = (
+        " ".join(f"{j}:{v:.4f}" for j, v in zip(np.sort(rng.choice(9999, 20, False)), rng.normal(size=20))) for _ in range(100)
+    )
+    text, out = "".join(f"{k % 3} {row}\n" for k, row in enumerate(rows)).encode(), np.zeros(100 + 101 + 4000)
+
+    def call():
+        out[:] = np.concatenate(backend.svmlight.parse(text))
+
+    return Work(call, (out,))
+
+
 CASES = {
     "technique backprop": (partial(technique, "backprop"), 1650),
     "technique compensation": (partial(technique, "compensation"), 1650),
@@ -159,6 +173,7 @@ CASES = {
     "Gram matrix": (gram, 1),
     "initial weights": (initial_weights, 1.3),
     "noise": (noise, 5.9),
+    "svmlight": (svmlight, 50),
 }
 
 
