@@ -11,6 +11,7 @@ from classic import FrontClassifier
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from test_front_exact import distance
+from test_memory import peak
 from test_sparse_exact import sparse_configuration, untidy
 from test_sparse_forms import Absolute
 from twins import CORE, PURE
@@ -248,6 +249,16 @@ def test_an_optimizer_that_mixes_units(text):
     with pytest.raises(ValueError, match=r"optimizer='muon' does not allow.*'neuron-adam' do.*use form='contributions'"):
         fitted(*text, "dfa", **more)
     assert fitted(*text, "dfa", form="auto", **more).form_ == "contributions"
+
+
+@pytest.mark.skipif(backend.NAME != "compiled", reason="the plan counts what the compiled kernels hold")
+@pytest.mark.parametrize("name", DRIVEN)
+def test_memory_is_what_the_plan_says(name):
+    X, y = sparse.random(2000, 30_000, 0.004, "csr", random_state=0, dtype=np.float32), np.arange(2000) % 3
+    settings = {"hidden_layer_sizes": (64,), "dtype": "float32", "max_epochs": 2, "learning_rate": 1e-5}
+    fitted(X[:40], y[:40], name, **settings)
+    held, own = peak(lambda: fitted(X, y, name, **settings))
+    assert held == pytest.approx(own.plan_.costs["weights"].n_bytes, rel=0.1)
 
 
 # ----------------------------------------------------------------------------------------------------------------------
