@@ -31,9 +31,11 @@ class Start(NamedTuple):
 class EmbeddingFirst(torch.nn.Module):
     """A first layer for sparse rows that reads and changes the weights of their features only."""
 
+    sparse = True  # gradients
+
     def __init__(self, n_features, n_hidden):
         super().__init__()
-        self.bag = torch.nn.EmbeddingBag(n_features, n_hidden, mode="sum", sparse=True)
+        self.bag = torch.nn.EmbeddingBag(n_features, n_hidden, mode="sum", sparse=self.sparse)
         self.bias = torch.nn.Parameter(torch.zeros(n_hidden))
 
     @property
@@ -51,6 +53,12 @@ class EmbeddingFirst(torch.nn.Module):
             torch.from_numpy(X.indptr[:-1].astype(np.int64)),
             torch.from_numpy(X.data),
         )
+
+
+class DenseEmbeddingFirst(EmbeddingFirst):
+    """The same with dense gradients, which momentum needs: reads the weights of a batch's features, and changes all."""
+
+    sparse = False
 
 
 class SparseFirst(torch.nn.Module):
@@ -99,7 +107,7 @@ class TorchNetwork:
                     layer.weight.copy_(torch.from_numpy(weight))
                     layer.bias.copy_(torch.from_numpy(bias))
         self.network = torch.nn.Sequential(*layers)
-        fused = None if first is EmbeddingFirst else True  # sparse gradients have no fused step
+        fused = None if getattr(first, "sparse", False) else True  # sparse gradients have no fused step
         self.optimizer = torch.optim.SGD(self.network.parameters(), lr=rate, momentum=momentum, fused=fused)
         cuts = range(0, X.shape[0], batch_size)
         self.batches = [(first.batch(X[i : i + batch_size]), torch.from_numpy(y[i : i + batch_size])) for i in cuts]
