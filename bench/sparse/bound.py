@@ -41,7 +41,7 @@ class Memory:
         return (time.process_time() - started) / self.n_slots
 
     def measured(self, rounds: int) -> dict[str, float]:
-        """Seconds per slot that is passed twice: random ones, and those that the windows have, which are in part in the cache."""
+        """Seconds to pass a slot twice: random ones, and those that the windows have, some of which are in a cache."""
         kinds = {"random": self.random, "own": self.own}
         seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(rounds):
@@ -53,10 +53,10 @@ class Memory:
 def met(ours: Ours) -> list[NDArray[np.int64]]:
     """The slots of windows in the order in which they are met."""
     windows, n_slots = [], 0
-    for position in range(0, len(ours.problem.order), ours.network.window):
+    for position in range(0, len(ours.problem.order), ours.window):
         if n_slots > AT_MOST:
             break
-        entries = ours.slots_of(ours.problem.order[position : position + ours.network.window])
+        entries = ours.slots_of(ours.problem.order[position : position + ours.window])
         slots, places = np.unique(entries, return_index=True)
         windows.append(slots[np.argsort(places)].astype(np.int64))
         n_slots += len(slots)
@@ -67,4 +67,3 @@ def scattered(slots: NDArray[np.int64], places: NDArray[np.intp], seed: int) -> 
     """As many slots anywhere in the table."""
     first = np.random.default_rng(seed).integers(0, len(places))
     return np.take(places, np.arange(first, first + len(slots)), mode="wrap").astype(np.int64)
-

@@ -1,5 +1,6 @@
 """Ours and the peers on the same rows from the same start: h = 256 ReLUs, cross-entropy, float32, constant rates."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,10 @@ from fcfast.gram.start import RandomWeights
 from fcfast.optimizers import SGD, Adagrad, Optimizer
 from fcfast.training.network import FrontNetwork
 
-HIDDEN, MOMENTUM = 256, 0.9
+HIDDEN, MOMENTUM, THREADED = 256, 0.9, 2
 RATE, ADAPTIVE_RATE = 0.5, 0.01
-# Who computes the same as ours with a given optimiser; what makes a network from a problem and rows.
+LONGEST = {1: 10_000}  # steps of an epoch at most, by batch size
+LONGEST_OTHERS = 1500
 OURS = {"SGD": SGD(), "momentum": SGD(momentum=MOMENTUM), "Adagrad": Adagrad()}
 LIGHT = "EmbeddingBag, SGD", "EmbeddingBag, Adagrad", "EmbeddingBag, SparseAdam"
 DENSE = "dense gradient", "dense batches", "sparse tensor"
@@ -37,8 +39,8 @@ class Problem:
 
     @classmethod
     def of(cls, X: Any, y: NDArray[np.int64], batch: int) -> "Problem":
-        """Shuffle the samples, and draw the weights."""
-        order = np.random.default_rng(2).permutation(X.shape[0])
+        """Shuffle the samples, of which an epoch is not to take long, and draw the weights."""
+        order = np.random.default_rng(2).permutation(X.shape[0])[: LONGEST.get(batch, LONGEST_OTHERS) * batch]
         n_out = int(y.max()) + 1
         above = np.random.default_rng(1).normal(size=(n_out, HIDDEN)) / HIDDEN**0.5
         return cls(X, y, batch, order, RandomWeights(HIDDEN, X.shape[1], 0, "relu"), above)
@@ -47,6 +49,11 @@ class Problem:
     def n_classes(self) -> int:
         """Number of classes."""
         return len(self.above)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of an epoch."""
+        return -(-len(self.order) // self.batch)
 
     def rows(self, n_steps: int) -> NDArray[np.intp]:
         """The samples of the first steps."""
@@ -80,17 +87,25 @@ class Contender(Protocol):
 class Ours:
     """The forms that `fit` takes: with single samples and no velocity, windows of several steps."""
 
-    def __init__(self, problem: Problem, optimizer: Optimizer, n_threads: int = 1) -> None:
-        X, batch, has_velocity = problem.X, problem.batch, optimizer.has_velocity
-        layer = FORMS["weights" if isinstance(optimizer, Adagrad) else "windowed"].variant(True)
-        self.front = layer(X, problem.start, np.dtype("f4"), has_velocity, n_threads)
-        window = self.front.choose_window("auto", batch, X.shape[0], has_velocity)
-        biases = [np.zeros(HIDDEN), np.zeros(problem.n_classes)]
-        self.network = FrontNetwork(
-            self.front, biases, [problem.above], "relu", "cross_entropy", optimizer, batch, window, n_threads
-        )
-        self.problem = problem
+    def __init__(self, problem: Problem, optimizer: Optimizer) -> None:
+        form = FORMS["weights" if isinstance(optimizer, Adagrad) else "windowed"].variant(True)
+        self.problem, self.optimizer = problem, optimizer
+        self.front = form(problem.X, problem.start, np.dtype("f4"), optimizer.has_velocity, 1)
+        self.window = form.choose_window("auto", problem.batch, problem.X.shape[0], optimizer.has_velocity)
         self.rate = rate(optimizer.momentum) if isinstance(optimizer, SGD) else ADAPTIVE_RATE
+        self.network = self.network_of(1)
+
+    def network_of(self, n_threads: int) -> FrontNetwork:
+        """Make a network with the front layer."""
+        biases, above = [np.zeros(HIDDEN), np.zeros(self.problem.n_classes)], [self.problem.above]
+        settings = self.optimizer, self.problem.batch, self.window, n_threads
+        return FrontNetwork(self.front, biases, above, "relu", "cross_entropy", *settings)
+
+    def shared(self, n_threads: int) -> "Ours":
+        """The same front layer, which threads train."""
+        other = copy.copy(self)
+        other.network = other.network_of(n_threads)
+        return other
 
     def train(self, n_steps: int) -> NDArray[np.float64]:
         """Train on the first batches; give the losses of the steps."""
@@ -109,6 +124,7 @@ class Torch:
     def __init__(
         self, problem: Problem, n_steps: int, first: type, momentum: float, optimizer: Callable[[Any], Any] | None = None
     ) -> None:
+        torch.sparse.check_sparse_tensor_invariants.disable()  # which is the default, but not to say so gives a warning
         X, y = problem.samples(n_steps)
         sizes = HIDDEN, problem.n_classes, problem.batch, rate(momentum), momentum
         self.network = peers.TorchNetwork(X, y, *sizes, start=problem.weights, first=first)

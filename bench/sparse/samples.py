@@ -42,12 +42,12 @@ def uniform() -> Samples:
     return as_csr(X), rng.integers(0, CLASSES, 10_000)
 
 
-def zipf(n: int = 200_000, d: int = 2**20, per_row: int = 129) -> Samples:
-    """Rows of features that occur as often as words do: the k-th most frequent one in proportion to 1 / k, at a random place."""
+def zipf(n: int = 200_000, d: int = 2**20, per_row: int = 150) -> Samples:
+    """Rows of features that occur as often as words do: the k-th most frequent one in proportion to 1 / k."""
     rng = np.random.default_rng(0)
-    ranks = np.exp(rng.random(n * per_row) * np.log(d)).astype(np.int64) - 1
-    columns = rng.permutation(d).astype("i4")[ranks]
-    ends = np.arange(0, n * per_row + 1, per_row)
+    ranks = np.exp(rng.random(n * per_row, "f4") * np.float32(np.log(d))).astype("i4") - 1
+    columns = np.sort(rng.permutation(d).astype("i4")[np.minimum(ranks, d - 1)].reshape(n, per_row), axis=1).ravel()
+    ends = np.arange(0, n * per_row + 1, per_row, dtype="i4")
     X = sparse.csr_matrix((np.full(n * per_row, per_row**-0.5, "f4"), columns, ends), shape=(n, d))
     return as_csr(X), rng.integers(0, CLASSES, n)
 
