@@ -17,6 +17,7 @@ from fcfast import backend
 from fcfast.planning.machine import machine
 
 DENSE, SPARSE = Cell(20, 50, 10, h=8), Cell(20, 500, 10, h=8, density=0.02, momentum=0.0)
+MOMENTUM = Cell(20, 500, 10, h=8, density=0.02)
 ABOUT = {"cpu": "a processor", "threads": 2, "machine": "a system", "blas": ["one"]} | dict.fromkeys(
     ("python", "numpy", "scipy", "scikit-learn", "torch", "fcfast"), "1.0"
 )
@@ -45,7 +46,9 @@ def quick(monkeypatch):
 
 
 @pytest.mark.skipif(backend.NAME != "compiled", reason="forms without windows are other contenders")
-@pytest.mark.parametrize(("cell", "n_contenders"), [(DENSE, 4), (SPARSE, 5)], ids=["dense", "sparse"])
+@pytest.mark.parametrize(
+    ("cell", "n_contenders"), [(DENSE, 4), (SPARSE, 7), (MOMENTUM, 7)], ids=["dense", "sparse", "momentum"]
+)
 def test_a_cell(cell, n_contenders, quick, recwarn):
     """Everyone is measured and has computed the same; warnings of the peers are not ours to judge."""
     found = run.measured(cell)

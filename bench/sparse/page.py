@@ -171,12 +171,12 @@ Times are medians of interleaved rounds: processor time, and for two threads wal
 peers get batches that were made beforehand. Measured {about} `python -m bench.sparse`
 
 Before times are taken, the losses of the first steps are compared wherever two sides compute the same. This excludes
-SparseAdam and, on IMDB, scikit-learn, which has one output for two classes. The losses differ by at most {worst:.0e} of the loss.
+SparseAdam and, on IMDB, scikit-learn, which has one output for two classes. They differ by at most {worst:.0e} in relation.
 
 ## Targets
 
-The targets were set before the code was written. Every data set in a line was to reach "at least"; MISSED means that one of them
-did not.
+The targets were set before the code was written. All data sets in a line were to reach "at least"; MISSED means that one of
+them did not.
 
 {targets_table(found)}
 
@@ -184,8 +184,8 @@ did not.
 
 B is the batch size. `EmbeddingBag` has sparse gradients, for which PyTorch offers SGD without momentum, Adagrad, and
 SparseAdam, whose moments rest between two occurrences of a feature. "Dense gradient" is `EmbeddingBag` with dense gradients,
-"dense batches" a `Linear` layer, and "sparse tensor" `torch.sparse.mm`. These three have fused SGD with momentum, and change all
-weights in every step. scikit-learn is `MLPClassifier(solver="sgd")` with momentum.
+"dense batches" a `Linear` layer, and "sparse tensor" `torch.sparse.mm`. These three have fused SGD with momentum, and change
+all weights in every step. scikit-learn is `MLPClassifier(solver="sgd")` with momentum.
 
 {times_table(found)}
 
@@ -204,8 +204,8 @@ Each column names the optimiser of fcfast and the peer. Dense PyTorch is the fas
 A step reads the weights of each feature of its batch, 1 KB and with momentum 2 KB, and later reads and writes them. The bound
 is the time in which PyTorch's `EmbeddingBag` reads such slots in a table of the same size, and NumPy writes them, batch by
 batch, while nothing else is computed. Random slots are mostly not in a cache. "Same slots" are those of the training in its
-order. The frequent ones are in a cache, so that passing them takes little time, while the arithmetic on them takes as long as on
-others. Times are per feature of a batch.
+order. The frequent ones are in a cache, so that passing them takes little time, while the arithmetic on them takes as long as
+on others. Times are per feature of a batch.
 
 {bound_table(found)}
 """

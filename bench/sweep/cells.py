@@ -86,7 +86,8 @@ LINES = {
 }  # fmt: skip
 SPARSE = {
     "sparse features": [Cell(1000, d, 32, density=100 / d, momentum=0.0) for d in (10_000, 100_000, 1_000_000)],
-    "sparse samples": [Cell(n, 100_000, 32, density=1e-3, momentum=0.0) for n in (300, 1000, 3000, 10_000)],
+    "sparse samples": [Cell(n, 100_000, 32, density=1e-3, momentum=0.0) for n in (300, 1000, 3000, 10_000, 100_000)],
+    "sparse samples, momentum": [Cell(n, 100_000, 32, density=1e-3) for n in (300, 1000, 3000, 10_000, 100_000)],
     "density": [Cell(1000, 100_000, 32, density=share, momentum=0.0) for share in (1e-4, 1e-3, 1e-2, 1e-1)],
 }
 MAP_SAMPLES, MAP_FEATURES = (30, 100, 300, 1000, 3000, 10_000), (100, 1000, 10_000, 100_000)

@@ -26,10 +26,11 @@ from fcfast.planning.plan import Plan
 ROUNDS = 3
 THREADS = 1, 2  # that PyTorch is tried with
 COMPILED, PURE, ROW_SPACE, SKLEARN = "PyTorch, compiled", "fcfast, pure Python", "PyTorch in the row space", "scikit-learn MLP"
+EMBEDDING = "PyTorch, EmbeddingBag"
 SPARSE_LAYERS = {
     "PyTorch, dense batches": peers.DenseFirst,
     "PyTorch, sparse tensor": peers.SparseFirst,
-    "PyTorch, EmbeddingBag": peers.EmbeddingFirst,
+    EMBEDDING: peers.EmbeddingFirst,
 }
 CLOSE = 4  # times our step: where PyTorch's is shorter, and on lines, it is compiled, too
 LONGEST = 0.3  # seconds that a block of steps, or an epoch of the weights, is to last at most
@@ -61,6 +62,13 @@ def samples(cell: Cell) -> Iterator[tuple[Any, np.ndarray]]:
             for _ in range(cell.n):
                 rng.standard_normal(cell.d, dtype=np.float32).tofile(file)
         yield np.memmap(path, np.float32, "r", shape=(cell.n, cell.d)), np.arange(cell.n) % CLASSES
+
+
+def first_layer(cell: Cell, name: str) -> type:
+    """The kind of first layer that a peer of PyTorch's has; with momentum EmbeddingBag has dense gradients."""
+    if name == EMBEDDING and cell.momentum:
+        return peers.DenseEmbeddingFirst
+    return SPARSE_LAYERS.get(name, peers.DenseFirst)
 
 
 def estimator(cell: Cell, form: str, n_epochs: int) -> FrontClassifier:
@@ -224,10 +232,9 @@ Made = Callable[[], Fit | Torch | Sklearn]
 
 def contenders(cell: Cell, X: Any, y: np.ndarray, prediction: Plan, everyone: bool) -> dict[str, Made]:
     """What to measure in a cell, by name, the main ones or everyone; each is made when it is its turn."""
-    forms = ("contributions",) if cell.density else FORMS
-    made: dict[str, Made] = {f"fcfast, {form}": partial(Fit, cell, X, y, form, prediction) for form in forms}
+    made: dict[str, Made] = {f"fcfast, {form}": partial(Fit, cell, X, y, form, prediction) for form in FORMS}
     if cell.density:
-        made |= {name: partial(Torch, cell, X, y, first=first) for name, first in SPARSE_LAYERS.items()}
+        made |= {name: partial(Torch, cell, X, y, first=first_layer(cell, name)) for name in SPARSE_LAYERS}
         made[SKLEARN] = partial(Sklearn, cell, X, y, prediction)
         return made
     made["PyTorch"] = partial(Torch, cell, X, y)
@@ -283,8 +290,7 @@ def epoch_losses(cell: Cell, name: str, X: Any, y: np.ndarray, start: peers.Star
     if name in peers.REDUCTIONS:
         space = peers.REDUCTIONS[name](X, start.W1)
         X, start = space.coordinates, start._replace(W1=space.W1)
-    first = SPARSE_LAYERS.get(name, peers.DenseFirst)
-    peer = peers.TorchNetwork(X, y, *sizes, start=start, first=first)
+    peer = peers.TorchNetwork(X, y, *sizes, start=start, first=first_layer(cell, name))
     shares = [len(batch[1]) for batch in peer.batches]
     return [float(np.average(peer.train(len(shares)), weights=shares)) for _ in range(CHECKED_EPOCHS)]
 

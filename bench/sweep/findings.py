@@ -93,7 +93,7 @@ def share_within_factor_2(results: Iterable[Result]) -> tuple[float, int]:
 
 SIZES = {
     "features": "d", "samples": "n", "batch size": "batch", "hidden units": "h", "samples, one at a time": "n",
-    "sparse features": "d", "sparse samples": "n", "density": "density",
+    "sparse features": "d", "sparse samples": "n", "sparse samples, momentum": "n", "density": "density",
 }  # fmt: skip
 ALL_LINES = LINES | SPARSE
 

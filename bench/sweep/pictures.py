@@ -34,14 +34,15 @@ TITLES = {
     "hidden units": "300 x 20,000, batches of 32", "samples, one at a time": "784 features, one sample at a time",
     "sparse features": "sparse: 1,000 samples, 100 entries a row",
     "sparse samples": "sparse: 100,000 features, 100 entries a row",
+    "sparse samples, momentum": "sparse, momentum: 100,000 features, 100 entries a row",
     "density": "sparse: 1,000 x 100,000",
 }  # fmt: skip
 
 
 def lines_figure(results: Mapping[Cell, Result]) -> "Figure":
     """Time of a step along each line; at the end of each curve the fitted exponent."""
-    figure = new_figure(13, 6.8)
-    axes = figure.subplots(2, 4).ravel()
+    figure = new_figure(12, 9.4)
+    axes = figure.subplots(3, 3).ravel()
     for panel, line in zip(axes, ALL_LINES, strict=True):
         for name, (color, style) in STYLES.items():
             sizes, seconds = curve(line, name, results)
@@ -56,7 +57,7 @@ def lines_figure(results: Mapping[Cell, Result]) -> "Figure":
         panel.set_xlabel(SIZE_NAMES[SIZES[line]], fontsize=8)
         panel.tick_params(labelsize=7)
         panel.grid(alpha=0.2)
-    for panel in axes[::4]:
+    for panel in axes[::3]:
         panel.set_ylabel("milliseconds a step", fontsize=8)
     _legend_below(figure, n_columns=6)
     figure.suptitle("A step of training; at the end of a curve, the power of the size that it grows with", fontsize=11)
