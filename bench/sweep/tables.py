@@ -205,9 +205,9 @@ def page(results: Mapping[Cell, Result], limits: Machine, about: str) -> str:
         'momentum its gradients are dense). [Steps on sparse rows](sparse.md) has real texts. "In all" is the time of '
         f"{N_EPOCHS} epochs, from the data to a network that predicts; for compiled PyTorch it includes the second run of the "
         "compiler. Steps and whole trainings may have different winners. Settings: SGD with momentum 0.9 (0 for sparse inputs "
-        "unless stated, and for single samples on the line), 256 hidden units unless stated, float32. Losses of a few epochs are "
-        "compared before times are taken, except for compiled PyTorch and our pure mode, which run the same code as other contenders, and for "
-        "weights of more than 3 x 10^8 numbers."
+        "unless stated, and for single samples on the line), 256 hidden units unless stated, float32. Losses of a few epochs "
+        "are compared before times are taken, except for compiled PyTorch and our pure mode, which run the same code as other "
+        "contenders, and for weights of more than 3 x 10^8 numbers."
     )
     parts = [
         "# The sweep", peers, f"Measured {about} `python -m bench.report --parts sweep pages`",
