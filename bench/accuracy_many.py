@@ -5,7 +5,7 @@ Tables: scikit-learn's bundled and generated ones, 5 folds. "earlier" has the de
 features. MLP is scikit-learn's with all its defaults, on standardised features.
 Images: MNIST and Fashion-MNIST, published split. scikit-learn's MLP has as many units, 256, and standardised pixels; its test
 error is taken after each epoch, until it is at most ours or the epochs are over.
-Text: 20 newsgroups, sublinear TF-IDF, published split, and 2,000 samples of it.
+Text (bench/accuracy_text.py): 20 newsgroups and IMDB, sublinear TF-IDF, published splits, and 2,000 samples of the first.
 Seconds are CPU times of one thread. The command writes FILE.json and a report, FILE.md; parts that are not asked for stay.
 """
 
@@ -18,19 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from sklearn import datasets
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.model_selection import RepeatedKFold, RepeatedStratifiedKFold
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
+from bench import accuracy_text
 from bench import data as real_data
 from bench.accuracy import corrected_error
 from bench.measure import markdown
@@ -123,37 +121,13 @@ def _course(X: np.ndarray, y: np.ndarray, n_train: int, wanted: float) -> list[t
     return course
 
 
-def text() -> Iterator[tuple[str, Result]]:
-    """Test accuracy on the published split of news20."""
-    loaded = real_data.load("news20_counts")
-    counts = sparse.csr_matrix((loaded["data"], loaded["indices"], loaded["indptr"]), shape=tuple(loaded["shape"]))
-    y, n_train = loaded["y"], int(loaded["n_train"])
-    for n in (2000, n_train):
-        rows = np.sort(np.random.default_rng(SEED).permutation(n_train)[:n])
-        weights = TfidfTransformer(sublinear_tf=True).fit(counts[rows])
-        X, X_test = (weights.transform(part).astype(np.float32) for part in (counts[rows], counts[n_train:]))
-        ours = {"random_state": SEED, "n_jobs": 1}
-        made = {
-            "fcfast": FrontClassifier(**ours),
-            "earlier": FrontClassifier(**CLASSIC, hidden_layer_sizes=(256,), **ours),
-            "LinearSVC": LinearSVC(random_state=SEED),
-            "MLP": MLPClassifier(random_state=SEED, max_iter=10),
-        }
-        result = {}
-        for model, estimator in made.items():
-            started = time.process_time()
-            fitted = estimator.fit(X, y[rows])
-            result[model] = (float(fitted.score(X_test, y[n_train:])), time.process_time() - started)
-        yield f"news20, {n:,} x {X.shape[1]:,}", result
-
-
 # ----------------------------------------------------------------------------------------------------------------------
 # the report
 
 
 def report(found: dict[str, Result]) -> str:
     """Write the parts that there are."""
-    parts = {"tables": _tables, "images": _images, "text": _text}
+    parts = {"tables": _tables, "images": _images, "text": accuracy_text.section}
     sections = [write(found[part]) for part, write in parts.items() if part in found]
     return "\n\n".join(["# Accuracy where samples are many", *sections]) + "\n"
 
@@ -201,18 +175,6 @@ its other defaults, and standardised pixels; the column with its least error fav
 {markdown(rows)}"""
 
 
-def _text(found: Result) -> str:
-    names = list(next(iter(found.values())))
-    rows = [["data", *names]]
-    rows += [[data, *(f"{cell[m][0]:.3f}, {cell[m][1]:.1f} s" for m in names)] for data, cell in found.items()]
-    return f"""## Text
-
-Accuracy on the published test part, and CPU seconds of a fit on one thread. TF-IDF with sublinear counts. MLP has
-its defaults, but only 10 epochs, which take its loss to almost 0.
-
-{markdown(rows)}"""
-
-
 def main() -> None:
     """Compute the parts that are asked for, and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -220,7 +182,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    work = {"tables": lambda: tables(options.repeats), "images": images, "text": text}
+    work = {"tables": lambda: tables(options.repeats), "images": images, "text": accuracy_text.text}
     found = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
     for part in options.parts:
         done: Result = {}

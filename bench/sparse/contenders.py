@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,7 +64,7 @@ class Problem:
         rows = self.rows(n_steps)
         return self.X[rows], self.y[rows]
 
-    @property
+    @cached_property
     def weights(self) -> peers.Start:
         """The initial weights as arrays."""
         W1 = self.start.dense("f4")
