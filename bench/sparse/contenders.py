@@ -24,6 +24,8 @@ OURS = {"SGD": SGD(), "momentum": SGD(momentum=MOMENTUM), "Adagrad": Adagrad()}
 LIGHT = "EmbeddingBag, SGD", "EmbeddingBag, Adagrad", "EmbeddingBag, SparseAdam"
 DENSE = "dense gradient", "dense batches", "sparse tensor"
 SKLEARN = "scikit-learn MLP"
+SPARED = LIGHT[2], *DENSE[1:]  # the slower of several peers of a kind, where weights are many
+MANY = 1e8
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,10 @@ class Problem:
         n_out = int(y.max()) + 1
         above = np.random.default_rng(1).normal(size=(n_out, HIDDEN)) / HIDDEN**0.5
         return cls(X, y, batch, order, RandomWeights(HIDDEN, X.shape[1], 0, "relu"), above)
+
+    def has(self, peer: str) -> bool:
+        """Whether a peer is measured."""
+        return peer not in SPARED or self.X.shape[1] * HIDDEN < MANY
 
     @property
     def n_classes(self) -> int:
