@@ -22,7 +22,7 @@ from setuptools.errors import BaseError, CCompilerError, CompileError
 
 KERNELS = (
     "forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "noise", "openmp",
-    "sparse_front",
+    "sparse_front", "svmlight",
 )  # fmt: skip
 CORE = "src/fcfast/_core"
 

@@ -23,7 +23,7 @@ from fcfast.front import FORMS
 from fcfast.front.contributions import ContributionsForm
 from fcfast.gram.start import GivenWeights
 from fcfast.optimizers import SCHEDULES, SGD
-from fcfast.training import Training
+from fcfast.training import EpochsInMemory, Training
 from fcfast.training.network import FrontNetwork
 
 peers = pytest.importorskip("bench.peers", reason="the peer is PyTorch")
@@ -181,7 +181,7 @@ def bench_full_batch(n, target, compare, tell):
     def train():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the same network is trained on and on
-            fit.run(network, np.arange(n), case.data[1], None, np.random.RandomState(0))
+            fit.run(EpochsInMemory(fit, network, np.arange(n), case.data[1], None, np.random.RandomState(0)))
 
     products = Run(products_alone(n))
     runs = {

@@ -208,7 +208,7 @@ def test_a_view_is_the_matrix_of_its_samples(gram, name):
     np.testing.assert_allclose(outputs(model, scaled[TEST]), outputs(by_products, new), rtol=1e-9)
     for part in starts:
         part.contributed.start = start  # the rounding of the factors above
-    for held, copied in zip(model.network_.snapshot(), by_products.network_._held, strict=True):
+    for held, copied in zip(model.network_.snapshot(), by_products.network_.held, strict=True):
         copied[:] = held
     np.testing.assert_array_equal(outputs(model, scaled[TEST]), outputs(by_products, new))
 

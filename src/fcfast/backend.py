@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 __all__ = [
     "KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "forward_gradient", "front", "noise", "openmp",
-    "sparse_front", "states", "two_layer",
+    "sparse_front", "states", "svmlight", "two_layer",
 ]  # fmt: skip
 
 KERNELS = (
     "forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "noise", "openmp",
-    "sparse_front",
+    "sparse_front", "svmlight",
 )  # fmt: skip
 
 if TYPE_CHECKING:  # the twins carry the types of both
@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # the twins carry the types of both
         openmp,
         sparse_front,
         states,
+        svmlight,
     )
     from fcfast._pure import two_layer as two_layer
 

@@ -11,7 +11,8 @@ Design
   `flush` passes each slot again, catches it up and adds the steps. Slots are read a few features ahead (`slots.pxd`).
 * Threads share the hidden units, in whole cache lines. Each unit's arithmetic is the same whoever does it, so that results have
   the same bits for any number of threads. While one thread takes the steps of a window, another sorts the entries of the next.
-* At the end of an epoch all features are caught up, so that the table holds the weights as they are.
+* At the end of an epoch all features are caught up, so that the table holds the weights as they are. An epoch that takes its
+  samples in blocks (`take_rows`) does so once, after the last of them (`settle`).
 
 Axes: N samples, h hidden units, B batch, K window.
 """
@@ -55,7 +56,9 @@ cdef class SparseNetwork(Network):
     cdef void* by_unit          # (width) factors of a step's sums, if units differ
     cdef Py_ssize_t n_room      # entries that there is room for
     cdef Py_ssize_t n_history   # windows of a history, before features are all caught up
-    cdef bint lags              # whether features may not be up to date between single steps
+    cdef bint lags              # whether features may not be up to date between single steps, or blocks of an epoch
+    cdef bint goes_on           # whether an epoch takes its samples in blocks
+    cdef object rows_held
 
     def __init__(self, table, scale, indptr, indices, values, params, velocity, widths, int activation):
         if table.ndim != 3 or table.shape[2] < widths[0] or table.shape[2] * table.itemsize % CACHE_LINE:
@@ -65,15 +68,25 @@ cdef class SparseNetwork(Network):
         Network.__init__(self, table, table if has_velocity else None, nothing, None, scale, params, velocity, widths,
                          activation, None, None, None)
         self.n_copies, self.width = table.shape[1], table.shape[2]
-        self.indptr = <const Py_ssize_t*>address(indptr, self.held, np.intp, False)
-        self.indices = <const int*>address(indices, self.held, np.int32, False)
-        self.values = address(values, self.held, table.dtype, False)
+        self._hold_rows(indptr, indices, values)
         self.stamps = <int*>address(np.zeros(len(table), np.int32), self.held, np.int32, True)
         self.caught = address(np.empty((2, self.width), table.dtype), self.held, table.dtype, True)
         self.lagging = address(np.empty(self.width, table.dtype), self.held, table.dtype, True)
         self.by_unit = address(np.empty(self.width, table.dtype), self.held, table.dtype, True)
         self.n_room = -1
         self.buffers = {}
+
+    cdef _hold_rows(self, indptr, indices, values):
+        held = []
+        self.indptr = <const Py_ssize_t*>address(indptr, held, np.intp, False)
+        self.indices = <const int*>address(indices, held, np.int32, False)
+        self.values = address(values, held, np.float64 if self.is_double else np.float32, False)
+        self.rows_held = held
+
+    def take_rows(self, indptr, indices, values):
+        """Take other samples. From now on features lag behind from one call of `sgd_epochs` to the next, until `settle`."""
+        self._hold_rows(indptr, indices, values)
+        self.goes_on = True
 
     cdef reserve_entries(self, Py_ssize_t n_entries):
         """Make room for windows with so many entries."""
@@ -383,7 +396,9 @@ cdef Py_ssize_t run_epoch(real* table, SparseNetwork network, Targets targets, S
         position += K
         K = next_K
         now = 1 - now
-    if decays:
+    if decays and network.goes_on:
+        network.lags = True
+    elif decays:
         catch_up_all(table, network, n_threads)
     return step
 
@@ -414,7 +429,8 @@ def sgd_epochs(SparseNetwork network not None,  # IN and OUT
     for epoch in range(rows.shape[0]):
         most = max(most, largest_window(network, workspace.window, &rows[epoch, 0], n_rows))
     network.reserve_entries(most)
-    network.reserve_history(n_rows // workspace.window + 2, 0)
+    if not network.lags:
+        network.reserve_history(MOST_WINDOWS if network.goes_on else n_rows // workspace.window + 2, 0)
     with nogil:
         for epoch in range(rows.shape[0]):
             if network.is_double:
@@ -515,7 +531,8 @@ def take_step(SparseNetwork network not None,       # IN and OUT
 
 
 def settle(SparseNetwork network not None, int n_threads):
-    """Bring the weights of all features up to date after single steps."""
+    """Bring the weights of all features up to date after single steps, or after the last block of an epoch."""
+    network.goes_on = False
     if not network.lags:
         return
     network.lags = False

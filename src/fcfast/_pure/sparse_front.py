@@ -60,6 +60,11 @@ class SparseNetwork(Network):
         assert W is not None
         super().__init__(W, M, source, None, scale, params, velocity, widths, activation, None, None, None)
 
+    def take_rows(self, indptr: NDArray[np.intp], indices: NDArray[np.int32], values: Array) -> None:
+        """Take other samples; nothing lags behind here."""
+        source: Any = _DenseRows(indptr, indices, values, self.base.shape[1])
+        self.source = source
+
 
 def sgd_epochs(
     network: SparseNetwork,

@@ -124,6 +124,14 @@ FileWidth = Annotated[
         show_default="the largest index in the file",
     ),
 ]
+BlockRows = Annotated[
+    int | None,
+    in_data(
+        min=1,
+        help="Read an svmlight file in blocks of so many rows, of which one is in memory at a time.",
+        show_default="the whole file, or blocks of 100000 rows if it is large beside memory",
+    ),
+]
 
 Hidden = Annotated[str, in_network(help="Widths of the hidden layers, such as 256,128.")]
 Activation = Annotated[str, choice(ACTIVATIONS, "Activation of all hidden layers.", rich_help_panel=NETWORK)]

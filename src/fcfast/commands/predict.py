@@ -3,11 +3,12 @@
 import csv
 import io
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fcfast.commands.options import (
+    BlockRows,
     Comment,
     DataFile,
     Dataset,
@@ -21,6 +22,9 @@ from fcfast.commands.options import (
 )
 from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, print_data, screen, tell_user
 from fcfast.files import write_text
+
+if TYPE_CHECKING:
+    from fcfast.commands.data import Array
 
 
 def predict(
@@ -58,6 +62,7 @@ def predict(
     transpose: Transpose = None,
     layer: Layer = None,
     dataset: Dataset = None,
+    block_rows: BlockRows = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with nothing else on stdout.")] = False,
 ) -> None:
     """Predict with a model file: one line of CSV per sample, and a score if the target is known.
@@ -67,22 +72,30 @@ def predict(
     Scores on samples that the model was trained on are not test scores.
     """
     with clear_errors():
+        from fcfast.commands.blocks import predict_in_blocks, refuse_whole, rows_of_block
+
         check_file(out, "--out", inputs=(model, data))
         written = {
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
         }  # fmt: skip
-        columns, result, notes = run(model, data, proba, target, ids, text, written)
-        if out is not None:
-            write_text(out, csv_text(columns, "\t" if out.suffix.lower() == ".tsv" else ","))
+        rows = rows_of_block(data, block_rows)
+        if rows is not None:
+            refuse_whole(data, target, ids, text=text)
+            n_samples, columns, result, notes = predict_in_blocks(model, data, rows, proba, out, keeps=as_json)
+        else:
+            columns, result, notes = run(model, data, proba, target, ids, text, written)
+            n_samples = len(columns["sample"])
+            if out is not None:
+                write_text(out, csv_text(columns, delimiter_of(out)))
+            elif not as_json:
+                print_data(csv_text(columns))
     for note in notes:
         tell_user(note)
     if as_json:
-        content = {"n_samples": len(columns["sample"]), "score": result, "out": None if out is None else str(out)}
+        content = {"n_samples": n_samples, "score": result, "out": None if out is None else str(out)}
         print(json_text(content | ({"predictions": columns} if out is None else {})))
         return
-    if out is None:
-        print_data(csv_text(columns))
     if result is not None:
         from fcfast.commands.scores import lines
 
@@ -104,7 +117,7 @@ def run(
     """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
-    from fcfast.commands.data import in_order, predictions, targets_like, type_of_targets
+    from fcfast.commands.data import in_order, targets_like, type_of_targets
     from fcfast.commands.scores import scores
     from fcfast.commands.texts import needed_columns, texts_of, unknown_in
     from fcfast.datafiles import read_table
@@ -137,17 +150,7 @@ def run(
     else:  # the line about the table names what is left out
         X = estimator.text_.transform(texts_of(table, texts))
         notes += unknown_in(X)
-    rows = np.arange(X.shape[0])
-    columns: dict[str, list[Any]] = {"sample": rows.tolist() if table.ids is None else table.ids}
-    predicted = predictions(estimator, X, rows, "predict_proba" if proba else "predict")
-    if proba and classifier is not None:
-        probabilities = predicted
-        predicted = classifier.classes_[probabilities.argmax(axis=1)]
-        columns["prediction"] = predicted.tolist()
-        columns |= {f"P({label})": p for label, p in zip(classifier.classes_, probabilities.T.tolist(), strict=True)}
-    else:
-        names = ["prediction"] if predicted.ndim == 1 else [f"prediction_{j}" for j in range(predicted.shape[1])]
-        columns |= dict(zip(names, predicted.reshape(len(rows), -1).T.tolist(), strict=True))
+    columns, predicted = prediction_columns(estimator, X, np.arange(X.shape[0]), proba, table.ids)
     result = None
     if table.y is not None:
         try:
@@ -164,10 +167,37 @@ def run(
     return columns, result, notes
 
 
-def csv_text(columns: dict[str, list[Any]], delimiter: str = ",") -> str:
-    """Format a table as CSV."""
+def prediction_columns(
+    estimator: Any, X: Any, numbers: "Array", proba: bool, ids: list[str] | None = None
+) -> tuple[dict[str, list[Any]], "Array"]:
+    """Predict, and give the columns of the table and the predictions; samples without names have numbers."""
+    import numpy as np
+
+    from fcfast.commands.data import predictions
+
+    columns: dict[str, list[Any]] = {"sample": numbers.tolist() if ids is None else ids}
+    predicted = predictions(estimator, X, np.arange(len(numbers)), "predict_proba" if proba else "predict")
+    if proba:
+        probabilities = predicted
+        predicted = estimator.classes_[probabilities.argmax(axis=1)]
+        columns["prediction"] = predicted.tolist()
+        columns |= {f"P({label})": p for label, p in zip(estimator.classes_, probabilities.T.tolist(), strict=True)}
+    else:
+        names = ["prediction"] if predicted.ndim == 1 else [f"prediction_{j}" for j in range(predicted.shape[1])]
+        columns |= dict(zip(names, predicted.reshape(len(numbers), -1).T.tolist(), strict=True))
+    return columns, predicted
+
+
+def delimiter_of(out: Path) -> str:
+    """Give the delimiter of a file to write, by its ending."""
+    return "\t" if out.suffix.lower() == ".tsv" else ","
+
+
+def csv_text(columns: dict[str, list[Any]], delimiter: str = ",", heads: bool = True) -> str:
+    """Format a table as CSV, with or without its names of columns."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
+    if heads:
+        writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue()

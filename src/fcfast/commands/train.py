@@ -16,6 +16,7 @@ from fcfast.commands.options import (
     TRAINING,
     Activation,
     Bits,
+    BlockRows,
     Comment,
     DataFile,
     Dataset,
@@ -103,6 +104,7 @@ def train(
     layer: Layer = None,
     dataset: Dataset = None,
     n_features: FileWidth = None,
+    block_rows: BlockRows = None,
     text: Text = None,
     vectorizer: TextVectorizer = None,
     ngrams: Ngrams = None,
@@ -182,6 +184,8 @@ def train(
     """
     sizes = AUTO if hidden == AUTO else widths(hidden)
     with clear_errors():
+        from fcfast.commands.blocks import refuse_whole, rows_of_block, train_in_blocks
+
         check_file(save, "--save", ".safetensors", (data, test_file))
         check_file(plot, "--plot", ".png", (data, test_file))
         if plot is not None:
@@ -194,10 +198,7 @@ def train(
             "allow_missing": impute != "none",
         }  # fmt: skip
         texts = asked_texts(text, vectorizer, ngrams, min_count, bits, early_stopping)
-        source = read_source(
-            data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts
-        )
-        settings = {
+        settings: dict[str, Any] = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": given(learning_rate),
             "schedule": schedule, "batch_size": given(batch_size), "max_epochs": given(epochs), "momentum": momentum,
@@ -206,11 +207,24 @@ def train(
             "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
             "missing": "error" if impute == "none" else impute,
         }  # fmt: skip
-        if source.task == "classification":
-            settings["label_smoothing"] = label_smoothing
-        elif label_smoothing != 0:
-            raise ValueError(f"--label-smoothing {label_smoothing:g} is for classes, but the task is regression")
-        estimator, report = run(source, settings)
+
+        def settings_for(task: str) -> dict[str, Any]:
+            if task == "classification":
+                return settings | {"label_smoothing": label_smoothing}
+            if label_smoothing != 0:
+                raise ValueError(f"--label-smoothing {label_smoothing:g} is for classes, but the task is regression")
+            scales = settings["standardize"]
+            return settings | {"standardize_targets": True if scales == SCALE else scales}
+
+        rows = rows_of_block(data, block_rows)
+        if rows is None:
+            source = read_source(
+                data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts
+            )
+            estimator, report = run(source, settings_for(source.task))
+        else:
+            refuse_whole(data, target, ids, test_target, impute, text)
+            estimator, report = train_in_blocks(data, rows, n_features, target_type, task, test, test_file, settings_for)
         estimator.save(save)
         if plot is not None:
             from fcfast.plots import loss_curve
@@ -331,8 +345,7 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     started = time.perf_counter()
     kind: type[FrontClassifier | FrontRegressor] = FrontClassifier
     if source.task == "regression":
-        scales = settings["standardize"]
-        kind, settings = FrontRegressor, settings | {"standardize_targets": True if scales == SCALE else scales}
+        kind = FrontRegressor
     estimator = kind(**settings)
     with already_looked_at(source.train.X):
         sentences = fit(estimator, training_rows(source.train), source.train.targets())
@@ -348,8 +361,13 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     elif hasattr(raw, "feature_names_in_"):
         del raw.feature_names_in_  # names that occur more than once
     raw.text_ = source.text
+    return raw, source.about | training_report(estimator, seconds, sentences, result)
+
+
+def training_report(estimator: Any, seconds: float, sentences: list[str], result: dict[str, Any] | None) -> dict[str, Any]:
+    """Give what the report says of a training, with the scores of a test."""
     reasons = estimator.settings_.reasons
-    return raw, source.about | {
+    return {
         "standardized": bool(estimator.settings_["standardize"]),
         "hidden": list(estimator.settings_["hidden_layer_sizes"]),
         "learning_rate": estimator.settings_["learning_rate"],
@@ -364,7 +382,7 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     }
 
 
-def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array") -> list[str]:
+def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array | None") -> list[str]:
     """Fit with progress on a terminal; return the warnings."""
     with ending_on_interrupt(), collected_warnings() as sentences, progress_on_terminal(None) as tell:
         tell("reading the data", 0)

@@ -1,7 +1,8 @@
 """Parquet files, as pandas, pyarrow and polars write them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,14 +20,10 @@ from fcfast.datafiles.table import Table
 
 def read_parquet(source: Source, asked: Asked) -> Table:
     """Read a table; the index of a pandas table names its samples."""
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ImportError(f"reading {source} needs pyarrow; install it with: pip install 'fcfast[parquet]'") from error
-    with decoding(source, "Parquet", "write it again"), source.seekable() as stream, parquet.ParquetFile(stream) as file:
+    with opened(source) as file, _decoding(source):
         content = file.read()
         content.validate(full=True)
-        index = _index_columns(content)
+        index = index_columns(content.schema)
     names: list[str] = content.column_names
     # The index comes last in the file but is not a column of the table, so it can be found only by its name.
     inner = [j for j, name in enumerate(names) if name not in index]
@@ -47,7 +44,7 @@ def read_parquet(source: Source, asked: Asked) -> Table:
     X = _text_matrix(source, chosen) if asked.text else _matrix(source, chosen)
     y = None
     if columns.target is not None:
-        y = _target(source, str(columns.names[columns.target]), content.column(order[columns.target]), asked)
+        y = column_target(source, str(columns.names[columns.target]), content.column(order[columns.target]), asked)
     samples, id_name = None, columns.told(columns.ids)
     if columns.ids is not None:
         samples = _texts(content.column(order[columns.ids]))
@@ -69,7 +66,7 @@ def read_parquet(source: Source, asked: Asked) -> Table:
 
 def _matrix(source: object, columns: Sequence[tuple[str, Any]]) -> NDArray[Any]:
     """Convert numeric columns, which have names, to a matrix."""
-    features = [_numbers(source, name, column) for name, column in columns]
+    features = [column_numbers(source, name, column) for name, column in columns]
     X = np.empty((len(features[0]), len(features)), dtype=np.result_type(*{feature.dtype for feature in features}))
     for j, feature in enumerate(features):
         X[:, j] = feature
@@ -83,14 +80,39 @@ def _text_matrix(source: object, columns: Sequence[tuple[str, Any]]) -> NDArray[
     return texts.matrix_of(source, [texts.in_parquet(source, name, column) for name, column in decoded])
 
 
-def _index_columns(content: Any) -> list[str]:
+@contextmanager
+def opened(source: Source) -> Iterator[Any]:
+    """Open a file as a pyarrow.parquet.ParquetFile."""
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ImportError(f"reading {source} needs pyarrow; install it with: pip install 'fcfast[parquet]'") from error
+    with source.seekable() as stream:
+        with _decoding(source):
+            file = parquet.ParquetFile(stream)
+        with file:
+            yield file
+
+
+def _decoding(source: Source) -> AbstractContextManager[None]:
+    return decoding(source, "Parquet", "write it again")
+
+
+def index_columns(schema: Any) -> list[str]:
     """Find the columns that form the index of a pandas table."""
-    names = [name for name in content.column_names if name.startswith("__index_level_")]
-    metadata = (content.schema.metadata or {}).get(b"pandas")
+    names = [name for name in schema.names if name.startswith("__index_level_")]
+    metadata = (schema.metadata or {}).get(b"pandas")
     if metadata is not None:
         stored = json.loads(metadata).get("index_columns", [])
-        names += [name for name in stored if isinstance(name, str) and name in content.column_names and name not in names]
+        names += [name for name in stored if isinstance(name, str) and name in schema.names and name not in names]
     return names
+
+
+def column_texts(source: object, name: str, column: Any) -> list[str]:
+    """Read a column of text; a missing text is empty."""
+    with decoding(source, "Parquet", "write its texts in UTF-8"):
+        column = _decoded(column)
+    return [text or "" for text in texts.in_parquet(source, name, column)]
 
 
 def _texts(column: Any) -> list[str]:
@@ -109,7 +131,7 @@ def _decoded(column: Any) -> Any:
     return column
 
 
-def _numbers(source: object, name: str, column: Any) -> NDArray[Any]:
+def column_numbers(source: object, name: str, column: Any) -> NDArray[Any]:
     """Convert a numeric column to an array, with NaN for null."""
     from pyarrow import types
 
@@ -126,7 +148,7 @@ def _numbers(source: object, name: str, column: Any) -> NDArray[Any]:
     return numbers
 
 
-def _target(source: object, name: str, column: Any, asked: Asked) -> NDArray[Any]:
+def column_target(source: object, name: str, column: Any, asked: Asked) -> NDArray[Any]:
     from pyarrow import types
 
     with decoding(source, "Parquet", f"write the column {name!r} as text in UTF-8"):
@@ -134,7 +156,7 @@ def _target(source: object, name: str, column: Any, asked: Asked) -> NDArray[Any
     if types.is_boolean(column.type) and not column.null_count:
         return from_array(source, column.to_numpy().astype(bool), asked.target_type)
     if not (types.is_string(column.type) or types.is_large_string(column.type)):
-        numbers = _numbers(source, name, column)
+        numbers = column_numbers(source, name, column)
         refuse_gaps(source, numbers[:, None], [name], remedy=TARGET_REMEDY)
         return from_array(source, numbers, asked.target_type)
     labels = [(label or "").strip() for label in column.to_pylist()]

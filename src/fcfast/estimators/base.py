@@ -44,8 +44,9 @@ from fcfast.sources.running import RUNNING
 from fcfast.sources.scaling import Scaling
 from fcfast.sources.standardized import CAPPED, MISSING, SCALE, Statistics
 from fcfast.splitting import split_at_random
+from fcfast.streams import Stream
 from fcfast.threads import resolve_n_jobs
-from fcfast.training import Callback, History, Training
+from fcfast.training import Callback, Epochs, EpochsInMemory, History, Training
 from fcfast.training.progress import progress
 
 if TYPE_CHECKING:
@@ -210,9 +211,9 @@ class TrainedEstimator(BaseEstimator):
         """The front layer of the fitted network, or its front layers."""
         return self.network_.front
 
-    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+    def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         """Check training data, which stay raw."""
-        is_numeric = not self._loss.has_classes
+        _refuse_stream(self, X)
         if isinstance(X, Gram):
             self._accept(X, reset)
             return X, self._checked_targets(X, y)
@@ -222,12 +223,17 @@ class TrainedEstimator(BaseEstimator):
         if source is not None:
             check_features(self, source, reset)
             return source, self._checked_targets(source, y)
+        return self._validated(X, y, reset)
+
+    def _validated(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
+        """Check training data in memory as scikit-learn does."""
+        is_numeric = not self._loss.has_classes
         errors = validation.clearer_errors(X, y if is_numeric else None, self._takes_features)
         with errors, np.errstate(over="ignore", invalid="ignore"):
             X, targets = validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
         return X, targets
 
-    def _checked_targets(self, X: Any, y: ArrayLike) -> Array:
+    def _checked_targets(self, X: Any, y: ArrayLike | None) -> Array:
         """Check the targets of samples that scikit-learn does not check."""
         targets: Any = _check_y(y, multi_output=True, y_numeric=not self._loss.has_classes, estimator=self)
         check_consistent_length(X, targets)
@@ -399,6 +405,26 @@ class TrainedEstimator(BaseEstimator):
         lowest: float = 0.0,
         X: Any = None,
     ) -> History:
+        """Train on some of the samples in memory."""
+
+        def epochs_of(training: Training) -> EpochsInMemory:
+            assert self._random_state is not None  # `_start` has set it
+            return EpochsInMemory(training, self.network_, rows, targets, weights, self._random_state)
+
+        return self._run(epochs_of, schedule, max_epochs, tol, score, callbacks, chance, lowest, X)
+
+    def _run(
+        self,
+        epochs_of: Callable[[Training], Epochs],
+        schedule: Schedule,
+        max_epochs: int,
+        tol: float,
+        score: Callable[[], float] | None,
+        callbacks: Sequence[Callback],
+        chance: float,
+        lowest: float,
+        X: Any = None,
+    ) -> History:
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
             max_epochs = int(max_epochs)  # a small integer of NumPy's would overflow
@@ -407,9 +433,8 @@ class TrainedEstimator(BaseEstimator):
                 self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
                 (*shown, *callbacks), chance, lowest, not self._stops_by_loss, Remedies(X, self._remedies()),
             )  # fmt: skip
-            assert self._random_state is not None  # `_start` has set it
             try:
-                return training.run(network, rows, targets, weights, self._random_state)
+                return training.run(epochs_of(training))
             finally:
                 network.finish()
 
@@ -438,6 +463,7 @@ class TrainedEstimator(BaseEstimator):
 
     def _validate_new(self, X: Any) -> Any:
         check_is_fitted(self, "network_")
+        _refuse_stream(self, X)
         if isinstance(X, Gram):
             self._accept(X, reset=False)
             return X
@@ -523,6 +549,19 @@ class TrainedEstimator(BaseEstimator):
         return tags
 
 
+def _refuse_stream(estimator: TrainedEstimator, X: Any) -> None:
+    """Refuse a stream where blocks are not read one after the other, and a generator, which is no stream yet."""
+    if isinstance(X, Stream):
+        raise TypeError(
+            f"this method of {type(estimator).__name__} takes samples in memory, got a stream; call it for each block "
+            "(for block in stream: ...), or use fit of FrontClassifier or FrontRegressor, which reads a stream once an epoch"
+        )
+    if hasattr(X, "__next__"):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which can be read only once; give fcfast.streams.Stream(read), where read() returns it"
+        )
+
+
 def _named_optimizer(name: str) -> type[Optimizer]:
     """Give the class of an optimiser, SGD for "auto" before samples are known, and the base class for an unknown name."""
     kind: type[Optimizer] = OPTIMIZERS.get("sgd" if validation.is_auto(name) else name, Optimizer)
@@ -557,7 +596,7 @@ class ClassTargets(TrainedEstimator):
     def _loss(self) -> Loss:
         return make_loss("cross_entropy")
 
-    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+    def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         X, y = super()._checked(X, y, reset)
         return X, column_or_1d(y, warn=True)
 

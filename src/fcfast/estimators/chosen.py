@@ -10,7 +10,7 @@ from fcfast import validation
 from fcfast.estimators import automatic
 from fcfast.estimators.automatic import GIVEN, Choice
 from fcfast.estimators.base import TrainedEstimator
-from fcfast.estimators.samples import SquaredLength
+from fcfast.estimators.samples import Length
 from fcfast.optimizers import Optimizer
 
 Array = NDArray[Any]
@@ -88,7 +88,7 @@ class AutomaticEstimator(TrainedEstimator):
     def _choose_rates(
         self,
         X: Any,
-        length: SquaredLength,
+        length: Length,
         n_samples: int,
         rates_of: Callable[[float, str], Choice],
         step: float,

@@ -6,18 +6,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from fcfast.estimators import automatic
 from fcfast.estimators.base import ClassTargets
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
+from fcfast.estimators.streamed import by_blocks, predictions_of
 from fcfast.losses import CrossEntropy, log_softmax, softmax
 from fcfast.losses.cross_entropy import entropy
 from fcfast.modelfile.front import ClassifierHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
+from fcfast.streams import Stream
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -345,15 +348,25 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         """
         return self._partial_fit(X, y, sample_weight, classes)
 
+    @by_blocks
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the probability (M, c) of each class in `classes_`, which is the softmax of the outputs, in float64."""
         return softmax(self._outputs(self._validate_new(X)).astype(np.float64))
 
+    @by_blocks
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the logarithms (M, c) of the probabilities in float64; they are finite even if `predict_proba` gives 0 or 1."""
         return log_softmax(self._outputs(self._validate_new(X)).astype(np.float64))
 
+    @by_blocks
     def predict(self, X: Any) -> Array:
         """Give the most probable class (M,)."""
         outputs = self._outputs(self._validate_new(X))
         return self.classes_[outputs.argmax(axis=1)]
+
+    def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Give the accuracy; the blocks of a stream hold `y` and `sample_weight`, which are left out then."""
+        if not isinstance(X, Stream):
+            return float(super().score(X, y, sample_weight))
+        predicted, truth, weights = predictions_of(self, X, y, sample_weight)
+        return float(accuracy_score(truth, predicted, sample_weight=weights))

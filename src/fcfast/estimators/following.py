@@ -39,17 +39,23 @@ class FollowingFront(InitialFront):
         if self._follows("standardize", first):
             self._refuse_fixed_units(first)
             source = as_source(tidy(X) if is_stored_sparse(X) else X)
-            inputs = self._follow("standardize", Moments.of(source, sample_weight), not source.is_sparse)
-            missing = inputs.mean if self.missing == "mean" else None
-            self._scaling = replace(self._scaling or Scaling(None, None), inputs=inputs, missing=missing)
+            self._take_inputs(Moments.of(source, sample_weight), not source.is_sparse)
         if "standardize_targets" in self._automatic:
             self._measure_targets(y, sample_weight, first)
 
+    def _take_inputs(self, moments: Moments, capped: bool) -> None:
+        """Take samples into the scale of the inputs, which follows the stream."""
+        inputs = self._follow("standardize", moments, capped)
+        missing = inputs.mean if self.missing == "mean" else None
+        self._scaling = replace(self._scaling or Scaling(None, None), inputs=inputs, missing=missing)
+
     def _measure_targets(self, y: Array, sample_weight: Floats | None, first: bool) -> None:
+        if self._follows("standardize_targets", first) or (first and self._setting("standardize_targets")):
+            self._take_targets(Moments.of(ArraySource(self._numbers(y)), sample_weight, "y"), first)
+
+    def _take_targets(self, moments: Moments, first: bool) -> None:
+        """Scale targets, by a scale that may follow the stream."""
         follows = self._follows("standardize_targets", first)
-        if not (follows or (first and self._setting("standardize_targets"))):
-            return
-        moments = Moments.of(ArraySource(self._numbers(y)), sample_weight, "y")
         scale = self._follow("standardize_targets", moments, False) if follows else moments.scale(capped=False)
         known = Scale(scale.mean, np.where(scale.is_known, scale.scale, 1.0))
         self._scaling = replace(self._scaling or Scaling(None, None), targets=known)

@@ -14,8 +14,9 @@ from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.following import FollowingFront
-from fcfast.estimators.samples import SquaredLength, constant_columns, copied, n_counted
+from fcfast.estimators.samples import Length, SquaredLength, constant_columns, copied
 from fcfast.estimators.starts import GIVEN_START, STARTS
+from fcfast.estimators.streamed import fit_stream
 from fcfast.front import FORMS, FrontForm
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, n_features_of
@@ -30,6 +31,8 @@ from fcfast.sources.lengths import Lengths
 from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
 from fcfast.sources.standardized import SCALE
+from fcfast.sources.surveyed import Surveyed
+from fcfast.streams import Stream
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
 from fcfast.training.compiled import is_compiled
@@ -137,7 +140,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
     def fit(
         self,
         X: Any,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         coefs_init: Sequence[ArrayLike] | None = None,
         intercepts_init: Sequence[ArrayLike] | None = None,
@@ -149,9 +152,10 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         ----------
         X : ndarray, DataFrame, sparse matrix, numpy.memmap or source (`fcfast.sources`) of shape (N, d)
             Training inputs. Form "contributions" keeps a reference to them for `predict` and `coefs_`, so do not change them in
-            place. Methods that need them raise a RuntimeError if they were changed.
+            place. Methods that need them raise a RuntimeError if they were changed. A stream (`fcfast.streams`) is read once
+            before training, and once in every epoch.
         y : array-like of shape (N,), or (N, c) for regression
-            Class labels or targets.
+            Class labels or targets. They are left out for a stream, whose blocks hold them, and their weights.
         sample_weight : array-like of shape (N,) or None
             Weights of the samples in the mean over a batch; None weights all samples equally.
         coefs_init : sequence of array-like of shape (n_in, n_out), or None
@@ -173,20 +177,12 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         MemoryError
             If the Gram matrix of form "contributions" would exceed `memory_limit`.
         """
-        before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
-        if before is None:
-            self.settings_ = Settings()
-        self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
-        if coefs_init is not None and not validation.is_auto(self.init) and STARTS[self.init].size is not None:
-            raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
-        self._begun_as = self._asked_start
+        if isinstance(X, Stream):
+            return fit_stream(self, X, y, sample_weight, coefs_init, intercepts_init, callbacks)
+        before = self._begin(coefs_init)
         if before is None:
-            self._scaling, self._scaled_as, self._followed, self._lengths = None, self._asked_scaling, {}, None
-            self.text_ = None
             self._choose_scaling(X, coefs_init is not None, streams=False)
-        else:
-            self._refuse_other_scaling("warm_start")
         X, y = self._checked(X, y, reset=True)
         given = self._given_weights(sample_weight, X)
         if before is None:
@@ -201,16 +197,11 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         weights = self._sample_weights(sample_weight, y, X)
         random_state = check_random_state(self.random_state)
         if before is not None:
-            held, wanted = (before.front.n_features, *map(int, before.widths)), self._widths(X, targets)
-            if wanted != held:
-                raise ValueError(
-                    f"warm_start continues with layers of {held} units, features first, but X, hidden_layer_sizes and y need "
-                    f"{wanted}; use warm_start=False"
-                )
+            self._refuse_other_widths(before, X, targets)
             coefs_init, intercepts_init = self._continued(), self._intercepts() if intercepts_init is None else intercepts_init
         X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
         length = SquaredLength(X, weights)
-        self._choose_settings(X, length, weights, before, coefs_init is not None)
+        self._choose_settings(X, length, before, coefs_init is not None)
         max_epochs = self._setting("max_epochs")
         self._start(X, length, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
         self._remember_scaling(X)
@@ -222,6 +213,30 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         )  # fmt: skip
         self._note(history)
         return self
+
+    def _begin(self, coefs_init: Sequence[ArrayLike] | None) -> FrontNetwork | None:
+        """Check the parameters before a fit, and give the network that it continues, if any."""
+        before = getattr(self, "network_", None) if self.warm_start and coefs_init is None else None
+        if before is None:
+            self.settings_ = Settings()
+        self._check_parameters()
+        if coefs_init is not None and not validation.is_auto(self.init) and STARTS[self.init].size is not None:
+            raise ValueError(f"coefs_init gives initial weights, but init={self.init!r} draws them; use init='auto'")
+        self._begun_as = self._asked_start
+        if before is None:
+            self._scaling, self._scaled_as, self._followed, self._lengths = None, self._asked_scaling, {}, None
+            self.text_ = None
+        else:
+            self._refuse_other_scaling("warm_start")
+        return before
+
+    def _refuse_other_widths(self, before: FrontNetwork, X: Any, targets: Array) -> None:
+        held, wanted = (before.front.n_features, *map(int, before.widths)), self._widths(X, targets)
+        if wanted != held:
+            raise ValueError(
+                f"warm_start continues with layers of {held} units, features first, but X, hidden_layer_sizes and y need "
+                f"{wanted}; use warm_start=False"
+            )
 
     @all_or_nothing
     def _partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
@@ -255,7 +270,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             X = self._kernelized(X)
             length = SquaredLength(X, weights)
             if first:
-                self._choose_settings(X, length, weights, None, False, streams=True)
+                self._choose_settings(X, length, None, False, streams=True)
                 self._begin_lengths(length)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
@@ -415,8 +430,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
     def _choose_settings(
         self,
         X: Any,
-        length: SquaredLength,
-        weights: Array | None,
+        length: Length,
         before: FrontNetwork | None,
         has_coefs: bool,
         streams: bool = False,
@@ -425,14 +439,14 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
 
         Samples of weight 0 do not count, except that a batch may hold them, too.
         """
-        n_rows, n_samples = X.shape[0], n_counted(X, weights)
+        n_rows, n_samples = X.shape[0], length.n_counted
         widths = None if before is None else tuple(map(int, before.widths[:-1]))
         is_features = not (streams or isinstance(X, Gram))
         text = is_features and automatic.is_text(automatic.is_sparse(X), n_samples, n_features_of(X))
         self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths, text))
         self._choose("optimizer", lambda: automatic.optimizer(text, self._loss, self._leaves_optimizer_free))
         optimizer = self._optimizer()
-        self._choose("init", lambda: automatic.init(X, n_samples, has_coefs, streams))
+        self._choose("init", lambda: automatic.init(X, n_samples, has_coefs, streams or isinstance(X, Surveyed)))
         rests = bool(optimizer.rests) and automatic.is_sparse(X)
         self._choose_course(n_samples, n_rows, streams, rests)
         # later portions of a stream may be larger than the first one
@@ -479,7 +493,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
     def _start(
         self,
         X: Any,
-        length: SquaredLength,
+        length: Length,
         targets: Array,
         sample_weight: Array | None,
         form: str,
@@ -503,8 +517,9 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             weights[-1][constant_columns(targets, sample_weight)] = 0  # such an output is its bias from the start on
         biases = self._initial_biases(X, targets, sample_weight, widths, intercepts_init, start, random_state)
         form_kind = FORMS[self.form_].variant(is_stored_sparse(X))
-        front = form_kind(X, self._start_of(form_kind, initial, X), dtype, optimizer.has_velocity, self.n_jobs)
-        front.check(n_samples, dtype)
+        make = form_kind.of_stream if isinstance(X, Surveyed) else form_kind
+        front = make(X, self._start_of(form_kind, initial, X), dtype, optimizer.has_velocity, self.n_jobs)
+        front.check(0 if isinstance(X, Surveyed) else n_samples, dtype)
         self.network_ = FrontNetwork(
             front, biases, weights, self.activation, self._loss, optimizer, *self._batch_and_window(n_samples, form_kind),
             resolve_n_jobs(self.n_jobs), make_rule(self.rule), groups, seed,

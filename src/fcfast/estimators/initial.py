@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fcfast import validation
 from fcfast.activations import GAINS
 from fcfast.estimators.fitted import FittedFront
-from fcfast.estimators.samples import SquaredLength
+from fcfast.estimators.samples import Length
 from fcfast.estimators.starts import Start
 from fcfast.gram.object import fan_in_of
 from fcfast.gram.scattered import ScatteredWeights
@@ -38,7 +38,7 @@ class InitialFront(FittedFront):
 
     def _initial_weights(
         self,
-        length: SquaredLength,
+        length: Length,
         widths: Sequence[int],
         groups: Sequence[int],
         coefs_init: Sequence[ArrayLike] | None,
@@ -72,9 +72,7 @@ class InitialFront(FittedFront):
         held = arrays[0] if is_mapped(arrays[0]) else arrays[0].astype(self.dtype, copy=shared)
         return GivenWeights(held.T), [array.T for array in arrays[1:]]
 
-    def _first_weights(
-        self, length: SquaredLength, widths: Sequence[int], start: Start, seed: int
-    ) -> InitialWeights | SpanStart:
+    def _first_weights(self, length: Length, widths: Sequence[int], start: Start, seed: int) -> InitialWeights | SpanStart:
         """Give the start of the front layer."""
         scale = float(self.init_scale)
         if start.size is not None:

@@ -12,12 +12,14 @@ from fcfast import validation
 from fcfast.estimators import automatic
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
+from fcfast.estimators.streamed import by_blocks, predictions_of
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.front import RegressorHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
 from fcfast.sources.running import RUNNING
+from fcfast.streams import Stream
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -299,7 +301,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     def _numbers(self, y: Array) -> Array:
         return validation.real_array(y, "y").reshape(len(y), -1)
 
-    def _checked(self, X: Any, y: ArrayLike, reset: bool) -> tuple[Any, Array]:
+    def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         X, targets = super()._checked(X, y, reset)
         n_outputs = targets.shape[1] if targets.ndim == 2 else 1
         if not reset and (targets.ndim, n_outputs) != (self._y_ndim, held := int(self.network_.widths[-1])):
@@ -345,9 +347,17 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     def _shaped(self, outputs: Array) -> Array:
         return outputs[:, 0] if self._y_ndim == 1 else outputs
 
+    @by_blocks
     def predict(self, X: Any) -> Array:
         """Give the outputs, of shape (M,) or (M, c) as `y` had in `fit`."""
         return self._shaped(self._outputs(self._validate_new(X))).astype(np.float64)
+
+    def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Give R²; the blocks of a stream hold `y` and `sample_weight`, which are left out then."""
+        if not isinstance(X, Stream):
+            return float(super().score(X, y, sample_weight))
+        predicted, truth, weights = predictions_of(self, X, y, sample_weight)
+        return float(r2_score(truth, predicted, sample_weight=weights))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,26 @@ def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> Non
     _check_n_features(estimator, X, reset=reset)
 
 
+class Length(Protocol):
+    """The mean squared length of samples, for settings and initial weights."""
+
+    @property
+    def value(self) -> float:
+        """The length, which is never 0."""
+
+    @property
+    def text(self) -> str:
+        """How it was found, in words."""
+
+    @property
+    def n_counted(self) -> int:
+        """Number of samples with a weight above 0."""
+
+    @property
+    def counted(self) -> NDArray[np.bool_] | None:
+        """Which samples count; None if all do, or if nobody knows them one by one."""
+
+
 class SquaredLength:
     """The mean squared length of validated samples, which takes a pass over them at most, when it is first asked for.
 
@@ -105,6 +125,11 @@ class SquaredLength:
         if self._weights is None:
             return lengths, np.ones(len(lengths))
         return lengths[self._weights > 0], self._weights[self._weights > 0]
+
+    @property
+    def n_counted(self) -> int:
+        """Number of samples with a weight above 0."""
+        return n_counted(self._X, self._weights)
 
     @cached_property
     def _measured(self) -> tuple[float, str]:

@@ -18,6 +18,7 @@ from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, InitialWeights
 from fcfast.layers.protocol import Layer
 from fcfast.registry import Capable, Registry
+from fcfast.sources.surveyed import Surveyed
 
 if TYPE_CHECKING:
     from fcfast.gram.object import Gram
@@ -77,6 +78,10 @@ class FrontForm(FormCosts, Capable):
         them in another way.
     keeps_inputs : bool
         Whether the form refers to the training inputs after training, and appends new samples to them.
+    restarts : bool
+        Whether the form can make its initial weights again.
+    goes_on : bool
+        Whether the kernel can take the samples of an epoch in blocks, and bring the weights up to date after the last one.
     base, velocity : ndarray
         Arrays that steps change; the velocity is None for an optimiser without one.
     source : ndarray
@@ -104,6 +109,8 @@ class FrontForm(FormCosts, Capable):
     scales_rows: ClassVar[bool] = False
     changes_units: ClassVar[bool] = False
     keeps_inputs: ClassVar[bool] = False
+    restarts: ClassVar[bool] = False
+    goes_on: ClassVar[bool] = False
 
     base: Array
     velocity: Array | None
@@ -125,6 +132,17 @@ class FrontForm(FormCosts, Capable):
         raise NotImplementedError
 
     @classmethod
+    def of_stream(
+        cls, X: Surveyed, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
+    ) -> "FrontForm":
+        """Make the form for samples that come in blocks later (`append`); a form that keeps them cannot do this."""
+        return cls(np.empty((0, X.shape[1]), dtype), initial, dtype, with_velocity, n_jobs)
+
+    def restart(self) -> None:
+        """Go back to the initial weights, in a form that `restarts`."""
+        raise NotImplementedError(f"form {self.name!r} cannot make its initial weights again")
+
+    @classmethod
     def variant(cls, is_sparse: bool) -> "type[FrontForm]":
         """Give the class that holds the form for a dense or a sparse X."""
         return cls.for_sparse or cls if is_sparse else cls
@@ -144,6 +162,10 @@ class FrontForm(FormCosts, Capable):
             self.base, self.velocity, self.source, self.S0, self.scale, upper.params, upper.velocity, upper.widths,
             upper.activation, *((None, None, None) if by is None else (by.mean, by.scale, by.fill)),
         )  # fmt: skip
+
+    def change_kernel_rows(self, network: Any) -> None:
+        """Give the kernel's network the samples that the form has now, if the form `goes_on`."""
+        raise NotImplementedError(f"form {self.name!r} brings its weights up to date after every block")
 
     @property
     def flushed(self) -> Array | None:

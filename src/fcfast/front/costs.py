@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from fcfast.planning.figures import Machine
     from fcfast.planning.problem import Problem
 
-SNAPSHOTS = 2  # copies of the network: the best one, and the last one in case training diverges
 CHECKPOINTS = 2  # copies of the velocity, for the block of epochs that is trained and for the one that is kept
 CHECKPOINT_BYTES = 20 << 20  # no network with larger copies has epochs so short that several are trained in a call
 DRIVEN_STEP = 7  # NumPy's calls in a step that Python drives (`fcfast.training.stepwise`), in units of `Machine.python_step`
@@ -84,11 +83,11 @@ class FormCosts:
     def n_bytes(cls, problem: "Problem", window: int) -> int:
         """Count the bytes that training holds besides the data: form, parameters above it, snapshots and scratch arrays."""
         n_held = problem.n_hidden * cls.columns(problem)
-        numbers = (problem.n_blocks * n_held + problem.n_params) * (problem.copies + SNAPSHOTS) + cls._n_own(problem)
+        numbers = (problem.n_blocks * n_held + problem.n_params) * (problem.copies + problem.n_snapshots) + cls._n_own(problem)
         if problem.compiled and cls.compiled:
             widths = np.array([*problem.hidden, problem.n_outputs], dtype=np.intp)
             numbers += backend.front.work_size(
-                problem.n_samples, problem.batch_size, window, cls.columns(problem), widths, problem.n_params
+                problem.n_held, problem.batch_size, window, cls.columns(problem), widths, problem.n_params
             )
         else:
             kept = problem.rule.kept_activations(len(problem.layers)) * problem.batch_size * max(problem.hidden)
@@ -98,14 +97,14 @@ class FormCosts:
     @classmethod
     def _checkpoint_bytes(cls, problem: "Problem", n_held: int) -> int:
         """Count the copies of velocities that several epochs in a call need; long epochs are trained one by one, without."""
-        if not (problem.compiled and cls.compiled and problem.optimizer.has_velocity):
+        if problem.block_rows or not (problem.compiled and cls.compiled and problem.optimizer.has_velocity):
             return 0
         return min(CHECKPOINTS * (n_held + problem.n_params) * problem.itemsize, CHECKPOINT_BYTES)
 
     @classmethod
     def _n_own(cls, problem: "Problem") -> int:
         """Count the numbers that the form holds besides its base, which are a copy of the samples here."""
-        return problem.n_samples * problem.n_features if cls._copies(problem) else 0
+        return problem.n_held * problem.n_features if cls._copies(problem) else 0
 
     @classmethod
     def _copies(cls, problem: "Problem") -> bool:

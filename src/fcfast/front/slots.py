@@ -132,7 +132,11 @@ class Slots:
     @classmethod
     def of(cls, indices: Array, n_features: int) -> "Slots":
         """Give slots to the features of some entries; at least one, even if there are none."""
-        features, counts = _counted(indices, n_features)
+        return cls.of_counts(*counted(indices, n_features), n_features)
+
+    @classmethod
+    def of_counts(cls, features: Array, counts: Array, n_features: int) -> "Slots":
+        """Give slots to features with so many entries; at least one, even if there are none."""
         by_count = np.argsort(-counts, kind="stable")
         return cls(features[by_count].astype(np.int64) if len(features) else np.zeros(1, np.int64), n_features)
 
@@ -146,7 +150,7 @@ class Slots:
 
     def with_features_of(self, indices: Array) -> "Slots":
         """Give the same slots with those of features at the end that only these entries have."""
-        features = _counted(indices, self.n_features)[0]
+        features = counted(indices, self.n_features)[0]
         new = features[self.of_features(features) < 0]
         return Slots(np.concatenate([self.features, new.astype(np.int64)]), self.n_features) if len(new) else self
 
@@ -164,7 +168,33 @@ class Slots:
         return slots[indices]
 
 
-def _counted(indices: Array, n_features: int) -> tuple[Array, Array]:
+class SlotLookup:
+    """The slots of the features of many entries, one block of samples after the other.
+
+    Parameters
+    ----------
+    slots : Slots
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self.slots = slots
+        self._rising = slots.rising
+        self._numbers: NDArray[np.int32] | None = None
+        if slots.n_features <= FEWER * len(slots):  # an array with a number for each feature is small beside the table
+            self._numbers = np.full(slots.n_features, -1, np.int32)
+            self._numbers[slots.features] = np.arange(len(slots))
+
+    def find(self, indices: Array) -> NDArray[np.int32]:
+        """Give the slots of the features of some entries, -1 for those without one."""
+        if self._numbers is not None:
+            return self._numbers[indices]
+        features, entries = np.unique(indices, return_inverse=True)
+        places = np.minimum(np.searchsorted(self._rising, features), len(self._rising) - 1)
+        slots = np.where(self._rising[places] == features, self.slots.order[places], -1)
+        return slots.astype(np.int32)[entries.reshape(-1)]
+
+
+def counted(indices: Array, n_features: int) -> tuple[Array, Array]:
     """Give the features that entries have, in rising order, and how many have each."""
     if n_features > FEWER * len(indices):  # an array with a number for each feature would be larger than the entries
         return np.unique(indices, return_counts=True)

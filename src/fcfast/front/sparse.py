@@ -10,7 +10,7 @@ from scipy import sparse
 from fcfast import backend
 from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows
 from fcfast.front.open_sparse import OpenSparse
-from fcfast.front.slots import SlotRows, Slots, Slotted, csr, empty_table
+from fcfast.front.slots import SlotLookup, SlotRows, Slots, Slotted, csr, empty_table
 from fcfast.front.sparse_costs import SparseCosts
 from fcfast.front.weights import WeightsForm
 from fcfast.front.windowed import WindowedForm
@@ -19,6 +19,7 @@ from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import InitialWeights
 from fcfast.gram.units import by_layer
 from fcfast.sources.protocol import Source
+from fcfast.sources.surveyed import Surveyed
 from fcfast.tiles import slices
 from fcfast.units import bytes_text
 
@@ -51,12 +52,28 @@ class SparseWeightsForm(SparseCosts, FrontForm):
     is_automatic: ClassVar[bool] = True
     updates_each_weight: ClassVar[bool] = True
     compiled: ClassVar[bool] = True
+    restarts: ClassVar[bool] = True
+    goes_on: ClassVar[bool] = True
+    _lookup: SlotLookup | None = None  # while blocks of samples come one after the other
 
     def __init__(
         self, X: Any, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
     ) -> None:
         self._begin(Slotted.of(X, initial.n_features, dtype), initial, dtype, with_velocity, n_jobs)
         fill([self.table], initial, self.slots, 0, self.scale)
+
+    @classmethod
+    def of_stream(
+        cls, X: Surveyed, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None = None
+    ) -> "SparseWeightsForm":
+        """Make the form for the features that occur in a stream, without samples."""
+        slots = Slots.of_counts(X.features, X.counts, initial.n_features)
+        return cls(Slotted(slots, _no_rows(len(slots), dtype)), initial, dtype, with_velocity, n_jobs)
+
+    def restart(self) -> None:
+        """Go back to the initial weights, which are made again, without velocities."""
+        self.scale[:] = 1.0, 0.0
+        fill([self.table], self.initial, self.slots, 0, self.scale)
 
     def _begin(
         self, samples: Slotted, initial: InitialWeights, dtype: np.dtype[Any], with_velocity: bool, n_jobs: int | None
@@ -128,6 +145,10 @@ class SparseWeightsForm(SparseCosts, FrontForm):
             upper.activation,
         )  # fmt: skip
 
+    def change_kernel_rows(self, network: Any) -> None:
+        """Give the kernel's network the samples that the form has now."""
+        network.take_rows(self.source.indptr, self.source.slots, self.source.values)
+
     def kernel_network_alone(self) -> Any:
         """Give the front layer alone as the kernel takes it, for single steps."""
         rows, nothing = self.source, np.empty(0, self.table.dtype)
@@ -161,12 +182,15 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         rows = csr(X, self.table.dtype)
         if rows.shape[1] != self.n_features:
             raise ValueError(f"form {self.name!r} takes no more samples: it has {self.n_features} features; use fit")
-        slots = self.slots.with_features_of(rows.indices)
-        source = SlotRows(rows.indptr, slots.find(rows.indices), rows.data, len(slots))
-        if len(slots) > len(self.slots):
+        lookup = self._lookup if self._lookup is not None and self._lookup.slots is self.slots else SlotLookup(self.slots)
+        found, slots = lookup.find(rows.indices), self.slots
+        if (found < 0).any():
+            slots = slots.with_features_of(rows.indices[found < 0])
+            lookup = SlotLookup(slots)
+            found = lookup.find(rows.indices)
             self._grow(slots)
-        self.source = source
-        return np.arange(len(source))
+        self._lookup, self.source = lookup, SlotRows(rows.indptr, found, rows.data, len(slots))
+        return np.arange(len(self.source))
 
     def _grow(self, slots: Slots) -> None:
         """Add slots at the end of the table; there is room for more, so that a stream does not copy it again and again."""
@@ -192,7 +216,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     def finish(self) -> None:
         """Drop the samples."""
-        self.source = SlotRows(np.zeros(1, np.intp), np.empty(0, np.int32), np.empty(0, self.table.dtype), len(self.slots))
+        self._lookup, self.source = None, _no_rows(len(self.slots), self.table.dtype)
 
     # ------------------------------------------------------------------------------------------------------------------
     # predictions
@@ -249,7 +273,7 @@ class SparseWeightsForm(SparseCosts, FrontForm):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave views out of copies and pickles, because each would become an array of its own."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("base", "velocity", "_room")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("base", "velocity", "_room", "_lookup")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state
@@ -289,6 +313,11 @@ def fill(tables: Sequence[Array], initial: InitialWeights, slots: Slots, first: 
         for table, own in zip(tables, np.split(made, len(tables), axis=1), strict=True):
             for copy in range(table.shape[1]):
                 table[order[part], copy, :h] = own * own.dtype.type(scale[copy])
+
+
+def _no_rows(n_slots: int, dtype: np.dtype[Any]) -> SlotRows:
+    """Give no samples."""
+    return SlotRows(np.zeros(1, np.intp), np.empty(0, np.int32), np.empty(0, dtype), n_slots)
 
 
 def _product(rows: Any, places: Array, weights: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from fcfast import backend
-from fcfast.front.costs import SNAPSHOTS, FormCosts, driven_step, upper_step
+from fcfast.front.costs import FormCosts, driven_step, upper_step
 from fcfast.front.slots import padded
 from fcfast.gram.occurring import WEIGHTS_AT_A_TIME
 
@@ -65,14 +65,14 @@ class SparseCosts(FormCosts):
         n_rows = min(window, problem.n_samples)
         table = n_blocks * slots * padded(problem.n_hidden, size) * problem.copies * size
         n_held = n_blocks * slots * problem.n_hidden
-        numbers = SNAPSHOTS * n_held + problem.n_params * (problem.copies + SNAPSHOTS)
+        numbers = problem.n_snapshots * n_held + problem.n_params * (problem.copies + problem.n_snapshots)
         if problem.compiled:
             widths = np.array([*problem.hidden, problem.n_outputs], dtype=np.intp)
-            numbers += backend.front.work_size(problem.n_samples, problem.batch_size, window, 0, widths, problem.n_params)
+            numbers += backend.front.work_size(problem.n_held, problem.batch_size, window, 0, widths, problem.n_params)
         else:
             kept = problem.rule.kept_activations(len(problem.layers)) * problem.batch_size * max(problem.hidden)
             numbers += problem.n_params + kept + problem.drawn_numbers + problem.n_remembered + cls._n_driven(problem, window)
-        entries = problem.row_length * (problem.n_samples * SORT_BYTES + n_rows * ENTRY_BYTES)
+        entries = problem.row_length * (problem.n_held * SORT_BYTES + n_rows * ENTRY_BYTES)
         entries += problem.n_met(n_rows) * FEATURE_BYTES
         history = cls._differ(problem) * min(problem.n_steps * problem.n_hidden, UNIT_NUMBERS) * 8
         bytes_by_slot = SLOT_BYTES + (n_blocks - 1) * BLOCK_SLOT_BYTES

@@ -96,6 +96,11 @@ class Occurrences:
             counts = np.unique(X.indices, return_counts=True)[1]
         else:
             counts = np.bincount(X.indices)
+        return cls.of_counts(counts)
+
+    @classmethod
+    def of_counts(cls, counts: NDArray[np.intp]) -> "Occurrences":
+        """Take the numbers of entries of features, some of which may be 0."""
         entries, features = np.unique(counts[counts > 0], return_counts=True)
         return cls(tuple(entries.tolist()), tuple(features.tolist()))
 

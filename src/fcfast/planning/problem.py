@@ -14,6 +14,7 @@ from fcfast.gram.occurring import Occurrences, is_stored_sparse
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Rule
 from fcfast.sources.standardized import Standardized
+from fcfast.sources.surveyed import Surveyed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ class Problem:
         How often the features of a sparse X occur; None takes its entries as spread evenly.
     centres_entries : bool
         Whether X is sparse and is centred while it is read.
+    block_rows : int
+        Largest number of samples that are held at a time, if they are read in blocks; 0 if all of them are.
     """
 
     n_samples: int
@@ -84,6 +87,7 @@ class Problem:
     in_span: bool = False
     occurrences: Occurrences | None = None
     centres_entries: bool = False
+    block_rows: int = 0
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "n_features", "n_outputs", "batch_size", "n_epochs"):
@@ -133,6 +137,16 @@ class Problem:
         return self.n_blocks * sum(math.prod(array) for array in arrays)
 
     @property
+    def n_held(self) -> int:
+        """Samples that are held at a time."""
+        return self.block_rows or self.n_samples
+
+    @property
+    def n_snapshots(self) -> int:
+        """Copies of the network in memory: the best one, and the last one in case training diverges. Streams use files."""
+        return 0 if self.block_rows else 2
+
+    @property
     def n_steps(self) -> int:
         """Steps of an epoch of a block."""
         return -(-self.n_samples // self.batch_size)
@@ -172,7 +186,10 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
     if isinstance(X, Gram):
         return {"n_samples": len(X), "n_features": X.n_features, "has_features": False, "has_products": X.is_whole}
     n_samples, n_features = X.shape
-    counted = Occurrences.of_samples(X) if is_stored_sparse(X) else None
+    in_blocks = isinstance(X, Surveyed)
+    counted = None
+    if is_stored_sparse(X):
+        counted = Occurrences.of_counts(X.counts) if in_blocks else Occurrences.of_samples(X)
     n_entries = 0 if counted is None else counted.n_entries
     return {
         "n_samples": n_samples,
@@ -183,4 +200,5 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
         "scales_X": is_gathered(X, np.dtype(dtype)),
         "occurrences": counted,
         "centres_entries": counted is not None and isinstance(X, Standardized) and X.is_centred,
+        "block_rows": X.largest_block if in_blocks else 0,
     }

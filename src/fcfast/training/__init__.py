@@ -1,7 +1,10 @@
 """Training of a network with a front layer in any form, and the fit loop around it."""
 
+from fcfast.training.blocks import EpochsInMemory
 from fcfast.training.loop import Training
 from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning
-from fcfast.training.trainable import Trainable
+from fcfast.training.trainable import Epochs, Trainable
 
-__all__ = ["Callback", "Epoch", "History", "Outcome", "Trainable", "Training", "TrainingWarning"]
+__all__ = [
+    "Callback", "Epoch", "Epochs", "EpochsInMemory", "History", "Outcome", "Trainable", "Training", "TrainingWarning",
+]  # fmt: skip

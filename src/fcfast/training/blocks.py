@@ -1,4 +1,4 @@
-"""Epochs trained ahead of the fit loop, several in a call where nothing has to happen between them.
+"""Epochs on samples in memory, trained ahead of the fit loop, several in a call where nothing has to happen between them.
 
 At full batch an epoch is one step, and what Python does between two epochs takes as long as the step. The fit loop looks at
 the losses of the epochs one by one, as if each had just been trained; if it ends within a block, the block is trained again
@@ -40,7 +40,7 @@ class _Block:
     is_open: bool = False  # being trained: the network may be anywhere in it
 
 
-class Epochs:
+class EpochsInMemory:
     """The epochs of a training, one after the other for the fit loop, in blocks for the network.
 
     A training that has callbacks or scores something after each epoch has blocks of one epoch.
@@ -56,7 +56,7 @@ class Epochs:
         random_state: np.random.RandomState,
     ) -> None:
         self.training, self.network, self.rows, self.random_state = training, network, rows, random_state
-        self._data = targets, weights
+        self.n_samples, self._data = len(rows), (targets, weights)
         self._by_blocks = None if training.score or training.callbacks else network.by_blocks
         self._block = _Block(0, network.snapshot(), [])
         self._kept = self._block, 0

@@ -33,13 +33,33 @@ class EpochKernel:
     ) -> None:
         kernel = backend.front
         sgd: Any = upper.optimizer  # its settings are those of SGD
-        self._held, self._sizes, self.n_rows = _arrays(front, targets), (batch_size, window), n_rows
+        self._sizes, self.front = (batch_size, window), front
         self._network, self._run = front.kernel_network(upper), front.kernel.sgd_epochs
-        self._targets = kernel.Targets(targets.numbers, targets.labels, targets.sample_weight, targets.loss.label_smoothing)
         self._sgd = kernel.Sgd(
             sgd.momentum, sgd.dampening, sgd.nesterov, sgd.max_grad_norm or 0.0, upper.rate_factors, upper.weight_decay
         )
-        self._workspace = kernel.Workspace(self._network, n_rows, batch_size, window)
+        self._take(targets, n_rows)
+
+    def _take(self, targets: Targets, n_rows: int) -> None:
+        kernel = backend.front
+        self._held, self.n_rows = _arrays(self.front, targets), n_rows
+        self._targets = kernel.Targets(targets.numbers, targets.labels, targets.sample_weight, targets.loss.label_smoothing)
+        self._workspace = kernel.Workspace(self._network, n_rows, *self._sizes)
+
+    def continues(self, front: FrontForm, batch_size: int, window: int) -> bool:
+        """Whether the kernel can go on with the samples that the front layer has now, on the same weights."""
+        same = front is self.front and front.base is self._held[0] and front.velocity is self._held[1]
+        return same and front.goes_on and self._sizes == (batch_size, window)
+
+    def take_rows(self, targets: Targets, n_rows: int) -> None:
+        """Take the samples that the front layer has now; features may lag behind until `settle`."""
+        self.front.change_kernel_rows(self._network)
+        self._take(targets, max(n_rows, self.n_rows))
+
+    def settle(self, n_threads: int) -> None:
+        """Bring up to date what lags behind since `take_rows`."""
+        if self.front.goes_on:
+            self.front.kernel.settle(self._network, n_threads)
 
     def serves(self, front: FrontForm, targets: Targets, batch_size: int, window: int, n_rows: int) -> bool:
         """Whether the kernel works on these very arrays, and its scratch is large enough."""

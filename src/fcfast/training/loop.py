@@ -1,4 +1,7 @@
-"""The fit loop: epochs, early stopping, divergence, callbacks. It does not know the form of the front layer."""
+"""The fit loop: epochs, early stopping, divergence, callbacks.
+
+It knows neither the form of the front layer nor whether an epoch reads samples in memory or a stream.
+"""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,11 +14,8 @@ from numpy.typing import NDArray
 from fcfast import validation
 from fcfast.errors import frames_within
 from fcfast.optimizers import Schedule
-from fcfast.training.blocks import Epochs
 from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning
-from fcfast.training.trainable import Trainable
-
-Array = NDArray[Any]
+from fcfast.training.trainable import Epochs, Trainable
 
 GROWTH = 1000  # growth of the loss from which on a training counts as diverged
 
@@ -44,27 +44,19 @@ class Training:
     is_random: bool = False
     remedies: Sequence[str] = ("lower the learning rate",)
 
-    def run(
-        self,
-        network: Trainable,
-        rows: NDArray[np.intp],
-        targets: Array,
-        weights: NDArray[np.float64] | None,
-        random_state: np.random.RandomState,
-    ) -> History:
-        """Train on some rows until there is no improvement, or for `max_epochs`.
+    def run(self, epochs: Epochs) -> History:
+        """Train until there is no improvement, or for `max_epochs`.
 
         The network is then the best one with validation scores, and otherwise the last one. After a divergence it is the best
         one before, and after Ctrl-C that of the last whole epoch. Ctrl-C in the first epoch raises `KeyboardInterrupt`.
         """
-        history = History()
+        history, network = History(), epochs.network
         best, since_best = -np.inf, 0
-        epochs = Epochs(self, network, rows, targets, weights, random_state)
         stuck = False  # it ended without improvement, not by a divergence, a callback or Ctrl-C
         try:
             for epoch in range(self.max_epochs):
                 losses = epochs.train(epoch)
-                loss = _mean_loss(network, losses, len(rows))
+                loss = _mean_loss(network, losses, epochs.n_samples)
                 reason = _divergence(epochs, losses, loss, history)
                 score = self.score() if self.score and not reason else None
                 if score is not None and not np.isfinite(score):

@@ -140,6 +140,23 @@ class FrontNetwork:
             return losses[0, :done]
         return stepwise.train_epoch(self, rows, rates, Targets(self.loss, targets, sample_weight))
 
+    def train_part(
+        self, rows: NDArray[np.intp], rates: NDArray[np.float64], targets: Array, sample_weight: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Do the same as `train_epoch` on some of an epoch's samples; `settle` brings weights up to date after the last."""
+        if not (self.is_compiled and self.front.goes_on):
+            return self.train_epoch(rows, rates, targets, sample_weight)
+        of_rows = Targets(self.loss, targets, sample_weight)
+        if self._kernel is None or not self._kernel.continues(self.front, self.batch_size, self.window):
+            self._kernel = EpochKernel(self.front, self.upper, of_rows, self.batch_size, self.window, len(rows))
+        self._kernel.take_rows(of_rows, len(rows))
+        return self.train_epoch(rows, rates, targets, sample_weight)
+
+    def settle(self) -> None:
+        """Bring the weights up to date after `train_part`."""
+        if self._kernel is not None:
+            self._kernel.settle(self.kernel_threads)
+
     @property
     def is_compiled(self) -> bool:
         """Whether there is a kernel for whole epochs."""
@@ -242,18 +259,23 @@ class FrontNetwork:
         self._pace = Pace(self.n_threads)
 
     @property
-    def _held(self) -> Snapshot:
+    def held(self) -> Snapshot:
         """All parameters, as they are held."""
         return (*self.front.held, self.params, *(head.params for head in self.rule_state.heads))
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
         """Copy the parameters for `restore`, into an older snapshot if one is given."""
-        return copied(self._held, into)
+        return copied(self.held, into)
 
     def restore(self, kept: Snapshot) -> None:
         """Go back to the parameters of a snapshot and reset the optimiser."""
-        for array, copy in zip(self._held, kept, strict=True):
+        for array, copy in zip(self.held, kept, strict=True):
             array[:] = copy
+        self.forget()
+
+    def forget(self) -> None:
+        """Reset the optimiser."""
+        self._kernel = None  # it may know of weights that lag behind
         self.front.forget()
         self.upper.memory.forget()
         for velocity in (self.upper.velocity, *self.rule_state.velocities):

@@ -1,4 +1,4 @@
-"""The interface of a network for the fit loop."""
+"""The interfaces of a network and of its epochs for the fit loop."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -52,6 +52,37 @@ class TrainableByBlocks(Protocol):
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Let the optimiser go on from a checkpoint."""
+
+
+class Epochs(Protocol):
+    """The epochs of a training, one after the other, as the fit loop asks for them."""
+
+    @property
+    def network(self) -> Trainable:
+        """The network that is trained."""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of an epoch."""
+
+    def train(self, epoch: int) -> Floats:
+        """Give the losses of the steps of the next epoch, or of fewer steps after a divergence."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all parameters are finite numbers."""
+
+    def keep_before(self, epoch: int) -> None:
+        """Keep the network as it was before the epoch that was trained last."""
+
+    def keep(self) -> None:
+        """Keep the network as it is."""
+
+    def go_back(self) -> None:
+        """Restore the network that was kept, and reset the optimiser."""
+
+    def settle(self, n_epochs: int) -> None:
+        """Restore the network after `n_epochs` epochs, which may leave out the last epoch that was given."""
 
 
 def copied(held: Sequence[Array], into: Snapshot | None) -> Snapshot:

@@ -1,0 +1,130 @@
+"""``fcfast train`` and ``fcfast predict`` on svmlight files that are read in blocks."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
+from sklearn.datasets import dump_svmlight_file
+from typer.testing import CliRunner
+
+from fcfast import FrontClassifier, load
+from fcfast.commands import app, blocks
+
+N, D = 400, 60
+
+
+def run(*arguments):
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def report_of(folder, *arguments):
+    """Train with few units and epochs; give the report."""
+    result = run("train", *arguments, "--save", folder / "m.safetensors", "--json", "--hidden", 8, "--epochs", 20, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout), result.stderr
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Write sparse samples of three classes, and the same with a number as the target."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, N)
+    X = sparse.random_array((N, D), density=0.1, rng=rng, format="csr").tolil()
+    for row, label in enumerate(y):
+        X[row, label] = 2.0
+    X = sparse.csr_array(X)
+    dump_svmlight_file(X, y, str(tmp_path / "classes.svm"), zero_based=True)
+    dump_svmlight_file(X, X[:, [0]].toarray().ravel() + 0.5, str(tmp_path / "numbers.svm"), zero_based=True)
+    return tmp_path
+
+
+def test_train_and_predict(samples):
+    """The report says how many samples were held out; predictions are those of the model, block by block."""
+    report, told = report_of(samples, samples / "classes.svm", "--block-rows", 64)
+    assert "read in blocks of 64 rows\n" in told
+    assert report["task"] == "classification"
+    assert "among the first 64 samples" in report["task_reason"]
+    assert report["n_train"] + report["n_test"] == N
+    assert 0.1 < report["n_test"] / N < 0.3
+    assert report["test"]["accuracy"] > 0.9
+    assert sum(row["support"] for row in report["test"]["classes"]) == report["n_test"]
+    assert report_of(samples, samples / "classes.svm", "--block-rows", 64)[0]["test"] == report["test"]
+    model = samples / "m.safetensors"
+    whole = run("predict", model, samples / "classes.svm", "--proba")
+    streamed = run("predict", model, samples / "classes.svm", "--proba", "--block-rows", 33)
+    rows, expected = (list(csv.reader(io.StringIO(result.stdout))) for result in (streamed, whole))
+    assert rows[0] == expected[0] == ["sample", "prediction", "P(0)", "P(1)", "P(2)"]
+    assert [row[:2] for row in rows] == [row[:2] for row in expected]
+    np.testing.assert_allclose(np.array(rows[1:], float), np.array(expected[1:], float), rtol=1e-5)
+    for out in ("p.csv", "p.tsv"):
+        assert run("predict", model, samples / "classes.svm", "--out", samples / out, "--block-rows", 33).exit_code == 0
+    assert (samples / "p.csv").read_text().replace(",", "\t") == (samples / "p.tsv").read_text()
+    assert len((samples / "p.csv").read_text().splitlines()) == N + 1
+    content = json.loads(run("predict", model, samples / "classes.svm", "--json", "--block-rows", 33).stdout)
+    assert content["n_samples"] == N == len(content["predictions"]["prediction"])
+    assert content["score"] == json.loads(run("predict", model, samples / "classes.svm", "--json").stdout)["score"]
+
+
+def test_without_a_test_the_network_is_that_of_python(samples):
+    """All samples are trained on, in the order of their blocks."""
+    report, _ = report_of(samples, samples / "classes.svm", "--block-rows", 1000, "--test", 0)
+    assert report["test"] is None
+    assert (report["n_train"], report["n_test"]) == (N, 0)
+    from fcfast.streams import SvmlightStream
+
+    stream = SvmlightStream(samples / "classes.svm")
+    expected = FrontClassifier((8,), max_epochs=20, n_jobs=1, random_state=0).fit(stream)
+    np.testing.assert_allclose(load(samples / "m.safetensors").predict_proba(stream), expected.predict_proba(stream), rtol=1e-5)
+
+
+def test_regression_and_a_test_file(samples):
+    """Numbers with fractions are predicted as numbers, and another file tests."""
+    report, _ = report_of(
+        samples, samples / "numbers.svm", "--block-rows", 100, "--test-file", samples / "numbers.svm", "--learning-rate", 0.01
+    )
+    assert report["task"] == "regression"
+    assert report["n_test"] == report["n_train"] == N
+    assert report["test"]["outputs"][0]["r2"] > 0.5 if "outputs" in report["test"] else report["test"]["r2"] > 0.5
+    result = run("predict", samples / "m.safetensors", samples / "numbers.svm", "--block-rows", 100)
+    assert result.exit_code == 0
+    assert run("predict", samples / "m.safetensors", samples / "classes.svm", "--proba", "--block-rows", 9).exit_code == 2
+
+
+def test_large_files_are_read_in_blocks_unasked(samples, monkeypatch):
+    """A file that memory may not hold is streamed, in one line of words."""
+    monkeypatch.setattr(blocks, "_memory", lambda: 1000)
+    _, told = report_of(samples, samples / "classes.svm")
+    assert "read in blocks of 100,000 rows, because" in told
+    assert "--block-rows" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.csv", "--block-rows", 5], "--block-rows is for svmlight files"),
+        (["classes.svm", "--block-rows", 0], "block-rows"),
+        (["classes.svm", "--block-rows", 5, "--target", "x"], "leave out --target"),
+        (["classes.svm", "--block-rows", 5, "--id", "x"], "cannot hold names"),
+        (["classes.svm", "--block-rows", 5, "--impute", "mean"], "not filled in"),
+        (["classes.svm", "--block-rows", 5, "--early-stopping"], "early_stopping holds samples out"),
+        (["classes.svm", "--block-rows", 5, "--standardize"], "neither scaled"),
+        (["classes.svm", "--block-rows", 5, "--form", "contributions"], "keeps all samples"),
+        (["classes.svm", "--block-rows", 5, "--test", 0.5, "--test-file", "classes.svm"], "use one of them"),
+        (["empty.svm", "--block-rows", 5], "no samples"),
+    ],
+)
+def test_refusals(samples, monkeypatch, arguments, message):
+    """One line says what to do, and nothing is written."""
+    monkeypatch.chdir(samples)
+    (samples / "a.csv").write_text("x,y\n1,2\n")
+    (samples / "empty.svm").write_text("# nothing\n")
+    result = run("train", *arguments, "--save", "m.safetensors")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not (samples / "m.safetensors").exists()
