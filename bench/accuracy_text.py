@@ -28,7 +28,7 @@ except ModuleNotFoundError:
 
 SEED = 0
 SETS = ("news20", "news20_counts", 2000), ("news20", "news20_counts", None), ("IMDB", "imdb_counts", None)
-MLP_EPOCHS, PATIENCE = 15, 3  # at most, and after its best one
+MLP_EPOCHS, PATIENCE = 30, 3  # at most, and after its best one
 FASTTEXT, MLP = "fastText", "MLP"
 FASTTEXT_SETTINGS = {"lr": 0.5, "epoch": 25, "thread": 1, "verbose": 0}  # the rate and epochs of its tutorial
 Result = dict[str, Any]

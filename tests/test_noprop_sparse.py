@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from scipy import sparse
 from test_front_exact import distance
+from test_memory import peak
 from test_sparse_exact import untidy
 
 import fcfast
@@ -147,6 +148,16 @@ def test_memory_limit():
     with pytest.raises(MemoryError, match="for 3 blocks, over memory_limit"):
         trained(X, y, form="weights", memory_limit=300_000)
     trained(X, y, form="weights", n_blocks=1, memory_limit=300_000)
+
+
+@pytest.mark.skipif(backend.NAME != "compiled", reason="the plan counts what the compiled kernels hold")
+def test_memory_is_what_the_plan_says():
+    X, y = sparse.random(1000, 20_000, 0.004, "csr", random_state=0, dtype=np.float32), np.arange(1000) % 3
+    settings = {"form": "weights", "hidden": (32, 8), "batch_size": 20, "max_epochs": 1, "dtype": "float32", "n_jobs": 1}
+    settings |= {"optimizer": "neuron-adam", "order": "random", "learning_rate": 1e-4}
+    trained(X[:40], y[:40], **settings)
+    held, own = peak(lambda: trained(X, y, **settings))
+    assert held == pytest.approx(own.plan_.costs["weights"].n_bytes, rel=0.1)
 
 
 def test_a_plan_for_many_samples():

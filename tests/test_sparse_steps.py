@@ -11,6 +11,7 @@ from classic import FrontClassifier
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from test_front_exact import distance
+from test_memory import peak
 from test_sparse_exact import sparse_configuration, untidy
 from test_sparse_forms import Absolute
 from twins import CORE, PURE
@@ -32,7 +33,7 @@ FRONT_RULES = [
     ForwardGradient(target="local", guess="gaussian", n_tangents=2),
     LocalLoss(2, (5,)),
 ]
-N_CONFIGURATIONS = 120 if backend.NAME == "compiled" else 24
+N_CONFIGURATIONS = 104 if backend.NAME == "compiled" else 24
 GROUPS = 4
 
 
@@ -118,7 +119,7 @@ DRIVEN = {
     "dfa": {"rule": "dfa", "learning_rate": 0.002, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
     "neuron-adam": {"optimizer": "neuron-adam", "learning_rate": 0.003, "weight_decay": 0.1},
 }
-OPTIONS = {"hidden_layer_sizes": (300, 8), "batch_size": 40, "learning_rate": 0.02, "max_epochs": 4, "random_state": 0}
+OPTIONS = {"hidden_layer_sizes": (24, 8), "batch_size": 40, "learning_rate": 0.02, "max_epochs": 4, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,8 @@ def assert_same(own, dense):
 @pytest.mark.parametrize("name", DRIVEN)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_threads_give_the_same_bits(text, name, dtype):
-    one, two, three = (fitted(*text, name, dtype=dtype, n_jobs=n_jobs) for n_jobs in (1, 2, 3))
+    more = {"dtype": dtype, "hidden_layer_sizes": (300, 8)}
+    one, two, three = (fitted(*text, name, n_jobs=n_jobs, **more) for n_jobs in (1, 2, 3))
     assert isinstance(one.network_.front, SparseWeightsForm)
     for other in (two, three):
         for a, b in zip(one.coefs_, other.coefs_, strict=True):
@@ -248,6 +250,16 @@ def test_an_optimizer_that_mixes_units(text):
     with pytest.raises(ValueError, match=r"optimizer='muon' does not allow.*'neuron-adam' do.*use form='contributions'"):
         fitted(*text, "dfa", **more)
     assert fitted(*text, "dfa", form="auto", **more).form_ == "contributions"
+
+
+@pytest.mark.skipif(backend.NAME != "compiled", reason="the plan counts what the compiled kernels hold")
+@pytest.mark.parametrize("name", DRIVEN)
+def test_memory_is_what_the_plan_says(name):
+    X, y = sparse.random(600, 20_000, 0.006, "csr", random_state=0, dtype=np.float32), np.arange(600) % 3
+    settings = {"hidden_layer_sizes": (64,), "dtype": "float32", "max_epochs": 1, "learning_rate": 1e-5}
+    fitted(X[:40], y[:40], name, **settings)
+    held, own = peak(lambda: fitted(X, y, name, **settings))
+    assert held == pytest.approx(own.plan_.costs["weights"].n_bytes, rel=0.1)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

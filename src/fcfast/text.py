@@ -168,6 +168,7 @@ def joined(texts: Iterable[str] | Array) -> Iterable[str]:
 
 
 def are_numbers(texts: Iterable[str]) -> bool:
-    """Whether texts are all numbers, apart from empty ones."""
+    """Whether texts are all numbers, apart from empty ones, which are not all."""
     number = re.compile(r"\s*[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?\s*")
-    return all(number.fullmatch(text) for text in texts if text.strip())
+    full = [text for text in texts if text.strip()]
+    return bool(full) and all(map(number.fullmatch, full))
