@@ -131,6 +131,19 @@ def noise(package):
     return Work(lambda: backend.noise.normals(1, out, 1), (out,))
 
 
+def svmlight(package):
+    """Rows of text."""
+    rng = np.random.default_rng(0)
+    rows = (zip(np.sort(rng.choice(9999, 20, False)), rng.normal(size=20), strict=True) for _ in range(100))
+    lines = (" ".join(f"{feature}:{value:.4f}" for feature, value in row) for row in rows)
+    text, out = "".join(f"{n % 3} {line}\n" for n, line in enumerate(lines)).encode(), np.zeros(100 + 101 + 4000)
+
+    def call():
+        out[:] = np.concatenate(backend.svmlight.parse(text))
+
+    return Work(call, (out,))
+
+
 # The work; pure over compiled seconds, measured on AMD EPYC, two cores, 2026-11-21. The limit is a third of it.
 CASES = {
     "technique backprop": (partial(technique, "backprop"), 1650),
@@ -159,6 +172,7 @@ CASES = {
     "Gram matrix": (gram, 1),
     "initial weights": (initial_weights, 1.3),
     "noise": (noise, 5.9),
+    "svmlight": (svmlight, 50),
 }
 
 

@@ -576,7 +576,7 @@ def test_interrupt_writes_nothing(name, returncode, tmp_path):
     write("npz", tmp_path)
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import fcfast.cli, fcfast.commands.train as command\n"
+        "import fcfast.cli, fcfast.commands.fitting as command\n"
         "number = command.number\n"
         "def first_epoch(loss):\n"  # the progress bar has just been told of an epoch
         "    print('training', flush=True); command.number = number; signal.pause()\n"

@@ -1,6 +1,7 @@
-"""The kernel that reads svmlight text against scikit-learn's reader."""
+"""The kernel that reads svmlight text, and its twin, against scikit-learn's reader."""
 
 import io
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fcfast import backend
+from fcfast._pure import svmlight
 from fcfast.datafiles import read_table
 
-pytestmark = pytest.mark.skipif(backend.NAME != "compiled", reason="scikit-learn reads all lines then")
+PARSERS = [svmlight, *([import_module("fcfast._core.svmlight")] if backend.NAME == "compiled" else [])]
 
 plain = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
@@ -39,13 +41,14 @@ def test_the_same_numbers_as_scikit_learn(text):
     from sklearn.datasets import load_svmlight_file
 
     content = ("\n".join(text) + "\n").encode()
-    y, indptr, indices, values = backend.svmlight.parse(content)
-    if not len(y):
-        return
-    X, expected = load_svmlight_file(io.BytesIO(content), zero_based=True)
-    for ours, theirs in ((y, expected), (indptr, X.indptr), (indices, X.indices), (values, X.data)):
-        np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(np.signbit(values), np.signbit(X.data))
+    for parser in PARSERS:
+        y, indptr, indices, values = parser.parse(content)
+        if not len(y):
+            continue
+        X, expected = load_svmlight_file(io.BytesIO(content), zero_based=True)
+        for ours, theirs in ((y, expected), (indptr, X.indptr), (indices, X.indices), (values, X.data)):
+            np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(np.signbit(values), np.signbit(X.data))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +62,8 @@ def test_the_same_numbers_as_scikit_learn(text):
 )  # fmt: skip
 def test_what_is_unusual_is_left_to_scikit_learn(text):
     """It reads it, or says what is wrong."""
-    assert backend.svmlight.parse(text.encode()) is None
+    for parser in PARSERS:
+        assert parser.parse(text.encode()) is None
 
 
 def test_files_of_both_kinds(tmp_path):

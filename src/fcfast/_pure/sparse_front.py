@@ -118,7 +118,7 @@ def take_step(
 
 
 def settle(network: SparseNetwork, n_threads: int) -> None:
-    """Bring the weights of all features up to date after single steps."""
+    """Bring the weights of all features up to date after single steps, or after the last block of an epoch."""
     # every step has done so
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.commands.data import DEFAULT_TEST_SHARE, targets_like, task_of
-from fcfast.commands.predict import csv_text, delimiter_of, prediction_columns
+from fcfast.commands.fitting import fit, training_report
+from fcfast.commands.predicted import csv_text, delimiter_of, prediction_columns
 from fcfast.commands.scores import scores
 from fcfast.commands.shared import print_data, tell_user
 from fcfast.datafiles import Table
@@ -115,7 +116,6 @@ def train_in_blocks(
     settings: Callable[[str], dict[str, Any]],
 ) -> tuple[Any, dict[str, Any]]:
     """Train and test; give the estimator and the report. `settings` are those of an estimator for a task."""
-    from fcfast.commands.train import fit, training_report
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.estimators.streamed import blocks_for
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import RenderableType
 
+from fcfast.commands.fitting import fit, training_report
 from fcfast.commands.options import (
     AUTO,
     DATA,
@@ -54,13 +55,10 @@ from fcfast.commands.shared import (
     check_file,
     choice,
     clear_errors,
-    collected_warnings,
-    ending_on_interrupt,
     json_text,
     limit_in_bytes,
     listed,
     number,
-    progress_on_terminal,
     screen,
     tell_user,
 )
@@ -71,8 +69,7 @@ from fcfast.sources.standardized import SCALE
 SCALED = {SCALE: "divided by their deviations"}  # what is done to features, unless they are standardised
 
 if TYPE_CHECKING:
-    from fcfast.commands.data import Array, Samples
-    from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.commands.data import Samples
     from fcfast.text import TextFeatures
 
 
@@ -364,48 +361,9 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return raw, source.about | training_report(estimator, seconds, sentences, result)
 
 
-def training_report(estimator: Any, seconds: float, sentences: list[str], result: dict[str, Any] | None) -> dict[str, Any]:
-    """Give what the report says of a training, with the scores of a test."""
-    reasons = estimator.settings_.reasons
-    return {
-        "standardized": bool(estimator.settings_["standardize"]),
-        "hidden": list(estimator.settings_["hidden_layer_sizes"]),
-        "learning_rate": estimator.settings_["learning_rate"],
-        "settings": {name: {"value": value, "reason": reasons[name]} for name, value in estimator.settings_.items()},
-        "form": estimator.form_,
-        "form_reason": estimator.plan_.reason,
-        "n_epochs": estimator.n_epochs_,
-        "loss": estimator.loss_curve_[-1],
-        "seconds": seconds,
-        "test": result,
-        "warnings": sentences,
-    }
-
-
-def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array | None") -> list[str]:
-    """Fit with progress on a terminal; return the warnings."""
-    with ending_on_interrupt(), collected_warnings() as sentences, progress_on_terminal(None) as tell:
-        tell("reading the data", 0)
-
-        def after_epoch(state: Any) -> None:
-            score = "" if state.validation_score is None else f"  validation {state.validation_score:.3f}"
-            tell(f"loss {number(state.loss)}{score}", state.epoch, state.max_epochs)
-
-        estimator.fit(X, y, callbacks=[after_epoch])
-    if not estimator.loss_curve_:
-        raise ValueError(f"training diverged in its first epoch; lower --learning-rate (it was {rate_text(estimator)})")
-    return sentences
-
-
 def given(option: Any) -> Any:
     """Give the value of an option, or what the estimators call a value that was not given."""
     return AUTO if option is None else option
-
-
-def rate_text(estimator: "FrontClassifier | FrontRegressor") -> str:
-    """Write the learning rate, or that of the front layer."""
-    rate = estimator.settings_["learning_rate"]
-    return f"{rate:.3g}" if isinstance(rate, float) else f"{rate[0][0]:.3g} in the first layer"
 
 
 def summary(report: dict[str, Any]) -> list[RenderableType]:
