@@ -69,9 +69,7 @@ class _Step:
             self.groups.append((group, [names[id(parameter)] for parameter in held], settings))
         self.parameters = trained
         self.others = {
-            name: tensor.detach()
-            for name, tensor in (*net.named_parameters(), *net.named_buffers())
-            if name not in trained
+            name: tensor.detach() for name, tensor in (*net.named_parameters(), *net.named_buffers()) if name not in trained
         }
         self._numbers: dict[tuple[float, torch.device], torch.Tensor] = {}
         parts = [(members, settings) for _, members, settings in self.groups]
@@ -129,7 +127,11 @@ def _step_of(net: nn.Module, loss: Any, parts: list[Any], others: dict[str, torc
 
 
 def _direction(
-    parameter: torch.Tensor, gradient: torch.Tensor, velocity: torch.Tensor | None, fresh: torch.Tensor, settings: dict[str, Any]
+    parameter: torch.Tensor,
+    gradient: torch.Tensor,
+    velocity: torch.Tensor | None,
+    fresh: torch.Tensor,
+    settings: dict[str, Any],
 ) -> torch.Tensor:
     """Give the direction of SGD, as in torch.optim.SGD, and update the velocity."""
     gradient = -gradient if settings["maximize"] else gradient

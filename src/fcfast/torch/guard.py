@@ -25,8 +25,8 @@ def watch(layer: Any) -> None:
 
 
 def layers_by_parameter() -> dict[int, Any]:
-    """Give all front layers that there are by the identity of their parameter."""
-    return {id(layer.weight): layer for layer in list(_layers)}
+    """Give all front layers that there are by the identity of the parameter that stands for their weights."""
+    return {id(parameter): layer for layer in list(_layers) for parameter in layer.standing_for_weights()}
 
 
 def allow_optimizer(kind: Kind) -> Kind:

@@ -47,6 +47,11 @@ class Start:
         return cls("span", seed, NoWeights(n_hidden, n_features))
 
     @classmethod
+    def drawn(cls, init: str, n_hidden: int, n_features: int, seed: int) -> "Start":
+        """Draw weights in one of the two ways."""
+        return (cls.in_span if init == "span" else cls.uniform)(n_hidden, n_features, seed)
+
+    @classmethod
     def given(cls, weights: Array) -> "Start":
         """Take an array (h, d), which must not be changed."""
         return cls("given", 0, GivenWeights(weights))
@@ -64,15 +69,16 @@ class Start:
     def is_same(self, state: dict[str, Any]) -> bool:
         """Whether a state describes this start."""
         own = self.state()
-        return all(np.array_equal(np.asarray(own.get(name)), np.asarray(state.get(name))) for name in ("init", "seed", "weights"))
+        return all(
+            np.array_equal(np.asarray(own.get(name)), np.asarray(state.get(name))) for name in ("init", "seed", "weights")
+        )
 
     @classmethod
     def of_state(cls, state: dict[str, Any], n_hidden: int, n_features: int) -> "Start":
         """Restore a start that `state` has described."""
         if state["init"] == "given":
             return cls.given(np.array(state["weights"]))
-        make = {"uniform": cls.uniform, "span": cls.in_span}[state["init"]]
-        return make(n_hidden, n_features, int(state["seed"]))
+        return cls.drawn(state["init"], n_hidden, n_features, int(state["seed"]))
 
 
 @dataclass(frozen=True, eq=False)

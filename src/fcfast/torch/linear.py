@@ -100,23 +100,18 @@ class FrontLinear(nn.Module):
         rows = _checked_rows(rows)
         out_features = validation.size(out_features, "out_features")
         validation.choice(init, "init", INITS)
-        may_be_uniform = rows.gram.has_weights and not rows.gram.is_centred
-        if init == "uniform" and not may_be_uniform:
+        has_weights = rows.gram.has_weights and not rows.gram.is_centred
+        if init == "uniform" and not has_weights:
             raise ValueError(
                 f"init='uniform' draws weights for features, which a layer on {rows.gram!r} does not have; use init='span'"
             )
-        device_of_generator = None if generator is None else generator.device
-        seed = int(torch.randint(SEEDS, (), generator=generator, device=device_of_generator or "cpu"))
-        make = Start.in_span if init == "span" or not may_be_uniform else Start.uniform
-        self._begin(rows, make(out_features, rows.n_features, seed), form)
-        self.weight = nn.Parameter(torch.empty(self.form.shape, device=device, dtype=_checked_dtype(dtype)))
-        if bias:
-            bound = 1 / math.sqrt(rows.gram.fan_in or 1.0)
-            drawn = torch.rand(out_features, generator=generator, device=device_of_generator or "cpu", dtype=torch.float64)
-            self.bias = nn.Parameter(((2 * drawn - 1) * bound).to(self.weight.device, self.weight.dtype))
-        else:
-            self.register_parameter("bias", None)
+        kind = ("uniform" if has_weights else "span") if init == "auto" else init
+        self._begin(rows, Start.drawn(kind, out_features, rows.n_features, _seed(generator)), form)
+        tensor: dict[str, Any] = {"device": device, "dtype": _checked_dtype(dtype)}
+        self.weight = nn.Parameter(torch.empty(self.form.shape, **tensor))
+        self.register_parameter("bias", nn.Parameter(torch.empty(out_features, **tensor)) if bias else None)
         self._set_weight()
+        self._draw_bias(generator)
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, rows: Rows, *, form: str = "auto") -> "FrontLinear":
@@ -156,7 +151,9 @@ class FrontLinear(nn.Module):
             raise TypeError(f"linear must be a torch.nn.Linear, got a {type(linear).__name__}")
         gram = _checked_rows(rows).gram
         if not gram.has_weights or gram.is_centred:
-            raise ValueError(f"rows must have features, which are not centred by a Gram, got {gram!r}; use FrontLinear(rows, h)")
+            raise ValueError(
+                f"rows must have features, which are not centred by a Gram, got {gram!r}; use FrontLinear(rows, h)"
+            )
         if linear.in_features != rows.n_features:
             raise ValueError(f"linear has {linear.in_features} inputs, but the samples have {rows.n_features} features")
         layer = cls.__new__(cls)
@@ -184,6 +181,27 @@ class FrontLinear(nn.Module):
         with torch.no_grad():
             self.weight.copy_(torch.from_numpy(np.ascontiguousarray(self.form.initial())))
         self.form.prepare(self.weight)
+
+    def _draw_bias(self, generator: torch.Generator | None) -> None:
+        if self.bias is None:
+            return
+        bound = 1 / math.sqrt(self.rows.gram.fan_in or 1.0)
+        drawn = torch.rand(self.out_features, generator=generator, device=_device_of(generator), dtype=torch.float64)
+        with torch.no_grad():
+            self.bias.copy_((2 * drawn - 1) * bound)
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw weights and bias anew, as nn.Linear does; a layer that was made from given weights draws "uniform" ones.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None
+            The same as for the class.
+        """
+        kind = "span" if self.form.start.init == "span" else "uniform"
+        self.form = type(self.form)(self.rows, Start.drawn(kind, self.out_features, self.in_features, _seed(generator)))
+        self._set_weight()
+        self._draw_bias(generator)
 
     def extra_repr(self) -> str:
         """Describe the layer in a line."""
@@ -222,7 +240,8 @@ class FrontLinear(nn.Module):
 
     def _of_rows(self, rows: torch.Tensor | None) -> torch.Tensor:
         kind = self.weight.device.type
-        if torch.is_autocast_enabled(kind):  # coordinates in half precision would be other samples
+        # Coordinates in half precision would be those of other samples. The meta device knows no autocast.
+        if kind != "meta" and torch.is_autocast_enabled(kind):
             with torch.autocast(kind, enabled=False):
                 return self._of_rows(rows)
         if rows is None:
@@ -318,6 +337,13 @@ class FrontLinear(nn.Module):
         linear.weight.requires_grad_(self.weight.requires_grad)
         return linear.to(self.weight.device).train(self.training)
 
+    def standing_for_weights(self) -> list[nn.Parameter]:
+        """Give the parameters that stand for weights; a parametrisation (weight_norm) has others than `weight`."""
+        shape = self.form.shape
+        if "parametrizations" in self._modules:
+            return [parameter for parameter in self.parametrizations.parameters() if tuple(parameter.shape) == shape]
+        return [self.weight]
+
     def muon_adjustment(self, adjust_lr_fn: str | None = None) -> float:
         """Give the factor between the rates that Muon takes from the shape of the weights and from that of the parameter."""
         h, d, r = self.out_features, self.rows.gram.fan_in or 1.0, self.weight.shape[1]
@@ -359,7 +385,9 @@ class FrontLinear(nn.Module):
         >>> optimizer = torch.optim.Muon([group])
         """
         if not self.form.keeps_lengths:
-            raise ValueError(f"Muon needs coordinates, but the layer has form={self.form.name!r}; use form='coordinates', or SGD")
+            raise ValueError(
+                f"Muon needs coordinates, but the layer has form={self.form.name!r}; use form='coordinates', or SGD"
+            )
         factor = self.muon_adjustment(adjust_lr_fn)
         return {
             "params": [self.weight], "lr": lr * factor, "weight_decay": weight_decay / factor, "adjust_lr_fn": adjust_lr_fn,
@@ -412,6 +440,14 @@ class FrontLinear(nn.Module):
         if not self.rows.has_probe(state["samples"]) or (self.form.keeps_lengths and state["order"] != self.rows.order()):
             return "its weights refer to other samples, or to these in another order; give Rows of the same samples"
         return ""
+
+
+def _seed(generator: torch.Generator | None) -> int:
+    return int(torch.randint(SEEDS, (), generator=generator, device=_device_of(generator)))
+
+
+def _device_of(generator: torch.Generator | None) -> torch.device:
+    return torch.device("cpu") if generator is None else generator.device
 
 
 def _refuse_new_samples(gradient: torch.Tensor) -> None:

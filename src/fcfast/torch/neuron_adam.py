@@ -62,8 +62,6 @@ class NeuronAdam(Optimizer):
         validation.in_range(float(lr), "lr", 0, float("inf"))
         for beta, name in zip(betas, ("betas[0]", "betas[1]"), strict=True):
             validation.in_range(beta, name, 0, 1)
-            if beta == 1:
-                raise ValueError(f"{name} must be below 1, got {beta}")
         validation.positive(eps, "eps")
         validation.in_range(weight_decay, "weight_decay", 0, float("inf"))
         validation.boolean(maximize, "maximize")
