@@ -5,7 +5,8 @@ import copy
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+import torch
 from torch import nn
 from torch_cases import DOUBLE, Pair
 

@@ -5,7 +5,8 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+import torch
 import torch_cases
 from torch import nn
 from torch_cases import DOUBLE, N_CONFIGURATIONS, Pair, group_by

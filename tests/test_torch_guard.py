@@ -6,7 +6,8 @@ import gc
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+import torch
 from torch import nn
 from torch_cases import DOUBLE
 

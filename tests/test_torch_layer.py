@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from scipy import sparse, stats
 
-torch = pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+import torch
 from torch import nn
 from torch_cases import DOUBLE
 

@@ -5,7 +5,8 @@ from copy import deepcopy
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
+import torch
 from torch import nn
 
 from fcfast.torch import FrontLinear, NeuronAdam, Rows

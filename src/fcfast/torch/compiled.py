@@ -64,6 +64,8 @@ class _Step:
             held = [parameter for parameter in group["params"] if parameter.requires_grad]
             if any(id(parameter) not in names for parameter in held):
                 raise ValueError("optimizer has parameters that net does not have; make it with net.parameters()")
+            if not held:
+                continue
             trained |= {names[id(parameter)]: parameter for parameter in held}
             settings = {name: group[name] for name in ("momentum", "dampening", "weight_decay", "nesterov", "maximize")}
             self.groups.append((group, [names[id(parameter)] for parameter in held], settings))
@@ -76,23 +78,28 @@ class _Step:
         self._compiled = torch.compile(_step_of(net, loss, parts, self.others), **options)
 
     def __call__(self, rows: Any, *targets: Any) -> torch.Tensor:
+        """Make a step, and give the loss before it."""
         velocities: dict[str, torch.Tensor] = {}
         rates, fresh = [], []
         for group, members, settings in self.groups:
-            device = next((self.parameters[name].device for name in members), torch.device("cpu"))
-            is_new = False
-            for name in members if settings["momentum"] else ():
-                state = self.optimizer.state[self.parameters[name]]
-                if state.get("momentum_buffer") is None:
-                    state["momentum_buffer"], is_new = torch.zeros_like(self.parameters[name]), True
-                velocities[name] = state["momentum_buffer"]
+            is_new = bool(settings["momentum"]) and self._take_velocities(members, velocities)
+            device = self.parameters[members[0]].device
             rates.append(self._number(float(group["lr"]), device))
             fresh.append(self._number(1.0 if is_new else 1 - settings["dampening"], device))
-        held = {name: parameter.detach() for name, parameter in self.parameters.items()}
         with torch.no_grad():
-            loss: torch.Tensor = self._compiled(held, velocities, rates, fresh, rows, targets)
+            loss: torch.Tensor = self._compiled(self.parameters, velocities, rates, fresh, rows, targets)
         self.optimizer._opt_called = True  # type: ignore[attr-defined]  # schedulers ask whether there was a step
         return loss
+
+    def _take_velocities(self, members: list[str], velocities: dict[str, torch.Tensor]) -> bool:
+        """Add the optimiser's velocities to others; tell whether they are new."""
+        is_new = False
+        for name in members:
+            state = self.optimizer.state[self.parameters[name]]
+            if state.get("momentum_buffer") is None:
+                state["momentum_buffer"], is_new = torch.zeros_like(self.parameters[name]), True
+            velocities[name] = state["momentum_buffer"]
+        return is_new
 
     def _number(self, value: float, device: torch.device) -> torch.Tensor:
         """Give a number as a tensor: another number is then no other program."""

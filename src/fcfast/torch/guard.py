@@ -89,7 +89,7 @@ def _refuse(kind: type[Optimizer], layer: Any, group: dict[str, Any]) -> None:
     if kind is getattr(torch.optim, "Muon", None):
         if not layer.form.keeps_lengths:
             raise InexactOptimizerError(
-                f"Muon needs the coordinates of {layer}, which it has in form='coordinates' only; use that form, or torch.optim.SGD"
+                f"Muon needs the coordinates of {layer}, which it has in form='coordinates' only; use that form, or SGD"
             )
         if group.get("adjusted_for") == layer.muon_adjustment(group.get("adjust_lr_fn")):
             return
@@ -98,8 +98,8 @@ def _refuse(kind: type[Optimizer], layer: Any, group: dict[str, Any]) -> None:
             "layer.muon_group(lr, weight_decay) in place of the parameter"
         )
     raise InexactOptimizerError(
-        f"{kind.__name__} would not train {layer} as it trains nn.Linear, because it scales every weight by itself and the layer "
-        "holds other numbers than its weights. Give layer.weight to fcfast.torch.NeuronAdam, torch.optim.SGD or Muon with "
+        f"{kind.__name__} would not train {layer} as it trains nn.Linear, because it scales every weight by itself, and "
+        "the layer holds other numbers than its weights. Give layer.weight to fcfast.torch.NeuronAdam, torch.optim.SGD or Muon with "
         "layer.muon_group(...), and the other parameters to any optimiser; or train layer.expand(). An optimiser that commutes "
         "with rotations of the input is let through by fcfast.torch.allow_optimizer"
     )

@@ -25,7 +25,7 @@ INITS = "auto", "uniform", "span"
 
 
 class FrontLinear(nn.Module):
-    """A linear layer on fixed samples, trained without its weights for features: nn.Linear(d, h) at the cost of nn.Linear(N, h).
+    """A linear layer on N fixed samples that is trained as nn.Linear(d, h), at the cost of nn.Linear(N, h).
 
     The first argument of a call says which samples are meant. Integers are training samples, None is all of them, and floating
     point numbers are features of new samples. The layer gives what nn.Linear gives for their features, before and after any
@@ -252,7 +252,7 @@ class FrontLinear(nn.Module):
             return self.form.of_rows(rows, self.weight, self.bias)
         return self.form.of_any_rows(rows, self.weight, self.bias)
 
-    @torch.compiler.disable  # type: ignore[misc]  # the decorator has no types
+    @torch.compiler.disable
     def _of_features(self, x: Any) -> torch.Tensor:
         """Give the pre-activations of new samples, which are computed where the features of the training samples are."""
         if isinstance(x, torch.Tensor):
@@ -278,11 +278,7 @@ class FrontLinear(nn.Module):
 
     def _of_new(self, x: Any) -> torch.Tensor:
         A, c = self._parts()
-        weights = ScaledWeights(self.form.start.weights, c)
-        if self.rows.gram.is_centred:
-            S = self.rows.products_with(x) @ A  # both are centred
-        else:
-            S = self.rows.new_preactivations(x, A, weights)
+        S = self.rows.new_preactivations(x, A, ScaledWeights(self.form.start.weights, c))
         return torch.from_numpy(np.ascontiguousarray(S)).to(self.weight.device, self.weight.dtype)
 
     def _parts(self) -> tuple[Any, Any]:
@@ -340,9 +336,10 @@ class FrontLinear(nn.Module):
     def standing_for_weights(self) -> list[nn.Parameter]:
         """Give the parameters that stand for weights; a parametrisation (weight_norm) has others than `weight`."""
         shape = self.form.shape
-        if "parametrizations" in self._modules:
-            return [parameter for parameter in self.parametrizations.parameters() if tuple(parameter.shape) == shape]
-        return [self.weight]
+        parametrized = self._modules.get("parametrizations")
+        if parametrized is None:
+            return [self.weight]
+        return [parameter for parameter in parametrized.parameters() if tuple(parameter.shape) == shape]
 
     def muon_adjustment(self, adjust_lr_fn: str | None = None) -> float:
         """Give the factor between the rates that Muon takes from the shape of the weights and from that of the parameter."""
@@ -464,7 +461,7 @@ def _checked_dtype(dtype: torch.dtype | None) -> torch.dtype:
     wanted = torch.get_default_dtype() if dtype is None else dtype
     if wanted not in PRECISIONS:
         raise TypeError(
-            f"a FrontLinear has float32 or float64 weights, got {wanted}, in which the coordinates of samples would be those of "
-            "others; use torch.autocast for mixed precision, in which the layer keeps its own"
+            f"a FrontLinear has float32 or float64 weights, got {wanted}, in which the coordinates of samples would be "
+            "those of others; use torch.autocast for mixed precision, in which the layer keeps its own"
         )
     return wanted

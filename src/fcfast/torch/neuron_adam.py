@@ -69,7 +69,7 @@ class NeuronAdam(Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]  # as in PyTorch's own optimisers
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make a step.
 
         Parameters
@@ -89,8 +89,8 @@ class NeuronAdam(Optimizer):
         return loss
 
     def _update(self, parameter: torch.Tensor, layer: Any, group: dict[str, Any]) -> None:
+        assert parameter.grad is not None
         gradient = -parameter.grad if group["maximize"] else parameter.grad
-        assert gradient is not None
         if gradient.is_sparse or gradient.is_complex():
             raise RuntimeError("NeuronAdam takes dense real gradients, got others")
         squares, shape = _mean_squares(gradient, layer)

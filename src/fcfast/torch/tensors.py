@@ -15,8 +15,8 @@ ROUNDED = frozenset({torch.bfloat16, torch.float16})  # NumPy has no bfloat16
 class Constant:
     """An array that never changes, as a tensor of any device and dtype.
 
-    It is neither a buffer nor a parameter: copies of a module share it, state dictionaries and DDP do not carry it, and a pickle
-    has the array alone. Tensors are made when they are first asked for, and kept.
+    It is neither a buffer nor a parameter: copies of a module share it, state dictionaries and DDP do not carry it, and a
+    pickle has the array alone. Tensors are made when they are first asked for, and kept.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Constant:
             return latest
         return self._made(tensor.device, tensor.dtype)
 
-    @torch.compiler.disable  # type: ignore[misc]  # the decorator has no types
+    @torch.compiler.disable
     def _made(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         key = device, dtype
         if key not in self._kept:
