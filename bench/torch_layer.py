@@ -93,15 +93,8 @@ def measured(d: int, batch: int, rounds: int) -> dict[str, float]:
     return {name: median(values) for name, values in seconds.items()}
 
 
-HEAD = [
-    "case",
-    "nn.Linear",
-    "nn.Linear on 100 features",
-    "FrontLinear",
-    "compiled step",
-    "FrontLinear: times as fast",
-    "compiled: times as fast",
-]
+WAYS = "nn.Linear", "nn.Linear on N features", "FrontLinear", "compiled"
+HEAD = ["case", *WAYS, "nn.Linear / FrontLinear", "FrontLinear / compiled"]
 
 
 def checks(seconds: dict[str, float], target: int | None) -> list[tuple[str, float, bool]]:
@@ -124,11 +117,9 @@ def main(quick: bool) -> None:
             name = f"d = {d:,}, {'full batch' if batch == N else f'B = {batch}'}"
             seconds = measured(d, batch, 5 if quick else ROUNDS)
             cases.append({"features": d, "batch": batch, "seconds": seconds})
-            full, narrow, front, compiled = (
-                seconds[way] for way in ("nn.Linear", "nn.Linear on N features", "FrontLinear", "compiled")
-            )
-            times = f"{full / front:.0f}", f"{front / compiled:.2f}"
-            rows.append([name, *(duration(value) for value in (full, narrow, front, compiled)), *times])
+            front = seconds["FrontLinear"]
+            ratios = f"{seconds['nn.Linear'] / front:.0f}", f"{front / seconds['compiled']:.2f}"
+            rows.append([name, *(duration(seconds[way]) for way in WAYS), *ratios])
             for text, value, met in checks(seconds, target if batch == N else None):
                 lines.append(f"- {name}: {text}: {value:.3g} ({verdict(met)})")
                 print(lines[-1], flush=True)
@@ -146,8 +137,8 @@ def page(rows: list[list[str]], lines: list[str], made: str) -> str:
     return f"""# FrontLinear against nn.Linear
 
 A training step in PyTorch's own loop: Linear, ReLU, Linear(10), cross-entropy, {N} samples, {HIDDEN} units, SGD with momentum
-{MOMENTUM}, float32, one thread. All ways start with the same weights and get the same batches, and their losses are compared first.
-They then take turns; the table has medians of processor time. "nn.Linear on {N} features" is another, smaller network, which
+{MOMENTUM}, float32, one thread. All ways start with the same weights and get the same batches, and their losses are compared
+first. They then take turns; the table has medians of processor time. "nn.Linear on {N} features" is another, smaller network, which
 shows what a step costs without wide inputs. The compiled step is `fcfast.torch.compiled_step`, with inductor.
 
 {markdown(rows)}
@@ -161,8 +152,8 @@ about as long as a few steps of nn.Linear.
 
 ## On a GPU
 
-Nothing was measured on a GPU, because there was none. `python -m bench.torch_gpu` compares the two layers at 10^5 to 10^7 features on
-the device that it finds, and prints a table.
+Nothing was measured on a GPU, because there was none. `python -m bench.torch_gpu` compares the two layers at 10^5 to 10^7
+features on the device that it finds, and prints a table.
 
 Measured {made} Reproduce: `python -m bench.torch_layer`
 """

@@ -86,9 +86,7 @@ def test_page_runs(page, tmp_path, monkeypatch, capsys):
         assert kind in ("", "skip", "data", "run", "needs"), f"{page}: {block.marker!r} before a block means nothing"
         if kind == "skip":
             assert reason, f"{page}: say why a block is skipped"
-        elif (kind == "data" and not (real_data.DATA / f"{reason}.npz").exists()) or (
-            kind == "needs" and importlib.util.find_spec(reason) is None
-        ):
+        elif is_absent(kind, reason):
             absent.append(reason)
         elif block.language == "python":
             with warnings.catch_warnings():
@@ -101,9 +99,14 @@ def test_page_runs(page, tmp_path, monkeypatch, capsys):
                 result = CliRunner().invoke(app, arguments)
                 assert result.exit_code == 0, result.output
     if absent:
-        pytest.skip(
-            f"all other blocks ran; those that were skipped need {', '.join(absent)} (packages, or data in FCFAST_DATA)"
-        )
+        pytest.skip(f"all other blocks ran; the rest needs {', '.join(absent)} (packages, or data in FCFAST_DATA)")
+
+
+def is_absent(kind, name):
+    """Tell whether a block needs data or a package that is not here."""
+    if kind == "data":
+        return not (real_data.DATA / f"{name}.npz").exists()
+    return kind == "needs" and importlib.util.find_spec(name) is None
 
 
 def check_prints(code, output):

@@ -1,9 +1,9 @@
 """The weights of a layer as contributions of the samples, for so many samples that coordinates would take long to find.
 
 The parameter has the contributions A and below them the factors c of the initial weights, ``W1 = c W1(0) + A' X``. A step of
-SGD adds the deltas of a batch to its rows of A. The gradient of A therefore is to be these deltas, and not the derivative of the
-pre-activations, which would be G times as much. Pre-activations have a part with the right value, which is detached, and a part
-that is 0 with the right gradient. (A function with a gradient of its own would be wrong in silence under
+SGD adds the deltas of a batch to its rows of A. The gradient of A therefore is to be these deltas, and not the derivative of
+the pre-activations, which would be G times as much. Pre-activations have a part with the right value, which is detached, and a
+part that is 0 with the right gradient. (A function with a gradient of its own would be wrong in silence under
 ``torch.compile(torch.func.grad(...))``.)
 """
 
