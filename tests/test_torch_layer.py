@@ -203,6 +203,26 @@ def test_products_alone(X, X_new, form):
     assert trained(FrontLinear(Rows(sums), 3, **DOUBLE))(None).shape == (12, 3)
 
 
+def test_products_in_a_file(X, X_new, form, tmp_path):
+    """A Gram matrix that is mapped from a file, in single precision."""
+    gram = Gram(X, path=tmp_path / "gram.safetensors")
+    layer = trained(FrontLinear(Rows(gram, X_new), 3, form=form))
+    expected = array(layer.expand()(torch.tensor(X_new, dtype=torch.float32)))
+    np.testing.assert_allclose(array(layer(X_new)), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(array(layer.eval()(layer.rows.evaluation)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_form_by_the_number_of_samples(X, monkeypatch):
+    """Many samples have contributions, for which no matrix is decomposed."""
+    monkeypatch.setattr("fcfast.torch.linear.MOST_ROWS", 11)
+    monkeypatch.setattr("fcfast.torch.rows.span_factor", None)
+    layer = trained(FrontLinear(Rows(X), 3))
+    assert layer.weight.shape == (13, 3)
+    monkeypatch.setattr("fcfast.torch.linear.MOST_ROWS", 12)
+    with pytest.raises(TypeError):
+        FrontLinear(Rows(X), 3)
+
+
 def test_repeated_and_opposite_rows(X, form):
     """Rows that depend on others, or are 0, are samples like any other."""
     X = np.concatenate([X, X[:3], -X[:2], np.zeros((1, 300)), 1e6 * X[3:4]])
@@ -396,6 +416,7 @@ def test_copies(X, X_new, form):
     layer = trained(FrontLinear(Rows(X, X_new), 3, form=form, **DOUBLE))
     copied = copy.deepcopy(layer)
     assert copied.rows is layer.rows
+    assert copied.form is layer.form
     assert copied.weight is not layer.weight
     np.testing.assert_array_equal(array(trained(copied)(X_new)), array(trained(layer)(X_new)))
     for held in (copied, pickle.loads(pickle.dumps(layer))):

@@ -21,7 +21,7 @@ def compiled_step(
         Function of the outputs and the further arguments of a step that gives a number.
     optimizer : torch.optim.SGD
         Optimiser of the network, with any settings and groups. Rates are read at each step, so that schedulers work; other
-        settings are those of the first step. Velocities are those of the optimiser.
+        settings are read now. Velocities are those of the optimiser.
     backend, **options
         Arguments of torch.compile; the default "inductor" needs a C++ compiler.
 

@@ -70,6 +70,10 @@ class Form(ABC):
     def squared_gradient_norms(self, gradient: torch.Tensor) -> torch.Tensor:
         """Sum the squares (h,) of the gradient of each unit's weights, from the gradient of the parameter."""
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Form":
+        """Give this form, which never changes: a layer that gets another start gets another form."""
+        return self
+
     @cached_property
     def squared_lengths(self) -> Floats:
         """Squared lengths (h,) of the initial weights."""

@@ -100,8 +100,8 @@ def _refuse(kind: type[Optimizer], layer: Any, group: dict[str, Any]) -> None:
     raise InexactOptimizerError(
         f"{kind.__name__} would not train {layer} as it trains nn.Linear, because it scales every weight by itself, and "
         "the layer holds other numbers than its weights. Give layer.weight to fcfast.torch.NeuronAdam, torch.optim.SGD or Muon "
-        "with layer.muon_group(...), and the other parameters to any optimiser; or train layer.expand(). An optimiser that commutes "
-        "with rotations of the input is let through by fcfast.torch.allow_optimizer"
+        "with layer.muon_group(...), and the other parameters to any optimiser; or train layer.expand(). An optimiser that "
+        "commutes with rotations of the input is let through by fcfast.torch.allow_optimizer"
     )
 
 
