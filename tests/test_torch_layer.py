@@ -465,12 +465,17 @@ def test_states(X, X_new, form, start):
 def test_states_of_other_samples_are_refused(X, form):
     """Coordinates mean something else for other samples, or for these in another order; nothing is loaded then."""
     state = FrontLinear(Rows(X), 3, form=form).state_dict()
-    for others in (X[::-1].copy(), np.random.default_rng(9).normal(size=X.shape)):
+    swapped = X[[0, 1, 3, 2, *range(4, 12)]]
+    for others in (X[::-1].copy(), swapped, np.random.default_rng(9).normal(size=X.shape)):
         layer = FrontLinear(Rows(others), 3, form=form)
         before = layer.weight.clone()
         with pytest.raises(RuntimeError, match="other samples"):
             layer.load_state_dict(state)
         assert torch.equal(layer.weight, before)
+    if form == "coordinates":  # they begin with other samples on another machine
+        state["_extra_state"]["order"] += 1
+        with pytest.raises(RuntimeError, match="in another order"):
+            FrontLinear(Rows(X), 3).load_state_dict(state)
     with pytest.raises(RuntimeError, match="its form is"):
         FrontLinear(Rows(X), 3, form=FORMS[form == "coordinates"]).load_state_dict(state)
 

@@ -412,7 +412,7 @@ class FrontLinear(nn.Module):
         if "weights" in state:
             state["weights"] = torch.from_numpy(state["weights"])
         order = self.rows.order() if self.form.keeps_lengths else 0
-        return {**state, "form": self.form.name, "samples": self.rows.probe(), "order": order}
+        return {**state, "form": self.form.name, "samples": self.rows.sketch, "order": order}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Start from the weights that a state dictionary has described."""
@@ -434,7 +434,7 @@ class FrontLinear(nn.Module):
     def _stranger(self, state: dict[str, Any]) -> str:
         if state["form"] != self.form.name:
             return f"its form is {state['form']!r}, not {self.form.name!r}; make the layer with that form"
-        if not self.rows.has_probe(state["samples"]) or (self.form.keeps_lengths and state["order"] != self.rows.order()):
+        if not self.rows.has_sketch(state["samples"]) or (self.form.keeps_lengths and state["order"] != self.rows.order()):
             return "its weights refer to other samples, or to these in another order; give Rows of the same samples"
         return ""
 

@@ -17,12 +17,14 @@ from fcfast.gram.span import SpanFactor, span_factor
 from fcfast.gram.start import InitialWeights
 from fcfast.sources import open_source
 from fcfast.sources.inputs import TrainingInputs
+from fcfast.tiles import slices
 from fcfast.torch.tensors import Constant, as_array
 
 Array = NDArray[Any]
 
-PROBED = 8  # samples whose products tell whether a state belongs to these rows
-AS_MADE = 1e-3  # relative difference between the products of the same samples on different machines
+SUMS = 8  # sums of samples that tell whether a state belongs to these rows
+AS_MADE = 1e-5  # relative difference between products of the same samples on different machines, in single precision
+READ_ROWS = 1024  # rows of products that are read at a time
 
 
 class Rows:
@@ -189,20 +191,22 @@ class Rows:
     # ------------------------------------------------------------------------------------------------------------------
     # copies, and states that belong to these samples
 
-    def probe(self) -> torch.Tensor:
-        """Give some products, by which samples are known again."""
-        some = np.unique(np.linspace(0, len(self) - 1, PROBED).astype(np.intp))
-        return torch.from_numpy(self.products.array[np.ix_(some, some)].astype(np.float64))
+    @cached_property
+    def sketch(self) -> torch.Tensor:
+        """Products of some sums of samples with fixed signs, by which the samples and their order are known again."""
+        signs = np.random.RandomState(0).choice([-1.0, 1.0], (len(self), SUMS))
+        products = self.products.array
+        parts = [products[part] @ signs for part in slices(len(self), READ_ROWS)]
+        return torch.from_numpy(signs.T @ np.concatenate(parts))
 
     def order(self) -> int:
         """Digest which samples the coordinates begin with, on which their meaning depends."""
         return zlib.crc32(self.factor.order[: self.rank].astype("<i8").tobytes())
 
-    def has_probe(self, probe: torch.Tensor) -> bool:
-        """Whether some products are those of these samples, up to rounding."""
-        own, given = self.probe().numpy(), as_array(probe)
-        lengths = np.sqrt(np.abs(own.diagonal()))
-        return own.shape == given.shape and bool((np.abs(own - given) <= AS_MADE * lengths[:, None] * lengths).all())
+    def has_sketch(self, sketch: torch.Tensor) -> bool:
+        """Whether a sketch is that of these samples in this order, up to rounding."""
+        own, given = self.sketch.numpy(), as_array(sketch)
+        return own.shape == given.shape and bool((np.abs(own - given) <= AS_MADE * np.trace(own) / SUMS).all())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Rows":
         """Give these rows: nothing about them ever changes, so that copies of a module share them."""
