@@ -87,7 +87,7 @@ def test_clipping(seed):
     pair.check(losses)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[::2])
 def test_clipping_of_contributions(seed):
     """The library's function does it in form "contributions", too, which PyTorch's cannot."""
     rng = np.random.default_rng(200 + seed)
@@ -105,7 +105,7 @@ def test_clipping_of_contributions(seed):
     pair.check(losses)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[::2])
 def test_penalty_in_the_loss(seed):
     """The squared length of a unit's weights is that of its coordinates, those of the initial weights included."""
     rng = np.random.default_rng(300 + seed)
@@ -123,7 +123,7 @@ def test_penalty_in_the_loss(seed):
     pair.check(losses)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", SEEDS[::2])
 def test_asgd(seed):
     """Averaged SGD adds and scales whole tensors."""
     rng = np.random.default_rng(400 + seed)

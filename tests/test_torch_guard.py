@@ -126,6 +126,16 @@ def test_other_networks_are_left_alone(X):
     assert len(guard._layers) < before
 
 
+@pytest.mark.filterwarnings("ignore:Profiler record function")  # PyTorch's, for any optimiser
+def test_compiled_optimizers(X):
+    """The guard stands before a step that is compiled, too."""
+    net = network(X)
+    optimizer = torch.optim.Adam(net.parameters())
+    with pytest.raises(InexactOptimizerError):
+        torch.compile(optimizer.step, backend="eager")()
+    torch._dynamo.reset()
+
+
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this PyTorch has no Muon")
 def test_muon_needs_its_group(X):
     """The parameter itself, a group for another adjustment, and contributions are refused."""

@@ -552,3 +552,19 @@ def test_transforms(X, form):
     gradients = torch.func.grad(lambda given: torch.func.functional_call(layer, given, (rows,)).sin().sum())(parameters)
     for name, parameter in layer.named_parameters():
         torch.testing.assert_close(gradients[name], parameter.grad)
+    ensemble = {name: torch.stack([parameter, 2 * parameter]) for name, parameter in parameters.items()}
+    outputs = torch.vmap(lambda given: torch.func.functional_call(layer, given, (rows,)))(ensemble)
+    torch.testing.assert_close(outputs, torch.stack([layer(rows), 2 * layer(rows)]).detach(), rtol=1e-9, atol=1e-9)
+
+
+def test_averaged_weights(X, X_new, form):
+    """Averages of weights are averages of what stands for them."""
+    layer = FrontLinear(Rows(X), 3, form=form, **DOUBLE)
+    averaged = torch.optim.swa_utils.AveragedModel(layer)
+    weights = []
+    for _ in range(3):
+        trained(layer)
+        averaged.update_parameters(layer)
+        weights.append(array(layer.expand().weight))
+    assert averaged.module.rows is layer.rows
+    np.testing.assert_allclose(array(averaged.module.expand().weight), np.mean(weights, axis=0), **CLOSE)

@@ -106,7 +106,8 @@ class _Step:
         key = value, device
         if key not in self._numbers:
             self._numbers = {} if len(self._numbers) > 100 else self._numbers  # a schedule has a rate for each step
-            self._numbers[key] = torch.tensor(value, dtype=torch.float64, device=device)
+            dtype = torch.float32 if device.type == "mps" else torch.float64
+            self._numbers[key] = torch.tensor(value, dtype=dtype, device=device)
         return self._numbers[key]
 
 

@@ -179,16 +179,16 @@ class FrontLinear(nn.Module):
 
     def _set_weight(self) -> None:
         with torch.no_grad():
-            self.weight.copy_(torch.from_numpy(np.ascontiguousarray(self.form.initial())))
+            self.weight.copy_(torch.from_numpy(np.ascontiguousarray(self.form.initial())).to(self.weight.dtype))
         self.form.prepare(self.weight)
 
     def _draw_bias(self, generator: torch.Generator | None) -> None:
         if self.bias is None:
             return
         bound = 1 / math.sqrt(self.rows.gram.fan_in or 1.0)
-        drawn = torch.rand(self.out_features, generator=generator, device=_device_of(generator), dtype=torch.float64)
+        drawn = torch.rand(self.out_features, generator=generator, device=_device_of(generator), dtype=torch.float32)
         with torch.no_grad():
-            self.bias.copy_((2 * drawn - 1) * bound)
+            self.bias.copy_(((2 * drawn - 1) * bound).to(self.bias.dtype))
 
     def reset_parameters(self, generator: torch.Generator | None = None) -> None:
         """Draw weights and bias anew, as nn.Linear does; a layer that was made from given weights draws "uniform" ones.
@@ -228,7 +228,7 @@ class FrontLinear(nn.Module):
         Raises
         ------
         IndexError
-            If there is no sample with such a number.
+            If there is no sample with such a number. On a GPU PyTorch stops with an assertion, as for nn.Embedding.
         ValueError, TypeError
             If the features are invalid.
         """
@@ -279,7 +279,7 @@ class FrontLinear(nn.Module):
     def _of_new(self, x: Any) -> torch.Tensor:
         A, c = self._parts()
         S = self.rows.new_preactivations(x, A, ScaledWeights(self.form.start.weights, c))
-        return torch.from_numpy(np.ascontiguousarray(S)).to(self.weight.device, self.weight.dtype)
+        return torch.from_numpy(np.ascontiguousarray(S)).to(self.weight.dtype).to(self.weight.device)
 
     def _parts(self) -> tuple[Any, Any]:
         return self.form.split(as_doubles(self.weight))

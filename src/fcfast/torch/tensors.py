@@ -40,7 +40,7 @@ class Constant:
     def _made(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         key = device, dtype
         if key not in self._kept:
-            self._kept[key] = as_tensor(self.array).to(device, dtype)
+            self._kept[key] = as_tensor(self.array).to(dtype).to(device)  # Apple's devices have no doubles
         self._latest = self._kept[key]
         return self._latest
 
