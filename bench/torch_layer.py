@@ -31,7 +31,7 @@ N, HIDDEN, CLASSES, RATE, MOMENTUM = 100, 256, 10, 0.01, 0.9
 BATCHES = N, 32
 FEATURES = {20_000: 25, 100_000: 150}  # with the target for full batches
 PAGE = Path(__file__).parents[1] / "docs" / "performance" / "torch.md"
-ROUNDS, COMPARED = 15, 8
+ROUNDS, STEPS, COMPARED = 15, 100, 8
 
 
 def stepper(network: nn.Module, inputs: Callable[[Any], Any], y: Any, batches: list[Any]) -> Callable[[int], list[float]]:
@@ -89,7 +89,7 @@ def measured(d: int, batch: int, rounds: int) -> dict[str, float]:
     for others in losses[1:]:
         np.testing.assert_allclose(others, losses[0], rtol=1e-4)
     ways["nn.Linear on N features"] = stepper(nn.Sequential(narrow, *deepcopy(above)), lambda rows: L[rows], y, batches)
-    n_steps = {name: 2 if name == "nn.Linear" else 100 for name in ways}
+    n_steps = {name: 2 if name == "nn.Linear" else STEPS for name in ways}
     runs = {name: Run(partial(steps, n_steps[name]), n_steps[name]) for name, steps in ways.items()}
     seconds = interleaved_rounds(runs, rounds, time.process_time)
     return {name: median(values) for name, values in seconds.items()} | {"once": once}
