@@ -63,7 +63,7 @@ def test_calls(X, X_new, form):
     expected, expected_new = (array(layer.expand()(torch.tensor(features))) for features in (X, X_new))
     with torch.no_grad():
         np.testing.assert_allclose(layer(None), expected, **CLOSE)
-        for kind in (torch.int64, torch.int32, torch.int16, torch.uint8):
+        for kind in (torch.int64, torch.int32):
             np.testing.assert_allclose(layer(torch.tensor([[3, 7], [3, 0]], dtype=kind)), expected[[[3, 7], [3, 0]]], **CLOSE)
         np.testing.assert_allclose(layer(np.array([1, 2])), expected[[1, 2]], **CLOSE)
         assert layer(torch.tensor(4)).shape == (4,)
@@ -81,19 +81,31 @@ def test_calls(X, X_new, form):
         np.testing.assert_allclose(layer(torch.tensor([13, 0])), [expected_new[1], expected[0]], **CLOSE)
 
 
-def test_gradient_of_features(X, X_new, form):
-    """Saliency: outputs for new features can be differentiated by them."""
-    layer = trained(FrontLinear(Rows(X), 4, form=form, **DOUBLE))
+@pytest.mark.parametrize("how", ["plain", "scaled", "centred"])
+def test_gradient_of_features(X, X_new, form, how):
+    """Saliency: outputs for new features, scaled as the samples are, can be differentiated by them and by the bias."""
+    samples = {
+        "plain": X,
+        "scaled": Gram(X, standardize=True, dtype="float64"),
+        "centred": Gram(X, dtype="float64").centred(),
+    }[how]
+    layer = trained(FrontLinear(Rows(samples), 4, form=form, **DOUBLE))
+    linear = layer.expand()
     given, peer = (torch.tensor(X_new, requires_grad=True) for _ in range(2))
+    scaled = (peer - torch.tensor(X.mean(axis=0))) / torch.tensor(X.std(axis=0)) if how == "scaled" else peer
     outputs = layer(given)
-    outputs.sin().sum().backward(inputs=[given])
-    layer.expand()(peer).sin().sum().backward()
+    np.testing.assert_allclose(array(outputs), array(layer(X_new)), **CLOSE)
+    layer.zero_grad()
+    outputs.sin().sum().backward(inputs=[given, layer.bias])
+    linear(scaled).sin().sum().backward()
     np.testing.assert_allclose(given.grad, peer.grad, **CLOSE)
+    np.testing.assert_allclose(layer.bias.grad, linear.bias.grad, **CLOSE)
 
 
-@pytest.mark.parametrize(
-    "kind", ["array", "float32", "fortran", "tensor", "csr", "csc", "source", "frame", "memmap", "path", "int8"]
-)
+SOURCES = "array", "float32", "fortran", "tensor", "csr", "csc", "source", "frame", "memmap", "path", "int8"
+
+
+@pytest.mark.parametrize("kind", SOURCES)
 def test_sources(X, X_new, kind, tmp_path):
     """Rows come from whatever an estimator takes, and from tensors and files."""
     X = X.astype("float32") if kind in ("float32", "memmap") else X
@@ -318,6 +330,14 @@ def test_wrong_rows(X):
         layer(layer.rows.evaluation)
     with pytest.raises(TypeError, match="nonzero"):
         layer(torch.ones(12, dtype=torch.bool))
+    for small in (torch.ones((2, 300), dtype=torch.int8), np.ones((2, 300), "uint8")):
+        if isinstance(small, torch.Tensor):
+            with pytest.raises(TypeError, match=r"x\.float\(\)"):
+                layer(small)
+        else:
+            assert layer(small).shape == (2, 3)  # NumPy's small integers are features, as in Rows
+    with pytest.raises(ValueError, match="NaN"):
+        layer(torch.full((1, 300), torch.nan, requires_grad=True))
     with pytest.raises(ValueError, match="299 features"):
         layer(X[:, 1:])
     with pytest.raises(ValueError, match="NaN"):

@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from fcfast import validation
 from fcfast.gram.products import expand
 from fcfast.torch.contributions import Contributions
 from fcfast.torch.coordinates import Coordinates
-from fcfast.torch.form import NOT_TRAINED, Form
+from fcfast.torch.form import Form
 from fcfast.torch.guard import watch
 from fcfast.torch.initial import SEEDS, ScaledWeights, Start
+from fcfast.torch.new_samples import preactivations_of_features
 from fcfast.torch.rows import Rows
 from fcfast.torch.tensors import INTEGERS, as_array, as_doubles
 
@@ -217,9 +217,10 @@ class FrontLinear(nn.Module):
         Parameters
         ----------
         x : Tensor, ndarray, sparse matrix, Source, Gram or None
-            Integers of any shape (...): numbers of training samples, and in evaluation mode of `Rows.evaluation`. None: all
-            training samples. Floating point numbers of shape (..., d), or anything else that holds samples: features of new
-            samples. The layer cannot be trained on these: a backward pass to its weights raises a RuntimeError.
+            Integers (int64 or int32) of any shape (...): numbers of training samples, and in evaluation mode of
+            `Rows.evaluation`. None: all training samples. Floating point numbers of shape (..., d), or anything else that
+            holds samples: features of new samples. The layer cannot be trained on these: a backward pass to its weights raises
+            a RuntimeError.
 
         Returns
         -------
@@ -234,9 +235,9 @@ class FrontLinear(nn.Module):
         """
         if x is None or (isinstance(x, torch.Tensor) and x.dtype in INTEGERS):
             return self._of_rows(x)
-        if isinstance(x, np.ndarray) and x.dtype.kind in "iu":
+        if isinstance(x, np.ndarray) and x.dtype in (np.int64, np.int32):
             return self._of_rows(torch.from_numpy(x.astype(np.int64)).to(self.weight.device))
-        return self._of_features(x)
+        return preactivations_of_features(self, x)
 
     def _of_rows(self, rows: torch.Tensor | None) -> torch.Tensor:
         kind = self.weight.device.type
@@ -246,51 +247,9 @@ class FrontLinear(nn.Module):
                 return self._of_rows(rows)
         if rows is None:
             return self.form.of_rows(None, self.weight, self.bias)
-        if rows.dtype != torch.int64 and rows.dtype != torch.int32:
-            rows = rows.long()
         if self.training or not self.rows.n_evaluation:
             return self.form.of_rows(rows, self.weight, self.bias)
         return self.form.of_any_rows(rows, self.weight, self.bias)
-
-    @torch.compiler.disable
-    def _of_features(self, x: Any) -> torch.Tensor:
-        """Give the pre-activations of new samples, which are computed where the features of the training samples are."""
-        if isinstance(x, torch.Tensor):
-            if not x.dtype.is_floating_point:
-                raise TypeError(
-                    f"x must hold integers (numbers of training samples) or floating point numbers (features), got {x.dtype}; "
-                    "the numbers of a mask are mask.nonzero().squeeze(1)"
-                )
-            if x.requires_grad and torch.is_grad_enabled():
-                linear = self.expand().requires_grad_(False)
-                bias = self.bias if self.bias is None or not self.rows.gram.is_centred else linear.bias
-                return F.linear(x, linear.weight, bias) + self._anchor()
-            x = as_array(x)
-        shape: tuple[int, ...] = ()
-        if isinstance(x, np.ndarray) and x.ndim != 2 and x.ndim > 0 and x.dtype.kind == "f":
-            shape = x.shape[:-1]
-            x = x.reshape(-1, x.shape[-1])
-            S = self._of_new(x).reshape(*shape, self.out_features)
-        else:
-            S = self._of_new(x)
-        S = S if self.bias is None else S + self.bias
-        return S + self._anchor()
-
-    def _of_new(self, x: Any) -> torch.Tensor:
-        A, c = self._parts()
-        S = self.rows.new_preactivations(x, A, ScaledWeights(self.form.start.weights, c))
-        return torch.from_numpy(np.ascontiguousarray(S)).to(self.weight.dtype).to(self.weight.device)
-
-    def _parts(self) -> tuple[Any, Any]:
-        return self.form.split(as_doubles(self.weight))
-
-    def _anchor(self) -> torch.Tensor:
-        """Give a 0 that fails when a gradient is to go through it to the weights."""
-        weight = self.weight
-        nothing = weight.flatten()[:0].sum()
-        if nothing.requires_grad:
-            nothing.register_hook(_refuse_new_samples)
-        return nothing
 
     # ------------------------------------------------------------------------------------------------------------------
     # weights and optimisers
@@ -315,7 +274,7 @@ class FrontLinear(nn.Module):
             raise AttributeError(
                 f"the layer has no weights for features, because its samples are known by the {gram.kernel_name} kernel"
             )
-        A, c = self._parts()
+        A, c = self.form.split(as_doubles(self.weight))
         has_bias = self.bias is not None or gram.is_centred
         linear = nn.utils.skip_init(
             nn.Linear, self.in_features, self.out_features, bias=has_bias, dtype=self.weight.dtype, device="cpu"
@@ -445,10 +404,6 @@ def _seed(generator: torch.Generator | None) -> int:
 
 def _device_of(generator: torch.Generator | None) -> torch.device:
     return torch.device("cpu") if generator is None else generator.device
-
-
-def _refuse_new_samples(gradient: torch.Tensor) -> None:
-    raise RuntimeError(NOT_TRAINED.format("features of new samples"))
 
 
 def _checked_rows(rows: Rows) -> Rows:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-INTEGERS = frozenset({torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8})
+INTEGERS = frozenset({torch.int64, torch.int32})  # of row numbers, as for nn.Embedding; smaller ones are likely features
 ROUNDED = frozenset({torch.bfloat16, torch.float16})  # NumPy has no bfloat16
 
 
