@@ -412,6 +412,17 @@ def test_frozen_layers(X, form):
     assert not net[0].expand().weight.requires_grad
 
 
+def test_inference_mode(X, X_new, form):
+    """Tensors of the samples that are first needed in inference mode are good for training."""
+    layer = FrontLinear(Rows(X, X_new), 3, form=form).eval()
+    with torch.inference_mode():
+        layer(layer.rows.evaluation)
+        copy.deepcopy(layer).double()(None)
+    layer(torch.arange(4)).sum().backward()
+    layer.double()(None).sum().backward()
+    assert layer.weight.grad is not None
+
+
 def test_hooks_and_zero_grad(X, form):
     """Hooks of modules and tensors are called; gradients become None or 0."""
     layer, seen = FrontLinear(Rows(X), 3, form=form), []

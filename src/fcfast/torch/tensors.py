@@ -40,7 +40,8 @@ class Constant:
     def _made(self, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         key = device, dtype
         if key not in self._kept:
-            self._kept[key] = as_tensor(self.array).to(dtype).to(device)  # Apple's devices have no doubles
+            with torch.inference_mode(False):  # training may need the tensor later
+                self._kept[key] = as_tensor(self.array).to(dtype).to(device)  # Apple's devices have no doubles
         self._latest = self._kept[key]
         return self._latest
 
