@@ -184,6 +184,12 @@ def test_extras_are_optional(run_python):
     assert result.stdout.split() == ["imported"], result.stderr
 
 
+def test_torch_is_asked_for(run_python):
+    """``import fcfast.torch`` without PyTorch says what to install."""
+    result = run_python(f"{hide('torch')}import fcfast; import fcfast.torch")
+    assert 'ImportError: fcfast.torch needs PyTorch: pip install "fcfast[torch]"' in result.stderr
+
+
 def test_modules_are_there_when_asked_for(run_python):
     """After ``import fcfast`` alone, whatever else has been imported, and named by dir()."""
     modules = ["convert", "datafiles", "explain", "machine", "optimizers", "plots", "rules"]

@@ -6,12 +6,15 @@ text in the comment beside it ("e.g." at its start allows differences between ma
 <!-- skip: reason -->  the block is not run
 <!-- data: name -->    the block needs a real data set (bench/data.py), and is skipped without it
 <!-- run -->           commands in the block are run, too; others are only parsed
+<!-- needs: name -->   the block needs a package, and is skipped without it
+<!-- page needs: name -->  the page does, anywhere on it
 """
 
 import html
 import importlib.util
 import re
 import shlex
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +34,7 @@ from fcfast.paper import Claim
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-FENCE = re.compile(r"(?:<!-- (?P<marker>.*?) -->\n)?^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"(?:<!-- (?P<marker>[^\n]*?) -->\n)?^```(?P<language>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 LANGUAGES = {"python", "sh", ""}  # of blocks; nothing looks into the last ones
 
 
@@ -75,23 +78,35 @@ def test_page_runs(page, tmp_path, monkeypatch, capsys):
     """Every block runs after those before it, and prints what is promised."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FCFAST_DATA", str(real_data.DATA))
+    for needed in re.findall(r"^<!-- page needs: (\w+) -->$", page.read_text(encoding="utf-8"), re.MULTILINE):
+        pytest.importorskip(needed, reason=f"the page needs {needed}")
     names, absent = {"__name__": "__main__"}, []
     for block in blocks(page):
         kind, _, reason = block.marker.partition(": ")
-        assert kind in ("", "skip", "data", "run"), f"{page}: {block.marker!r} before a block means nothing"
+        assert kind in ("", "skip", "data", "run", "needs"), f"{page}: {block.marker!r} before a block means nothing"
         if kind == "skip":
             assert reason, f"{page}: say why a block is skipped"
-        elif kind == "data" and not (real_data.DATA / f"{reason}.npz").exists():
+        elif is_absent(kind, reason):
             absent.append(reason)
         elif block.language == "python":
-            exec(compile("\n" * block.line + block.code, str(page), "exec"), names)
+            with warnings.catch_warnings():
+                if kind == "needs":  # a package that nothing but the page needs may warn of what it likes
+                    warnings.simplefilter("ignore")
+                exec(compile("\n" * block.line + block.code, str(page), "exec"), names)
             check_prints(block.code, capsys.readouterr().out)
         elif kind == "run":
             for arguments in commands(block):
                 result = CliRunner().invoke(app, arguments)
                 assert result.exit_code == 0, result.output
     if absent:
-        pytest.skip(f"all other blocks ran; those on real data need {', '.join(absent)} (FCFAST_DATA)")
+        pytest.skip(f"all other blocks ran; the rest needs {', '.join(absent)} (packages, or data in FCFAST_DATA)")
+
+
+def is_absent(kind, name):
+    """Tell whether a block needs data or a package that is not here."""
+    if kind == "data":
+        return not (real_data.DATA / f"{name}.npz").exists()
+    return kind == "needs" and importlib.util.find_spec(name) is None
 
 
 def check_prints(code, output):
@@ -119,6 +134,8 @@ def test_commands_parse(page):
 def test_names_exist(page):
     """Every `fcfast...` and `paper...` in code, imports included, is a module or an attribute of one."""
     text = page.read_text(encoding="utf-8")
+    if importlib.util.find_spec("torch") is None:
+        text = re.sub(r"\bfcfast\.torch\b", "", text)  # nothing there can be imported
     for name in re.findall(r"(?:`|^::: |\bfrom )(fcfast(?:\.\w+)+)", text, re.MULTILINE):
         resolve(name)
     for name in re.findall(r"`(paper\.\w+)", text):

@@ -443,7 +443,7 @@ class Gram:
 
         Parameters
         ----------
-        X : as for `Gram`
+        X : as for `Gram`, or rows of this Gram
             Features of M new samples.
 
         Returns
@@ -455,15 +455,22 @@ class Gram:
         ValueError
             If the data are invalid, overflow, or have another number of features.
         """
+        if isinstance(X, Gram):
+            return self.less_means(self.crossed(X))
         if not self.has_features:
             raise ValueError("these samples are known by their products alone; compute those of new samples as you did theirs")
         X = self.prepared(checked_samples(X, self.missing)) if self.kernel.takes_features else any_samples(X)
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
             crossed = self.crossed(X)
         refuse_overflow(crossed)
-        if self.is_centred:
-            crossed -= self.means
-            crossed -= crossed.mean(axis=1, keepdims=True)
+        return self.less_means(crossed)
+
+    def less_means(self, crossed: Array) -> Array:
+        """Centre products (M, n) of new samples on the samples of this view, if these are centred."""
+        if not self.is_centred:
+            return crossed
+        crossed = crossed - self.means
+        crossed -= crossed.mean(axis=1, keepdims=True)
         return crossed
 
     def save(self, path: str | os.PathLike[str]) -> None:

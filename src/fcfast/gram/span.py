@@ -136,15 +136,52 @@ class SpanFactor:
         >>> (span_factor(X @ X.T).contributions(X @ W.T).T @ X).round(12)
         array([[4., 4., 4.]])
         """
+        coordinates = self.coordinates(S)
+        with one_blas_thread():
+            return self._contributions(coordinates)
+
+    @property
+    def all_coordinates(self) -> Floats:
+        """Coordinates (N, r) of the samples in an orthonormal basis of their span; their products are the Gram matrix."""
+        placed = np.empty((len(self.order), self.rank))
+        placed[self.order] = self.lengths[:, None] * self.L
+        return placed
+
+    def coordinates(self, S: Array) -> Floats:
+        """Compute coordinates (r, h) of vectors, in the basis of `all_coordinates`, from their products with the samples.
+
+        Parameters
+        ----------
+        S : ndarray of shape (N, h)
+            Products of the samples with h vectors, such as X W' for weights W.
+
+        Raises
+        ------
+        ValueError
+            If the number of rows differs from N, or a value is not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fcfast.gram.span import span_factor
+        >>> X, W = np.array([[2.0, 0.0, 0.0], [1.0, 1.0, 0.0]]), np.array([[3.0, 4.0, 5.0]])
+        >>> span_factor(X @ X.T).coordinates(X @ W.T).round(12).tolist()
+        [[3.0], [4.0]]
+        """
         given = validation.finite_array(S, "S", 2)
         if len(given) != len(self.order):
             raise ValueError(f"S has shape {given.shape}, but one row is needed for each of {len(self.order)} samples")
-        chosen = given[self.order[: self.rank]] / self.lengths[: self.rank, None]
+        chosen: Floats = given[self.order[: self.rank]] / self.lengths[: self.rank, None]
         with one_blas_thread():
             for rows in slices(self.rank, PANEL):
                 chosen[rows] -= self.L[rows, : rows.start] @ chosen[: rows.start]
                 chosen[rows] = _solve(self.L[rows, rows], chosen[rows])
-            return self._contributions(chosen)
+        return chosen
+
+    def contributions_at(self, coordinates: Array) -> Array:
+        """Compute contributions A (N, h) for which A' X are the vectors at these coordinates (r, h)."""
+        with one_blas_thread():
+            return self._contributions(np.array(coordinates, np.float64, order="C"))
 
     def _contributions(self, chosen: Floats) -> Array:
         """Solve with the transposed factor, from the last samples to the first; `chosen` is overwritten."""
