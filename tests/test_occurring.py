@@ -8,6 +8,7 @@ from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 
 from fcfast import NoPropClassifier
+from fcfast._pure import noise
 from fcfast.gram.occurring import ChosenWeights, Occurrences, occurring, within
 from fcfast.gram.products import cross_gram, cross_gram_and_preactivations, gram_and_preactivations, preactivations_of
 from fcfast.gram.start import GivenWeights, RandomWeights
@@ -66,6 +67,20 @@ def test_chosen_weights_are_those_of_all_features(global_random_seed):
     chosen = ChosenWeights(initial, features)
     np.testing.assert_array_equal(chosen.dense("float32"), initial.dense("float32")[:, features])
     np.testing.assert_array_equal(chosen.block(3, 11, "float64"), initial.dense("float64")[:, features[3:11]])
+
+
+@pytest.mark.parametrize("n_hidden", [1, 7, 16, 33])
+@pytest.mark.parametrize("seed", [0, 5, 2**127 + 12345])
+def test_single_features_are_drawn_as_in_long_runs(n_hidden, seed):
+    """By the kernel and by its twin, which is NumPy's generator."""
+    initial = RandomWeights(n_hidden, 2**40, seed, "relu")
+    features = np.array([0, 1, 15, 16, 1000, 2**33 + 7, 2**40 - 1])
+    expected = np.concatenate([initial.block(feature, feature + 1, "float64") for feature in features.tolist()], axis=1)
+    np.testing.assert_array_equal(initial.chosen(features, "float64"), expected)
+    np.testing.assert_array_equal(ChosenWeights(initial, features).dense("float64"), expected)
+    key, twin = np.array([seed % 2**64, seed >> 64], np.uint64), np.empty((len(features), n_hidden), np.int16)
+    noise.philox_rows(key, features, twin)
+    np.testing.assert_array_equal((twin.T + 0.5) * initial.bound / 2**15, expected)
 
 
 @pytest.mark.parametrize("form", ["csr", "csc", "coo", "csr with duplicates"])

@@ -1,6 +1,7 @@
-"""Gaussian noise for forward gradients (twin of ``_core/noise.pyx``)."""
+"""Gaussian noise, and the words of Philox for single features (twin of ``_core/noise.pyx``)."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fcfast._pure.mathfn import Array
 
@@ -25,3 +26,12 @@ def normals(key: int, out: Array, n_threads: int) -> None:
     out[:n_pairs], out[n_pairs : 2 * n_pairs] = radius[:-1] * np.cos(angle[:-1]), radius[:-1] * np.sin(angle[:-1])
     if len(out) % 2:
         out[-1] = radius[-1] * np.cos(angle[-1])
+
+
+def philox_rows(key: NDArray[np.uint64], features: NDArray[np.int64], out: NDArray[np.int16]) -> None:
+    """For each feature f give the numbers f h to (f + 1) h - 1 of those that the words hold, four in each."""
+    h = out.shape[1]
+    for row, feature in zip(out, features.tolist(), strict=True):
+        counter, first = divmod(feature * h, 16)
+        words = np.random.Philox(key=key, counter=counter).random_raw(-(-(first + h) // 4))
+        row[:] = words.astype("<u8", copy=False).view("<i2")[first : first + h]

@@ -13,13 +13,14 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.gram import budget
-from fcfast.gram.start import InitialWeights
+from fcfast.gram.start import InitialWeights, RandomWeights
 from fcfast.sources.entries import FEWER
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 
 Array = NDArray[Any]
 
+APART = 4  # features for each one that is wanted, from which on random weights are drawn one feature at a time
 WEIGHTS_AT_A_TIME = 65536  # weights that are made together if at least one is wanted; two calls take about as long
 
 
@@ -162,6 +163,8 @@ class ChosenWeights:
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
         """Give the weights of selected features start..stop-1, shape (n_hidden, stop - start), contiguous along the units."""
         wanted = self.features[start:stop]
+        if isinstance(self.initial, RandomWeights) and APART * len(wanted) < wanted[-1] - wanted[0]:
+            return self.initial.chosen(wanted, dtype)
         weights = np.empty((len(wanted), self.n_hidden), dtype).T
         stretch = wanted // max(1, WEIGHTS_AT_A_TIME // self.n_hidden)
         borders = [0, *(np.flatnonzero(np.diff(stretch)) + 1), len(wanted)]

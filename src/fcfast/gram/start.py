@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fcfast import backend
 from fcfast.gram.span import span_start
 
 Array = NDArray[Any]
@@ -92,7 +93,18 @@ class RandomWeights:
         size = (stop - start) * self.n_hidden
         words = np.random.Philox(key=self.seed, counter=count).random_raw(-(-(surplus + size) // _WEIGHTS_PER_WORD))
         levels = words.astype("<u8", copy=False).view("<i2")[surplus : surplus + size]
-        weights = levels.reshape(stop - start, self.n_hidden).astype(dtype)
+        return self._weights(levels.reshape(stop - start, self.n_hidden), dtype)
+
+    def chosen(self, features: NDArray[np.int64], dtype: DTypeLike) -> Array:
+        """Make the weights of some features, shape (n_hidden, len(features)), contiguous along the units."""
+        levels = np.empty((len(features), self.n_hidden), np.int16)
+        key = np.array([self.seed % 2**64, self.seed >> 64], np.uint64)
+        backend.noise.philox_rows(key, np.ascontiguousarray(features, np.int64), levels)
+        return self._weights(levels, dtype)
+
+    def _weights(self, levels: NDArray[np.int16], dtype: DTypeLike) -> Array:
+        """Turn random integers (features, n_hidden) into weights."""
+        weights = levels.astype(dtype)
         weights += 0.5
         weights *= self.bound / 2**15  # this is the only rounding, and double precision has none
         return weights.T
