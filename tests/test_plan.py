@@ -378,7 +378,11 @@ def test_optimizer_of_the_users_own():
     """What it can do decides, not what it is called or descends from."""
     made = plan(100, 100_000, optimizer=ByFeature())
     assert made.form == "weights"
-    assert made.costs["contributions"].reason == "does not hold the weights, and by-feature scales every weight by itself"
+    scales = ", and by-feature scales every weight by itself in every step"
+    assert made.costs["contributions"].reason == "does not hold the weights" + scales
+    assert made.costs["windowed"].reason == "updates the weights only once per window" + scales
+    sparsely = plan(100, 100_000, optimizer="adagrad", density=0.01).costs["windowed"].reason
+    assert sparsely == "updates the weights only once per window" + scales.replace("by-feature", "adagrad")
     for form in ("contributions", "windowed"):
         with pytest.raises(ValueError, match=rf"optimizer='by-feature'.*rotations.*form='{form}'.*or form='weights'"):
             plan(100, 1000, optimizer=ByFeature(), form=form)

@@ -19,6 +19,8 @@ from fcfast import Gram, load
 from fcfast.explain import explain_output
 from fcfast.scaling import of_raw_data
 from fcfast.sources import ArraySource, SparseSource, Standardized
+from fcfast.sources.running import Moments
+from fcfast.sources.standardized import Statistics
 
 FORMS = ["contributions", "windowed", "weights"]
 KINDS = [FrontClassifier, FrontRegressor, NoPropClassifier]
@@ -332,3 +334,53 @@ def test_command_line(tmp_path):
     )  # fmt: skip
     assert compared.exit_code == 0, compared.output
     assert run("plan", data, "--standardize", "scale").exit_code == 0
+
+
+WEIGHTS = {
+    "none": lambda rng, n: None,
+    "uniform": lambda rng, n: rng.random(n),
+    "counts": lambda rng, n: np.append(rng.integers(0, 3, n - 1), 1.0),
+    "of all sizes": lambda rng, n: 10.0 ** rng.integers(-8, 9, n),
+}
+
+
+def columns(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Make a constant column, one that nearly is, columns with few zeros, none, or many, and one without entries."""
+    one = np.arange(n) == n // 2
+    made = [
+        np.full(n, 2.5), 2.5 + 1e-6 * rng.normal(size=n), rng.random(n), np.where(one, 0, 1.7), np.where(one, 1.7, 0),
+        np.where(rng.random(n) < 0.5, 0.3, 0), np.where(rng.random(n) < 0.9, rng.normal(size=n), 0), np.zeros(n),
+    ]  # fmt: skip
+    return np.column_stack(made) * 10.0 ** rng.integers(-4, 5)
+
+
+@pytest.mark.parametrize("missing", ["error", "mean"])
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_sparse_columns_are_measured_as_dense_ones(weights, missing):
+    """Rounding of the weights makes no column out to have zeros: constant ones keep their unit."""
+    for seed in range(25):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(2, 200))
+        X, w = sparse.csc_array(columns(rng, n)), WEIGHTS[weights](rng, n)
+        if missing == "mean":
+            X.data[(rng.random(X.nnz) < 0.1) & (X.data != X.data[0])] = np.nan
+        dense, stored = (
+            Statistics(kind(samples), missing, sample_weight=w).complete()
+            for kind, samples in ((ArraySource, X.toarray()), (SparseSource, X))
+        )
+        assert stored.scale[0] == stored.scale[-1] == 1
+        np.testing.assert_allclose(stored.scale, dense.scale, rtol=1e-12)
+        np.testing.assert_allclose(stored.mean, dense.mean, rtol=0, atol=1e-14 * np.nanmax(abs(X.data)))
+        running = [Moments.of(kind(X), w).scale(False).scale for kind in (SparseSource, lambda X: ArraySource(X.toarray()))]
+        np.testing.assert_array_equal(*running)
+
+
+@pytest.mark.parametrize("standardize", ["scale", "capped", True])
+def test_fully_stored_constant_columns_keep_their_unit(standardize):
+    """Estimators give the same scales to dense and to sparse samples with weights."""
+    rng = np.random.default_rng(19)
+    w, X, y = rng.random(40), np.c_[rng.random((40, 2)), np.full(40, 2.5)], np.arange(40) % 2
+    settings = settings_of(FrontClassifier, "contributions", standardize=standardize)
+    dense, stored = (FrontClassifier(**settings).fit(samples, y, sample_weight=w) for samples in (X, sparse.csr_array(X)))
+    assert stored._scaling.inputs.scale[2] == 1
+    np.testing.assert_allclose(stored._scaling.inputs.scale, dense._scaling.inputs.scale, rtol=1e-12)

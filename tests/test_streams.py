@@ -132,6 +132,18 @@ def test_settings_of_sparse_streams():
     assert "none counts as more" in whole.settings_.reasons["learning_rate"]
 
 
+@pytest.mark.parametrize("form", ["auto", "windowed"])
+def test_reason_of_the_form(form):
+    """It is not "as asked" unless someone asked."""
+    X, y, _ = dense_samples()
+    classifier = FrontClassifier(**PLAIN, form=form).fit(in_blocks([50], X, y))
+    assert classifier.form_ == "windowed"
+    assert classifier.plan_.reason == ("because samples are read in blocks" if form == "auto" else "as asked")
+    classifier = FrontClassifier(**PLAIN, form=form).partial_fit(X, y, classes=np.unique(y))
+    assert classifier.plan_.reason == ("because samples come in portions" if form == "auto" else "as asked")
+    assert FrontClassifier(**PLAIN).fit(X, y).settings_.reasons["optimizer"].startswith("the default; Adagrad is for more than")
+
+
 @pytest.mark.parametrize("standardize", [False, "auto"])
 def test_missing_values(standardize):
     """The mean of all samples is put in their place, in every block."""

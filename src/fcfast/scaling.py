@@ -25,7 +25,7 @@ from fcfast.sources.protocol import Source
 from fcfast.sources.scale import Scale
 from fcfast.sources.scaling import Scaling
 from fcfast.training.network import FrontNetwork
-from fcfast.validation import all_finite
+from fcfast.validation import all_finite, refuse_malformed
 
 if TYPE_CHECKING:
     from fcfast.estimators.front import FrontEstimator
@@ -73,6 +73,7 @@ def measure(X: Any, rows: Rows, name: str = "X") -> Scale:
     """
     from sklearn.preprocessing import StandardScaler  # not needed for prediction
 
+    refuse_malformed(X, name)
     scaler = StandardScaler(with_mean=not sparse.issparse(X))
     with np.errstate(over="ignore", invalid="ignore"), config_context(assume_finite=True):  # reported below
         for block in blocks(rows, X.shape[1]):
@@ -109,6 +110,7 @@ def scaled(X: Any, rows: Rows, by: Scale | None, dtype: DTypeLike) -> Any:
     ValueError
         If values are NaN or infinite, or overflow the dtype.
     """
+    refuse_malformed(X)
     if by is None and X.dtype in (np.float32, np.float64) and _follow_one_another(rows):
         return take(X, rows)
     with np.errstate(over="ignore"):  # reported below

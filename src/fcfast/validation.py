@@ -9,6 +9,7 @@ from typing import Any, SupportsFloat, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy import sparse
 
 Floats = NDArray[np.float64]
 MINIMUM, MAXIMUM = np.minimum.reduce, np.maximum.reduce
@@ -66,6 +67,7 @@ def clearer_errors(X: Any, y: Any = None, fills_in: bool = True) -> Iterator[Non
     An error about NaN offers to fill it in, if that can be done (`fills_in`).
     """
     refuse_dates(X)
+    refuse_malformed(X)
     try:
         yield
     except ValueError as error:
@@ -86,6 +88,48 @@ def clearer_errors(X: Any, y: Any = None, fills_in: bool = True) -> Iterator[Non
         if not str(error).startswith("float() argument"):
             raise
         raise TypeError(f"X holds objects{_without_numbers(X)} ({error}); turn them into numbers, or leave them out") from error
+
+
+def refuse_malformed(X: Any, name: str = "X") -> None:
+    """Raise a ValueError for a sparse matrix whose places contradict its shape; compiled code trusts them.
+
+    SciPy takes the arrays of a matrix as they are, and its own `check_format` may cut them. Anything else is passed over.
+    """
+    if not sparse.issparse(X) or X.ndim != 2:
+        return
+    fault = ""
+    if X.format == "coo":
+        fault = _outside(X.row, X.shape[0]) or _outside(X.col, X.shape[1])
+    elif X.format in ("csr", "csc", "bsr"):
+        minor = X.format == "csc"
+        sides = [side // block for side, block in zip(X.shape, getattr(X, "blocksize", (1, 1)), strict=True)]
+        fault = _misplaced(X.indptr, sides[minor], len(X.indices), len(X.data)) or _outside(X.indices, sides[not minor])
+    if fault:
+        raise ValueError(
+            f"{name} is a malformed sparse matrix of shape {X.shape}: {fault}; make it anew, for example from "
+            "(data, (rows, columns)), and leave its arrays as they are"
+        )
+
+
+def _misplaced(indptr: NDArray[Any], n_slices: int, n_indices: int, n_data: int) -> str:
+    """Say what is wrong with the ends of rows or columns; the text is empty if nothing is."""
+    if n_indices != n_data:
+        return f"there are {n_indices} indices, but {n_data} data"
+    if len(indptr) != n_slices + 1:
+        return f"indptr has {len(indptr)} numbers, not {n_slices + 1}"
+    if indptr[0] != 0 or indptr[-1] > n_indices:
+        return f"indptr goes from {indptr[0]} to {indptr[-1]}, not from 0 to at most {n_indices}, the number of entries"
+    if (indptr[1:] < indptr[:-1]).any():
+        return "the numbers in indptr do not rise"
+    return ""
+
+
+def _outside(indices: NDArray[Any], side: int) -> str:
+    """Say which index is outside the shape; the text is empty if none is."""
+    if not len(indices):
+        return ""
+    low, high = indices.min(), indices.max()
+    return "" if low >= 0 and high < side else f"it has indices from {low} to {high}, but only 0 to {side - 1} are inside"
 
 
 def refuse_dates(X: Any) -> None:

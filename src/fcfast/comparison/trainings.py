@@ -81,6 +81,7 @@ class Data:
 
 def _checked(X: Any, y: ArrayLike, which: str) -> tuple[Any, Array]:
     with np.errstate(over="ignore", invalid="ignore"):  # the check looks for infinities itself
+        validation.refuse_malformed(X, f"{which}X")
         X = check_array(X, accept_sparse="csr", dtype=("float32", "float64"), input_name=f"{which}X")
     targets = np.asarray(y)
     if targets.ndim == 0 or len(targets) != X.shape[0]:

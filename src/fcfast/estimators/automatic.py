@@ -197,7 +197,7 @@ def is_text(stored_sparse: bool, n_samples: int, n_features: int) -> bool:
 def optimizer(text: bool, loss: Loss, is_free: bool) -> Choice:
     """Choose the optimiser: Adagrad gives rare features longer steps, but other parameters may not leave the choice free."""
     if not text:
-        return Choice("sgd", f"X is not over {SPAN_SAMPLES:,} sparse samples with still more features, known as a whole")
+        return Choice("sgd", f"the default; Adagrad is for more than {SPAN_SAMPLES:,} sparse samples with still more features")
     if not loss.has_classes:
         return Choice("sgd", "targets are numbers")
     if not is_free:

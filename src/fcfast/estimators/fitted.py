@@ -31,6 +31,7 @@ from fcfast.sources.lengths import Lengths
 from fcfast.sources.running import Followed
 from fcfast.threads import one_blas_thread, resolve_n_jobs
 from fcfast.training.network import FrontNetwork
+from fcfast.validation import clearer_errors
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -273,7 +274,7 @@ class FittedFront(TrainedEstimator):
             check_features(self, source, reset=False)
             X = source
         else:
-            with np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
+            with clearer_errors(X), np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
                 X = validate_data(self, X, **self._taken(X), reset=False)
         X = X if self._scaling is None else self._scaling.prepared(X, dtype)
         return trained_rows(X, tensors, dtype)

@@ -553,7 +553,10 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             batch_size=self._batch_size(X.shape[0]), n_epochs=n_epochs, dtype=self.dtype, optimizer=optimizer, rule=rule,
             compiled=is_compiled(rule, optimizer, self._groups(), self._loss), in_span=in_span,
         )  # fmt: skip
-        return plan_for(problem, form, self.window, self.memory_limit)
+        why = "as asked"
+        if form != self.form:  # the number of samples is not known to all who choose a form
+            why = f"because samples {'are read in blocks' if isinstance(X, Surveyed) else 'come in portions'}"
+        return plan_for(problem, form, self.window, self.memory_limit, why_asked=why)
 
     def _streaming_form(self, X: Any) -> str:
         """Give the form for samples whose number is not known yet; a form that does not keep them is preferred."""

@@ -398,6 +398,7 @@ def predictions_of(
 
 def _of_width(X: Any, n_features: int) -> Any:
     """Give sparse rows with so many columns; columns beyond them are left out, and those that lack are empty."""
+    validation.refuse_malformed(X)
     if X.shape[1] > n_features:
         return X[:, :n_features]
     rows = X.tocsr()

@@ -346,6 +346,7 @@ class SparseWindowedForm(SparseWeightsForm):
     name: ClassVar[str] = WindowedForm.name
     is_automatic: ClassVar[bool] = True
     updates_each_weight: ClassVar[bool] = False
+    _without_weights: ClassVar[str] = WindowedForm._without_weights
 
     @classmethod
     def choose_window(cls, window: int | str, batch_size: int, n_samples: int, has_velocity: bool) -> int:

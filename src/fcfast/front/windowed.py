@@ -31,7 +31,7 @@ class WindowedForm(WeightsForm):
     compiled: ClassVar[bool] = True
     scales_rows: ClassVar[bool] = True
     changes_units: ClassVar[bool] = True
-    _without_weights: ClassVar[str] = "touches the weights only once per window"
+    _without_weights: ClassVar[str] = "updates the weights only once per window"
 
     def windows(
         self, batches: Sequence[Rows], per_window: int, optimizer: "Optimizer", memory: Memory, n_threads: int

@@ -55,6 +55,7 @@ def any_samples(X: Any) -> Any:
         If X is no sequence of samples.
     """
     if is_matrix(X) or source_in(X) is not None:
+        validation.refuse_malformed(X)
         return X
     if hasattr(X, "iloc") and getattr(X, "ndim", 1) == 2:
         return checked_samples(X, fills_in=False)

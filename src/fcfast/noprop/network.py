@@ -212,18 +212,18 @@ class NoPropNetwork:
     # snapshots
 
     @property
-    def _held(self) -> list[Array]:
+    def held(self) -> list[Array]:
         """Arrays that training changes, except the state of optimisers."""
         of_blocks = [array for block in self.blocks for array in (block.params, *block.running.values())]
         return [*self.fronts.held, *of_blocks, self.labels.params, self.own]
 
     def snapshot(self, into: Snapshot | None = None) -> Snapshot:
         """Copy the trained arrays for `restore`, into an older snapshot if one is given."""
-        return copied(self._held, into)
+        return copied(self.held, into)
 
     def restore(self, kept: Snapshot) -> None:
         """Go back to a snapshot and reset the optimisers."""
-        for array, copy in zip(self._held, kept, strict=True):
+        for array, copy in zip(self.held, kept, strict=True):
             array[:] = copy
         self.fronts.forget()
         for parameters in (*self.block_parameters, self.label_parameters, self.own_parameters):
@@ -231,7 +231,7 @@ class NoPropNetwork:
 
     def is_finite(self) -> bool:
         """Whether all parameters are finite numbers."""
-        return all_finite(*self._held)
+        return all_finite(*self.held)
 
     def has_finite_outputs(self) -> bool:
         """Whether the outputs for some of the training rows are finite."""

@@ -187,9 +187,17 @@ def plan(
 
 
 def plan_for(
-    problem: Problem, form: str = "auto", window: int | str = "auto", memory_limit: int | None = None, remeasure: bool = False
+    problem: Problem,
+    form: str = "auto",
+    window: int | str = "auto",
+    memory_limit: int | None = None,
+    remeasure: bool = False,
+    why_asked: str = "as asked",
 ) -> Plan:
-    """Predict what each form takes for a problem, and choose one; parameters, result and errors are those of `plan`."""
+    """Predict what each form takes for a problem, and choose one; parameters, result and errors are those of `plan`.
+
+    `why_asked` is the reason for a form that is given.
+    """
     validation.choice(form, "form", ("auto", *FORMS))
     given = DEFAULT_MEMORY_LIMIT if memory_limit is None else memory_limit
     limit = validation.in_range(given, "memory_limit", 0, math.inf)
@@ -205,7 +213,7 @@ def plan_for(
     chosen = fastest if form == "auto" else form
     if chosen is None or costs[chosen].reason:
         raise text.refusal(problem, form, costs, fastest, limit)
-    why = text.reason(chosen, form, costs)
+    why = text.reason(chosen, form, costs, why_asked)
     return Plan(chosen, costs[chosen].window, costs, figures, why, text.explanation(problem, chosen, why, costs, figures))
 
 

@@ -21,10 +21,10 @@ def over_limit(problem: Problem, n_bytes: int, limit: float) -> str:
     return f"holds {bytes_text(n_bytes)}{blocks}, over memory_limit={bytes_text(limit)}"
 
 
-def reason(chosen: str, asked: str, costs: "Mapping[str, FormCost]") -> str:
+def reason(chosen: str, asked: str, costs: "Mapping[str, FormCost]", why_asked: str) -> str:
     """Say why this form was chosen."""
     if asked != "auto":
-        return "as asked"
+        return why_asked
     possible = {name: cost.seconds for name, cost in costs.items() if name != chosen and not cost.reason}
     if not possible:
         return "the only one that can be: " + "; ".join(

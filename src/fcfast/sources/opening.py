@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from fcfast import validation
 from fcfast.sources.anndata import AnnDataSource, source_of_element
 from fcfast.sources.arrays import ArraySource, SparseSource
 from fcfast.sources.bed import PlinkBed
@@ -50,6 +51,7 @@ def as_source(X: Any) -> Source:
     if sparse.issparse(X):
         held: Any = X
         check_content("X", held.shape, held.dtype)
+        validation.refuse_malformed(held)
         return SparseSource(held)
     if isinstance(X, np.ndarray):
         if isinstance(X, np.ma.MaskedArray):

@@ -5,6 +5,7 @@ nothing scaled is ever stored. Differences from the mean are taken in double pre
 their digits.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ MISSING = ("error", "mean")
 CAPPED = "capped"
 SCALE = "scale"
 CAP = 5.0  # deviations of a capped column's largest value; that of thousands of normal numbers is 4
+QUANTUM = 2.0**-50  # multiples of it up to 4 are summed without rounding
 STRIP = 64  # fewest columns that are measured and scaled together
 STRIP_NUMBERS = 1 << 15  # numbers that are measured and scaled while they are in cache
 MEASURED_BYTES = 64 << 20  # size in double precision of the blocks that are read only to measure them
@@ -121,23 +123,34 @@ class Statistics:
         return np.where(is_missing, mean[:, None], columns)
 
     def _measure_sparse(self, features: slice, block: Any) -> None:
+        """Measure some columns in CSC, all of whose rows count with their weights, as `_measure_dense` does."""
         n_samples, width = block.shape
         place = np.repeat(np.arange(width), np.diff(block.indptr))
-        values = block.data.astype(np.float64)
-        by: Any = 1.0 if self.sample_weight is None else self.sample_weight[block.indices]
-        total = n_samples if self.sample_weight is None else float(self.sample_weight.sum())
+        values, rows, weights = block.data.astype(np.float64), block.indices, self.sample_weight
+        if weights is not None and not weights.all():
+            counts = weights[rows] > 0
+            place, values, rows, n_samples = place[counts], values[counts], rows[counts], np.count_nonzero(weights)
 
-        def sums(numbers: Array) -> Floats:
+        def sums(numbers: Any = None) -> Floats:
             return np.asarray(np.bincount(place, numbers, minlength=width), np.float64)
 
         is_missing = np.isnan(values)
         self.refuse(features, sums(is_missing) > 0, sums(np.isinf(values)) > 0)
+        if weights is None:
+            by, total, zeros = np.ones(len(values)), 1.0 * n_samples, n_samples - sums()
+        else:
+            shares = weights / weights.sum()
+            by, total = shares[rows], 1.0
+            zeros = np.where(sums() < n_samples, _unstored(shares, by, sums), 0.0)
+        by[is_missing] = 0.0
+        present = _or_one(sums(by) + zeros)
         with np.errstate(over="ignore", invalid="ignore"):  # reported below
-            mean = sums(by * np.where(is_missing, 0.0, values)) / _or_one(total - sums(by * is_missing))
-            squares = sums(by * np.where(is_missing, 0.0, np.square(values - mean[place])))
-            zeros = total - sums(by * np.ones(len(values)))
-            variance = (squares + zeros * np.square(mean)) / total
-        self._keep(features, mean, variance, total)
+            mean = sums(by * np.where(is_missing, 0.0, values)) / present
+            differences = np.where(is_missing, 0.0, values - mean[place])
+            correction = (sums(by * differences) - zeros * mean) / present
+            variance = (sums(by * np.square(differences)) + zeros * np.square(mean) - present * correction**2) / total
+            mean += correction  # the first mean of large numbers is not exact
+        self._keep(features, mean, np.maximum(variance, 0.0), n_samples if weights is None else float(weights.sum()))
 
     def _keep(self, features: slice, mean: Floats, variance: Floats, n_samples: float) -> None:
         refuse_unmeasurable(mean, variance, lambda column: self._text(features.start + column))
@@ -384,6 +397,17 @@ def _average(columns: Floats, weights: Floats | None) -> Floats:
     if weights is None:
         return np.asarray(columns.mean(axis=1))
     return np.asarray((columns * (weights / weights.sum())).sum(axis=1))
+
+
+def _unstored(shares: Floats, stored: Floats, sums: Callable[[Floats], Floats]) -> Floats:
+    """Give the weight of the samples without an entry, in each column, from all `shares` and those of the entries.
+
+    The weight of the others may be most of the sum, 1. Multiples of a power of 2 are therefore subtracted, without rounding,
+    before what is left of each number.
+    """
+    whole, stored_whole = (np.rint(numbers / QUANTUM) * QUANTUM for numbers in (shares, stored))
+    rest = (shares - whole).sum() - sums(stored - stored_whole)
+    return np.maximum(whole.sum() - sums(stored_whole) + rest, 0.0)
 
 
 def _or_one(total: Floats) -> Floats:
