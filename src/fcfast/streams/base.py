@@ -72,7 +72,14 @@ class Stream:
     def __iter__(self) -> Iterator[Block]:
         """Read the blocks from the start."""
         blocks = self._blocks() if callable(self._blocks) else self._blocks
+        if not hasattr(blocks, "__iter__"):
+            raise TypeError(
+                f"the function of the stream returned {type(blocks).__name__}; it has to return an iterator of blocks (X, y), "
+                "which a function with yield does"
+            )
         for number, block in enumerate(blocks, 1):
+            if isinstance(block, list) and block and getattr(block[0], "ndim", 0) == 2:
+                raise TypeError(f"block {number} of the stream is a list of {len(block)} arrays; give a tuple, (X, y)")
             if not isinstance(block, tuple):
                 yield Block(block)
             elif 1 <= len(block) <= len(Block._fields):
