@@ -388,6 +388,11 @@ def test_streams_that_cannot_be_read_again():
         Stream(X)
     with pytest.raises(TypeError, match="made from a function"):
         Stream(3)
+    with pytest.raises(TypeError, match="function of the stream returned NoneType; it has to return an iterator"):
+        FrontClassifier().fit(Stream(lambda: None))
+    for kind, blocks in (("function", lambda: [(X, y)]), ("list of blocks", [(X, y), (X, y)])):
+        with pytest.raises(TypeError, match=f"X is a {kind}; make a stream of it with fcfast.streams.Stream"):
+            FrontClassifier().fit(blocks)
 
 
 def changing(first, *, second):
@@ -405,6 +410,8 @@ def test_streams_that_change():
         (changing([(X, y)], second=[(X, y), (X, y)]), "gave at least 460 samples"),
         (changing([(S, t)], second=[(S[:, ::-1], t)]), "other features than when it was first read"),
         (changing([(X, y)], second=[(X, np.where(y == "a", "d", y))]), "other labels than when it was first read"),
+        (changing([(X, y)], second=[(X, y, np.full(N, 0.5))]), "has weights, but had none when it was first read"),
+        (changing([(X, y, np.full(N, 0.5))], second=[(X, y)]), "has no weights, but had some when it was first read"),
         (changing([(X, y)], second=[(X[:, :5], y)]), "block 1 of the stream: X has 5 features"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -439,9 +446,19 @@ def test_other_refusals():
     with pytest.raises(ValueError, match="y was given beside a stream"):
         FrontClassifier().fit(stream, y)
     with pytest.raises(TypeError, match=r"takes samples in memory, got a stream; call it for each block"):
-        FrontClassifier().partial_fit(stream, y, classes=["a", "b", "c"])
+        FrontClassifier().partial_fit(stream, classes=["a", "b", "c"])
+    with pytest.raises(TypeError, match=r"takes samples in memory, got a stream; call it for each block"):
+        FrontRegressor().partial_fit(stream)
     with pytest.raises(TypeError, match="NoPropClassifier takes samples in memory"):
-        NoPropClassifier().fit(stream, y)
+        NoPropClassifier().fit(stream)
+    for blocks, message in (([[X, y]], r"block 1 of the stream is a list of 2 arrays; give a tuple, \(X, y\)"),):
+        with pytest.raises(TypeError, match=message):
+            FrontClassifier().fit(Stream(blocks))
+    with pytest.raises(ValueError, match=r"has no targets; give \(X, y\), a tuple, where it is a list"):
+        FrontClassifier().fit(Stream([[[[1.0], [2.0]], [0, 1]]]))
+    S, t = sparse_samples()
+    with pytest.raises(ValueError, match=r"squares overflow; scale the blocks$"):
+        FrontClassifier(dtype="float64").fit(in_blocks([50], S * 1e200, t))
     with pytest.raises(TypeError, match="a block holds an array, a DataFrame or a sparse matrix"):
         FrontClassifier().fit(Stream([(fcfast.Gram(X), y)]))
     with pytest.raises(MemoryError, match="memory_limit"):
@@ -543,7 +560,7 @@ def test_whether_svmlight_counts_from_1(tmp_path, block_rows):
     blocks = list(SvmlightStream(path, 3, block_rows=block_rows))
     np.testing.assert_array_equal(np.concatenate([b.X.toarray() for b in blocks]), [[0, 1, 0], [1, 0, 1], [0, 1, 1]])
     path.write_text("1 1:1 3:1\n0 1:1 2:1\n1 1:1 3:1\n")
-    with pytest.raises(ValueError, match="off.svm has 4 features, .* where 3 are known: it seems to count from 1"):
+    with pytest.raises(ValueError, match=r"off.svm has 4 features, .* where 3 are known: it seems to count from 1"):
         list(SvmlightStream(path, 3, block_rows=block_rows))
     path.write_text("1 1:1 3:1\n0 1:1 5:1\n1 1:1 3:1\n")
     assert sum(block.X.nnz for block in SvmlightStream(path, 3, block_rows=block_rows)) == 3
@@ -632,6 +649,12 @@ def test_parquet_of_text(tmp_path, vectorizer):
     streamed = FrontClassifier(**settings).fit(stream)
     whole = FrontClassifier(**settings).fit(X, np.where(y, "True", "False"))
     np.testing.assert_allclose(streamed.predict_proba(stream), whole.predict_proba(X), rtol=1e-9)
+    text = streamed.text_
+    assert text.columns == ["text"]
+    np.testing.assert_array_equal(text.transform(texts[:9]).toarray(), X[:9].toarray())
+    streamed.save(tmp_path / "m.safetensors")
+    loaded = fcfast.load(tmp_path / "m.safetensors").text_
+    np.testing.assert_array_equal(loaded.transform(texts[:9]).toarray(), X[:9].toarray())
     for wrong, message in (({"vectorizer": HashingVectorizer()}, "name the column"), ({"text": "y"}, "no text")):
         with pytest.raises(ValueError, match=message):
             list(ParquetStream(tmp_path / "a.parquet", **wrong))

@@ -19,7 +19,7 @@ TARGET_REMEDY = "leave out the {unit}s without a target"
 def check_table(
     source: object, table: Table, allow_missing: bool = False, first_row: int = 0, remedy: str = FEATURES_REMEDY
 ) -> None:
-    """Check the types of the arrays, and that their shapes fit together; `first_row` is the row of the file that comes first."""
+    """Check the types of the arrays, and that their shapes fit together; row `first_row` of the file comes first."""
     X, y = table.X, table.y
     if X.ndim != 2 or 0 in X.shape or not (X.dtype.kind in "biuf" or table.has_texts):
         raise ValueError(

@@ -1,7 +1,10 @@
 """Streams of blocks of samples, from a function or an iterable of the caller's own."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from fcfast.text import TextFeatures
 
 BLOCK_ROWS = 100_000  # rows of a block of a file
 
@@ -55,6 +58,7 @@ class Stream:
     """
 
     widens: ClassVar[bool] = False  # whether the number of features is known only at the end, and blocks may be narrower
+    text_features: "TextFeatures | None" = None  # how texts become X, if a model file can hold it
 
     def __init__(self, blocks: Callable[[], Iterable[Any]] | Iterable[Any]) -> None:
         if hasattr(blocks, "__next__"):

@@ -10,7 +10,9 @@ from fcfast import validation
 from fcfast.datafiles.asked import Asked, check_target_type
 from fcfast.datafiles.parquet import column_numbers, column_target, column_texts, index_columns, opened
 from fcfast.datafiles.sources import Source, source_of
+from fcfast.modelfile.text import text_entry
 from fcfast.streams.base import BLOCK_ROWS, Block, Stream
+from fcfast.text import TextFeatures
 
 
 class ParquetStream(Stream):
@@ -48,7 +50,8 @@ class ParquetStream(Stream):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it has another format, lacks a column, or if a feature is the target or the weight, too; while it is read, if a column holds something else than numbers.
+        If it has another format, lacks a column, or if a feature is the target or the weight, too; while it is read, if a
+        column holds something else than numbers.
 
     Examples
     --------
@@ -112,6 +115,26 @@ class ParquetStream(Stream):
                 raise ValueError(f"{path} has no column {name!r}; it has {names}")
 
     @property
+    def text_features(self) -> TextFeatures | None:  # type: ignore[override]  # it depends on the instance here
+        """The vectoriser with its column, if a model file can hold it."""
+        if self.text is None:
+            return None
+        features = TextFeatures(self._vectorizer, [self.text])
+        try:
+            text_entry(features, features.n_features)
+        except (AttributeError, TypeError, ValueError):  # a vectoriser of one's own
+            return None
+        return features
+
+    @property
+    def _vectorizer(self) -> Any:
+        if self.vectorizer is not None:
+            return self.vectorizer
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        return HashingVectorizer()
+
+    @property
     def _columns(self) -> list[str]:
         return list(dict.fromkeys([*self.features, *(name for name in (self.target, self.sample_weight) if name is not None)]))
 
@@ -120,21 +143,12 @@ class ParquetStream(Stream):
         from pyarrow import Table
 
         with source_of(self.path) as source, opened(source) as file:
-            vectorize = None if self.text is None else self._vectorize()
+            vectorize = None if self.text is None else self._vectorizer.transform
             row = 0
             for batch in file.iter_batches(self.block_rows, columns=self._columns):
                 if len(batch):
                     yield self._block(source, Table.from_batches([batch]), vectorize, row)
                     row += len(batch)
-
-    def _vectorize(self) -> Callable[[list[str]], Any]:
-        if self.vectorizer is not None:
-            method: Callable[[list[str]], Any] = self.vectorizer.transform
-            return method
-        from sklearn.feature_extraction.text import HashingVectorizer
-
-        made: Callable[[list[str]], Any] = HashingVectorizer().transform
-        return made
 
     def _block(self, source: Source, table: Any, vectorize: Callable[[list[str]], Any] | None, first_row: int) -> Block:
         if vectorize is None:
