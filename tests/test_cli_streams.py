@@ -130,6 +130,7 @@ def test_samples_without_targets(samples):
         (["untold.svm", "--block-rows", 5], "untold.svm has no targets"),
         (["classes.svm", "--block-rows", 5, "--test-file", "untold.svm"], "untold.svm has no targets"),
         (["classes.svm", "--block-rows", 5, "--test-file", "empty.svm"], "empty.svm has no samples"),
+        (["classes.svm", "--block-rows", 100, "--test-file", "bad.svm"], "bad.svm, line 201 cannot be read"),
         (["classes.svm", "--block-rows", 100, "--test-file", "numbers.svm"], "has fractions"),
         (["classes.svm", "--block-rows", 5, "--form", "contributions"], "keeps all samples"),
         (["classes.svm", "--block-rows", 5, "--test", 0.5, "--test-file", "classes.svm"], "use one of them"),
@@ -141,6 +142,7 @@ def test_refusals(samples, monkeypatch, arguments, message):
     monkeypatch.chdir(samples)
     (samples / "a.csv").write_text("x,y\n1,2\n")
     (samples / "untold.svm").write_text("0:1 51:1\n1:1 52:1\n")
+    (samples / "bad.svm").write_text("1 0:1\n" * 200 + "1 0:x\n")
     (samples / "empty.svm").write_text("# nothing\n")
     monkeypatch.setattr(blocks, "fit", None)  # all is refused before the training
     result = run("train", *arguments, "--save", "m.safetensors")

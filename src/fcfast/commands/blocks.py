@@ -88,14 +88,16 @@ def refuse_settings(data: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _first_block(stream: SvmlightStream, path: Path) -> Block:
-    """Give the first block, which must have targets."""
-    first = next(iter(stream), None)
-    if first is None:
+def _blocks_with_targets(stream: SvmlightStream, path: Path) -> Iterator[Block]:
+    """Give the blocks of a file, of which there must be one, and which must have targets."""
+    is_empty = True
+    for block in stream:
+        if block.y is None:
+            raise ValueError(f"{path} has no targets; write one at the start of every line")
+        is_empty = False
+        yield block
+    if is_empty:
         raise ValueError(f"{path} has no samples")
-    if first.y is None:
-        raise ValueError(f"{path} has no targets; write one at the start of every line")
-    return first
 
 
 class Part(Stream):
@@ -144,14 +146,15 @@ def train_in_blocks(
     if test_file is not None and share is not None:
         raise ValueError("--test and --test-file were both given; use one of them")
     stream = SvmlightStream(data, n_features, block_rows=rows, target_type=target_type)
-    first = _first_block(stream, data)
+    first = next(_blocks_with_targets(stream, data))
     y, task, reason = task_of(Table(first.X, first.y), data, asked_task)
     if asked_task == "auto":
         reason = f"{reason} among the first {len(y):,} samples"
     share = (DEFAULT_TEST_SHARE if share is None else share) if test_file is None else 0.0
     if test_file is not None:
-        other = _first_block(SvmlightStream(test_file, n_features, block_rows=rows, target_type=target_type), test_file)
-        task_of(Table(other.X, other.y), test_file, task)  # refuses targets of another kind before the training
+        # What cannot be read, or has targets of another kind, is refused before the training.
+        for block in _blocks_with_targets(SvmlightStream(test_file, block_rows=rows, target_type=target_type), test_file):
+            task_of(Table(block.X, block.y), test_file, task)
     given = settings(task)
     refuse_settings(data, given)
     seed, is_numeric = int(given["random_state"]), task == "regression"
