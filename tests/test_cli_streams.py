@@ -104,6 +104,18 @@ def test_large_files_are_read_in_blocks_unasked(samples, monkeypatch):
     assert "--block-rows" in told
 
 
+def test_samples_without_targets(samples):
+    """There are as many predictions as lines; an empty line is refused, wherever blocks end, and nothing is written."""
+    report_of(samples, samples / "classes.svm", "--block-rows", 100)
+    for text, line in (("0:1 51:1\n1:1 52:1\n\n3:1 52:1\n", 3), ("0:1 51:1\n1:1 52:1\n3:1\n5:1\n", None)):
+        (samples / "q.svm").write_text(text)
+        result = run("predict", samples / "m.safetensors", samples / "q.svm", "--block-rows", 3, "--out", samples / "p.csv")
+        assert result.exit_code == (2 if line else 0)
+        assert f"line {line} is empty" in " ".join(result.output.split()) or not line
+        assert (samples / "p.csv").exists() == (not line)
+    assert len((samples / "p.csv").read_text().splitlines()) == 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -112,8 +124,14 @@ def test_large_files_are_read_in_blocks_unasked(samples, monkeypatch):
         (["classes.svm", "--block-rows", 5, "--target", "x"], "leave out --target"),
         (["classes.svm", "--block-rows", 5, "--id", "x"], "cannot hold names"),
         (["classes.svm", "--block-rows", 5, "--impute", "mean"], "not filled in"),
-        (["classes.svm", "--block-rows", 5, "--early-stopping"], "early_stopping holds samples out"),
-        (["classes.svm", "--block-rows", 5, "--standardize"], "neither scaled"),
+        (["classes.svm", "--block-rows", 5, "--early-stopping"], "held out; leave out --early-stopping"),
+        (["classes.svm", "--block-rows", 5, "--standardize"], "leave out --standardize"),
+        (["classes.svm", "--block-rows", 5, "--standardize", "scale"], "leave out --standardize"),
+        (["untold.svm", "--block-rows", 5], "untold.svm has no targets"),
+        (["classes.svm", "--block-rows", 5, "--test-file", "untold.svm"], "untold.svm has no targets"),
+        (["classes.svm", "--block-rows", 5, "--test-file", "empty.svm"], "empty.svm has no samples"),
+        (["classes.svm", "--block-rows", 100, "--test-file", "bad.svm"], "bad.svm, line 201 cannot be read"),
+        (["classes.svm", "--block-rows", 100, "--test-file", "numbers.svm"], "has fractions"),
         (["classes.svm", "--block-rows", 5, "--form", "contributions"], "keeps all samples"),
         (["classes.svm", "--block-rows", 5, "--test", 0.5, "--test-file", "classes.svm"], "use one of them"),
         (["empty.svm", "--block-rows", 5], "no samples"),
@@ -123,7 +141,10 @@ def test_refusals(samples, monkeypatch, arguments, message):
     """One line says what to do, and nothing is written."""
     monkeypatch.chdir(samples)
     (samples / "a.csv").write_text("x,y\n1,2\n")
+    (samples / "untold.svm").write_text("0:1 51:1\n1:1 52:1\n")
+    (samples / "bad.svm").write_text("1 0:1\n" * 200 + "1 0:x\n")
     (samples / "empty.svm").write_text("# nothing\n")
+    monkeypatch.setattr(blocks, "fit", None)  # all is refused before the training
     result = run("train", *arguments, "--save", "m.safetensors")
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())

@@ -13,6 +13,7 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 
 import fcfast
 from fcfast import FrontClassifier, FrontRegressor, NoPropClassifier
+from fcfast.datafiles import read_table
 from fcfast.estimators.automatic import text_of
 from fcfast.losses import Loss
 from fcfast.streams import Block, ParquetStream, Stream, SvmlightStream
@@ -399,6 +400,11 @@ def test_streams_that_cannot_be_read_again():
         Stream(X)
     with pytest.raises(TypeError, match="made from a function"):
         Stream(3)
+    with pytest.raises(TypeError, match="function of the stream returned NoneType; it has to return an iterator"):
+        FrontClassifier().fit(Stream(lambda: None))
+    for kind, blocks in (("function", lambda: [(X, y)]), ("list of blocks", [(X, y), (X, y)])):
+        with pytest.raises(TypeError, match=f"X is a {kind}; make a stream of it with fcfast.streams.Stream"):
+            FrontClassifier().fit(blocks)
 
 
 def changing(first, *, second):
@@ -416,6 +422,8 @@ def test_streams_that_change():
         (changing([(X, y)], second=[(X, y), (X, y)]), "gave at least 460 samples"),
         (changing([(S, t)], second=[(S[:, ::-1], t)]), "other features than when it was first read"),
         (changing([(X, y)], second=[(X, np.where(y == "a", "d", y))]), "other labels than when it was first read"),
+        (changing([(X, y)], second=[(X, y, np.full(N, 0.5))]), "has weights, but had none when it was first read"),
+        (changing([(X, y, np.full(N, 0.5))], second=[(X, y)]), "has no weights, but had some when it was first read"),
         (changing([(X, y)], second=[(X[:, :5], y)]), "block 1 of the stream: X has 5 features"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -450,9 +458,19 @@ def test_other_refusals():
     with pytest.raises(ValueError, match="y was given beside a stream"):
         FrontClassifier().fit(stream, y)
     with pytest.raises(TypeError, match=r"takes samples in memory, got a stream; call it for each block"):
-        FrontClassifier().partial_fit(stream, y, classes=["a", "b", "c"])
+        FrontClassifier().partial_fit(stream, classes=["a", "b", "c"])
+    with pytest.raises(TypeError, match=r"takes samples in memory, got a stream; call it for each block"):
+        FrontRegressor().partial_fit(stream)
     with pytest.raises(TypeError, match="NoPropClassifier takes samples in memory"):
-        NoPropClassifier().fit(stream, y)
+        NoPropClassifier().fit(stream)
+    for blocks, message in (([[X, y]], r"block 1 of the stream is a list of 2 arrays; give a tuple, \(X, y\)"),):
+        with pytest.raises(TypeError, match=message):
+            FrontClassifier().fit(Stream(blocks))
+    with pytest.raises(ValueError, match=r"has no targets; give \(X, y\), a tuple, where it is a list"):
+        FrontClassifier().fit(Stream([[[[1.0], [2.0]], [0, 1]]]))
+    S, t = sparse_samples()
+    with pytest.raises(ValueError, match=r"squares overflow; scale the blocks$"):
+        FrontClassifier(dtype="float64").fit(in_blocks([50], S * 1e200, t))
     with pytest.raises(TypeError, match="a block holds an array, a DataFrame or a sparse matrix"):
         FrontClassifier().fit(Stream([(fcfast.Gram(X), y)]))
     with pytest.raises(MemoryError, match="memory_limit"):
@@ -521,7 +539,7 @@ def test_svmlight_refused(tmp_path, svmlight):
     with pytest.raises(ValueError, match="is no svmlight file"):
         SvmlightStream(tmp_path / "a.csv")
     (tmp_path / "bad.svm").write_text("1 0:1\n0 1:1\n1 0:x\n")
-    with pytest.raises(ValueError, match=r"bad.svm, lines 3 to 3 cannot be read as svmlight text"):
+    with pytest.raises(ValueError, match=r"bad.svm, line 3 cannot be read as svmlight text"):
         FrontClassifier().fit(SvmlightStream(tmp_path / "bad.svm", block_rows=2))
     with pytest.raises(ValueError, match="block_rows must be >= 1"):
         SvmlightStream(tmp_path / "bad.svm", block_rows=0)
@@ -529,6 +547,77 @@ def test_svmlight_refused(tmp_path, svmlight):
     with pytest.raises(ValueError, match="block 1 of the stream has no targets"):
         FrontClassifier().fit(SvmlightStream(tmp_path / "untold.svm"))
     assert [block.X.shape for block in SvmlightStream(tmp_path / "untold.svm", 4)] == [(2, 4)]
+
+
+@pytest.mark.parametrize("block_rows", [1, 2, 3, 4, 100])
+def test_empty_lines_of_svmlight_without_targets(tmp_path, block_rows):
+    """One may be a sample, so it is refused with its number in the file, wherever blocks end; at the end it is none."""
+    path = tmp_path / "a.svm"
+    for text, line in (("0:1 51:1\n1:1 52:1\n\n3:1 52:1\n", 3), ("0:1\n1:1\n1:1\n\n\n# end\n", 4), ("\n\n0:1\n", 1)):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=f"line {line} is empty in a file without targets"):
+            list(SvmlightStream(path, block_rows=block_rows))
+        with pytest.raises(ValueError, match=f"line {line} is empty in a file without targets"):
+            read_table(path)
+    path.write_text("# three samples\n0:1\n1:1\n0:0\n\n\n\n")
+    blocks = list(SvmlightStream(path, 2, block_rows=block_rows))
+    np.testing.assert_array_equal(np.concatenate([block.X.toarray() for block in blocks]), [[1, 0], [0, 1], [0, 0]])
+
+
+@pytest.mark.parametrize("block_rows", [1, 2, 3, 100])
+def test_whether_svmlight_counts_from_1(tmp_path, block_rows):
+    """The whole file tells; a block may lack the first feature."""
+    path = tmp_path / "off.svm"
+    path.write_text("1 1:1 3:1\n1 0:1 2:1\n0 1:1 2:1\n")
+    blocks = list(SvmlightStream(path, 3, block_rows=block_rows))
+    np.testing.assert_array_equal(np.concatenate([b.X.toarray() for b in blocks]), [[0, 1, 0], [1, 0, 1], [0, 1, 1]])
+    path.write_text("1 1:1 3:1\n0 1:1 2:1\n1 1:1 3:1\n")
+    with pytest.raises(ValueError, match=r"off.svm has 4 features, .* where 3 are known: it seems to count from 1"):
+        list(SvmlightStream(path, 3, block_rows=block_rows))
+    path.write_text("1 1:1 3:1\n0 1:1 5:1\n1 1:1 3:1\n")
+    assert sum(block.X.nnz for block in SvmlightStream(path, 3, block_rows=block_rows)) == 3
+
+
+@pytest.mark.parametrize("damage", ["1 3:x", "1 2:1 1:1", "one 1:1", "1 -1:2"])
+@pytest.mark.parametrize("line", [1, 2, 500, 601, 1001])
+def test_damaged_lines_are_named(tmp_path, damage, line):
+    """By their number in the file, also if it is read as a whole; empty lines and comments count."""
+    path = tmp_path / "bad.svm"
+    lines = ["1 0:1 2:0.5", "0 1:1", "# a comment", "", "1 4:1 # another"] * 201
+    lines[line - 1] = damage
+    path.write_text("\n".join(lines) + "\n")
+    message = rf"bad.svm, line {line:,} cannot be read as svmlight text \(.*; write it again"
+    with pytest.raises(ValueError, match=message):
+        list(SvmlightStream(path, block_rows=300))
+    with pytest.raises(ValueError, match=message):
+        read_table(path)
+
+
+def test_rows_are_those_of_the_file(tmp_path):
+    """A value that is missing in a later block; blocks are not filled in, so that nothing advises it."""
+    path = tmp_path / "a.svm"
+    path.write_text("1 1:1\n0 0:1\n1 1:nan\n1 0:1\n")
+    with pytest.raises(ValueError, match=r"a.svm: column 1 .* the first is row 2; leave the rows out$"):
+        list(SvmlightStream(path, block_rows=2))
+    path.write_text("1 1:1\n0 0:1\n1 1:1\nnan 0:1\n")
+    with pytest.raises(ValueError, match=r"a.svm: column 'target' .* the first is row 3"):
+        list(SvmlightStream(path, block_rows=2))
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    for y in ([1.0, 0.0, None, 1.0], ["a", "b", None, "a"]):
+        pd.DataFrame({"x": [1.0, 2, 3, 4], "y": y}).to_parquet(tmp_path / "a.parquet")
+        with pytest.raises(ValueError, match=r"'y'.* the first is row 2"):
+            list(ParquetStream(tmp_path / "a.parquet", "y", block_rows=2))
+
+
+def test_damaged_gzip(tmp_path):
+    """The message names the file, wherever it is cut or whatever it holds."""
+    path = tmp_path / "a.svm.gz"
+    content = gzip.compress(b"".join(b"%d %d:1\n" % (i % 2, i * 7919 % 10007) for i in range(20000)))
+    for damaged in (content[:-5], content[: len(content) // 2], b"1 0:1\n", content[:-8] + bytes(8)):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"a.svm.gz cannot be unpacked as gzip \(.*; copy or compress it again"):
+            list(SvmlightStream(path, block_rows=100))
 
 
 def test_parquet_of_numbers(tmp_path):
@@ -546,6 +635,13 @@ def test_parquet_of_numbers(tmp_path):
     np.testing.assert_array_equal(next(iter(chosen)).y, X[:, 1])
     with pytest.raises(ValueError, match="has no column 'z'"):
         ParquetStream(tmp_path / "a.parquet", "z")
+    for features, message in ((["x1", "kind"], "target='kind' is among"), (["weight"], "sample_weight='weight' is among")):
+        with pytest.raises(ValueError, match=message):
+            ParquetStream(tmp_path / "a.parquet", "kind", features, sample_weight="weight")
+    with pytest.raises(TypeError, match=r"features must be a sequence of names.*give \['ab'\]"):
+        ParquetStream(tmp_path / "a.parquet", "kind", "ab")
+    with pytest.raises(TypeError, match="text must be the name of one column"):
+        ParquetStream(tmp_path / "a.parquet", "kind", text=["x1", "x2"])
     with pytest.raises(ValueError, match=r"'kind'.*is not a number"):
         next(iter(ParquetStream(tmp_path / "a.parquet", "x1")))
 
@@ -565,6 +661,12 @@ def test_parquet_of_text(tmp_path, vectorizer):
     streamed = FrontClassifier(**settings).fit(stream)
     whole = FrontClassifier(**settings).fit(X, np.where(y, "True", "False"))
     np.testing.assert_allclose(streamed.predict_proba(stream), whole.predict_proba(X), rtol=1e-9)
+    text = streamed.text_
+    assert text.columns == ["text"]
+    np.testing.assert_array_equal(text.transform(texts[:9]).toarray(), X[:9].toarray())
+    streamed.save(tmp_path / "m.safetensors")
+    loaded = fcfast.load(tmp_path / "m.safetensors").text_
+    np.testing.assert_array_equal(loaded.transform(texts[:9]).toarray(), X[:9].toarray())
     for wrong, message in (({"vectorizer": HashingVectorizer()}, "name the column"), ({"text": "y"}, "no text")):
         with pytest.raises(ValueError, match=message):
             list(ParquetStream(tmp_path / "a.parquet", **wrong))

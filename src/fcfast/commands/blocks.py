@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,10 @@ from fcfast.commands.shared import print_data, tell_user
 from fcfast.datafiles import Table
 from fcfast.datafiles.sources import SVMLIGHT
 from fcfast.files import replacing
+from fcfast.front import FORMS
 from fcfast.streams import Block, Stream, SvmlightStream
 from fcfast.streams.base import BLOCK_ROWS
 from fcfast.units import bytes_text
-
-if TYPE_CHECKING:
-    pass
 
 Array = NDArray[Any]
 Columns = dict[str, list[Any]]
@@ -76,6 +74,32 @@ def refuse_whole(
         raise ValueError(f"{data} holds numbers, no texts; leave out --text {text[0]}")
 
 
+def refuse_settings(data: Path, settings: dict[str, Any]) -> None:
+    """Refuse options of `train` that need all samples in memory."""
+    if settings["early_stopping"]:
+        raise ValueError(
+            f"{data} is read in blocks (--block-rows), from which no samples are held out; leave out --early-stopping"
+        )
+    if settings["standardize"] not in ("auto", False):
+        raise ValueError(f"{data} is read in blocks (--block-rows), which are not scaled; leave out --standardize")
+    if settings["form"] in FORMS and FORMS[settings["form"]].keeps_inputs:
+        raise ValueError(
+            f"--form {settings['form']} keeps all samples, but {data} is read in blocks (--block-rows); leave it out"
+        )
+
+
+def _blocks_with_targets(stream: SvmlightStream, path: Path) -> Iterator[Block]:
+    """Give the blocks of a file, of which there must be one, and which must have targets."""
+    is_empty = True
+    for block in stream:
+        if block.y is None:
+            raise ValueError(f"{path} has no targets; write one at the start of every line")
+        is_empty = False
+        yield block
+    if is_empty:
+        raise ValueError(f"{path} has no samples")
+
+
 class Part(Stream):
     """A share of a stream's samples, drawn at random, or all others; targets are what a task needs.
 
@@ -122,14 +146,17 @@ def train_in_blocks(
     if test_file is not None and share is not None:
         raise ValueError("--test and --test-file were both given; use one of them")
     stream = SvmlightStream(data, n_features, block_rows=rows, target_type=target_type)
-    first = next(iter(stream), None)
-    if first is None:
-        raise ValueError(f"{data} has no samples")
+    first = next(_blocks_with_targets(stream, data))
     y, task, reason = task_of(Table(first.X, first.y), data, asked_task)
     if asked_task == "auto":
         reason = f"{reason} among the first {len(y):,} samples"
     share = (DEFAULT_TEST_SHARE if share is None else share) if test_file is None else 0.0
+    if test_file is not None:
+        # What cannot be read, or has targets of another kind, is refused before the training.
+        for block in _blocks_with_targets(SvmlightStream(test_file, block_rows=rows, target_type=target_type), test_file):
+            task_of(Table(block.X, block.y), test_file, task)
     given = settings(task)
+    refuse_settings(data, given)
     seed, is_numeric = int(given["random_state"]), task == "regression"
     kind: type[FrontClassifier | FrontRegressor] = FrontRegressor if is_numeric else FrontClassifier
     estimator, training = kind(**given), Part(stream, share, False, seed, is_numeric)
@@ -145,8 +172,8 @@ def train_in_blocks(
         if test_file is None:
             test, how = Part(stream, share, True, seed, is_numeric), "drawn at random"
         else:
-            other = SvmlightStream(test_file, estimator.n_features_in_, block_rows=rows, target_type=target_type)
-            test, how = Part(other, 0.0, False, seed, is_numeric), str(test_file)
+            tested = SvmlightStream(test_file, estimator.n_features_in_, block_rows=rows, target_type=target_type)
+            test, how = Part(tested, 0.0, False, seed, is_numeric), str(test_file)
         pairs = [(block.y, estimator.predict(block.X)) for block in blocks_for(estimator, test)]
         truth, predicted = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         result = scores(truth, predicted, not is_numeric)

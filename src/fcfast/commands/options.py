@@ -128,7 +128,7 @@ BlockRows = Annotated[
     int | None,
     in_data(
         min=1,
-        help="Read an svmlight file in blocks of so many rows, of which one is in memory at a time.",
+        help="Read an svmlight file in blocks of so many rows, one in memory at a time; blocks below 1000 rows are slow.",
         show_default="the whole file, or blocks of 100000 rows if it is large beside memory",
     ),
 ]

@@ -12,11 +12,14 @@ from fcfast.datafiles.table import Table
 from fcfast.sources.protocol import Source
 
 FEATURES_REMEDY = "fill these in (--impute mean puts the mean of the training samples there) or leave the {unit}s out"
+ROWS_REMEDY = "leave the {unit}s out"  # where nothing is filled in
 TARGET_REMEDY = "leave out the {unit}s without a target"
 
 
-def check_table(source: object, table: Table, allow_missing: bool = False) -> None:
-    """Check the types of the arrays, and that their shapes fit together."""
+def check_table(
+    source: object, table: Table, allow_missing: bool = False, first_row: int = 0, remedy: str = FEATURES_REMEDY
+) -> None:
+    """Check the types of the arrays, and that their shapes fit together; row `first_row` of the file comes first."""
     X, y = table.X, table.y
     if X.ndim != 2 or 0 in X.shape or not (X.dtype.kind in "biuf" or table.has_texts):
         raise ValueError(
@@ -29,7 +32,7 @@ def check_table(source: object, table: Table, allow_missing: bool = False) -> No
     if table.ids is not None and len(table.ids) != X.shape[0]:
         raise ValueError(f"{source} has {len(table.ids)} names of samples for {X.shape[0]} samples; give one for each")
     if not isinstance(X, (np.memmap, Source)):  # training reads all of a large file anyway, and checks it then
-        refuse_gaps(source, X, table.feature_names, allow_missing=allow_missing)
+        refuse_gaps(source, X, table.feature_names, None, remedy, allow_missing, first_row)
     if y is None:
         return
     if y.dtype.kind not in ("biufU" if y.ndim == 1 else "biuf") or y.ndim not in (1, 2) or len(y) != X.shape[0] or 0 in y.shape:
@@ -41,7 +44,7 @@ def check_table(source: object, table: Table, allow_missing: bool = False) -> No
         _check_target_names(source, y, table.target_names)
     columns = table.target_names if y.ndim == 2 else ["target"]
     known = y if table.known is None else y[table.known]
-    refuse_gaps(source, known.reshape(len(known), -1), columns, remedy=TARGET_REMEDY)
+    refuse_gaps(source, known.reshape(len(known), -1), columns, remedy=TARGET_REMEDY, first_row=first_row)
 
 
 def _check_target_names(source: object, y: NDArray[Any], names: list[str]) -> None:
@@ -60,6 +63,7 @@ def refuse_gaps(
     lines: Sequence[int] | None = None,
     remedy: str = FEATURES_REMEDY,
     allow_missing: bool = False,
+    first_row: int = 0,
 ) -> None:
     """Raise an error for infinity and, unless allowed, NaN (an empty cell) that names the first such column."""
     if values.dtype.kind != "f":
@@ -75,7 +79,7 @@ def refuse_gaps(
         row_of, column_of = entries.row[~finite], entries.col[~finite]
     j, row = int(column_of[0]), int(row_of[0])
     column = column_text(j if columns is None else columns[j])
-    unit, position = ("row", row) if lines is None else ("line", lines[row])
+    unit, position = ("row", first_row + row) if lines is None else ("line", lines[row])
     others = len(np.unique(column_of)) - 1
     raise ValueError(
         f"{source}: {column} is empty, NaN or infinite in {np.sum(column_of == j)} {unit}(s), the first is {unit} {position}"

@@ -83,13 +83,18 @@ def whole(values: Array) -> Array:
 
 
 def refuse_unlabelled(
-    source: object, labels: Sequence[str], name: str | int, missing: Collection[str], lines: Sequence[int] | None = None
+    source: object,
+    labels: Sequence[str],
+    name: str | int,
+    missing: Collection[str],
+    lines: Sequence[int] | None = None,
+    first_row: int = 0,
 ) -> None:
     """Raise an error if classes are missing, or have a name that may mean a missing value."""
     gaps = [i for i, label in enumerate(labels) if not label.strip() or label.strip().lower() in missing]
     if not gaps:
         return
-    unit, position = ("row", gaps[0]) if lines is None else ("line", lines[gaps[0]])
+    unit, position = ("row", first_row + gaps[0]) if lines is None else ("line", lines[gaps[0]])
     words = list(dict.fromkeys(labels[i] for i in gaps if labels[i].strip()))
     what = f"is {words[0]!r} or empty" if words else "is empty"
     raise ValueError(

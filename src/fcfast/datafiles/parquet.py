@@ -131,8 +131,8 @@ def _decoded(column: Any) -> Any:
     return column
 
 
-def column_numbers(source: object, name: str, column: Any) -> NDArray[Any]:
-    """Convert a numeric column to an array, with NaN for null."""
+def column_numbers(source: object, name: str, column: Any, first_row: int = 0) -> NDArray[Any]:
+    """Convert a numeric column to an array, with NaN for null; `first_row` is the row of the file that comes first."""
     from pyarrow import types
 
     if types.is_dictionary(column.type):
@@ -143,12 +143,13 @@ def column_numbers(source: object, name: str, column: Any) -> NDArray[Any]:
         column = column.cast("float64")
     elif not (types.is_integer(column.type) or types.is_floating(column.type)):
         row, value = next(((i, value.as_py()) for i, value in enumerate(column) if value.is_valid), (0, None))
-        raise not_a_number(source, name, f"row {row}", value)
+        raise not_a_number(source, name, f"row {first_row + row}", value)
     numbers: NDArray[Any] = column.to_numpy()
     return numbers
 
 
-def column_target(source: object, name: str, column: Any, asked: Asked) -> NDArray[Any]:
+def column_target(source: object, name: str, column: Any, asked: Asked, first_row: int = 0) -> NDArray[Any]:
+    """Convert a column to targets; `first_row` is the row of the file that comes first."""
     from pyarrow import types
 
     with decoding(source, "Parquet", f"write the column {name!r} as text in UTF-8"):
@@ -156,11 +157,11 @@ def column_target(source: object, name: str, column: Any, asked: Asked) -> NDArr
     if types.is_boolean(column.type) and not column.null_count:
         return from_array(source, column.to_numpy().astype(bool), asked.target_type)
     if not (types.is_string(column.type) or types.is_large_string(column.type)):
-        numbers = column_numbers(source, name, column)
-        refuse_gaps(source, numbers[:, None], [name], remedy=TARGET_REMEDY)
+        numbers = column_numbers(source, name, column, first_row)
+        refuse_gaps(source, numbers[:, None], [name], remedy=TARGET_REMEDY, first_row=first_row)
         return from_array(source, numbers, asked.target_type)
     labels = [(label or "").strip() for label in column.to_pylist()]
     if asked.target_type == "numbers":
-        return from_text(source, labels, name, "numbers", asked.cells, range(len(labels)))
-    refuse_unlabelled(source, labels, name, asked.cells.missing)
+        return from_text(source, labels, name, "numbers", asked.cells, range(first_row, first_row + len(labels)))
+    refuse_unlabelled(source, labels, name, asked.cells.missing, first_row=first_row)
     return np.array(labels)

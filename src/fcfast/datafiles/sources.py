@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,8 +81,11 @@ class Source:
         """Open the source and decompress it while reading."""
         with self.binary() as stream:
             if self.compressed:
-                with gzip.open(stream) as content:
-                    yield content  # type: ignore[misc]  # a GzipFile is read like any other
+                try:
+                    with gzip.open(stream) as content:
+                        yield content  # type: ignore[misc]  # a GzipFile is read like any other
+                except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+                    raise ValueError(f"{self} cannot be unpacked as gzip ({error}); copy or compress it again") from error
             else:
                 yield stream
 

@@ -550,12 +550,18 @@ class TrainedEstimator(BaseEstimator):
 
 
 def _refuse_stream(estimator: TrainedEstimator, X: Any) -> None:
-    """Refuse a stream where blocks are not read one after the other, and a generator, which is no stream yet."""
+    """Refuse a stream where blocks are not read one by one; and generators, functions and lists, which are no streams yet."""
     if isinstance(X, Stream):
+        each = "call it for each block (for block in stream: ...), or " if hasattr(estimator, "partial_fit") else ""
         raise TypeError(
-            f"this method of {type(estimator).__name__} takes samples in memory, got a stream; call it for each block "
-            "(for block in stream: ...), or use fit of FrontClassifier or FrontRegressor, which reads a stream once an epoch"
+            f"this method of {type(estimator).__name__} takes samples in memory, got a stream; {each}use fit of "
+            "FrontClassifier or FrontRegressor, which reads a stream once an epoch"
         )
+    first = X[0] if isinstance(X, (list, tuple)) and X else None
+    is_block = isinstance(first, tuple) and bool(first) and getattr(first[0], "ndim", 0) == 2
+    if is_block or (callable(X) and not hasattr(X, "shape")):
+        kind = "list of blocks" if is_block else "function"
+        raise TypeError(f"X is a {kind}; make a stream of it with fcfast.streams.Stream, and leave out y")
     if hasattr(X, "__next__"):
         raise TypeError(
             f"X is a {type(X).__name__}, which can be read only once; give fcfast.streams.Stream(read), where read() returns it"

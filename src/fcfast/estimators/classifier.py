@@ -315,7 +315,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         return np.searchsorted(labels, y).astype(np.intp)
 
     def partial_fit(
-        self, X: Any, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> "Self":
         """Train one epoch on new samples and continue from the last call, including its momentum.
 

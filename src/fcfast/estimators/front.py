@@ -239,7 +239,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             )
 
     @all_or_nothing
-    def _partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
+    def _partial_fit(self, X: Any, y: ArrayLike | None, sample_weight: ArrayLike | None, classes: ArrayLike | None) -> "Self":
         """Train one epoch on new samples."""
         first = not hasattr(self, "network_")
         if first:

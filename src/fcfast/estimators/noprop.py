@@ -392,7 +392,13 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     # fitting
 
     @all_or_nothing
-    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, callbacks: Sequence[Callback] = ()) -> "Self":
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,  # so that a stream, which is refused, is refused for what it is
+        sample_weight: ArrayLike | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> "Self":
         """Train the blocks.
 
         Parameters

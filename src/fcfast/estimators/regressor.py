@@ -311,7 +311,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
         return self._encode_targets(y, False)
 
-    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "Self":
+    def partial_fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> "Self":
         """Train one epoch on new samples and continue from the last call, including its momentum.
 
         In form "contributions" the samples are appended to those that are held, and the cost grows with their number.

@@ -78,6 +78,8 @@ def fit_stream(
         chance, lowest = estimator._chance(targets, weights), estimator._loss.lowest(int(network.widths[-1]))
         history = estimator._run(epochs_of, estimator._schedule, max_epochs, estimator.tol, None, callbacks, chance, lowest)
     estimator._note(history)
+    if before is None:
+        estimator.text_ = stream.text_features
     return estimator
 
 
@@ -139,7 +141,9 @@ class StreamLength:
 
     @property
     def _measured(self) -> tuple[float, str]:
-        return self.survey.lengths.measured(self.class_weights, self.survey.filled_length() if self.survey.has_gaps else 0.0)
+        survey = self.survey
+        filled = survey.filled_length() if survey.has_gaps else 0.0
+        return survey.lengths.measured(self.class_weights, filled, not survey.is_sparse)
 
 
 class Reader:
@@ -240,13 +244,19 @@ class Reader:
 
     def portions(self) -> Iterator[Portion]:
         """Read the stream again."""
+        is_weighted = False
         for X, y, weights in self._checked():
+            is_weighted |= weights is not None
+            if is_weighted and not self._is_weighted:
+                raise ValueError("the stream has weights, but had none when it was first read; it has to give the same samples")
             targets = self._encoded(y)
             if self._is_weighted and weights is None:
                 weights = np.ones(len(y))
             if self._by_class is not None:
                 weights = self._by_class[targets] if weights is None else weights * self._by_class[targets]
             yield Portion(X, targets, weights)
+        if self._is_weighted and not is_weighted:
+            raise ValueError("the stream has no weights, but had some when it was first read; it has to give the same samples")
 
     def append(self, X: Any) -> None:
         """Give the network samples to train on."""
@@ -279,7 +289,7 @@ class Reader:
             if _num_samples(block.X) == 0:
                 continue
             if block.y is None:
-                raise ValueError(f"block {number} of the stream has no targets; give (X, y)")
+                raise ValueError(_without_targets(number, block))
             try:
                 if is_first and chooses_scaling:
                     self.estimator._choose_scaling(block.X, has_coefs, streams=False)
@@ -332,6 +342,11 @@ class Reader:
             raise ValueError(f"X is {kinds[is_sparse]}, but {kinds[self._is_sparse]} in the first block; give one kind")
         if y.shape[1:] != self._y_shape:
             raise ValueError(f"y has shape {y.shape}, but {('n', *self._y_shape)} in the first block; give one shape")
+
+
+def _without_targets(number: int, block: Block) -> str:
+    hint = ", a tuple, where it is a list" if isinstance(block.X, list) else ""
+    return f"block {number} of the stream has no targets; give (X, y){hint}"
 
 
 def _weights(sample_weight: ArrayLike, n_samples: int) -> Floats:
@@ -388,7 +403,7 @@ def predictions_of(
     predicted, truth, weights, is_weighted = [], [], [], False
     for number, block in enumerate(blocks_for(estimator, stream), 1):
         if block.y is None:
-            raise ValueError(f"block {number} of the stream has no targets; give (X, y)")
+            raise ValueError(_without_targets(number, block))
         predicted.append(estimator.predict(block.X))
         truth.append(np.asarray(block.y))
         is_weighted |= block.sample_weight is not None

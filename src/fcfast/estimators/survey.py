@@ -57,7 +57,8 @@ class Survey:
             self.is_sparse = True
             self.n_entries += X.nnz
             self.features.take(X.indices if X.data.all() else X.indices[X.data != 0], X.shape[1])
-            squares = np.square(X.data.astype(np.float64))
+            with np.errstate(over="ignore"):  # reported in `measured`
+                squares = np.square(X.data.astype(np.float64))
             rows = np.repeat(np.arange(len(y)), np.diff(X.indptr))
             lengths: Floats = np.bincount(rows, squares, minlength=len(y)).astype(np.float64)
         else:
@@ -190,7 +191,7 @@ class LengthCounts:
             columns = [*(column[first] for column in columns[:2]), *(np.add.reduceat(column, first) for column in columns[2:])]
         self._parts = [tuple(columns)]
 
-    def measured(self, class_weights: Floats | None, missing: float = 0.0) -> tuple[float, str]:
+    def measured(self, class_weights: Floats | None, missing: float = 0.0, can_scale: bool = True) -> tuple[float, str]:
         """Give the mean squared length as `fcfast.estimators.samples.SquaredLength` measures it, and how it was found.
 
         Parameters
@@ -199,6 +200,8 @@ class LengthCounts:
             Factor of the weights of each class, in the order in which classes are numbered here.
         missing : float
             What values that are filled in add to it.
+        can_scale : bool
+            Whether `standardize` is a remedy for samples that are too long.
         """
         self._join()
         lengths, classes, counts, weights, products = self._parts[0]
@@ -211,7 +214,8 @@ class LengthCounts:
         with np.errstate(over="ignore"):  # reported below
             length = float(products.sum()) / total + missing
         if not np.isfinite(length):
-            raise ValueError("X has values so large that their squares overflow; use another unit, or standardize=True")
+            remedy = "use another unit, or standardize=True" if can_scale else "scale the blocks"
+            raise ValueError(f"X has values so large that their squares overflow; {remedy}")
         longest = LONGEST * _median(lengths, counts) if length else 0.0
         text = ""
         if lengths.max() > longest:

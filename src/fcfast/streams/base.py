@@ -1,7 +1,10 @@
 """Streams of blocks of samples, from a function or an iterable of the caller's own."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from fcfast.text import TextFeatures
 
 BLOCK_ROWS = 100_000  # rows of a block of a file
 
@@ -55,6 +58,7 @@ class Stream:
     """
 
     widens: ClassVar[bool] = False  # whether the number of features is known only at the end, and blocks may be narrower
+    text_features: "TextFeatures | None" = None  # how texts become X, if a model file can hold it
 
     def __init__(self, blocks: Callable[[], Iterable[Any]] | Iterable[Any]) -> None:
         if hasattr(blocks, "__next__"):
@@ -72,7 +76,14 @@ class Stream:
     def __iter__(self) -> Iterator[Block]:
         """Read the blocks from the start."""
         blocks = self._blocks() if callable(self._blocks) else self._blocks
+        if not hasattr(blocks, "__iter__"):
+            raise TypeError(
+                f"the function of the stream returned {type(blocks).__name__}; it has to return an iterator of blocks (X, y), "
+                "which a function with yield does"
+            )
         for number, block in enumerate(blocks, 1):
+            if isinstance(block, list) and block and getattr(block[0], "ndim", 0) == 2:
+                raise TypeError(f"block {number} of the stream is a list of {len(block)} arrays; give a tuple, (X, y)")
             if not isinstance(block, tuple):
                 yield Block(block)
             elif 1 <= len(block) <= len(Block._fields):

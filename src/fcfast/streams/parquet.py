@@ -10,7 +10,9 @@ from fcfast import validation
 from fcfast.datafiles.asked import Asked, check_target_type
 from fcfast.datafiles.parquet import column_numbers, column_target, column_texts, index_columns, opened
 from fcfast.datafiles.sources import Source, source_of
+from fcfast.modelfile.text import text_entry
 from fcfast.streams.base import BLOCK_ROWS, Block, Stream
+from fcfast.text import TextFeatures
 
 
 class ParquetStream(Stream):
@@ -43,10 +45,13 @@ class ParquetStream(Stream):
     ------
     ImportError
         If pyarrow is not installed.
+    TypeError
+        If `features` or `text` is of another type, or `vectorizer` cannot transform.
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it has another format, or lacks a column; while it is read, if a column holds something else than numbers.
+        If it has another format, lacks a column, or if a feature is the target or the weight, too; while it is read, if a
+        column holds something else than numbers.
 
     Examples
     --------
@@ -76,6 +81,10 @@ class ParquetStream(Stream):
     ) -> None:
         validation.integer(block_rows, "block_rows", 1)
         check_target_type(target_type)
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"text must be the name of one column, got {text!r}; join several columns of text in the file")
+        if isinstance(features, str):
+            raise TypeError(f"features must be a sequence of names of columns, got the text {features!r}; give [{features!r}]")
         if text is None and vectorizer is not None:
             raise ValueError("vectorizer turns a column of text into features; name the column with text=")
         if text is not None and features is not None:
@@ -98,9 +107,32 @@ class ParquetStream(Stream):
                 raise ValueError(f"{path} has no features, only the columns {names}")
         else:
             self.features = [text]
+        for role, name in (("target", target), ("sample_weight", sample_weight)):
+            if name is not None and name in self.features:
+                raise ValueError(f"{role}={name!r} is among the features, too; leave it out of them")
         for name in self._columns:
             if name not in names:
                 raise ValueError(f"{path} has no column {name!r}; it has {names}")
+
+    @property
+    def text_features(self) -> TextFeatures | None:  # type: ignore[override]  # it depends on the instance here
+        """The vectoriser with its column, if a model file can hold it."""
+        if self.text is None:
+            return None
+        features = TextFeatures(self._vectorizer, [self.text])
+        try:
+            text_entry(features, features.n_features)
+        except (AttributeError, TypeError, ValueError):  # a vectoriser of one's own
+            return None
+        return features
+
+    @property
+    def _vectorizer(self) -> Any:
+        if self.vectorizer is not None:
+            return self.vectorizer
+        from sklearn.feature_extraction.text import HashingVectorizer
+
+        return HashingVectorizer()
 
     @property
     def _columns(self) -> list[str]:
@@ -111,29 +143,23 @@ class ParquetStream(Stream):
         from pyarrow import Table
 
         with source_of(self.path) as source, opened(source) as file:
-            vectorize = None if self.text is None else self._vectorize()
+            vectorize = None if self.text is None else self._vectorizer.transform
+            row = 0
             for batch in file.iter_batches(self.block_rows, columns=self._columns):
                 if len(batch):
-                    yield self._block(source, Table.from_batches([batch]), vectorize)
+                    yield self._block(source, Table.from_batches([batch]), vectorize, row)
+                    row += len(batch)
 
-    def _vectorize(self) -> Callable[[list[str]], Any]:
-        if self.vectorizer is not None:
-            method: Callable[[list[str]], Any] = self.vectorizer.transform
-            return method
-        from sklearn.feature_extraction.text import HashingVectorizer
-
-        made: Callable[[list[str]], Any] = HashingVectorizer().transform
-        return made
-
-    def _block(self, source: Source, table: Any, vectorize: Callable[[list[str]], Any] | None) -> Block:
+    def _block(self, source: Source, table: Any, vectorize: Callable[[list[str]], Any] | None, first_row: int) -> Block:
         if vectorize is None:
-            columns = [column_numbers(source, name, table.column(name)) for name in self.features]
+            columns = [column_numbers(source, name, table.column(name), first_row) for name in self.features]
             X = np.stack(columns, axis=1)
         else:
             X = vectorize(column_texts(source, self.features[0], table.column(self.features[0])))
         y = weights = None
         if self.target is not None:
-            y = column_target(source, self.target, table.column(self.target), Asked(target_type=self.target_type))
+            asked = Asked(target_type=self.target_type)
+            y = column_target(source, self.target, table.column(self.target), asked, first_row)
         if self.sample_weight is not None:
-            weights = column_numbers(source, self.sample_weight, table.column(self.sample_weight))
+            weights = column_numbers(source, self.sample_weight, table.column(self.sample_weight), first_row)
         return Block(X, y, weights)
