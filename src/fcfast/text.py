@@ -170,8 +170,8 @@ class TextFeatures:
     def _of_table(self, table: Any) -> Array:
         """Give the texts of a DataFrame of pandas or polars, whose iteration would give names of columns."""
         present = list(table.columns)
-        by_place = dict(enumerate(present))
-        names = [name if name in present else by_place.get(name, name) for name in self.columns]  # type: ignore[call-overload]
+        by_place: dict[str | int, Any] = dict(enumerate(present))
+        names = [name if name in present else by_place.get(name, name) for name in self.columns]
         if not names or not set(names) <= set(present):
             example = self.columns[0] if self.columns else present[0] if present else "text"
             raise ValueError(
