@@ -114,7 +114,7 @@ def test_large_files_are_read_in_blocks_unasked(samples, monkeypatch):
         (["classes.svm", "--block-rows", 5, "--impute", "mean"], "not filled in"),
         (["classes.svm", "--block-rows", 5, "--early-stopping"], "early_stopping holds samples out"),
         (["classes.svm", "--block-rows", 5, "--standardize"], "neither scaled"),
-        (["classes.svm", "--block-rows", 5, "--form", "contributions"], "keeps all samples"),
+        (["classes.svm", "--block-rows", 5, "--form", "contributions"], "--form contributions keeps all samples"),
         (["classes.svm", "--block-rows", 5, "--test", 0.5, "--test-file", "classes.svm"], "use one of them"),
         (["empty.svm", "--block-rows", 5], "no samples"),
     ],

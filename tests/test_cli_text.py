@@ -253,7 +253,7 @@ def test_files_without_names(tmp_path):
         (("--text", "review", "--layer", "X"), "layer='X' means nothing for"),
         (("--text", "review", "--bits", 9), "--bits 9 is for hashed words; use --vectorizer hashing"),
         (("--text", "review", "--vectorizer", "hashing", "--min-count", 2), "--min-count 2 needs a list of words"),
-        (("--text", "review", "--min-count", 1000), "no words that 1000 of them have (--min-count) in the 48 texts"),
+        (("--text", "review", "--min-count", 1000), "no word is in 1000 of the 48 training texts; lower --min-count"),
         (("--text", "review", "--ngrams", "2-1"), "'2-1' is no number of words"),
         (("--text", "review", "--vectorizer", "bert"), "'bert' is unknown"),
         (("--vectorizer", "counts"), "--vectorizer is for texts; name the column that holds them with --text"),
