@@ -519,7 +519,7 @@ def test_interrupt_writes_nothing(tmp_path):
 def test_plan_of_a_file(tmp_path, kind):
     """The numbers come from the file: the plan is the one that the estimator makes for training."""
     data, options = write(kind, tmp_path)
-    result = run("plan", data, "--json", "--hidden", 8, "--epochs", 5, *options)
+    result = run("plan", data, "--json", "--hidden", 8, "--epochs", 5, "--test", 0, *options)
     assert result.exit_code == 0, result.output
     assert f"{data.name}: 60 samples; " in result.stderr
     planned = json.loads(result.stdout)["costs"]
@@ -541,12 +541,14 @@ def test_plan_of_tables_and_numbers(tmp_path):
         return json.loads(result.stdout)["costs"]["contributions"]["n_bytes"]
 
     pd.DataFrame(DOSAGES, columns=VARIANTS).assign(dx=LABELS).to_csv(tmp_path / "a.csv", index=False)
-    assert n_bytes(tmp_path / "a.csv", "--target", "dx") == n_bytes(N_SAMPLES, N_FEATURES, "--outputs", 2)
+    assert n_bytes(tmp_path / "a.csv", "--target", "dx", "--test", 0) == n_bytes(N_SAMPLES, N_FEATURES, "--outputs", 2)
     X = sparse.random(50, 2000, 0.01, format="csr", random_state=0)
     sparse.save_npz(tmp_path / "s.npz", X)
-    assert n_bytes(tmp_path / "s.npz") == n_bytes(50, 2000, "--density", X.nnz / 100_000)
+    assert n_bytes(tmp_path / "s.npz", "--test", 0) == n_bytes(50, 2000, "--density", X.nnz / 100_000)
     assert "leave out FEATURES and --density" in refused("plan", tmp_path / "a.csv", 10)
+    assert n_bytes(tmp_path / "s.npz") < n_bytes(tmp_path / "s.npz", "--test", 0)
     assert "--layer is for a data file" in refused("plan", 10, 10, "--layer", "counts")
+    assert "--test is for a data file" in refused("plan", 10, 10, "--test", 0)
     assert "does not exist" in refused("plan", tmp_path / "none.bed")
     result = run("plan", 10)
     assert result.exit_code == 2

@@ -132,7 +132,7 @@ def test_samples_without_targets(samples):
         (["classes.svm", "--block-rows", 5, "--test-file", "empty.svm"], "empty.svm has no samples"),
         (["classes.svm", "--block-rows", 100, "--test-file", "bad.svm"], "bad.svm, line 201 cannot be read"),
         (["classes.svm", "--block-rows", 100, "--test-file", "numbers.svm"], "has fractions"),
-        (["classes.svm", "--block-rows", 5, "--form", "contributions"], "keeps all samples"),
+        (["classes.svm", "--block-rows", 5, "--form", "contributions"], "--form contributions keeps all samples"),
         (["classes.svm", "--block-rows", 5, "--test", 0.5, "--test-file", "classes.svm"], "use one of them"),
         (["empty.svm", "--block-rows", 5], "no samples"),
     ],

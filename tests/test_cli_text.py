@@ -253,7 +253,7 @@ def test_files_without_names(tmp_path):
         (("--text", "review", "--layer", "X"), "layer='X' means nothing for"),
         (("--text", "review", "--bits", 9), "--bits 9 is for hashed words; use --vectorizer hashing"),
         (("--text", "review", "--vectorizer", "hashing", "--min-count", 2), "--min-count 2 needs a list of words"),
-        (("--text", "review", "--min-count", 1000), "no words that 1000 of them have (--min-count) in the 48 texts"),
+        (("--text", "review", "--min-count", 1000), "no word is in 1000 of the 48 training texts; lower --min-count"),
         (("--text", "review", "--ngrams", "2-1"), "'2-1' is no number of words"),
         (("--text", "review", "--vectorizer", "bert"), "'bert' is unknown"),
         (("--vectorizer", "counts"), "--vectorizer is for texts; name the column that holds them with --text"),
@@ -384,12 +384,12 @@ def test_plans_are_those_of_fit(tmp_path, n_samples, n_common):
     dump_svmlight_file(X, y, str(tmp_path / "a.svm"))
     sparse.save_npz(tmp_path / "a.npz", X)
     fitted = FrontClassifier((8,), max_epochs=2, random_state=0).fit(X, y)
-    options = ("--hidden", 8, "--epochs", 2)
+    options = ("--hidden", 8, "--epochs", 2, "--test", 0)
     form, costs = planned(tmp_path / "a.svm", *options)
     assert (form, costs) == as_planned(fitted)
     assert planned(tmp_path / "a.npz", "--outputs", 2, *options) == (form, costs)
     density = ("--density", X.nnz / (n_samples * X.shape[1]), "--outputs", 2)
-    _, evenly = planned(n_samples, X.shape[1], *density, *options)
+    _, evenly = planned(n_samples, X.shape[1], *density, *options[:-2])
     assert evenly["windowed"] != costs["windowed"]
     if n_common > 1:
         assert evenly["contributions"]["seconds_once"] < costs["contributions"]["seconds_once"]
@@ -400,8 +400,27 @@ def test_plan_of_texts(reviews, data):
     X = TfidfVectorizer(sublinear_tf=True).fit_transform(reviews["review"])
     fitted = FrontClassifier((8,), max_epochs=2, random_state=0).fit(X, reviews["label"].to_numpy(dtype=str))
     options = ("--hidden", 8, "--epochs", 2, "--text", "review", "--target", "label")
-    assert planned(data, *options) == as_planned(fitted)
+    assert planned(data, *options, "--test", 0) == as_planned(fitted)
     assert "--text is for a data file" in refused("plan", 10, 10, "--text", "review")
+
+
+def test_plans_are_those_of_train(data, tmp_path):
+    """Samples that `train` holds out do not count: neither for the form, nor for the settings, nor for the words."""
+    dump_svmlight_file(sparse.random(2500, 4000, 0.001, random_state=0), np.arange(2500) % 2, str(tmp_path / "c.svm"))
+    options = ("--hidden", 8, "--epochs", 1)
+    for file, arguments, n_all, n_rest in (
+        (tmp_path / "c.svm", (), 2500, 2000),
+        (data, ("--target", "label", "--text", "review"), 60, 48),
+    ):
+        report = train(file, tmp_path, *options, *arguments)
+        result = run("plan", file, "--json", *options, *arguments)
+        assert f"planned for {n_rest:,} training samples; {n_all - n_rest} are held out for testing" in result.stderr
+        assert json.loads(result.stdout)["form"] == report["form"]
+        assert "text" not in report or report["text"] in " ".join(result.stderr.split())
+    by_sgd = planned(tmp_path / "c.svm", "--optimizer", "sgd", "--hidden", 256)
+    assert planned(tmp_path / "c.svm") == by_sgd  # Adagrad takes more than 2000 samples
+    assert planned(tmp_path / "c.svm", "--test", 0)[0] == "weights"
+    assert "planned for 2,500 training samples; 0 are held out" in run("plan", tmp_path / "c.svm", "--test", 0).stderr
 
 
 def test_compare_texts(data):

@@ -8,6 +8,7 @@ import sys
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fcfast.datafiles import read_table
@@ -519,3 +520,23 @@ def test_blocks_and_single_lines_agree(write, monkeypatch):
         assert [label == "a\nb" for label in table.y] == [i % 11 == 0 for i in range(300)]
     path.write_text(stream.getvalue() + "s,1,2,3,4,five,6,7,c\n")
     refuse(path, r"column 5 \(counted from 0\), line \d+: 'five' is not a number", -1, ids=0)
+
+
+@pytest.mark.parametrize(
+    "order", [["review", "label", "x"], ["x", "label", "review"], ["label", "review"], ["review", "label"]]
+)
+@pytest.mark.parametrize("most", [3, 40])
+def test_columns_beside_cells_with_line_breaks(tmp_path, order, most):
+    """Delimiters are found, and other columns are read, even if the first cells have more lines than are looked at."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"word{i}," for i in range(40)] + ['"so"', "it's", "a;b", ""])
+    reviews = ["\n".join(" ".join(rng.choice(words, 10)) for _ in range(rng.integers(1, most))) for _ in range(60)]
+    frame = pd.DataFrame({"review": reviews, "label": ["good", "bad"] * 30, "x": np.arange(60) / 2})
+    frame[order].to_csv(tmp_path / "a.csv", index=False)
+    if "x" in order:
+        table = read_table(tmp_path / "a.csv", "label", ids="review")
+        assert table.feature_names == ["x"]
+        assert table.X.ravel().tolist() == frame["x"].tolist()
+        assert table.y.tolist() == frame["label"].tolist()
+    with pytest.raises(ValueError, match=r"column 'review', line 2: .* take its words as features \(--text review\)"):
+        read_table(tmp_path / "a.csv", "label")

@@ -761,6 +761,15 @@ def test_text_and_missing_labels_are_named(wide, estimator, change, message):
         estimator(max_epochs=1).fit(X, y)
 
 
+def test_long_texts_are_cut_in_messages():
+    """A whole document is no message; the remedy for texts is."""
+    fitted = FrontClassifier((4,), max_epochs=1, tol=0).fit(np.eye(6), [0, 1] * 3)
+    for texts in (["a long review " * 900], [["a long review " * 900] * 6]):
+        with pytest.raises(ValueError, match=r"'a long review a.* \.\.\.\); .*model\.text_\.transform\(texts\)") as error:
+            fitted.predict(texts)
+        assert len(str(error.value)) < 400
+
+
 def test_columns_of_text_are_named(wide):
     """Of a table, the message names the columns, at predict too."""
     pandas = pytest.importorskip("pandas")

@@ -334,6 +334,14 @@ def test_command_line(tmp_path):
     )  # fmt: skip
     assert compared.exit_code == 0, compared.output
     assert run("plan", data, "--standardize", "scale").exit_code == 0
+    for arguments in (
+        ["train", data, "--standardize", "capped"],
+        ["train", "--standardize", "capped", data],
+        ["plan", data, "--standardize", "capped"],
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert "'capped' is unknown; use yes, no or scale" in " ".join(result.stderr.replace("│", " ").split())
 
 
 WEIGHTS = {

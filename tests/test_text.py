@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 from sklearn.base import clone
@@ -35,6 +36,9 @@ VECTORIZERS = {
     "characters": CountVectorizer(analyzer="char_wb", ngram_range=(2, 4), lowercase=False, strip_accents="unicode"),
     "stop words": CountVectorizer(stop_words=["film", "und"], token_pattern=r"(?u)\w+", max_features=9),
     "given words": TfidfVectorizer(vocabulary=["film", "fine", "long", "film fine"], ngram_range=(1, 2)),
+    "an empty word": CountVectorizer(token_pattern=r"(?u)\b(\w*)\b"),
+    "nothing else": CountVectorizer(token_pattern=r"(?u)\b()\b"),
+    "numbers of NumPy": TfidfVectorizer(lowercase=np.True_, ngram_range=(1, np.int64(2)), sublinear_tf=np.True_),
     "signs": HashingVectorizer(n_features=64, alternate_sign=False, norm="l1", stop_words="english", dtype=np.float32),
 }
 
@@ -143,6 +147,47 @@ def test_several_columns_and_single_texts():
         text.transform("fine film")
 
 
+def test_a_single_name_is_one_column():
+    """A str is no list of letters."""
+    text = TextFeatures(make_vectorizer("counts").fit(TEXTS), columns="review text")
+    assert text.columns == ["review text"]
+    assert "of 'review text'" in str(text)
+    assert TextFeatures(text.vectorizer, 3).columns == [3]
+
+
+def test_tables():
+    """The columns of a DataFrame are found by their names; the names themselves are no texts."""
+    vectorizer = make_vectorizer("counts").fit(TEXTS)
+    frame = pd.DataFrame({"id": range(3), "title": ["a film", None, "long"], "body": ["fine", "fine film", np.nan]})
+    expected = vectorizer.transform(["a film fine", "fine film", "long"])
+    same(TextFeatures(vectorizer, ["title", "body"]).transform(frame), expected)
+    same(TextFeatures(vectorizer, ["title", "body"]).transform(frame[["body", "title"]].astype("string")), expected)
+    same(TextFeatures(vectorizer, [1, 2]).transform(frame), expected)
+    same(TextFeatures(vectorizer, [1, 2]).transform(frame.set_axis([0, 1, 2], axis=1)), expected)
+    same(TextFeatures(vectorizer, "title").transform(frame["title"]), vectorizer.transform(["a film", "", "long"]))
+    for columns, table in [("review", frame), ("title", frame[["body"]]), ([], frame), ([7], frame), ("title", frame[[]])]:
+        with pytest.raises(ValueError, match=r"not a column of texts; give the column, df\["):
+            TextFeatures(vectorizer, columns).transform(table)
+
+
+def test_missing_texts_are_empty():
+    """None and NaN are read as an empty cell is."""
+    for vectorizer in (make_vectorizer().fit(TEXTS), make_vectorizer("hashing", bits=8)):
+        text = TextFeatures(vectorizer, "review")
+        expected = vectorizer.transform(["", "", "", "film"])
+        same(text.transform([None, float("nan"), pd.NA, "film"]), expected)
+        same(text.transform(np.array([[None], [np.nan], [pd.NaT], ["film"]], dtype=object)), expected)
+
+
+def test_vectorisers_that_are_not_fitted():
+    """Every use says what to do."""
+    for text in (TextFeatures(make_vectorizer(), "review"), TextFeatures(make_vectorizer("counts"), "review")):
+        for use in (str, lambda text: text.n_features, lambda text: text.feature_names, lambda text: text.transform(TEXTS)):
+            with pytest.raises(ValueError, match="Vectorizer has not been fitted; fit it first"):
+                use(text)
+    assert TextFeatures(make_vectorizer("hashing", bits=8), "review").n_features == 256
+
+
 def tokens(text):
     """A tokeniser of the user's own."""
     return text.split()
@@ -154,12 +199,13 @@ def test_what_no_file_can_hold_is_refused(path):
     network = trained(make_vectorizer())
     text = network.text_
     for wrong, kind, message in [
-        (make_vectorizer().fit(TEXTS), TypeError, "must be a fcfast.text.TextFeatures"),
+        (make_vectorizer().fit(TEXTS), TypeError, r"must be a fcfast.text.TextFeatures, .*; set text_ = TextFeatures\("),
         (TextFeatures(make_vectorizer()), ValueError, "has not been fitted"),
         (TextFeatures(TfidfVectorizer(vocabulary=["film"])), ValueError, "has not been fitted"),
         (TextFeatures(make_vectorizer().fit(TEXTS[:2])), ValueError, "makes 8 features, but the network takes"),
         (TextFeatures(CountVectorizer(tokenizer=tokens).fit(TEXTS)), TypeError, "tokenizer=.* cannot be stored"),
         (TextFeatures(CountVectorizer(analyzer=tokens).fit(TEXTS)), TypeError, "analyzer=.* cannot be stored"),
+        (TextFeatures(TfidfVectorizer(strip_accents=str.upper).fit(TEXTS)), TypeError, "strip_accents=.* cannot be stored"),
         (TextFeatures(network), TypeError, "a FrontClassifier; use one of CountVectorizer, HashingVectorizer, TfidfVectorizer"),
     ]:
         network.text_ = wrong

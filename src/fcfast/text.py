@@ -84,8 +84,8 @@ class TextFeatures:
     ----------
     vectorizer : TfidfVectorizer, CountVectorizer or HashingVectorizer
         Fitted vectoriser of scikit-learn. A model file holds it if it has no functions of your own.
-    columns : sequence of str or int
-        Columns with the texts: their names, or positions from 0 in a file without names.
+    columns : sequence of str or int, or str
+        Columns with the texts: their names, or positions from 0 in a file without names. A str is one name.
 
     Attributes
     ----------
@@ -115,26 +115,38 @@ class TextFeatures:
     vectorizer: Any
     columns: Sequence[str | int] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Take a single name for a list of one."""
+        if isinstance(self.columns, (str, int)):
+            object.__setattr__(self, "columns", [self.columns])
+
     @property
     def n_features(self) -> int:
         """Number of features."""
+        self._refuse_unfitted()
         vocabulary = getattr(self.vectorizer, "vocabulary_", None)
         return int(self.vectorizer.n_features) if vocabulary is None else len(vocabulary)
 
     @property
     def feature_names(self) -> list[str] | None:
         """The word or words that each feature stands for; None if they are hashed."""
+        self._refuse_unfitted()
         if not hasattr(self.vectorizer, "vocabulary_"):
             return None
         return list(map(str, self.vectorizer.get_feature_names_out()))
 
-    def transform(self, texts: Iterable[str] | Array) -> Any:
+    def _refuse_unfitted(self) -> None:
+        if not (hasattr(self.vectorizer, "vocabulary_") or hasattr(self.vectorizer, "n_features")):
+            raise unfitted(self.vectorizer)
+
+    def transform(self, texts: Iterable[str | None] | Array) -> Any:
         """Make the features of texts.
 
         Parameters
         ----------
-        texts : iterable of str, or array of str of shape (n_samples, n_columns)
-            Texts; those in several columns are joined.
+        texts : iterable of str, array of str of shape (n_samples, n_columns), or DataFrame
+            Texts; those in several columns are joined. Of a DataFrame the columns named in `columns` are taken. A missing text
+            (None or NaN) is an empty one.
 
         Returns
         -------
@@ -144,9 +156,30 @@ class TextFeatures:
         Raises
         ------
         ValueError
-            If the vectoriser has not been fitted, or `texts` is a single text.
+            If the vectoriser has not been fitted, or `texts` is a single text, or a DataFrame without these columns.
         """
-        return self.vectorizer.transform(joined(texts))
+        from sklearn.exceptions import NotFittedError
+
+        if hasattr(texts, "columns"):
+            texts = self._of_table(texts)
+        try:
+            return self.vectorizer.transform(joined(texts))
+        except NotFittedError as error:
+            raise unfitted(self.vectorizer) from error
+
+    def _of_table(self, table: Any) -> Array:
+        """Give the texts of a DataFrame of pandas or polars, whose iteration would give names of columns."""
+        present = list(table.columns)
+        by_place: dict[str | int, Any] = dict(enumerate(present))
+        names = [name if name in present else by_place.get(name, name) for name in self.columns]
+        if not names or not set(names) <= set(present):
+            example = self.columns[0] if self.columns else present[0] if present else "text"
+            raise ValueError(
+                f"texts is a table with the columns {', '.join(map(repr, present[:SHOWN]))}"
+                f"{' ...' if len(present) > SHOWN else ''}, and not a column of texts; give the column, df[{example!r}]"
+            )
+        texts: Array = np.asarray(table[names].to_numpy(), dtype=object)
+        return texts
 
     def __str__(self) -> str:
         n_words = self.n_features
@@ -158,13 +191,35 @@ class TextFeatures:
         return f"{n_words:,} {hashed}{what}{of} ({type(self.vectorizer).__name__})"
 
 
-def joined(texts: Iterable[str] | Array) -> Iterable[str]:
-    """Join the texts of each sample that are in several columns."""
+def unfitted(vectorizer: Any) -> ValueError:
+    """Make the error for a vectoriser that knows no words."""
+    return ValueError(f"the {type(vectorizer).__name__} has not been fitted; fit it first, to the training texts")
+
+
+def joined(texts: Iterable[str | None] | Array) -> Iterable[str]:
+    """Join the texts of each sample that are in several columns; a missing text is an empty one."""
     if isinstance(texts, str):
         raise ValueError("texts is a single text; give a list of texts")
     if isinstance(texts, np.ndarray) and texts.ndim == 2:
-        return list(map(SEPARATOR.join, texts.tolist()))
-    return texts
+        return [SEPARATOR.join(map(filled, row)) for row in texts.tolist()]
+    return map(filled, texts)
+
+
+def filled(text: Any) -> Any:
+    """Give an empty text in place of None, NaN or pandas.NA."""
+    return text if isinstance(text, str) or not is_missing(text) else ""
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a value is None, NaN or pandas.NA, of which none equals itself."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except TypeError:  # the truth of pandas.NA is unknown
+        return True
+    except ValueError:  # that of an array is its elements'
+        return False
 
 
 def are_numbers(texts: Iterable[str]) -> bool:

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 MINIMUM, MAXIMUM = np.minimum.reduce, np.maximum.reduce
 Item = TypeVar("Item")
 
+LONGEST_ERROR = 100  # characters of a quoted error
 MAX_SIZE = 10**12  # of any size, so that products of sizes fit in 64 bits
 
 
@@ -82,8 +83,13 @@ def clearer_errors(X: Any, y: Any = None, fills_in: bool = True) -> Iterator[Non
         if "could not convert string" not in str(error):
             raise
         if y is not None and _has_text(y):
-            raise ValueError(f"y holds text ({error}); a regression needs numbers, so use a classifier for classes") from error
-        raise ValueError(f"X holds text{_without_numbers(X)} ({error}); encode it as numbers, or leave it out") from error
+            raise ValueError(
+                f"y holds text ({shortened(error)}); a regression needs numbers, so use a classifier for classes"
+            ) from error
+        raise ValueError(
+            f"X holds text{_without_numbers(X)} ({shortened(error)}); encode it as numbers, or leave it out; for texts use a "
+            "vectoriser, or model.text_.transform(texts) of a network that keeps one"
+        ) from error
     except TypeError as error:
         if not str(error).startswith("float() argument"):
             raise
@@ -130,6 +136,12 @@ def _outside(indices: NDArray[Any], side: int) -> str:
         return ""
     low, high = indices.min(), indices.max()
     return "" if low >= 0 and high < side else f"it has indices from {low} to {high}, but only 0 to {side - 1} are inside"
+
+
+def shortened(error: Exception) -> str:
+    """Give the message of an error, of which a long value that it quotes at its end is cut: it may be a whole document."""
+    message = str(error)
+    return message if len(message) <= LONGEST_ERROR else f"{message[:LONGEST_ERROR]} ..."
 
 
 def refuse_dates(X: Any) -> None:

@@ -11,13 +11,14 @@ from fcfast.commands.shared import choice
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
 from fcfast.text import MOST_BITS, VECTORIZERS
 
+SEED = 0  # unless the user gives another one
 AUTO = "auto"  # what the estimators call a value that they choose
 FORMS = (AUTO, "contributions", "windowed", "weights")
 IMPUTATIONS = ("none", "mean")
 TASKS = ("auto", "classification", "regression")
-PANELS = DATA, NETWORK, TRAINING, OUTPUT = "Data", "Network", "Training", "Output"
+PANELS = DATA, TEXTS, NETWORK, TRAINING, OUTPUT = "Data", "Texts", "Network", "Training", "Output"
 
-in_data, in_network, in_training, in_output = (partial(typer.Option, rich_help_panel=panel) for panel in PANELS)
+in_data, in_texts, in_network, in_training, in_output = (partial(typer.Option, rich_help_panel=panel) for panel in PANELS)
 
 DataFile = Annotated[
     Path,
@@ -43,6 +44,15 @@ Ids = Annotated[
         "--id",
         help="Column (array of an .npz, column of obs) that names the samples and is not a feature; '': the column without a "
         "name.",
+    ),
+]
+TestShare = Annotated[
+    float | None,
+    in_data(
+        min=0,
+        max=0.99,
+        help="Share of the samples to hold out for testing; 0: no test.",
+        show_default="the file's own test part, else 0.2",
     ),
 ]
 TestFile = Annotated[Path | None, in_data(help="Test on this file instead.")]
@@ -92,7 +102,7 @@ TargetType = Annotated[
 ]
 Text = Annotated[
     list[str] | None,
-    in_data(
+    in_texts(
         help="Column of texts in CSV, TSV or Parquet, whose words become the features; the texts of several (--text title "
         "--text body) are joined. Other columns are left out.",
         show_default=False,
@@ -103,18 +113,19 @@ TextVectorizer = Annotated[
     choice(
         VECTORIZERS,
         "Features of texts: words weighted by rarity, hashed words (no list of words is kept), or counts of words.",
-        rich_help_panel=DATA,
+        rich_help_panel=TEXTS,
         show_default="tfidf",
     ),
 ]
 Ngrams = Annotated[
-    str | None, in_data(help="Number of words in a feature of texts, such as 1-2: words, and pairs in a row.", show_default="1")
+    str | None,
+    in_texts(help="Number of words in a feature of texts, such as 1-2: words, and pairs in a row.", show_default="1"),
 ]
 MinCount = Annotated[
-    int | None, in_data(min=1, help="Leave out words of fewer training texts than this.", show_default="1: none")
+    int | None, in_texts(min=1, help="Leave out words of fewer training texts than this.", show_default="1: none")
 ]
 Bits = Annotated[
-    int | None, in_data(min=1, max=MOST_BITS, help="Words are hashed to 2 to the power of this features.", show_default="22")
+    int | None, in_texts(min=1, max=MOST_BITS, help="Words are hashed to 2 to the power of this features.", show_default="22")
 ]
 FileWidth = Annotated[
     int | None,

@@ -73,6 +73,7 @@ def plan(
     target: options.Target = None,
     target_type: options.TargetType = "auto",
     ids: options.Ids = None,
+    test: options.TestShare = None,
     text: options.Text = None,
     vectorizer: options.TextVectorizer = None,
     ngrams: options.Ngrams = None,
@@ -100,7 +101,8 @@ def plan(
 ) -> None:
     """Predict the time and memory of training in each form of the first layer, and choose one.
 
-    Give the numbers of samples and features, or a data file: training on all of its samples is planned then.
+    Give the numbers of samples and features, or a data file: what is planned then is fcfast train, which holds out samples for
+    testing; --test 0 plans for all of them.
     """
     written = {
         "target": target, "target_type": target_type, "ids": ids, "header": header, "delimiter": delimiter, "comment": comment,
@@ -119,8 +121,10 @@ def plan(
         if problem is None:
             if features is not None or density is not None:
                 raise ValueError(f"{samples} is a data file, which has its own numbers; leave out FEATURES and --density")
-            problem = of_file(Path(samples), dtype, scaling_of(standardize), written, texts)
-        elif given := [name for name, value in (written | {"text": text}).items() if value not in (None, "auto", ".")]:
+            problem = of_file(Path(samples), dtype, scaling_of(standardize), written, texts, test)
+        elif given := [
+            name for name, value in (written | {"text": text, "test": test}).items() if value not in (None, "auto", ".")
+        ]:
             raise ValueError(f"--{given[0].replace('_', '-')} is for a data file, but numbers were given; leave it out")
         n_outputs, task = problem.pop("n_outputs"), problem.pop("task")
         planned = training(problem, task, hidden, batch_size, epochs, optimizer)
@@ -183,12 +187,17 @@ def numbers_given(samples: str, features: int | None, density: float | None) -> 
 
 
 def of_file(
-    data: Path, dtype: str, standardize: bool | str | None, written: dict[str, Any], texts: "Texts | None"
+    data: Path,
+    dtype: str,
+    standardize: bool | str | None,
+    written: dict[str, Any],
+    texts: "Texts | None",
+    share: float | None,
 ) -> dict[str, Any]:
-    """Give what a plan has to know of the training inputs in a file."""
+    """Give what a plan has to know of the inputs in a file that `fcfast train` would train on."""
     import numpy as np
 
-    from fcfast.commands.data import Samples, is_standardized, seen_in_training, task_of, with_targets
+    from fcfast.commands.data import Samples, is_standardized, seen_in_training, split, task_of, training_rows, with_targets
     from fcfast.commands.texts import columns_of, learned
     from fcfast.datafiles import read_table
     from fcfast.planning.problem import of_inputs
@@ -196,17 +205,19 @@ def of_file(
     table = read_table(data, allow_missing=texts is None, text=None if texts is None else texts.columns, **written)
     tell_user(f"{data}: {table}")
     table = with_targets(table, data)
-    n_outputs, task = OUTPUTS, None
+    n_outputs, task, y = OUTPUTS, None, np.zeros(table.X.shape[0])
     if table.y is not None:
         y, task, _ = task_of(table, data, "auto")
         n_outputs = len(np.unique(y)) if task == "classification" else y.reshape(len(y), -1).shape[1]
-    X = table.X
-    if texts is not None:
-        made = learned(texts, columns_of(table, texts.columns), X, data)
+    rows, held_out, _ = split(y, table.n_train, share, task == "classification", options.SEED)
+    tell_user(f"planned for {len(rows):,} training samples; {len(held_out):,} are held out for testing (--test)")
+    if texts is None:
+        X = training_rows(Samples(table.X, y, rows))
+    else:
+        made = learned(texts, columns_of(table, texts.columns), table.X[rows], data)
         tell_user(f"features: {made}")
-        X = made.transform(X)
-    whole = Samples(X, np.zeros(0), np.arange(0))
-    X = seen_in_training(X, is_standardized(whole, standardize), "error")
+        X = made.transform(table.X[rows])
+    X = seen_in_training(X, is_standardized(Samples(X, y, rows), standardize), "error")
     return of_inputs(X, dtype) | {"n_outputs": n_outputs, "task": task}
 
 

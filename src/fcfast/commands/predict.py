@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from fcfast.commands.options import (
+    TEXTS,
     BlockRows,
     Comment,
     DataFile,
@@ -46,7 +47,10 @@ def predict(
     text: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column of texts, for a model that was trained on texts.", show_default="the model's, by name", metavar="TEXT"
+            help="Column of texts, for a model that was trained on texts.",
+            show_default="the model's, by name",
+            metavar="TEXT",
+            rich_help_panel=TEXTS,
         ),
     ] = None,
     header: Header = None,

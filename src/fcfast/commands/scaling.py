@@ -1,7 +1,11 @@
 """The option --standardize, whose word may be left out, and --no-standardize."""
 
+import re
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 from fcfast.commands.shared import choice
@@ -9,6 +13,8 @@ from fcfast.sources.standardized import SCALE
 
 YES, NO = "yes", "no"
 WORDS: dict[str, bool | str] = {YES: True, NO: False, SCALE: SCALE}
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]  # click's, which typer brings with it
+WORD = re.compile(r"[A-Za-z0-9]+")  # what is no option and no file of data, which has an ending
 NAME, OPPOSITE = "--standardize", "--no-standardize"
 
 
@@ -24,7 +30,15 @@ class ScalingCommand(TyperCommand):
             f"{NAME}={NO}" if word == OPPOSITE else f"{NAME}={YES}" if word == NAME and following not in WORDS else word
             for word, following in zip(args[:end], [*args[1:end], ""], strict=True)
         ]
-        return super().parse_args(ctx, completed + args[end:])
+        try:
+            return super().parse_args(ctx, completed + args[end:])
+        except USAGE_ERROR as error:
+            wrong = [word for option, word in pairwise(args[:end]) if option == NAME and WORD.fullmatch(word)]
+            if wrong and wrong[0] not in WORDS and not Path(wrong[0]).exists():
+                *others, last = WORDS
+                message = f"{wrong[0]!r} is unknown; use {', '.join(others)} or {last}"
+                raise typer.BadParameter(message, ctx, param_hint=NAME) from error
+            raise
 
 
 def standardize_option(help: str, **settings: Any) -> Any:

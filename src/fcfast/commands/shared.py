@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import sys
 import tempfile
@@ -24,6 +25,7 @@ messages = Console(stderr=True)
 # A pipe has no width, and tables need more than the 80 columns that rich would assume.
 screen = Console() if Console().is_terminal else Console(width=110)
 
+FORM = re.compile(r"\bform='([\w-]+)'")  # errors of the library name its parameters
 # A ModelFileError is a ValueError.
 CORRECTABLE = ValueError, TypeError, OSError, ImportError, MemoryError, ChangedFileError
 
@@ -37,7 +39,8 @@ def clear_errors() -> Iterator[None]:
         messages.print(INTERRUPTED, markup=False)
         raise typer.Exit(130) from None
     except CORRECTABLE as error:
-        tell_user(f"fcfast: {error or 'out of memory'}")
+        message = FORM.sub(r"--form \1", str(error)) or "out of memory"
+        tell_user(f"fcfast: {message}")
         raise typer.Exit(2) from None
 
 

@@ -144,6 +144,8 @@ def learned(asked: Texts, columns: Sequence[str | int], texts: "Array", path: Pa
         vectorizer = asked.vectorizer.fit(joined(texts))
     except ValueError as error:
         n = getattr(asked.vectorizer, "min_df", 1)
-        few = "" if n == 1 else f" that {n} of them have (--min-count)"
-        raise ValueError(f"{path}: there are no words{few} in the {len(texts)} texts to learn from") from error
+        if n > 1:
+            none = f"no word is in {n} of the {len(texts)} training texts; lower --min-count"
+            raise ValueError(f"{path}: {none}") from error
+        raise ValueError(f"{path}: there are no words in the {len(texts)} texts to learn from") from error
     return TextFeatures(vectorizer, list(columns))

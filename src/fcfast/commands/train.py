@@ -14,6 +14,7 @@ from fcfast.commands.options import (
     DATA,
     FORMS,
     NETWORK,
+    SEED,
     TRAINING,
     Activation,
     Bits,
@@ -39,12 +40,12 @@ from fcfast.commands.options import (
     TargetType,
     Task,
     TestFile,
+    TestShare,
     TestTarget,
     Text,
     TextVectorizer,
     Thousands,
     Transpose,
-    in_data,
     in_network,
     in_output,
     in_training,
@@ -80,15 +81,7 @@ def train(
     task: Task = "auto",
     target_type: TargetType = "auto",
     ids: Ids = None,
-    test: Annotated[
-        float | None,
-        in_data(
-            min=0,
-            max=0.99,
-            help="Share of the samples to hold out for testing; 0: no test.",
-            show_default="the file's own test part, else 0.2",
-        ),
-    ] = None,
+    test: TestShare = None,
     test_file: TestFile = None,
     test_target: TestTarget = None,
     header: Header = None,
@@ -118,7 +111,10 @@ def train(
     ] = None,
     hidden: Annotated[
         str,
-        in_network(help="Widths of the hidden layers, such as 256,128.", show_default="64 for up to 1000 samples, else 256"),
+        in_network(
+            help="Widths of the hidden layers, such as 256,128.",
+            show_default="64 for up to 1000 samples and for much sparse text, else 256",
+        ),
     ] = AUTO,
     activation: Activation = "relu",
     init_scale: Annotated[float, in_network(help="Factor of the random initial weights.")] = 1.0,
@@ -151,7 +147,11 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        in_training(min=1, help="Passes over the data.", show_default="20 to 200 for classes, to 1000 for numbers"),
+        in_training(
+            min=1,
+            help="Passes over the data.",
+            show_default="5 or more for sparse text, 20 to 200 for other classes, up to 1000 for numbers",
+        ),
     ] = None,
     momentum: Momentum = 0.9,
     weight_decay: Annotated[
@@ -170,12 +170,16 @@ def train(
     ] = False,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Random seed for the split, the initial weights and the order of samples.")
-    ] = 0,
+    ] = SEED,
     jobs: Jobs = None,
     plot: Annotated[Path | None, in_output(help="Picture of the loss curve to write, .png.")] = None,
     as_json: Annotated[bool, in_output("--json", help="Print the report as JSON, with nothing else on stdout.")] = False,
 ) -> None:
     """Train a network on a data file, test it on held-out samples, and save it.
+
+    For numbers: fcfast train data.csv --target kind --save model.safetensors
+
+    For texts: fcfast train reviews.csv --target label --text review --ngrams 1-2 --save model.safetensors
 
     Ctrl-C ends the command with exit code 130, kill with 143; in both cases nothing is written.
     """

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fcfast.datafiles.cells import Cells, looks_numeric
@@ -171,6 +171,14 @@ def rows_of(lines: Sequence[str], dialect: Dialect) -> list[list[str]]:
     return rows
 
 
+def inside_quotes(lines: Iterable[str]) -> Iterator[bool]:
+    """Tell for each line whether it begins inside a cell in quotes; a quote inside a cell is doubled."""
+    is_inside = False
+    for line in lines:
+        yield is_inside
+        is_inside ^= line.count('"') % 2 == 1
+
+
 def _n_cells(line: str, delimiter: str) -> int:
     """Count the cells of a line, by its delimiters alone if possible."""
     if delimiter != WHITE and '"' not in line:
@@ -214,7 +222,11 @@ def _best(lines: Sequence[str], delimiters: Sequence[str]) -> str:
 
 def _try(lines: Sequence[str], delimiter: str) -> _Trial | None:
     """Split lines by a delimiter; return None if it does not split most of them."""
-    counts = [_n_cells(line, delimiter) for line in lines]
+    if delimiter == WHITE:  # whose cells hold no line breaks
+        counts = [0 if inside else _n_cells(line, delimiter) for line, inside in zip(lines, inside_quotes(lines), strict=True)]
+    else:
+        lines = [text for _, text in Dialect(delimiter).joined(iter(enumerate(lines)))]
+        counts = [_n_cells(line, delimiter) for line in lines]
     n_cells = _usual_length(counts)
     if n_cells < 2:
         return None

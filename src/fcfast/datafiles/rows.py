@@ -82,7 +82,8 @@ class Rows:
             return dialect.split(line)
         except csv.Error as error:
             raise ValueError(
-                f"{source} cannot be read as delimited text (line {number}: {error}); save it again as plain text in UTF-8"
+                f"{source} cannot be read as delimited text (line {number}: {error}); save it again as plain text in UTF-8, "
+                "and if a column holds texts with line breaks, name it with --text"
             ) from error
 
     def _keep_text(self, line: str) -> None:

@@ -22,7 +22,7 @@ REMEDY = "write it again with sklearn.datasets.dump_svmlight_file"
 def read_svmlight(source: Source, asked: Asked) -> Table:
     """Read svmlight text as CSR; feature j is column j. Features beyond `asked.n_features` are left out."""
     if asked.target is not None:
-        raise ValueError(f"{source} has its target at the start of every line; leave out target={asked.target!r}")
+        raise ValueError(f"{source} has its target at the start of every line; leave out target={asked.target!r} (--target)")
     with source.unpacked() as stream:
         has_target = not _starts_with_a_feature(stream)
         text = stream.read()

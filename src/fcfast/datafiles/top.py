@@ -51,7 +51,7 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
     held: list[Line] = []
     looked_at: list[Line] = []
     delimiters: str = DELIMITERS.get(source.ending, DELIMITERS[".csv"])
-    is_geo, size = False, 0
+    is_geo, size, n_records, n_quotes = False, 0, 0, 0
     for line in lines:
         text = line[1]
         if not held and not comments and (excel := EXCEL.fullmatch(text)):
@@ -66,7 +66,9 @@ def read_top(source: Source, lines: Iterator[Line], asked: Asked) -> Top:
             held.append(line)
             looked_at.append(line)
             size += len(text)
-            if len(looked_at) >= MAX_LINES or (len(looked_at) >= MIN_LINES and size > MAX_CHARACTERS):
+            n_quotes += text.count('"')
+            n_records += n_quotes % 2 == 0  # else a cell may continue in the next line
+            if n_records >= MAX_LINES or (len(looked_at) >= MIN_LINES and size > MAX_CHARACTERS):
                 break
     if not looked_at:
         hint = "; all its lines are comments (--comment '' if they are not)" if comments else ""

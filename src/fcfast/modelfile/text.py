@@ -48,7 +48,9 @@ def text_entry(text: Any, n_features: int) -> dict[str, Any]:
     if text is None:
         return {}
     if not isinstance(text, TextFeatures):
-        raise TypeError(f"text_ must be a fcfast.text.TextFeatures, got {text!r}")
+        raise TypeError(
+            f"text_ must be a fcfast.text.TextFeatures, got {text!r}; set text_ = TextFeatures(vectorizer, columns=[...])"
+        )
     vectorizer, name = text.vectorizer, type(text.vectorizer).__name__
     if name not in SETTINGS or not type(vectorizer).__module__.startswith("sklearn."):
         raise TypeError(f"text_ has a vectoriser that cannot be stored, a {name}; use one of {', '.join(SETTINGS)}")
@@ -73,11 +75,11 @@ def _settings(vectorizer: Any) -> dict[str, Any]:
     """Collect the settings that say how a fitted vectoriser transforms texts, as JSON can hold them."""
     params = vectorizer.get_params()
     own = [name for name in ("preprocessor", "tokenizer") if params[name] is not None]
-    own += [name for name in ("analyzer",) if not isinstance(params[name], str)]
+    own += [name for name in SETTINGS[type(vectorizer).__name__] if name != "dtype" and callable(params[name])]
     if own or params["input"] != "content":
         name = own[0] if own else "input"
         raise TypeError(f"text_ has a vectoriser with {name}={params[name]!r}, which cannot be stored; use one without it")
-    settings = {name: params[name] for name in SETTINGS[type(vectorizer).__name__]}
+    settings = {name: _plain(params[name]) for name in SETTINGS[type(vectorizer).__name__]}
     settings["dtype"] = validation.choice(np.dtype(settings["dtype"]).name, "dtype of the vectoriser", DTYPES)
     settings["ngram_range"] = list(map(int, settings["ngram_range"]))
     if not (settings["stop_words"] is None or isinstance(settings["stop_words"], str)):
@@ -85,6 +87,11 @@ def _settings(vectorizer: Any) -> dict[str, Any]:
     if "n_features" in settings:
         settings["n_features"] = int(settings["n_features"])
     return settings
+
+
+def _plain(value: Any) -> Any:
+    """Give Python's number or truth value for NumPy's, which JSON does not know."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _words(text: TextFeatures) -> list[bytes]:
@@ -165,8 +172,10 @@ def text_in(entry: Mapping[str, Any], tensors: Tensors) -> TextFeatures | None:
 def _vocabulary(tensors: Tensors) -> list[str]:
     """Give the words in the order of the features."""
     content, ends = tensors["text.words"].tobytes(), tensors["text.ends"].tolist()
-    borders = [0, *ends]
-    require(all(a < b for a, b in pairwise(borders)) and ends[-1] == len(content), "the words of its texts do not fit together")
+    borders = [0, *ends]  # an empty word is possible: some patterns find one
+    require(
+        all(a <= b for a, b in pairwise(borders)) and ends[-1] == len(content), "the words of its texts do not fit together"
+    )
     words = [content[start:end].decode("utf-8", "surrogatepass") for start, end in pairwise(borders)]
     require(len(set(words)) == len(words), "a word of its texts is there twice")
     return words
