@@ -200,7 +200,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     outcome_ : fcfast.training.Outcome
         How the last training ended. Model files do not hold it.
     text_ : fcfast.text.TextFeatures or None
-        How texts became the features that the network takes, if the model file says so or you set it after `fit`.
+        How texts became the features that the network takes, if the model file says so, a `ParquetStream` made them, or you set
+        it after `fit`.
 
     Notes
     -----
