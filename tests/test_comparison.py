@@ -674,7 +674,7 @@ def test_command_scales_regression(tmp_path):
         (("--rules", ""), "rules is empty; give at least one of"),
         (("--rules", "fg-a:rate=0"), "rate must be finite and > 0"),
         (("--rules", "lg-fg-a:groups=4"), "does not divide"),
-        (("--rules", "fg-w", "--form", "windowed"), "form='weights'"),
+        (("--rules", "fg-w", "--form", "windowed"), "--form weights"),
         (("--rules", "fg-a", "--test", 0), "--test 0 leaves no samples"),
         (("--rules", "fg-a", "--out", "missing/out"), "create it first"),
         (("--rules", "fg-a", "--out", "a.npz"), "choose another folder"),

@@ -143,7 +143,7 @@ cdef inline void philox(uint64_t counter, uint64_t key0, uint64_t key1, uint64_t
 def philox_rows(const uint64_t[::1] key,        # IN, (2,)
                 const int64_t[::1] features,    # IN
                 int16_t[:, ::1] out):           # OUT, (features, h)
-    """For each feature f the numbers f h to (f + 1) h - 1 of those that the words hold, four in each."""
+    """For each feature f give the numbers f h to (f + 1) h - 1 of those that the words hold, four in each."""
     cdef Py_ssize_t h = out.shape[1], n, j
     cdef uint64_t place
     cdef uint64_t words[4]

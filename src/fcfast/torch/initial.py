@@ -63,21 +63,21 @@ class Start:
 
     def state(self) -> dict[str, Any]:
         """Describe the start for a state dictionary."""
-        given = {"weights": self.weights.array} if isinstance(self.weights, GivenWeights) else {}
+        given = {"W1": self.weights.array} if isinstance(self.weights, GivenWeights) else {}
         return {"init": self.init, "seed": self.seed, **given}
 
     def is_same(self, state: dict[str, Any]) -> bool:
         """Whether a state describes this start."""
         own = self.state()
         return all(
-            np.array_equal(np.asarray(own.get(name)), np.asarray(state.get(name))) for name in ("init", "seed", "weights")
+            np.array_equal(np.asarray(own.get(name)), np.asarray(state.get(name))) for name in ("init", "seed", "W1")
         )
 
     @classmethod
     def of_state(cls, state: dict[str, Any], n_hidden: int, n_features: int) -> "Start":
         """Restore a start that `state` has described."""
         if state["init"] == "given":
-            return cls.given(np.array(state["weights"]))
+            return cls.given(np.array(state["W1"]))
         return cls.drawn(state["init"], n_hidden, n_features, int(state["seed"]))
 
 

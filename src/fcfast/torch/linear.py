@@ -368,14 +368,14 @@ class FrontLinear(nn.Module):
     def get_extra_state(self) -> dict[str, Any]:
         """Give what a state dictionary holds besides the parameters: how the weights start, and marks of the samples."""
         state = self.form.start.state()
-        if "weights" in state:
-            state["weights"] = torch.from_numpy(state["weights"])
+        if "W1" in state:
+            state["W1"] = torch.from_numpy(state["W1"])
         order = self.rows.order() if self.form.keeps_lengths else 0
         return {**state, "form": self.form.name, "samples": self.rows.sketch, "order": order}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Start from the weights that a state dictionary has described."""
-        given = state | ({"weights": as_array(state["weights"])} if "weights" in state else {})
+        given = state | ({"W1": as_array(state["W1"])} if "W1" in state else {})
         if not self.form.start.is_same(given):
             self.form = type(self.form)(self.rows, Start.of_state(given, self.out_features, self.in_features))
             self.form.prepare(self.weight)
