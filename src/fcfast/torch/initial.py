@@ -69,9 +69,7 @@ class Start:
     def is_same(self, state: dict[str, Any]) -> bool:
         """Whether a state describes this start."""
         own = self.state()
-        return all(
-            np.array_equal(np.asarray(own.get(name)), np.asarray(state.get(name))) for name in ("init", "seed", "W1")
-        )
+        return all(np.array_equal(np.asarray(own.get(name)), np.asarray(state.get(name))) for name in ("init", "seed", "W1"))
 
     @classmethod
     def of_state(cls, state: dict[str, Any], n_hidden: int, n_features: int) -> "Start":
