@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from fcfast import __version__, backend
 from fcfast.commands import app
+from fcfast.errors import INTERRUPTED
 
 
 def run(*arguments):
@@ -159,6 +160,24 @@ def test_interrupt_leaves_nothing_half_written(name, returncode, tmp_path):
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("ending", "code"), [("cli.Ended(143)", 143), ("KeyboardInterrupt", 130)])
+@pytest.mark.parametrize("chain", [" from error", ""])
+def test_interrupt_during_the_import_of_a_compiled_module(ending, code, chain):
+    """Such a module makes an ImportError of whatever ends it, which is an interruption all the same."""
+    program = f"""
+from fcfast import cli
+def main():
+    try:
+        raise {ending}
+    except BaseException as error:
+        raise ImportError("initialization failed"){chain}
+cli.main = main
+cli.run()
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (code, f"{INTERRUPTED}\n")
 
 
 def test_missing_typer_says_what_to_install(tmp_path):

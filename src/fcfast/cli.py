@@ -76,12 +76,23 @@ def run() -> None:
     write_anything()
     try:
         main()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Ended, ImportError) as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
         sys.stderr.write(f"{INTERRUPTED}\n")
-        sys.exit(130)
-    except Ended:
-        sys.stderr.write(f"{INTERRUPTED}\n")
-        raise
+        sys.exit(code)
+
+
+def _exit_code(error: BaseException | None) -> int | None:
+    """Give the exit code of the signal that led to an error, or None; a compiled module makes an ImportError of it."""
+    while error is not None:
+        if isinstance(error, Ended):
+            return int(str(error.code))
+        if isinstance(error, KeyboardInterrupt):
+            return 130
+        error = error.__cause__ or error.__context__
+    return None
 
 
 if __name__ == "__main__":
