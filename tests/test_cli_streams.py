@@ -35,7 +35,7 @@ def samples(tmp_path):
     """Write sparse samples of three classes, and the same with a number as the target."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, N)
-    X = sparse.random_array((N, D), density=0.1, rng=rng, format="csr").tolil()
+    X = sparse.random(N, D, 0.1, random_state=rng, format="csr").tolil()
     for row, label in enumerate(y):
         X[row, label] = 2.0
     X = sparse.csr_array(X)

@@ -20,7 +20,7 @@ Y = np.arange(N) % 2
 
 
 def samples(kind: str = "csr") -> Any:
-    return sparse.random_array((N, D), density=0.2, format=kind, random_state=np.random.default_rng(0))
+    return sparse.coo_array(sparse.random(N, D, 0.2, random_state=np.random.default_rng(0))).asformat(kind)
 
 
 def change(part: str, place: int, value: int, kind: str = "csr") -> Any:

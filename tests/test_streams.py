@@ -35,7 +35,7 @@ def dense_samples(seed=0):
 
 def sparse_samples(seed=0, n=N, d=3000, density=0.005):
     """Rows with few of many columns; one is empty, and one is far longer than the others."""
-    X = sparse.random_array((n, d), density=density, rng=np.random.default_rng(seed), format="csr")
+    X = sparse.random(n, d, density, random_state=np.random.default_rng(seed), format="csr")
     X = X.tolil()
     X[5] = 0
     X[7, 1:3] = 50.0
