@@ -163,16 +163,16 @@ def test_interrupt_leaves_nothing_half_written(name, returncode, tmp_path):
 
 
 @pytest.mark.parametrize(("ending", "code"), [("cli.Ended(143)", 143), ("KeyboardInterrupt", 130)])
-@pytest.mark.parametrize("chain", [" from error", ""])
-def test_interrupt_during_the_import_of_a_compiled_module(ending, code, chain):
-    """Such a module makes an ImportError of whatever ends it, which is an interruption all the same."""
+@pytest.mark.parametrize("made", ["ImportError('initialization failed')", "RuntimeError('__set_name__') from error"])
+def test_interrupt_during_an_import(ending, code, made):
+    """Python makes an error of its own of whatever ends an import, which is an interruption all the same."""
     program = f"""
 from fcfast import cli
 def main():
     try:
         raise {ending}
     except BaseException as error:
-        raise ImportError("initialization failed"){chain}
+        raise {made}
 cli.main = main
 cli.run()
 """

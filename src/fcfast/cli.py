@@ -76,7 +76,7 @@ def run() -> None:
     write_anything()
     try:
         main()
-    except (KeyboardInterrupt, Ended, ImportError) as error:
+    except (KeyboardInterrupt, Ended, Exception) as error:
         code = _exit_code(error)
         if code is None:
             raise
@@ -85,7 +85,7 @@ def run() -> None:
 
 
 def _exit_code(error: BaseException | None) -> int | None:
-    """Give the exit code of the signal that led to an error, or None; a compiled module makes an ImportError of it."""
+    """Give the exit code of the signal that led to an error, or None; imports make an ImportError or RuntimeError of it."""
     while error is not None:
         if isinstance(error, Ended):
             return int(str(error.code))
