@@ -33,8 +33,7 @@ def squared(outputs, targets):
     return (outputs - targets).square().mean()
 
 
-@pytest.mark.parametrize("form", ["coordinates", "contributions"])
-@pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: "-".join(settings))
+@pytest.mark.parametrize(("settings", "form"), [*((held, "coordinates") for held in SETTINGS), (SETTINGS[-1], "contributions")])
 def test_step(settings, form):
     """Losses, parameters and velocities, with groups and a schedule."""
     rng = np.random.default_rng(0)
