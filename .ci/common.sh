@@ -5,11 +5,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 
 step() { printf '\n== %s (%s s)\n' "$1" "$SECONDS"; }
 
-# Run pytest with the interpreter $1 from outside the checkout: what is tested is what was installed. A run that hangs ends.
+# Run pytest with the interpreter $1 from outside the checkout: what is tested is what was installed. A run that hangs ends, and
+# one of a lane that is given up ends with it, because it stays in the process group of the lane (--foreground).
 tests() {
     local python=$1
     shift
-    (cd "$work" && timeout 1800 "$python" -m pytest -q -c "$root/pyproject.toml" --rootdir "$root" -p no:cacheprovider "$@")
+    (cd "$work" && timeout --foreground 1800 "$python" -m pytest -q -c "$root/pyproject.toml" --rootdir "$root" -p no:cacheprovider "$@")
 }
 
 # Print an interpreter for Python 3.$1 that makes environments and has the headers that a build needs; fail where there is none.
