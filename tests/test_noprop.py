@@ -74,8 +74,8 @@ CHECKED = {"n_blocks": 2, "max_epochs": 20, "learning_rate": 0.01, "hidden": (32
 @pytest.mark.skipif(not COMPILED, reason="the checks fit hundreds of networks; the compiled kernels do")
 @parametrize_with_checks(
     [
-        # in float32 the checks' tolerance is that of rounding, which for layers as narrow as these is by place in the batch
-        NoPropClassifier(**CHECKED | {"hidden": (128, 64), "optimizer": "adamw", "max_epochs": 10}),
+        # in float64, since the checks' tolerance is below the rounding of float32, which is by place in the batch on some kernels
+        NoPropClassifier(**CHECKED | {"optimizer": "adamw", "max_epochs": 10}, dtype="float64"),
         NoPropClassifier(**CHECKED, dtype="float64", optimizer="neuron-adam"),
         NoPropClassifier("ct", **CHECKED, dtype="float64", n_steps=5),
         NoPropClassifier("fm", **CHECKED, dtype="float64", n_steps=5, embedding="learned"),
