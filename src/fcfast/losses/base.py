@@ -1,7 +1,8 @@
 """The interface of losses.
 
-A loss is a mean over the samples of a batch, weighted if they have weights. A loss that the kernels know trains at full speed.
-Any other loss is a class with one method, `of_samples`.
+Most losses are a mean over the samples of a batch, weighted if they have weights. A loss that the kernels know trains at full
+speed. Any other loss is a class with one method: `of_samples` for a mean over samples, or `of_batch` where samples are compared
+with each other.
 """
 
 from typing import Any, ClassVar
@@ -60,6 +61,40 @@ class Loss(Capable):
             Derivatives of each sample's loss with respect to its outputs.
         """
         raise NotImplementedError
+
+    def of_batch(self, outputs: Array, targets: Array, sample_weight: Floats) -> tuple[float, Array]:
+        """Give the loss of a batch and its gradient: the weighted mean over the samples, unless a subclass says otherwise.
+
+        Parameters
+        ----------
+        outputs : ndarray of shape (B, c)
+            Outputs of the network.
+        targets : ndarray of shape (B, c), or (B,) for classes
+            Targets of the same samples.
+        sample_weight : ndarray of shape (B,)
+            Weights of the samples.
+
+        Returns
+        -------
+        loss : float
+            Loss of the batch.
+        gradient : ndarray of shape (B, c)
+            Derivatives of that loss with respect to the outputs.
+
+        Raises
+        ------
+        ValueError
+            If `of_samples` of a subclass gives arrays of other shapes.
+        """
+        losses, gradient = self.of_samples(outputs, targets)
+        if np.shape(losses) != outputs.shape[:1] or np.shape(gradient) != outputs.shape:
+            raise ValueError(
+                f"loss {type(self).__name__} gave losses of shape {np.shape(losses)} and a gradient of shape "
+                f"{np.shape(gradient)}, but {outputs.shape[:1]} and {outputs.shape} are needed"
+            )
+        total = float(sample_weight.sum())
+        shares = sample_weight / total if total > 0 else sample_weight
+        return float(shares @ np.asarray(losses, dtype=np.float64)), shares[:, None] * gradient
 
     def best_constant(self, targets: Array, sample_weight: Floats | None, n_outputs: int) -> Floats:
         """Give the outputs (c,) from which a training starts: the best ones that ignore the inputs, if the loss knows them.
@@ -124,14 +159,6 @@ class Targets:
                     outputs, rows, self.numbers, self.labels, self.sample_weight, delta, self.loss.label_smoothing
                 )
             )
-        losses, gradient = self.loss.of_samples(outputs, self.values[rows])
-        if np.shape(losses) != rows.shape or np.shape(gradient) != outputs.shape:
-            raise ValueError(
-                f"loss {type(self.loss).__name__} gave losses of shape {np.shape(losses)} and a gradient of shape "
-                f"{np.shape(gradient)}, but {rows.shape} and {outputs.shape} are needed"
-            )
         weights = np.ones(len(rows)) if self.sample_weight is None else self.sample_weight[rows]
-        total = float(weights.sum())
-        shares = weights / total if total > 0 else weights
-        delta[:] = shares[:, None] * gradient
-        return float(shares @ np.asarray(losses, dtype=np.float64))
+        loss, delta[:] = self.loss.of_batch(outputs, self.values[rows], weights)
+        return loss
