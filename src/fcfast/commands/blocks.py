@@ -141,7 +141,7 @@ def train_in_blocks(
 ) -> tuple[Any, dict[str, Any]]:
     """Train and test; give the estimator and the report. `settings` are those of an estimator for a task."""
     from fcfast.estimators import FrontClassifier, FrontRegressor
-    from fcfast.estimators.streamed import blocks_for
+    from fcfast.estimators.stream_predictions import blocks_for
 
     if test_file is not None and share is not None:
         raise ValueError("--test and --test-file were both given; use one of them")

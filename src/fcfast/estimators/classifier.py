@@ -13,7 +13,7 @@ from fcfast.estimators import automatic
 from fcfast.estimators.base import ClassTargets
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
-from fcfast.estimators.streamed import by_blocks, predictions_of
+from fcfast.estimators.stream_predictions import predictions_of, takes_streams
 from fcfast.losses import CrossEntropy, log_softmax, softmax
 from fcfast.losses.cross_entropy import entropy
 from fcfast.modelfile.front import ClassifierHeader
@@ -349,17 +349,17 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         """
         return self._partial_fit(X, y, sample_weight, classes)
 
-    @by_blocks
+    @takes_streams
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the probability (M, c) of each class in `classes_`, which is the softmax of the outputs, in float64."""
         return softmax(self._outputs(self._validate_new(X)).astype(np.float64))
 
-    @by_blocks
+    @takes_streams
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the logarithms (M, c) of the probabilities in float64; they are finite even if `predict_proba` gives 0 or 1."""
         return log_softmax(self._outputs(self._validate_new(X)).astype(np.float64))
 
-    @by_blocks
+    @takes_streams
     def predict(self, X: Any) -> Array:
         """Give the most probable class (M,)."""
         outputs = self._outputs(self._validate_new(X))

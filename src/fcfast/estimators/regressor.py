@@ -12,7 +12,7 @@ from fcfast import validation
 from fcfast.estimators import automatic
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
-from fcfast.estimators.streamed import by_blocks, predictions_of
+from fcfast.estimators.stream_predictions import predictions_of, takes_streams
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.front import RegressorHeader
 from fcfast.optimizers import Optimizer, Schedule
@@ -348,7 +348,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     def _shaped(self, outputs: Array) -> Array:
         return outputs[:, 0] if self._y_ndim == 1 else outputs
 
-    @by_blocks
+    @takes_streams
     def predict(self, X: Any) -> Array:
         """Give the outputs, of shape (M,) or (M, c) as `y` had in `fit`."""
         return self._shaped(self._outputs(self._validate_new(X))).astype(np.float64)

@@ -1,9 +1,8 @@
-"""Training on a stream, whose blocks are in memory one at a time, and predictions for one."""
+"""Training on a stream, whose blocks are in memory one at a time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -11,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.validation import _num_samples, check_is_fitted, column_or_1d
+from sklearn.utils.validation import _num_samples, column_or_1d
 
 from fcfast import validation
+from fcfast.estimators.stream_predictions import NO_SAMPLES, of_width, without_targets
 from fcfast.estimators.survey import Survey
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of
@@ -185,7 +185,7 @@ class Reader:
             if self._kept is not None:
                 self._kept.append((y, weights))
         if not survey.n_rows:
-            raise ValueError("the stream has no samples; a function has to return a new iterator whenever it is called")
+            raise ValueError(NO_SAMPLES)
         self._is_weighted = survey.is_weighted
         if survey.is_weighted:
             validation.sample_weights(np.array([survey.total]), "sample_weight")
@@ -289,7 +289,7 @@ class Reader:
             if _num_samples(block.X) == 0:
                 continue
             if block.y is None:
-                raise ValueError(_without_targets(number, block))
+                raise ValueError(without_targets(number, block))
             try:
                 if is_first and chooses_scaling:
                     self.estimator._choose_scaling(block.X, has_coefs, streams=False)
@@ -306,7 +306,7 @@ class Reader:
             raise TypeError(f"X is a {type(X).__name__}; a block holds an array, a DataFrame or a sparse matrix")
         is_wider = False
         if self.stream.widens and sparse.issparse(X) and not is_first:
-            X = _of_width(X, max(X.shape[1], int(estimator.n_features_in_)))
+            X = of_width(X, max(X.shape[1], int(estimator.n_features_in_)))
             is_wider = surveys and X.shape[1] > estimator.n_features_in_
         X, y = estimator._validated(X, block.y, is_first or is_wider)
         if sparse.issparse(X):
@@ -344,11 +344,6 @@ class Reader:
             raise ValueError(f"y has shape {y.shape}, but {('n', *self._y_shape)} in the first block; give one shape")
 
 
-def _without_targets(number: int, block: Block) -> str:
-    hint = ", a tuple, where it is a list" if isinstance(block.X, list) else ""
-    return f"block {number} of the stream has no targets; give (X, y){hint}"
-
-
 def _weights(sample_weight: ArrayLike, n_samples: int) -> Floats:
     """Check the weights of a block, all of which may be 0, which scikit-learn refuses."""
     weights = validation.finite_array(sample_weight, "sample_weight", 1)
@@ -358,63 +353,3 @@ def _weights(sample_weight: ArrayLike, n_samples: int) -> Floats:
             f"{n_samples} samples"
         )
     return weights
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# predictions
-
-
-def by_blocks(predict: Callable[[Estimator, Any], Array]) -> Callable[[Estimator, Any], Array]:
-    """Let a method that predicts take a stream, too, block by block."""
-
-    @wraps(predict)
-    def predict_blocks(self: Estimator, X: Any) -> Array:
-        if not isinstance(X, Stream):
-            return predict(self, X)
-        return np.concatenate([predict(self, block.X) for block in blocks_for(self, X)])
-
-    return predict_blocks
-
-
-def blocks_for(estimator: "TrainedEstimator", stream: Stream) -> Iterator[Block]:
-    """Read blocks to predict, with the number of features of a fitted estimator where a file does not know it."""
-    check_is_fitted(estimator, "network_")
-    is_empty = True
-    for block in stream:
-        X = block.X
-        if _num_samples(X) == 0:
-            continue
-        is_empty = False
-        if stream.widens and sparse.issparse(X):
-            X = _of_width(X, int(estimator.n_features_in_))
-        yield block._replace(X=X)
-    if is_empty:
-        raise ValueError("the stream has no samples; a function has to return a new iterator whenever it is called")
-
-
-def predictions_of(
-    estimator: Any, stream: Stream, y: ArrayLike | None, sample_weight: ArrayLike | None
-) -> tuple[Array, Array, Floats | None]:
-    """Give the predictions for a stream, and the targets and weights of its blocks, for a score."""
-    if y is not None or sample_weight is not None:
-        raise ValueError(
-            "y or sample_weight was given beside a stream, whose blocks hold them: (X, y) or (X, y, sample_weight)"
-        )
-    predicted, truth, weights, is_weighted = [], [], [], False
-    for number, block in enumerate(blocks_for(estimator, stream), 1):
-        if block.y is None:
-            raise ValueError(_without_targets(number, block))
-        predicted.append(estimator.predict(block.X))
-        truth.append(np.asarray(block.y))
-        is_weighted |= block.sample_weight is not None
-        weights.append(np.ones(len(truth[-1])) if block.sample_weight is None else np.asarray(block.sample_weight, np.float64))
-    return np.concatenate(predicted), np.concatenate(truth), np.concatenate(weights) if is_weighted else None
-
-
-def _of_width(X: Any, n_features: int) -> Any:
-    """Give sparse rows with so many columns; columns beyond them are left out, and those that lack are empty."""
-    validation.refuse_malformed(X)
-    if X.shape[1] > n_features:
-        return X[:, :n_features]
-    rows = X.tocsr()
-    return sparse.csr_array((rows.data, rows.indices, rows.indptr), shape=(X.shape[0], n_features))

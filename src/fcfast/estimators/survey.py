@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fcfast.front.slots import counted
 from fcfast.sources.arrays import ArraySource
+from fcfast.sources.entries import counted
 from fcfast.sources.lengths import LONGEST, rounded
 from fcfast.sources.running import Moments
 from fcfast.sources.scale import Scale, scale_of

@@ -1,0 +1,84 @@
+"""Predictions for a stream, block by block."""
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from fcfast import validation
+from fcfast.streams import Block, Stream
+
+if TYPE_CHECKING:
+    from fcfast.estimators.base import TrainedEstimator
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Estimator = TypeVar("Estimator", bound="TrainedEstimator")
+
+NO_SAMPLES = "the stream has no samples; a function has to return a new iterator whenever it is called"
+
+
+def takes_streams(predict: Callable[[Estimator, Any], Array]) -> Callable[[Estimator, Any], Array]:
+    """Let a method that predicts take a stream, too, block by block."""
+
+    @wraps(predict)
+    def predict_blocks(self: Estimator, X: Any) -> Array:
+        if not isinstance(X, Stream):
+            return predict(self, X)
+        return np.concatenate([predict(self, block.X) for block in blocks_for(self, X)])
+
+    return predict_blocks
+
+
+def blocks_for(estimator: "TrainedEstimator", stream: Stream) -> Iterator[Block]:
+    """Read blocks to predict, with the number of features of a fitted estimator where a file does not know it."""
+    check_is_fitted(estimator, "network_")
+    is_empty = True
+    for block in stream:
+        X = block.X
+        if _num_samples(X) == 0:
+            continue
+        is_empty = False
+        if stream.widens and sparse.issparse(X):
+            X = of_width(X, int(estimator.n_features_in_))
+        yield block._replace(X=X)
+    if is_empty:
+        raise ValueError(NO_SAMPLES)
+
+
+def predictions_of(
+    estimator: Any, stream: Stream, y: ArrayLike | None, sample_weight: ArrayLike | None
+) -> tuple[Array, Array, Floats | None]:
+    """Give the predictions for a stream, and the targets and weights of its blocks, for a score."""
+    if y is not None or sample_weight is not None:
+        raise ValueError(
+            "y or sample_weight was given beside a stream, whose blocks hold them: (X, y) or (X, y, sample_weight)"
+        )
+    predicted, truth, weights, is_weighted = [], [], [], False
+    for number, block in enumerate(blocks_for(estimator, stream), 1):
+        if block.y is None:
+            raise ValueError(without_targets(number, block))
+        predicted.append(estimator.predict(block.X))
+        truth.append(np.asarray(block.y))
+        is_weighted |= block.sample_weight is not None
+        weights.append(np.ones(len(truth[-1])) if block.sample_weight is None else np.asarray(block.sample_weight, np.float64))
+    return np.concatenate(predicted), np.concatenate(truth), np.concatenate(weights) if is_weighted else None
+
+
+def of_width(X: Any, n_features: int) -> Any:
+    """Give sparse rows with so many columns; columns beyond them are left out, and those that lack are empty."""
+    validation.refuse_malformed(X)
+    if X.shape[1] > n_features:
+        return X[:, :n_features]
+    rows = X.tocsr()
+    return sparse.csr_array((rows.data, rows.indices, rows.indptr), shape=(X.shape[0], n_features))
+
+
+def without_targets(number: int, block: Block) -> str:
+    """Say that a block has no targets."""
+    hint = ", a tuple, where it is a list" if isinstance(block.X, list) else ""
+    return f"block {number} of the stream has no targets; give (X, y){hint}"
