@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fcfast.sources.entries import FEWER
+from fcfast.sources.entries import FEWER, counted, places_of
 from fcfast.sources.protocol import Source
 from fcfast.validation import all_finite
 
@@ -156,8 +156,8 @@ class Slots:
 
     def of_features(self, features: Array) -> NDArray[np.intp]:
         """Give the slots of some features, -1 for those without one."""
-        slots = self.order[np.minimum(np.searchsorted(self.rising, features), len(self) - 1)]
-        return np.where(self.features[slots] == features, slots, -1)
+        places = places_of(features, self.rising, self.n_features)
+        return np.where(places >= 0, self.order[places], -1)
 
     def find(self, indices: Array) -> NDArray[np.int32]:
         """Give the slots of the features of some entries, all of which have one."""
@@ -192,12 +192,3 @@ class SlotLookup:
         places = np.minimum(np.searchsorted(self._rising, features), len(self._rising) - 1)
         slots = np.where(self._rising[places] == features, self.slots.order[places], -1)
         return slots.astype(np.int32)[entries.reshape(-1)]
-
-
-def counted(indices: Array, n_features: int) -> tuple[Array, Array]:
-    """Give the features that entries have, in rising order, and how many have each."""
-    if n_features > FEWER * len(indices):  # an array with a number for each feature would be larger than the entries
-        return np.unique(indices, return_counts=True)
-    counts = np.bincount(indices)
-    features = np.flatnonzero(counts)
-    return features, counts[features]

@@ -182,15 +182,18 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         rows = csr(X, self.table.dtype)
         if rows.shape[1] != self.n_features:
             raise ValueError(f"form {self.name!r} takes no more samples: it has {self.n_features} features; use fit")
-        lookup = self._lookup if self._lookup is not None and self._lookup.slots is self.slots else SlotLookup(self.slots)
-        found, slots = lookup.find(rows.indices), self.slots
+        found = self._located(rows.indices)
         if (found < 0).any():
-            slots = slots.with_features_of(rows.indices[found < 0])
-            lookup = SlotLookup(slots)
-            found = lookup.find(rows.indices)
-            self._grow(slots)
-        self._lookup, self.source = lookup, SlotRows(rows.indptr, found, rows.data, len(slots))
+            self._grow(self.slots.with_features_of(rows.indices[found < 0]))
+            found = self._located(rows.indices)
+        self.source = SlotRows(rows.indptr, found, rows.data, len(self.slots))
         return np.arange(len(self.source))
+
+    def _located(self, indices: Array) -> NDArray[np.int32]:
+        """Give the slots of the features of some entries, -1 for those without one."""
+        if self._lookup is None or self._lookup.slots is not self.slots:
+            self._lookup = SlotLookup(self.slots)
+        return self._lookup.find(indices)
 
     def _grow(self, slots: Slots) -> None:
         """Add slots at the end of the table; there is room for more, so that a stream does not copy it again and again."""
@@ -206,11 +209,11 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         """Raise a MemoryError if the table with the features of these samples would exceed the limit."""
         super().check_room(X, memory_limit)
         rows = sparse.csr_array(X.read(slice(0, X.shape[1])) if isinstance(X, Source) else X)
-        n_slots = len(self.slots.with_features_of(rows.indices))
-        n_bytes = n_slots * self.table[0].nbytes
+        n_more = len(np.unique(rows.indices[self._located(rows.indices) < 0]))
+        n_bytes = (len(self.slots) + n_more) * self.table[0].nbytes
         if n_bytes > memory_limit:
             raise MemoryError(
-                f"{n_slots - len(self.slots):,} more features make a table of {bytes_text(n_bytes)}, over "
+                f"{n_more:,} more features make a table of {bytes_text(n_bytes)}, over "
                 f"memory_limit={bytes_text(memory_limit)}; raise the limit, use fewer hidden units, or hash to fewer features"
             )
 

@@ -13,14 +13,14 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.gram import budget
-from fcfast.gram.start import InitialWeights, RandomWeights
-from fcfast.sources.entries import FEWER
+from fcfast.gram.start import DrawsFeatures, InitialWeights
+from fcfast.sources.entries import FEWER, places_of
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 
 Array = NDArray[Any]
 
-APART = 4  # features for each one that is wanted, from which on random weights are drawn one feature at a time
+APART = 4  # features for each one that is wanted, from which on weights are drawn one feature at a time, if they can be
 WEIGHTS_AT_A_TIME = 65536  # weights that are made together if at least one is wanted; two calls take about as long
 
 
@@ -57,8 +57,8 @@ def within(X: Any, columns: NDArray[np.intp]) -> Any:
     rows = X.tocsr()  # SciPy 1.11 cannot select columns of COO
     if rows.nnz >= rows.shape[1]:
         return rows[:, columns]  # this makes an array as long as a row
-    places = np.searchsorted(columns, rows.indices)
-    found = columns[np.minimum(places, len(columns) - 1)] == rows.indices
+    places = places_of(rows.indices, columns, rows.shape[1])
+    found = places >= 0
     indptr = np.concatenate([[0], np.cumsum(found)])[rows.indptr]
     return sparse.csr_array((rows.data[found], places[found], indptr), shape=(X.shape[0], len(columns)))
 
@@ -163,7 +163,7 @@ class ChosenWeights:
     def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
         """Give the weights of selected features start..stop-1, shape (n_hidden, stop - start), contiguous along the units."""
         wanted = self.features[start:stop]
-        if isinstance(self.initial, RandomWeights) and APART * len(wanted) < wanted[-1] - wanted[0]:
+        if isinstance(self.initial, DrawsFeatures) and APART * len(wanted) < wanted[-1] - wanted[0]:
             return self.initial.chosen(wanted, dtype)
         weights = np.empty((len(wanted), self.n_hidden), dtype).T
         stretch = wanted // max(1, WEIGHTS_AT_A_TIME // self.n_hidden)

@@ -5,7 +5,7 @@ In form "contributions" the front layer is ``c W1(0) + A' X``. Random initial we
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -40,6 +40,14 @@ class InitialWeights(Protocol):
 
     def dense(self, dtype: DTypeLike) -> Array:
         """Give all weights as a new C-contiguous array (n_hidden, n_features)."""
+
+
+@runtime_checkable
+class DrawsFeatures(Protocol):
+    """Initial weights that need nothing of the features in between to make those of some features."""
+
+    def chosen(self, features: NDArray[np.int64], dtype: DTypeLike) -> Array:
+        """Make the weights of some features, shape (n_hidden, len(features)), contiguous along the units."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,25 @@ def columns_of(X: Any) -> Array:
     return X.indices if X.format == "csr" else np.repeat(np.arange(X.shape[1]), np.diff(X.indptr))
 
 
+def counted(columns: Array, n_features: int) -> tuple[Array, Array]:
+    """Give the features that entries in these columns have, in rising order, and how many entries each has."""
+    if n_features > FEWER * len(columns):
+        return np.unique(columns, return_counts=True)
+    counts = np.bincount(columns)
+    features = np.flatnonzero(counts)
+    return features, counts[features]
+
+
+def places_of(columns: Array, features: Array, n_features: int) -> NDArray[np.intp]:
+    """Give the place of each column among features in rising order, -1 for a column that is not one of them."""
+    if n_features <= FEWER * len(columns):
+        table = np.full(n_features, -1, np.intp)
+        table[features] = np.arange(len(features))
+        return table[columns]
+    places = np.minimum(np.searchsorted(features, columns), len(features) - 1)
+    return np.where(features[places] == columns, places, -1)
+
+
 def looked_up(columns: Array, features: Features, numbers: Floats, default: float, n_features: int) -> Floats:
     """Give the number of each column; features in rising order have numbers, and all other columns have the default.
 
@@ -31,12 +50,8 @@ def looked_up(columns: Array, features: Features, numbers: Floats, default: floa
     >>> looked_up(np.array([7, 0, 7]), np.array([2, 7]), np.array([0.5, 4.0]), 1.0, n_features=9)
     array([4., 1., 4.])
     """
-    if n_features <= FEWER * len(columns):
-        table = np.full(n_features, default)
-        table[features] = numbers
-        return table[columns]
-    places = np.minimum(np.searchsorted(features, columns), len(features) - 1)
-    return np.where(features[places] == columns, numbers[places], default)
+    places = places_of(columns, features, n_features)
+    return np.where(places >= 0, numbers[places], default)
 
 
 def occurring_part(X: Any) -> tuple[Features, Any]:
@@ -53,16 +68,11 @@ def occurring_part(X: Any) -> tuple[Features, Any]:
     """
     n_samples, n_features = X.shape
     columns = columns_of(X)
-    if n_features > FEWER * len(columns):
-        features, places = np.unique(columns, return_inverse=True)
-    else:
-        features = np.flatnonzero(np.bincount(columns, minlength=n_features))
-        table = np.empty(n_features, np.intp)
-        table[features] = np.arange(len(features))
-        places = table[columns]
+    features = counted(columns, n_features)[0]
     features = features.astype(np.int64) if len(features) else np.zeros(1, np.int64)
     if X.format == "csr":
-        return features, sparse.csr_array((X.data, places.reshape(-1), X.indptr), shape=(n_samples, len(features)))
+        places = places_of(columns, features, n_features)
+        return features, sparse.csr_array((X.data, places, X.indptr), shape=(n_samples, len(features)))
     indptr = np.append(X.indptr[features], X.indptr[-1])  # no other column has entries
     return features, sparse.csc_array((X.data, X.indices, indptr), shape=(n_samples, len(features)))
 

@@ -7,7 +7,7 @@ all samples together, whatever the blocks.
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,9 +134,9 @@ class StreamedEpochs:
 
     def _note_start(self) -> None:
         """Copy the network into the copy that is wanted no more."""
-        is_free = self._start is not self._kept and not isinstance(self._start, _FirstState)
+        is_free = self._start is not self._kept and self._start.is_rewritable
         free = self._start if is_free else self._spare
-        free = _State(self._files) if free is None or isinstance(free, _FirstState) else free
+        free = free if free is not None and free.is_rewritable else _State(self._files)
         free.write(self.network)
         if free is self._spare:
             self._spare = None
@@ -178,7 +178,9 @@ class StreamedEpochs:
 
 
 class _State:
-    """A state of the network that training can go back to."""
+    """A state of the network that training can go back to; another state can take its place if it `is_rewritable`."""
+
+    is_rewritable: ClassVar[bool] = True
 
     def __init__(self, files: ExitStack) -> None:
         self._copy = files.enter_context(closing(Copy()))
@@ -195,6 +197,8 @@ class _State:
 
 class _FirstState(_State):
     """The state before the first epoch; a form that can make its initial weights again needs no copy of them."""
+
+    is_rewritable: ClassVar[bool] = False
 
     def __init__(self, network: FrontNetwork, files: ExitStack) -> None:
         super().__init__(files)
