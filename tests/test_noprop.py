@@ -135,7 +135,7 @@ def test_digits(scaled):
         ("dt", 6, "one-hot"),
         ("ct", 12, "one-hot"),
         ("fm", 12, "one-hot"),
-        ("dt", 6, "learned"),
+        ("dt", 9, "learned"),
     ):
         classifier = NoPropClassifier(variant, **settings, embedding=embedding, max_epochs=n_epochs).fit(X_train, y_train)
         assert classifier.score(X_test, y_test) > 0.9, variant
