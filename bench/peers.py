@@ -141,7 +141,10 @@ class SklearnNetwork:
             warnings.filterwarnings("ignore", message="Got `batch_size`")  # of the one sample that it is made with
             self.mlp.partial_fit(X[:1], y[:1], classes=np.arange(n_classes))
         if start is not None:
-            coefs, intercepts = (start.W1, start.W2), (start.b1, start.b2)
+            above = start.W2, start.b2
+            if self.mlp.n_outputs_ == 1:  # of two classes, by the logistic function of their difference
+                above = tuple(values[1:] - values[:1] for values in above)
+            coefs, intercepts = (start.W1, above[0]), (start.b1, above[1])
             for into, values in zip(
                 (*self.mlp.coefs_, *self.mlp.intercepts_), (*(w.T for w in coefs), *intercepts), strict=True
             ):

@@ -12,7 +12,7 @@ from bench.measure import Run, interleaved_rounds, seconds_per_unit
 from bench.sparse.bound import Memory
 from bench.sparse.contenders import DENSE, LIGHT, OURS, PEERS, SAME, SKLEARN, THREADED, Contender, Ours, Problem
 
-CHECKED, TOLERANCE = 4, 1e-5  # steps, and the relative difference between their losses
+CHECKED, TOLERANCE = 4, 2e-6  # steps, and the relative difference between their losses
 SKLEARN_STEPS = 2  # of a call, which compares their mean loss
 PEER_SECONDS = 0.4  # of a round of a peer
 MOST_STEPS = 2000  # of a peer, whose batches are held
