@@ -9,11 +9,11 @@ Design
 """
 
 from cython.parallel cimport prange
-from libc.math cimport sqrt, sqrtf
+from libc.math cimport sqrt
 
 from fcfast._core.blas cimport gemm
-from fcfast._core.mathfn cimport IDENTITY, RELU, derivative
-from fcfast._core.types cimport real
+from fcfast._core.mathfn cimport IDENTITY, RELU, derivative, root
+from fcfast._core.types cimport cloned, real
 
 cdef enum:
     THREADED_WORK = 32768
@@ -147,11 +147,7 @@ def sgd_step(real[::1] params,              # IN and OUT
                    weight_decay, first)
 
 
-cdef inline real root(real x) noexcept nogil:
-    return sqrtf(x) if real is float else sqrt(x)
-
-
-cdef void adam_update(real* w, const real* grad, real* m, real* v, Py_ssize_t n, real beta1, real fresh1, real beta2,
+cdef cloned adam_update(real* w, const real* grad, real* m, real* v, Py_ssize_t n, real beta1, real fresh1, real beta2,
                       real fresh2, real rate, real correction, real eps, real decay, real shrink) noexcept nogil:
     """``correction`` is that of the root of the second moment, ``rate`` holds that of the first."""
     cdef Py_ssize_t i
@@ -188,7 +184,7 @@ def adam_step(real[::1] params,             # IN and OUT
                     fresh2, rate, correction, small, decay, shrink)
 
 
-cdef void root_update(real* w, const real* grad, real* v, Py_ssize_t n, real rate, real keep, real fresh, real eps,
+cdef cloned root_update(real* w, const real* grad, real* v, Py_ssize_t n, real rate, real keep, real fresh, real eps,
                       real decay) noexcept nogil:
     cdef Py_ssize_t i
     cdef real g

@@ -1,6 +1,6 @@
-"""Scalar activation functions and their derivatives, one inline function per formula."""
+"""Scalar activation functions and their derivatives, and the square root, one inline function per formula."""
 
-from libc.math cimport exp, expf, tanh, tanhf
+from libc.math cimport exp, expf, sqrt, sqrtf, tanh, tanhf
 
 from fcfast._core.types cimport real
 
@@ -10,6 +10,10 @@ cdef enum Activation:
     LEAKY_RELU = 2
     TANH = 3
     LOGISTIC = 4
+
+
+cdef inline real root(real x) noexcept nogil:
+    return sqrtf(x) if real is float else sqrt(x)   # of a type of its own: in a longer expression both would be a double
 
 
 cdef inline real relu(real s) noexcept nogil:

@@ -17,7 +17,7 @@ from libc.math cimport sqrtf
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from fcfast._core.types cimport real
+from fcfast._core.types cimport cloned, real
 
 cdef enum:
     CHUNK = 256         # pairs made at a time, on the stack
@@ -80,7 +80,7 @@ cdef inline float cosine(float t) noexcept nogil:
     return p * z + 1
 
 
-cdef void fill_chunk(uint64_t key, uint64_t first, Py_ssize_t n_pairs, real* even, real* odd) noexcept nogil:
+cdef cloned fill_chunk(uint64_t key, uint64_t first, Py_ssize_t n_pairs, real* even, real* odd) noexcept nogil:
     """Pairs first, first + 1 ...: one number of each goes to `even`, the other to `odd`."""
     cdef float u[CHUNK]
     cdef float t[CHUNK]

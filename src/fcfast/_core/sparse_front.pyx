@@ -18,14 +18,13 @@ Axes: N samples, h hidden units, B batch, K window.
 """
 
 from cython.parallel cimport prange
-from libc.math cimport sqrt, sqrtf
-
 from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, catch_up_units, multiply, set_identity
 from fcfast._core.front cimport GRAM, START, START_VELOCITY, FRONT_DELTA, Network, Sgd, Targets, Workspace, address, run_window
+from fcfast._core.mathfn cimport root
 from fcfast._core.slots cimport (
     CACHE_LINE, Entries, add, fetch, mix, mix_and_add, mix_velocity, mix_weights, settled, sum_rows,
 )
-from fcfast._core.types cimport real
+from fcfast._core.types cimport cloned, real
 
 import numpy as np
 
@@ -197,7 +196,7 @@ cdef inline const real* lagging_units(SparseNetwork network, const Entries* entr
 # the table
 
 
-cdef void project(real* table, SparseNetwork network, const Entries* entries, bint decays, real* start, real* start_velocity,
+cdef cloned project(real* table, SparseNetwork network, const Entries* entries, bint decays, real* start, real* start_velocity,
                   Py_ssize_t n_rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Pre-activations of a window's rows, and the same of the velocity unless that is NULL, of some units."""
     cdef Py_ssize_t h = network.widths[0], width = network.width, size = last - first, i, n, e, begun = 0
@@ -231,7 +230,7 @@ cdef void project(real* table, SparseNetwork network, const Entries* entries, bi
         begun = entries.ends[n]
 
 
-cdef void flush(real* table, SparseNetwork network, const Entries* entries, bint decays, const real* D, Py_ssize_t n_rows,
+cdef cloned flush(real* table, SparseNetwork network, const Entries* entries, bint decays, const real* D, Py_ssize_t n_rows,
                 Py_ssize_t batch_size, const double* r, const double* r_units, const double* a, const real* a_units,
                 const double* m, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """The steps of a window, of which n_rows were taken, on some units of its features.
@@ -285,7 +284,7 @@ cdef void flush(real* table, SparseNetwork network, const Entries* entries, bint
         begun = entries.ends[n]
 
 
-cdef void catch_up_slots(real* table, SparseNetwork network, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+cdef cloned catch_up_slots(real* table, SparseNetwork network, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """Bring some units of all slots up to date."""
     cdef Py_ssize_t slot, width = network.width
     cdef real* lagging = <real*>network.lagging
@@ -547,7 +546,7 @@ def settle(SparseNetwork network not None, int n_threads):
 # single steps of optimisers under which weights without a gradient rest; M is a second moment v there
 
 
-cdef void descend_some(real* table, SparseNetwork network, const real* D, double rate, double fresh, double eps,
+cdef cloned descend_some(real* table, SparseNetwork network, const real* D, double rate, double fresh, double eps,
                        Py_ssize_t first, Py_ssize_t last) noexcept nogil:
     """A step on some units of a batch's features, each of which keeps the share of v that its lag says."""
     cdef const Entries* entries = &network.entries[0]
@@ -565,7 +564,7 @@ cdef void descend_some(real* table, SparseNetwork network, const real* D, double
         sum_rows(entries, begun, entries.ends[n], D + first, h, <const double*>NULL, 1, g, size)
         for j in range(size):
             v[j] = settled(kept * v[j] + new * g[j] * g[j])
-            W[j] -= step * g[j] / ((sqrtf(v[j]) if real is float else sqrt(v[j])) + small)
+            W[j] -= step * g[j] / (root(v[j]) + small)
         begun = entries.ends[n]
 
 
