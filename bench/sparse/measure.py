@@ -13,6 +13,7 @@ from bench.sparse.bound import Memory
 from bench.sparse.contenders import DENSE, LIGHT, OURS, PEERS, SAME, SKLEARN, THREADED, Contender, Ours, Problem
 
 CHECKED, TOLERANCE = 4, 2e-6  # steps, and the relative difference between their losses
+EPOCHS_TO_SETTLE = 3  # with one thread, with two, and with one again
 SKLEARN_STEPS = 2  # of a call, which compares their mean loss
 PEER_SECONDS = 0.4  # of a round of a peer
 MOST_STEPS = 2000  # of a peer, whose batches are held
@@ -35,7 +36,7 @@ def measured(problem: Problem, rounds: int) -> dict[str, Any]:
     differences = {name: compared(name, peer, problem, expected) for name, peer in light.items()}
     own: dict[str, Contender] = {f"fcfast, {name}": contender for name, contender in ours.items()}
     if problem.batch > 1:  # single samples are not shared by threads
-        own |= {f"{THREADED} threads, {name}": ours[name].shared(THREADED) for name in memory}
+        own |= {f"{THREADED} threads, {name}": settled(ours[name].shared(THREADED)) for name in memory}
     runs = {name: Run(lambda who=who: who.train(problem.n_steps), problem.n_steps) for name, who in own.items()}
     runs |= {name: peer_run(peer, problem.n_steps) for name, peer in light.items()}
     seconds = {name: medians(values) for name, values in interleaved_rounds(runs, rounds, clocks).items()}
@@ -51,6 +52,13 @@ def measured(problem: Problem, rounds: int) -> dict[str, Any]:
         "shape": problem.X.shape, "per_row": problem.X.nnz / problem.X.shape[0], "n_steps": problem.n_steps, "seconds": seconds,
         "memory": memory, "differences": {name: value for name, value in differences.items() if value is not None},
     }  # fmt: skip
+
+
+def settled(ours: Ours) -> Ours:
+    """Train some epochs, after which a network knows whether threads make it faster."""
+    for _ in range(EPOCHS_TO_SETTLE):
+        ours.train(ours.problem.n_steps)
+    return ours
 
 
 def compared(name: str, peer: Contender, problem: Problem, expected: Mapping[str, Any]) -> float | None:
