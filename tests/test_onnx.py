@@ -172,11 +172,10 @@ def test_a_column_without_any_value():
 @pytest.mark.parametrize("scaled", [False, "scale"])
 def test_sparse_samples(init, scaled):
     """Features that never occurred have weights too, unless the start gives them none; in ONNX samples are dense."""
-    rng = np.random.default_rng(0)
-    X = sparse.random_array((40, 300), density=0.02, rng=rng, format="csr")
+    X = sparse.random(40, 300, density=0.02, format="csr", random_state=0)
     settings = {"standardize": scaled, "init": init, "form": "weights", "missing": "mean" if scaled else "error"}
     classifier = FrontClassifier((4,), **settings, **BRIEF).fit(X, np.arange(40) % 3)
-    X_new = sparse.random_array((30, 300), density=0.1, rng=rng).toarray()
+    X_new = sparse.random(30, 300, density=0.1, random_state=1).toarray()
     check(classifier, X_new)
     with pytest.raises(MemoryError, match="over memory_limit=1000 bytes"):
         classifier.set_params(memory_limit=1000).to_onnx()
