@@ -384,3 +384,15 @@ def test_what_cannot_be_converted():
         to_onnx(FrontClassifier)
     with pytest.raises(NotFittedError):
         FrontClassifier().to_onnx()
+    X, y = np.eye(6), np.arange(6) % 2
+    for labels in (np.array(["a", "b\ud800"]), np.array([0, 2**63], "uint64")):
+        with pytest.raises(TypeError, match="class labels"):
+            FrontClassifier((4,), **BRIEF).fit(X, labels[y]).to_onnx()
+
+
+def test_samples_that_nothing_can_be_said_of():
+    """None at all, and NaN, which a graph cannot refuse."""
+    X, y = np.random.default_rng(0).normal(size=(12, 5)), np.arange(12) % 3
+    model = FrontClassifier((4,), **BRIEF).fit(X, y).to_onnx()
+    assert {name: value.shape for name, value in run(model, X[:0]).items()} == {"label": (0,), "probabilities": (0, 3)}
+    assert np.isnan(run(model, np.full((1, 5), np.nan))["probabilities"]).all()

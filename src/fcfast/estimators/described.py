@@ -58,8 +58,9 @@ def described(estimator: "TrainedEstimator", samples: dict[str, Any]) -> ModelCa
 
 def with_earlier(samples: dict[str, Any], card: ModelCard | None) -> dict[str, Any]:
     """Count the samples of earlier portions of a stream, too."""
-    earlier = {} if card is None else card.get("data", {})
-    return samples | {"samples": samples["samples"] + int(earlier.get("samples", 0))}
+    data = {} if card is None else card.get("data")
+    earlier = data.get("samples") if isinstance(data, dict) else 0  # a file may hold anything
+    return samples | {"samples": samples["samples"] + (earlier if type(earlier) is int else 0)}
 
 
 def classes_entries(classes: Any) -> dict[str, Any]:

@@ -70,10 +70,10 @@ class ModelCard(Mapping[str, Any]):
         """Give section, entry and value of each line of the text; an entry outside of sections has no section."""
         for name, value in self._entries.items():
             if not isinstance(value, dict):
-                yield "", name, written(value)
+                yield "", printable(name), written(value)
                 continue
             for entry, content in value.items():
-                yield name, entry, written(content)
+                yield printable(name), printable(entry), written(content)
 
     def __str__(self) -> str:
         rows = [(section, entry, value) for section, entry, value in self.lines() if section or entry != "estimator"]

@@ -22,12 +22,11 @@ def write(path: str | os.PathLike[str], graph: Graph, metadata: dict[str, str]) 
         If a file cannot be written.
     """
     with ExitStack() as files:
+        temporary = files.enter_context(replacing(path))  # entered first, it is replaced last: no model lacks its constants
         stored: dict[str, TensorProto] = {}
         if graph.n_bytes + sum(map(len, metadata.values())) > MOST_BYTES:
             data = os.fspath(path) + ENDING
             stored = _store(files.enter_context(replacing(data)), os.path.basename(data), graph)
-        # Entered last, it is left first: where there are two files, an old model meets new constants for an instant at most.
-        temporary = files.enter_context(replacing(path))
         content = graph.model(metadata, stored).SerializeToString(deterministic=True)
         with open(temporary, "wb") as file:
             file.write(content)

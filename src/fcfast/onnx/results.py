@@ -29,6 +29,8 @@ def _labels(classes: Array) -> tuple[Array, int]:
     """Give class labels in a type that ONNX has, and its code."""
     kind = classes.dtype.kind
     if kind == "U" or (kind == "O" and all(isinstance(label, str) for label in classes.tolist())):
+        if any(not _is_utf8(label) for label in classes.tolist()):
+            raise TypeError("ONNX stores class labels in UTF-8, which cannot hold those with lone surrogates; rename them")
         return classes.astype(object), TensorProto.STRING
     if kind in "iu" and classes.max(initial=0) <= np.iinfo(np.int64).max:
         return classes.astype(np.int64), TensorProto.INT64
@@ -39,3 +41,11 @@ def _labels(classes: Array) -> tuple[Array, int]:
     if kind == "b":
         return classes, TensorProto.BOOL
     raise TypeError(f"ONNX has no type for class labels such as {classes[0]!r}; use labels that are str, int, float or bool")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
