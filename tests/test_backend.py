@@ -184,10 +184,17 @@ def test_extras_are_optional(run_python):
     assert result.stdout.split() == ["imported"], result.stderr
 
 
-def test_torch_is_asked_for(run_python):
-    """``import fcfast.torch`` without PyTorch says what to install."""
-    result = run_python(f"{hide('torch')}import fcfast; import fcfast.torch")
-    assert 'ImportError: fcfast.torch needs PyTorch: pip install "fcfast[torch]"' in result.stderr
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        ("torch", 'fcfast.torch needs PyTorch: pip install "fcfast[torch]"'),
+        ("onnx", 'ONNX models need the package onnx: pip install "fcfast[onnx]"'),
+    ],
+)
+def test_packages_are_asked_for(run_python, package, message):
+    """``import fcfast.torch`` without PyTorch says what to install, and so does what makes ONNX models."""
+    result = run_python(f"{hide(package)}import fcfast; import fcfast.{package}")
+    assert f"ImportError: {message}" in result.stderr
 
 
 def test_modules_are_there_when_asked_for(run_python):

@@ -8,7 +8,7 @@ from packaging.version import Version
 
 OLDEST = Path(__file__).parent / "oldest.txt"
 # The extras that the job with the oldest dependencies installs.
-TESTED = ("", "cli", "plots", "parquet", "hdf5", "zarr", "anndata", "bed", "test")
+TESTED = ("", "cli", "plots", "parquet", "hdf5", "zarr", "anndata", "bed", "onnx", "test")
 
 
 def test_oldest_dependencies_are_the_floors():

@@ -27,7 +27,7 @@ ORDER = [
     {"planning"},
     {"noprop"},
     {"modelfile"},
-    {"convert", "explain", "scaling", "torch"},
+    {"convert", "explain", "onnx", "scaling", "torch"},
     {"datafiles"},
     {"streams"},
     {"estimators"},

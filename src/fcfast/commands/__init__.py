@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fcfast._version import __version__
-from fcfast.commands import compare, plan, predict, reproduce, train
+from fcfast.commands import compare, export, plan, predict, reproduce, show, train
 from fcfast.commands.scaling import ScalingCommand
 from fcfast.commands.shared import screen
 
@@ -36,5 +36,7 @@ def fcfast(
     """Train networks without updating their early layers (arXiv 2106.05569)."""
 
 
-for command in (train.train, compare.compare, predict.predict, plan.plan, reproduce.reproduce):
+for command in (
+    train.train, compare.compare, predict.predict, show.show, export.export, plan.plan, reproduce.reproduce,
+):  # fmt: skip
     app.command(cls=ScalingCommand)(command)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import RenderableType
 
+from fcfast.commands.cards import with_report
 from fcfast.commands.fitting import fit, training_report
 from fcfast.commands.options import (
     AUTO,
@@ -226,6 +227,7 @@ def train(
         else:
             refuse_whole(data, target, ids, test_target, impute, text)
             estimator, report = train_in_blocks(data, rows, n_features, target_type, task, test, test_file, settings_for)
+        estimator.card_ = with_report(estimator.card_, report, data, target, test_file)
         estimator.save(save)
         if plot is not None:
             from fcfast.plots import loss_curve

@@ -23,6 +23,7 @@ from sklearn.utils.validation import (
 from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.automatic import Settings, text_of
+from fcfast.estimators.described import classes_entries, validation_entries
 from fcfast.estimators.samples import Remedies, check_features, has_one_dtype, products_named
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
@@ -32,6 +33,7 @@ from fcfast.gram.samples import any_samples, is_numeric
 from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, NoWeights, SpanStart
 from fcfast.losses import Loss, make_loss
+from fcfast.modelfile.cards import ModelCard, card_of
 from fcfast.modelfile.headers import Header, Tensors, label_dtype
 from fcfast.modelfile.text import text_entry, text_in
 from fcfast.modelfile.values import encoded
@@ -98,6 +100,7 @@ class TrainedEstimator(BaseEstimator):
     _inits: ClassVar[tuple[str, ...]] = ("auto", "span", "glorot")
     _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
     text_: "TextFeatures | None" = None  # how texts became the features that the network takes
+    card_: ModelCard | None = None  # what the network was trained on, how, and with which outcome
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
     _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
     _random_state: np.random.RandomState | None = None  # None: a network that was loaded or folded is only to predict
@@ -118,6 +121,18 @@ class TrainedEstimator(BaseEstimator):
 
     def _score_outputs(self, outputs: Array, targets: Array) -> float:
         raise NotImplementedError
+
+    def _card_targets(self) -> dict[str, Any]:
+        """Describe the targets for the model card."""
+        return {}
+
+    def _card_network(self) -> dict[str, Any]:
+        """Describe the network for the model card."""
+        return {}
+
+    def _card_scores(self) -> dict[str, Any]:
+        """Give the scores of held-out samples for the model card."""
+        return validation_entries(self.validation_scores_)
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -524,6 +539,7 @@ class TrainedEstimator(BaseEstimator):
         estimator.loss_curve_, estimator.validation_scores_ = header.loss_curve, header.validation_scores
         estimator.n_epochs_ = estimator.n_iter_ = header.n_epochs
         estimator.text_ = text_in(header.text, tensors)
+        estimator.card_ = card_of(header.content())
         return estimator
 
     def _header_entries(self) -> dict[str, Any]:
@@ -540,6 +556,7 @@ class TrainedEstimator(BaseEstimator):
             "validation_scores": self.validation_scores_,
             "n_epochs": self.n_epochs_,
             "text": text_entry(self.text_, self.n_features_in_),
+            "card": dict(self.card_ or {}),
         }
 
     def __sklearn_tags__(self) -> Any:
@@ -614,6 +631,9 @@ class ClassTargets(TrainedEstimator):
             raise ValueError(f"y has classes {classes}, but warm_start continues with {self.classes_}; use warm_start=False")
         self.classes_ = classes
         return np.searchsorted(classes, y).astype(np.intp)
+
+    def _card_targets(self) -> dict[str, Any]:
+        return classes_entries(self.classes_)
 
     def _class_weights(self, y: Array) -> Array | None:
         return None if self.class_weight is None else compute_sample_weight(self.class_weight, y)

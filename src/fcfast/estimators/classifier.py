@@ -25,6 +25,8 @@ from fcfast.streams import Stream
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
 
+    from fcfast.onnx.graph import Graph
+
 Array = NDArray[Any]
 
 
@@ -198,7 +200,10 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     n_epochs_ : int
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
-        How the last training ended. Model files do not hold it.
+        How the last training ended. Model files have it in `card_` alone.
+    card_ : fcfast.modelfile.ModelCard
+        What the network was trained on, with which settings, outcome and scores. Model files hold it, and ``fcfast show``
+        prints it.
     text_ : fcfast.text.TextFeatures or None
         How texts became the features that the network takes, if the model file says so, a `ParquetStream` made them, or you set
         it after `fit`.
@@ -364,6 +369,11 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         """Give the most probable class (M,)."""
         outputs = self._outputs(self._validate_new(X))
         return self.classes_[outputs.argmax(axis=1)]
+
+    def _add_results(self, graph: "Graph", outputs: str) -> None:
+        from fcfast.onnx.results import add_classes
+
+        add_classes(graph, self.classes_, outputs, graph.node("Softmax", outputs, axis=1))
 
     def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Give the accuracy; the blocks of a stream hold `y` and `sample_weight`, which are left out then."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fcfast.estimators.base import TrainedEstimator
+from fcfast.estimators.exported import ExportedEstimator
 from fcfast.estimators.samples import check_features
 from fcfast.estimators.store import save
 from fcfast.front import ContributionsForm, WeightsForm
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
     from torch.nn import Sequential
 
+    from fcfast.onnx.graph import Graph
+
 Array = NDArray[Any]
 
 
@@ -49,7 +51,7 @@ def _read_only(*arrays: Array) -> list[Array]:
     return list(arrays)
 
 
-class FittedFront(TrainedEstimator):
+class FittedFront(ExportedEstimator):
     """Results of a fitted estimator, whose network was trained, loaded, or trained on scaled data and then unscaled."""
 
     network_: FrontNetwork
@@ -193,6 +195,15 @@ class FittedFront(TrainedEstimator):
 
         return to_torch(self)
 
+    def _add_to_graph(self, graph: "Graph") -> None:
+        from fcfast.onnx.front import front_outputs
+
+        self._add_results(graph, front_outputs(graph, self.network_, self._scaling))
+
+    def _add_results(self, graph: "Graph", outputs: str) -> None:
+        """Add what predictions make of the network's outputs (M, c) to an ONNX graph."""
+        raise TypeError(f"a {type(self).__name__} cannot be converted to ONNX")
+
     def _scaled(self, X: Any, y: Array, sample_weight: Array | None) -> tuple[Any, Array]:
         """Give checked training data as the network takes them."""
         return self._prepared(X, sample_weight), y if self._scaling is None else self._scaling.scaled_targets(y)
@@ -237,6 +248,18 @@ class FittedFront(TrainedEstimator):
         )
         tensors = network_tensors(self.network_, header)
         return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed) | text_tensors(self.text_)
+
+    def _card_network(self) -> dict[str, Any]:
+        network = self.network_
+        gram: Gram | None = network.front.gram
+        kernel = {} if gram is None or gram.is_linear else {"kernel": gram.kernel_name}
+        return {
+            "layers": [int(network.front.n_features), *map(int, network.widths)],
+            "activation": network.activation,
+            "precision": network.dtype.name,
+            "form": self.form_,
+            **kernel,
+        }
 
     def _stored_stream(self) -> dict[str, Followed]:
         """Give the scales that follow a stream, for a file."""

@@ -13,6 +13,7 @@ from fcfast.estimators import automatic
 from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
+from fcfast.estimators.described import described, samples_entries, with_earlier
 from fcfast.estimators.following import FollowingFront
 from fcfast.estimators.samples import Length, SquaredLength, constant_columns, copied
 from fcfast.estimators.starts import GIVEN_START, STARTS
@@ -184,6 +185,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         if before is None:
             self._choose_scaling(X, coefs_init is not None, streams=False)
         X, y = self._checked(X, y, reset=True)
+        samples = samples_entries(X)
         given = self._given_weights(sample_weight, X)
         if before is None:
             self._measure(X, y, given, True)
@@ -212,6 +214,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             self._chance(targets, weights), self._loss.lowest(int(self.network_.widths[-1])), X,
         )  # fmt: skip
         self._note(history)
+        self.card_ = described(self, samples)
         return self
 
     def _begin(self, coefs_init: Sequence[ArrayLike] | None) -> FrontNetwork | None:
@@ -258,6 +261,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             self._refuse_other_scaling("partial_fit")
             self._note_given()
         X, y = self._checked(X, y, reset=first)
+        samples = with_earlier(samples_entries(X), None if first else self.card_)
         followed = self._followed
         given = self._given_weights(sample_weight, X)
         self._measure(X, y, given, first)
@@ -294,6 +298,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             history = self._train(rows, targets, weights, Constant(self._portion_share), 1, 0, None, ())
         self.loss_curve_, self.outcome_ = self.loss_curve_ + history.losses, history.outcome
         self.n_epochs_ = self.n_iter_ = len(self.loss_curve_)
+        self.card_ = described(self, samples)
         return self
 
     @property

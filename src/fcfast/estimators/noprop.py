@@ -18,6 +18,8 @@ from fcfast.estimators import automatic, noprop_automatic
 from fcfast.estimators.automatic import Choice, Settings
 from fcfast.estimators.base import ClassTargets, all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
+from fcfast.estimators.described import described, samples_entries
+from fcfast.estimators.exported import ExportedEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of
 from fcfast.estimators.samples import SquaredLength, counted_rows, n_counted
 from fcfast.estimators.starts import STARTS
@@ -48,6 +50,8 @@ from fcfast.training import Callback
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
 
+    from fcfast.onnx.graph import Graph
+
 Array = NDArray[Any]
 
 ORDERS = ("sequential", "random")
@@ -55,7 +59,7 @@ MAX_DIMENSIONS = 1_000_000
 
 
 @stored
-class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
+class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, ExportedEstimator):
     """A classifier of blocks that each learn by themselves to remove noise from a label (NoProp, arXiv 2503.24322).
 
     No block passes an error to another. A block sees the input and a noisy label. In training the noisy label is made from the
@@ -212,7 +216,10 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
     n_epochs_ : int
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
-        How the last training ended. Model files do not hold it.
+        How the last training ended. Model files have it in `card_` alone.
+    card_ : fcfast.modelfile.ModelCard
+        What the network was trained on, with which settings, outcome and scores. Model files hold it, and ``fcfast show``
+        prints it.
     text_ : fcfast.text.TextFeatures or None
         How texts became the features that the network takes, if the model file says so or you set it after `fit`.
 
@@ -430,6 +437,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._scaling, self._scaled_as, self.text_ = None, self._asked_scaling, None
         self._choose("standardize", lambda: automatic.standardize(X))
         X, y = self._checked(X, y, reset=True)
+        samples = samples_entries(X)
         X = self._prepared(X, self._given_weights(sample_weight, X))
         targets = self._encode_targets(y, False)
         weights = self._sample_weights(sample_weight, y, X)
@@ -443,6 +451,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
             X=X,
         )  # fmt: skip
         self._note(history)
+        self.card_ = described(self, samples)
         return self
 
     def _choose_settings(self, X: Any, weights: NDArray[np.float64] | None) -> None:
@@ -636,6 +645,14 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         self._refuse_overflow(probabilities)
         return probabilities
 
+    def _add_to_graph(self, graph: "Graph") -> None:
+        from fcfast.onnx.noprop import stack_probabilities
+        from fcfast.onnx.results import add_classes
+
+        self._refuse_other_variant()
+        probabilities = stack_probabilities(graph, self.network_, self._scaling, inference_of(self))
+        add_classes(graph, self.classes_, probabilities, probabilities)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save to a safetensors file, for `fcfast.load`; it is written completely or not at all.
 
@@ -653,6 +670,17 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator):
         check_is_fitted(self, "network_")
         self._refuse_other_variant()
         save(self, path)
+
+    def _card_network(self) -> dict[str, Any]:
+        network = self.network_
+        return {
+            "variant": network.variant.name,
+            "blocks": len(network.blocks),
+            "units": [network.shape.n_hidden, network.shape.n_fused],
+            "activation": self.activation,
+            "precision": network.dtype.name,
+            "form": self.form_,
+        }
 
     def _to_file(self, weights: bool, inputs: bool) -> tuple[NoPropHeader, Tensors]:
         if inputs or not weights:

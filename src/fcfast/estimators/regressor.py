@@ -24,6 +24,8 @@ from fcfast.streams import Stream
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
 
+    from fcfast.onnx.graph import Graph
+
 Array = NDArray[Any]
 
 
@@ -188,7 +190,10 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     n_epochs_ : int
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
-        How the last training ended. Model files do not hold it.
+        How the last training ended. Model files have it in `card_` alone.
+    card_ : fcfast.modelfile.ModelCard
+        What the network was trained on, with which settings, outcome and scores. Model files hold it, and ``fcfast show``
+        prints it.
     text_ : fcfast.text.TextFeatures or None
         How texts became the features that the network takes, if the model file says so, a `ParquetStream` made them, or you set
         it after `fit`.
@@ -352,6 +357,15 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     def predict(self, X: Any) -> Array:
         """Give the outputs, of shape (M,) or (M, c) as `y` had in `fit`."""
         return self._shaped(self._outputs(self._validate_new(X))).astype(np.float64)
+
+    def _card_targets(self) -> dict[str, Any]:
+        return {"outputs": int(self.network_.widths[-1])}
+
+    def _add_results(self, graph: "Graph", outputs: str) -> None:
+        by = None if self._scaling is None else self._scaling.targets
+        if by is not None:
+            outputs = graph.node("Add", graph.node("Mul", outputs, by.scale[None]), by.mean[None])
+        graph.output("variable", outputs, graph.element_type, int(self.network_.widths[-1]))
 
     def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Give R²; the blocks of a stream hold `y` and `sample_weight`, which are left out then."""

@@ -13,6 +13,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _num_samples, column_or_1d
 
 from fcfast import validation
+from fcfast.estimators.described import described, samples_entries
 from fcfast.estimators.stream_predictions import NO_SAMPLES, of_width, without_targets
 from fcfast.estimators.survey import Survey
 from fcfast.front import FORMS
@@ -78,6 +79,7 @@ def fit_stream(
         chance, lowest = estimator._chance(targets, weights), estimator._loss.lowest(int(network.widths[-1]))
         history = estimator._run(epochs_of, estimator._schedule, max_epochs, estimator.tol, None, callbacks, chance, lowest)
     estimator._note(history)
+    estimator.card_ = described(estimator, samples_entries(X))
     if before is None:
         estimator.text_ = stream.text_features
     return estimator

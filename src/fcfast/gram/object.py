@@ -402,6 +402,14 @@ class Gram:
         assert isinstance(kernel, Kernel)  # other kernels have no norms
         return kernel.apply(crossed, squared_norms(X, self.dtype), norms, self.n_jobs)
 
+    def spread(self, contributions: Array) -> Array:
+        """Give contributions (n, h) of the samples in this view as those of all samples, 0 for the others."""
+        if self._rows is None:
+            return contributions
+        of_all = np.zeros((self.shape[1], *contributions.shape[1:]), contributions.dtype)
+        np.add.at(of_all, self._rows, contributions)  # a sample may be there more than once
+        return of_all
+
     def append(self, X: Any) -> "Gram":
         """Give these samples followed by others: validated features, or rows of this Gram."""
         if self.is_centred:

@@ -46,6 +46,10 @@ class Kernel(Capable):
         Whether samples are features, which can be standardised, filled in and read by blocks; True in every subclass.
     needs_variance : bool
         Whether `resolved` uses the variance of the inputs.
+    onnx_values : method or None
+        ``onnx_values(graph, products, norms_rows, norms_columns)`` adds the nodes of `values` to a `fcfast.onnx.graph.Graph`
+        and gives the name of the result. `products` (M, N) and `norms_rows` (M, 1) are names of nodes, and `norms_columns`
+        (1, N) is an array. None, as in every subclass that does not define it, refuses the conversion to ONNX.
 
     Examples
     --------
@@ -64,12 +68,13 @@ class Kernel(Capable):
            [0.5, 1. ]])
     """
 
-    not_inherited: ClassVar[dict[str, Any]] = {"has_weights": False}
+    not_inherited: ClassVar[dict[str, Any]] = {"has_weights": False, "onnx_values": None}
 
     name: ClassVar[str]
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = True
     needs_variance: Any = False
+    onnx_values: ClassVar[Any] = None
 
     def values(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> Floats:
         """Compute the kernel's values from arrays that broadcast against each other.

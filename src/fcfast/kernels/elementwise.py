@@ -155,6 +155,11 @@ class Polynomial(GammaKernel):
         assert power is not None
         return power
 
+    def onnx_values(self, graph: Any, products: str, norms_rows: str, norms_columns: Floats) -> str:
+        """Add the nodes of the kernel to an ONNX graph."""
+        base = graph.node("Add", graph.node("Mul", products, self.factor), self.coef0)
+        return str(graph.node("Pow", base, float(self.degree)))
+
 
 @register
 @dataclass(frozen=True)
@@ -208,6 +213,11 @@ class RBF(GammaKernel):
         distances *= -self.factor
         return np.exp(distances, out=distances)
 
+    def onnx_values(self, graph: Any, products: str, norms_rows: str, norms_columns: Floats) -> str:
+        """Add the nodes of the kernel to an ONNX graph."""
+        distances = graph.node("Sub", graph.node("Add", norms_rows, norms_columns), graph.node("Mul", products, 2.0))
+        return str(graph.node("Exp", graph.node("Mul", graph.node("Relu", distances), -self.factor)))
+
 
 @register
 @dataclass(frozen=True)
@@ -231,6 +241,10 @@ class Cosine(Kernel):
     def values(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> Floats:
         """Divide by the lengths."""
         return cosines(products, np.sqrt(norms_rows) * np.sqrt(norms_columns))
+
+    def onnx_values(self, graph: Any, products: str, norms_rows: str, norms_columns: Floats) -> str:
+        """Add the nodes of the kernel to an ONNX graph."""
+        return _cosine_nodes(graph, products, norms_rows, norms_columns)[0]
 
     def diagonal(self, norms: Floats) -> Floats:
         """Give exactly 1, or 0 for a sample of zeros."""
@@ -278,6 +292,13 @@ class Tanimoto(Kernel):
         products[empty] = 1
         return np.minimum(products, 1, out=products)
 
+    def onnx_values(self, graph: Any, products: str, norms_rows: str, norms_columns: Floats) -> str:
+        """Add the nodes of the kernel to an ONNX graph."""
+        unions = graph.node("Sub", graph.node("Add", norms_rows, norms_columns), products)
+        is_empty = graph.node("Equal", unions, 0.0)
+        ratios = graph.node("Div", products, graph.node("Where", is_empty, 1.0, unions))
+        return str(graph.node("Min", graph.node("Where", is_empty, 1.0, ratios), 1.0))
+
 
 @register
 @dataclass(frozen=True)
@@ -310,6 +331,21 @@ class ArcCosine(Kernel):
         values /= np.pi
         return values
 
+    def onnx_values(self, graph: Any, products: str, norms_rows: str, norms_columns: Floats) -> str:
+        """Add the nodes of the kernel to an ONNX graph."""
+        node = graph.node
+        cosine, lengths = _cosine_nodes(graph, products, norms_rows, norms_columns)
+        sine = node("Sqrt", node("Mul", node("Sub", 1.0, cosine), node("Add", cosine, 1.0)))
+        values = node("Add", sine, node("Mul", node("Sub", np.pi, graph.angle(cosine, sine)), cosine))
+        return str(node("Div", node("Mul", values, lengths), np.pi))
+
     def diagonal(self, norms: Floats) -> Floats:
         """Give |x|^2."""
         return norms.copy()
+
+
+def _cosine_nodes(graph: Any, products: str, norms_rows: str, norms_columns: Floats) -> tuple[str, str]:
+    """Add cosines as `cosines` computes them, and the products of the lengths, to an ONNX graph."""
+    lengths = graph.node("Mul", graph.node("Sqrt", norms_rows), np.sqrt(norms_columns))
+    divisors = graph.node("Where", graph.node("Equal", lengths, 0.0), 1.0, lengths)
+    return graph.node("Clip", graph.node("Div", products, divisors), -1.0, 1.0), lengths

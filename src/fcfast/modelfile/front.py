@@ -76,7 +76,7 @@ class FrontHeader(Header):
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
-        "n_occurring": "5", "followed": "5", "n_scaled": "5", "lengths": "5", "text": "5",
+        "n_occurring": "5", "followed": "5", "n_scaled": "5", "lengths": "5", "text": "5", "card": "6",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 

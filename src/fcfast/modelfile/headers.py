@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fcfast import validation
 from fcfast.front.base import FORMS
+from fcfast.modelfile.cards import check_card
 from fcfast.modelfile.checks import list_of, numbers, require, same_names
 from fcfast.modelfile.values import decoded
 
@@ -29,7 +30,8 @@ Expected = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape of every te
 class Header:
     """The entries that files of all estimators hold besides tensors.
 
-    `labels` belong to a classifier. `text` describes the vectoriser of texts (`fcfast.modelfile.text`), if there is one.
+    `labels` belong to a classifier. `text` describes the vectoriser of texts (`fcfast.modelfile.text`), if there is one. `card`
+    is the model card (`fcfast.modelfile.cards`).
     """
 
     later: ClassVar[dict[str, str]] = {}  # entries that version 1 does not have, with the first version that has them
@@ -45,6 +47,7 @@ class Header:
     validation_scores: list[float] | None
     n_epochs: int
     text: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    card: dict[str, Any] = field(default_factory=dict, kw_only=True)
 
     @classmethod
     def read(cls, content: dict[str, Any]) -> "Self":
@@ -89,6 +92,7 @@ class Header:
         numbers(self.loss_curve, "loss_curve")
         if self.validation_scores is not None:
             numbers(self.validation_scores, "validation_scores")
+        check_card(self.card)
 
     def check_feature_names(self) -> None:
         """Check the feature names, after the number of features has been checked."""

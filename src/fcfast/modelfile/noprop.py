@@ -73,7 +73,7 @@ class NoPropHeader(Header):
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "3", "settings": "4", "n_scaled": "5", "n_occurring": "5", "initial_seed": "5", "initial_scale": "5",
-        "text": "5",
+        "text": "5", "card": "6",
     }  # fmt: skip
 
     @property

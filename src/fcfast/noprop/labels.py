@@ -65,6 +65,28 @@ class Prediction:
     factors: Array
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """The embeddings around their mean, and how probabilities fall with the distance.
+
+    Attributes
+    ----------
+    centre : ndarray of shape (d,)
+        Mean of the embeddings.
+    points : ndarray of shape (m, d)
+        Embeddings less their mean.
+    lengths : ndarray of shape (m,)
+        Squared lengths of the points.
+    factor : float
+        Factor of squared distances in the logarithm of a probability.
+    """
+
+    centre: Array
+    points: Array
+    lengths: Array
+    factor: float
+
+
 class LabelSpace:
     """Embeddings of the classes, with a linear classifier of points if embeddings or the schedule are learned.
 
@@ -161,14 +183,34 @@ class LabelSpace:
         np.add.at(total, labels, rows)
         return total
 
+    def classified(self, z: Array) -> Array:
+        """Return the classifier's probabilities of points."""
+        return softmax(self.classify(z))
+
+    def moved(self, z: Array, point: Array, a: float, b: float, c: float, noise: Array | None) -> Array:
+        """Take a step of the chain (eq. 3 of the paper) in place, and return z."""
+        real = z.dtype.type
+        z *= real(b)
+        z += real(a) * point
+        if noise is not None:
+            z += real(c**0.5) * noise
+        return z
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """Return what tells how close points are to the embeddings."""
+        centre = self.embedding.mean(axis=0)
+        points = self.embedding - centre
+        nearest = float(pdist(points, "sqeuclidean").min(initial=np.inf))
+        factor = -4 / max(nearest, float(np.finfo(points.dtype).eps))
+        return Surroundings(centre, points, np.square(points).sum(axis=1), factor)
+
     def closeness(self, z: Array) -> Array:
         """Return probabilities (M, m) that points belong to each embedding, for normal distributions of equal variance.
 
         The variance is an eighth of the smallest squared distance between two embeddings.
         """
-        centre = self.embedding.mean(axis=0)
-        points = self.embedding - centre
+        around = self.surroundings
         # without the squared distance of z to the centre, which is the same for all classes
-        squared = np.square(points).sum(axis=1) - 2 * (z - centre) @ points.T
-        nearest = float(pdist(points, "sqeuclidean").min(initial=np.inf))
-        return softmax(squared * (-4 / max(nearest, float(np.finfo(z.dtype).eps))))
+        squared = around.lengths - 2 * (z - around.centre) @ around.points.T
+        return softmax(squared * around.factor)

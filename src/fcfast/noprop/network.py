@@ -1,7 +1,7 @@
 """A network of NoProp blocks: its parameters, its predictions, and an epoch of its training."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -276,19 +276,20 @@ class NoPropNetwork:
         for _, probabilities in self.trajectory(preactivations, n, run, how):
             yield probabilities
 
+    def noise(self, run: int) -> Callable[[], Array]:
+        """Give what draws the noise (d,) of a run, first that of z_0 and then that of each step."""
+        # this stream differs from the streams of the blocks (`spawn`) and of the initial weights (the seed alone)
+        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(len(self.generators), run)))
+        return lambda: generator.normal(size=self.shape.n_embedding).astype(self.dtype)
+
     def trajectory(self, preactivations: Any, n: int, run: int, how: Inference) -> Iterator[tuple[Array, Array]]:
         """Give z_t (n, d) and probabilities (n, m) after each block, or step. Without noise z_0 is its mean, 0.
 
         All samples share the noise of a run, so that the other samples of a prediction change at most the rounding.
         """
-        # this stream differs from the streams of the blocks (`spawn`) and of the initial weights (the seed alone)
-        generator = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(len(self.generators), run)))
-        d = self.shape.n_embedding
-
-        def noise() -> Array:
-            return generator.normal(size=d).astype(self.dtype)
-
-        z = np.zeros((max(n, 2), d), self.dtype)  # a lone sample is duplicated, so that rounding does not depend on the number
+        noise = self.noise(run)
+        # a lone sample is duplicated, so that rounding does not depend on the number
+        z = np.zeros((max(n, 2), self.shape.n_embedding), self.dtype)
         if how.noise:
             z += noise()
         seen: dict[int, Array] = {}  # inputs of a block that is used again
@@ -301,5 +302,5 @@ class NoPropNetwork:
                 seen[t] = self.blocks[t].inputs(np.repeat(S, 2, axis=0) if n == 1 else S)
             return self.blocks[t].scores(seen[t], z, None if time is None else embedded(np.full(len(z), time), self.dtype))
 
-        for probabilities in self.variant.path(z, scores, self.labels, how, noise):
-            yield z[:n], probabilities[:n]
+        for state, probabilities in self.variant.path(z, scores, self.labels, how, noise):
+            yield state[:n], probabilities[:n]

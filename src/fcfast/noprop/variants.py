@@ -12,14 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.losses import softmax
-from fcfast.noprop.labels import LabelSpace
+from fcfast.noprop.labels import Prediction
 from fcfast.noprop.schedule import ContinuousSchedule, LinearNoise, Steps, sampled
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Generator = np.random.Generator
 Scores = Callable[[int, Array, float | None], Array]  # scores of a block, for points and a time
+Path = Iterator[tuple[Array, Array]]  # noisy labels, and probabilities
 
 WEIGHTINGS = ("snr", "uniform", "min-snr")
 MAX_SNR = 5.0  # limit in the weighting "min-snr", the value of Hang et al. 2023
@@ -55,6 +55,22 @@ class Inference:
     update: str = "posterior"
 
 
+class Points(Protocol):
+    """What the way of a prediction asks of a label space: `LabelSpace` computes arrays, and an ONNX model adds nodes."""
+
+    def predicted(self, scores: Array) -> Prediction:
+        """Give the point that scores predict."""
+
+    def moved(self, z: Array, point: Array, a: float, b: float, c: float, noise: Array | None) -> Array:
+        """Take a step of the chain, eq. 3."""
+
+    def closeness(self, z: Array) -> Array:
+        """Give probabilities that points belong to each embedding."""
+
+    def classified(self, z: Array) -> Array:
+        """Give the probabilities of the classifier."""
+
+
 class Variant(Protocol):
     """Interface of a variant."""
 
@@ -69,8 +85,8 @@ class Variant(Protocol):
     def ends(self) -> tuple[float, float] | None:
         """Return abar of the first and the last state, which have terms in the bound; None if the bound has no such terms."""
 
-    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
-        """Go from z_0 to z_T: change z in place, and yield class probabilities (M, m) after each block or step."""
+    def path(self, z: Array, scores: Scores, labels: Points, how: Inference, noise: Callable[[], Array]) -> Path:
+        """Go from z_0 to z_T: yield z and class probabilities (M, m) after each block or step."""
 
 
 def _weight(weighting: str, eta: float, snr: Floats, change: Floats) -> Floats:
@@ -78,15 +94,6 @@ def _weight(weighting: str, eta: float, snr: Floats, change: Floats) -> Floats:
     if weighting == "snr":
         return eta * change
     return eta * (np.minimum(snr, MAX_SNR) if weighting == "min-snr" else np.ones_like(snr))
-
-
-def _moved(z: Array, u: Array, a: float, b: float, c: float, noise: Array | None) -> None:
-    """Take a step of the chain, eq. 3."""
-    real = z.dtype.type
-    z *= real(b)
-    z += real(a) * u
-    if noise is not None:
-        z += real(c**0.5) * noise
 
 
 class DiscreteTime:
@@ -119,11 +126,11 @@ class DiscreteTime:
     def ends(self) -> tuple[float, float] | None:
         return float(self.steps.alpha_bar[0]), float(self.steps.alpha_bar[-1])
 
-    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+    def path(self, z: Array, scores: Scores, labels: Points, how: Inference, noise: Callable[[], Array]) -> Path:
         for t, (a, b, c) in enumerate(zip(self.steps.a, self.steps.b, self.steps.c, strict=True)):
             made = labels.predicted(scores(t, z, None))
-            _moved(z, made.point, a, b, c, noise() if how.noise else None)
-            yield made.factors
+            z = labels.moved(z, made.point, a, b, c, noise() if how.noise else None)
+            yield z, made.factors
 
 
 class ContinuousTime:
@@ -166,7 +173,7 @@ class ContinuousTime:
         first, last = self.schedule.alpha_bar([0.0, 1.0])
         return float(first), float(last)
 
-    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+    def path(self, z: Array, scores: Scores, labels: Points, how: Inference, noise: Callable[[], Array]) -> Path:
         n = how.n_steps or 1
         steps = sampled(self.schedule, n, may_stay=True)
         for k, (a, b, c) in enumerate(zip(steps.a, steps.b, steps.c, strict=True)):
@@ -175,8 +182,8 @@ class ContinuousTime:
                 now, then = steps.alpha_bar[k : k + 2]
                 b = ((1 - then) / (1 - now)) ** 0.5
                 a, c = then**0.5 - b * now**0.5, 0.0
-            _moved(z, made.point, a, b, c, noise() if how.noise else None)
-            yield made.factors
+            z = labels.moved(z, made.point, a, b, c, noise() if how.noise else None)
+            yield z, made.factors
 
 
 class FlowMatching:
@@ -194,11 +201,11 @@ class FlowMatching:
         t = generator.random(n)
         return Draw(t[:, None], 1 - t[:, None], np.full(n, self.eta), t)
 
-    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+    def path(self, z: Array, scores: Scores, labels: Points, how: Inference, noise: Callable[[], Array]) -> Path:
         n = how.n_steps or 1
         for k in range(n):
-            _moved(z, labels.predicted(scores(0, z, k / n)).point, 1 / n, 1.0, 0.0, None)
-            yield labels.closeness(z)
+            z = labels.moved(z, labels.predicted(scores(0, z, k / n)).point, 1 / n, 1.0, 0.0, None)
+            yield z, labels.closeness(z)
 
 
 class EndToEnd:
@@ -215,11 +222,11 @@ class EndToEnd:
     def __init__(self, n_blocks: int, dtype: np.dtype[Any]) -> None:
         self.gates = np.full(n_blocks, np.arctanh(0.5), dtype)
 
-    def path(self, z: Array, scores: Scores, labels: LabelSpace, how: Inference, noise: Callable[[], Array]) -> Iterator[Array]:
+    def path(self, z: Array, scores: Scores, labels: Points, how: Inference, noise: Callable[[], Array]) -> Path:
         for t, gate in enumerate(np.tanh(self.gates)):
             made = labels.predicted(scores(t, z, None))
-            _moved(z, made.point, float(gate), 1 - float(gate), 0.0, None)
-            yield made.factors if t < len(self.gates) - 1 else softmax(labels.classify(z))
+            z = labels.moved(z, made.point, float(gate), 1 - float(gate), 0.0, None)
+            yield z, made.factors if t < len(self.gates) - 1 else labels.classified(z)
 
 
 VARIANTS: dict[str, type[DiscreteTime | ContinuousTime | FlowMatching | EndToEnd]] = {

@@ -74,7 +74,7 @@ class Scaling:
             if sparse.issparse(X):
                 scale = None if self.inputs is None else self.inputs.scale
                 return scaled_entries(tidy(X), self.features, scale, self.missing, dtype)
-            return self._whole(X.shape[1]).prepared(X, dtype)
+            return self.whole(X.shape[1]).prepared(X, dtype)
         fill = self.missing if self.missing is not None else self.inputs.mean if self.inputs is not None else None
         assert fill is not None  # because features are changed
         known = Scale(fill, np.ones_like(fill) if self.inputs is None else self.inputs.scale)
@@ -84,7 +84,7 @@ class Scaling:
             standardize = SCALE
         return Standardized(as_source(X), standardize, missing, dtype, Statistics.known(known, missing))
 
-    def _whole(self, n_features: int) -> "Scaling":
+    def whole(self, n_features: int) -> "Scaling":
         """Give the same scaling with a column for each feature, for samples that have a number for each of them anyway."""
         if self.features is None:
             return self

@@ -1,0 +1,95 @@
+"""Model cards of fitted estimators: what is noted of the samples, the network, the settings and the outcome of a training."""
+
+import inspect
+import os
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from fcfast._version import __version__
+from fcfast.gram.object import n_features_of
+from fcfast.modelfile.cards import SHOWN, ModelCard, plain
+
+if TYPE_CHECKING:
+    from fcfast.estimators.base import TrainedEstimator
+
+KINDS = {"ndarray": "array", "memmap": "memory map", "Gram": "Gram matrix", "Surveyed": "stream"}
+OF_MACHINE = ("n_jobs", "verbose")  # parameters that change no result
+
+
+def samples_entries(X: Any) -> dict[str, Any]:
+    """Describe checked training samples: an array, a sparse matrix, a source, a Gram matrix, or what is known of a stream."""
+    name = type(X).__name__
+    kind = f"sparse {X.format}" if sparse.issparse(X) else KINDS.get(name, name)
+    return {"kind": kind, "dtype": str(X.dtype), "samples": int(X.shape[0]), "features": int(n_features_of(X))}
+
+
+def described(estimator: "TrainedEstimator", samples: dict[str, Any]) -> ModelCard:
+    """Make the card of an estimator that has just been trained.
+
+    Parameters
+    ----------
+    estimator : TrainedEstimator
+        Its methods `_card_targets`, `_card_network` and `_card_scores` give what its class adds.
+    samples : dict
+        What `samples_entries` gave.
+    """
+    settings = estimator.settings_
+    entries: dict[str, Any] = {
+        "estimator": type(estimator).__name__,
+        "fcfast": __version__,
+        "trained": timestamp(),
+        "data": samples | estimator._card_targets(),
+        "network": estimator._card_network(),
+        "settings": {name: {"value": value, "reason": settings.reasons[name]} for name, value in settings.items()},
+        "parameters": {name: value for name, value in _given(estimator).items() if name not in settings},
+        "training": {
+            "epochs": estimator.n_epochs_,
+            "loss": estimator.loss_curve_[-1] if estimator.loss_curve_ else None,
+            "outcome": str(estimator.outcome_),
+        },
+        "scores": estimator._card_scores(),
+    }
+    return ModelCard({name: plain(value) for name, value in entries.items() if value or value == 0})
+
+
+def with_earlier(samples: dict[str, Any], card: ModelCard | None) -> dict[str, Any]:
+    """Count the samples of earlier portions of a stream, too."""
+    data = {} if card is None else card.get("data")
+    earlier = data.get("samples") if isinstance(data, dict) else 0  # a file may hold anything
+    return samples | {"samples": samples["samples"] + (earlier if type(earlier) is int else 0)}
+
+
+def classes_entries(classes: Any) -> dict[str, Any]:
+    """Describe class labels: all of them, or the first ones and their number."""
+    few = {"classes": classes[:SHOWN].tolist()}
+    return few if len(classes) <= SHOWN else few | {"number of classes": len(classes)}
+
+
+def validation_entries(scores: list[float] | None) -> dict[str, Any]:
+    """Give the best score of held-out samples during training, which the network that was kept has."""
+    finite = [score for score in scores or () if np.isfinite(score)]
+    return {"validation": max(finite)} if finite else {}
+
+
+def timestamp() -> str:
+    """Give the time in UTC, or that of the environment variable SOURCE_DATE_EPOCH, with which files can be made again."""
+    try:
+        now = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), timezone.utc)
+    except (KeyError, ValueError, OverflowError, OSError):
+        now = datetime.fromtimestamp(time.time(), timezone.utc)
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _given(estimator: "TrainedEstimator") -> dict[str, Any]:
+    """Give the parameters that differ from their defaults."""
+    known = inspect.signature(type(estimator).__init__).parameters
+    params = estimator.get_params(deep=False)
+    return {
+        name: value
+        for name, value in params.items()
+        if name not in OF_MACHINE and (isinstance(value, np.ndarray) or value != known[name].default)
+    }
