@@ -27,7 +27,7 @@ ORDER = [
     {"planning"},
     {"noprop"},
     {"modelfile"},
-    {"convert", "explain", "scaling", "torch"},
+    {"convert", "dask", "explain", "scaling", "torch"},
     {"datafiles"},
     {"streams"},
     {"estimators"},

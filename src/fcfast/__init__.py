@@ -32,7 +32,8 @@ __all__ = [
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
 _MODULES = (
-    "convert", "datafiles", "explain", "kernels", "machine", "noprop", "optimizers", "paper", "plots", "rules", "text", "torch",
+    "convert", "dask", "datafiles", "explain", "kernels", "machine", "noprop", "optimizers", "paper", "plots", "rules", "text",
+    "torch",
 )  # fmt: skip
 _LAZY = {
     "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "estimators.noprop",
