@@ -27,7 +27,7 @@ ORDER = [
     {"planning"},
     {"noprop"},
     {"modelfile"},
-    {"convert", "explain", "onnx", "scaling", "torch"},
+    {"convert", "dask", "explain", "onnx", "scaling", "torch"},
     {"datafiles"},
     {"streams"},
     {"estimators"},

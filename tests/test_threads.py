@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -210,6 +211,31 @@ def test_one_blas_thread_of_several_users():
         assert set(blas_threads()) == {1}
         second.__exit__(None, None, None)
         assert blas_threads() == before
+
+
+def test_any_python_thread_limits_blas():
+    """Another one than the first that did, and another one than the one that began; threadpoolctl 3.8 obeys the first alone."""
+    before = blas_threads()
+    with one_blas_thread():
+        assert set(blas_threads()) == {1}  # this thread was the first
+    seen, begun, ended = [], threading.Event(), threading.Event()
+
+    def outlive():
+        with one_blas_thread():
+            begun.set()
+            ended.wait(10)
+            seen.append(blas_threads())
+        seen.append(blas_threads())
+
+    other = threading.Thread(target=outlive)
+    other.start()
+    begun.wait(10)
+    assert set(blas_threads()) == {1}
+    with one_blas_thread():
+        pass
+    ended.set()
+    other.join()
+    assert seen == [[1] * len(before), before]
 
 
 def test_pace_takes_the_faster(monkeypatch):

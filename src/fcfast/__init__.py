@@ -32,7 +32,7 @@ __all__ = [
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
 _MODULES = (
-    "convert", "datafiles", "explain", "kernels", "machine", "noprop", "onnx", "optimizers", "paper", "plots", "rules", "text",
+    "convert", "dask", "datafiles", "explain", "kernels", "machine", "noprop", "onnx", "optimizers", "paper", "plots", "rules", "text",
     "torch",
 )  # fmt: skip
 _LAZY = {

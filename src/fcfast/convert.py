@@ -100,7 +100,8 @@ def _number(setting: Any, otherwise: int) -> int:
 
 def _copied_layers(estimator: "FrontClassifier | FrontRegressor") -> Layers:
     """Copy weights and biases, so that training one network does not change the other."""
-    return [coef.copy() for coef in estimator.coefs_], [intercept.copy() for intercept in estimator.intercepts_]
+    # those of a network that was trained on a dask array are computed
+    return [np.array(coef, order="C") for coef in estimator.coefs_], [intercept.copy() for intercept in estimator.intercepts_]
 
 
 def _mlp_classifier(estimator: "FrontClassifier") -> MLPClassifier:
@@ -193,7 +194,7 @@ def to_torch(estimator: "FrontClassifier | FrontRegressor") -> "Sequential":
     for coef, intercept in zip(estimator.coefs_, estimator.intercepts_, strict=True):
         dtype = getattr(torch, coef.dtype.name)
         linear = torch.nn.utils.skip_init(torch.nn.Linear, *coef.shape, dtype=dtype)  # this draws no random numbers
-        linear.weight.detach().numpy()[:], linear.bias.detach().numpy()[:] = coef.T, intercept
+        linear.weight.detach().numpy()[:], linear.bias.detach().numpy()[:] = np.asarray(coef).T, intercept
         modules += [linear, _activation_module(torch, activation)]
     return torch.nn.Sequential(*modules[:-1])
 

@@ -1,8 +1,9 @@
 """The progress bar of long work. Needs rich (the extra ``fcfast[cli]``)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,3 +46,45 @@ def progress_bar(
             bar.update(task, total=n_steps, description=description, completed=completed, advance=advance)
 
         yield tell
+
+
+_verbose: ContextVar[int] = ContextVar("verbose", default=0)
+TOLD = 10  # lines about a pass
+
+
+@contextmanager
+def passes_told(verbose: Any) -> Iterator[None]:
+    """Let passes over samples that lie elsewhere show how far they are: 1 in a bar on a terminal or lines, 2 in lines."""
+    token = _verbose.set(int(verbose) if isinstance(verbose, int) else 0)
+    try:
+        yield
+    finally:
+        _verbose.reset(token)
+
+
+@contextmanager
+def pass_progress(what: str, n_steps: int) -> Iterator[Callable[[], None]]:
+    """Give a function to call after each step of a pass, which shows how far it is if that is wanted."""
+    verbose = _verbose.get()
+    if not verbose:
+        yield lambda: None
+        return
+    n_done = 0
+
+    def tell() -> None:
+        nonlocal n_done
+        n_done += 1
+        if n_done * TOLD // n_steps > (n_done - 1) * TOLD // n_steps:
+            print(f"{what}: {n_done} of {n_steps} groups of features", flush=True)
+
+    try:
+        from rich.console import Console
+    except ImportError:  # the extra "cli" installs rich; lines do not need it
+        yield tell
+        return
+    console = Console(stderr=True)
+    if verbose > 1 or not console.is_terminal:
+        yield tell
+        return
+    with progress_bar(n_steps, console, what) as show:
+        yield lambda: show(what)

@@ -42,8 +42,20 @@ def blas() -> threadpoolctl.ThreadpoolController:
     return threadpoolctl.ThreadpoolController().select(user_api="blas")
 
 
+def _take_control() -> None:
+    """Let this thread limit BLAS: threadpoolctl 3.8 ignores all threads but the first one that did, until that is cleared."""
+    clear = getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+
+
 _limited = threading.Lock()
 _limits: list[Any] = []  # one entry per active context; the first one has set the limit
+
+
+def _limit() -> Any:
+    _take_control()
+    return blas().limit(limits=1)
 
 
 @contextmanager
@@ -53,14 +65,16 @@ def one_blas_thread() -> Iterator[None]:
     The limit applies to the whole process: the first of several Python threads sets it, and the last one restores it.
     """
     with _limited:
-        _limits.append(_limits[0] if _limits else blas().limit(limits=1))
+        _limits.append(_limits[0] if _limits else _limit())
     try:
         yield
     finally:
         with _limited:
             limit = _limits.pop()
             if not _limits:
+                _take_control()
                 limit.restore_original_limits()
+                _take_control()  # it is anybody's again
 
 
 @contextmanager

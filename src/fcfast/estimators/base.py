@@ -24,7 +24,7 @@ from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.automatic import Settings, text_of
 from fcfast.estimators.described import classes_entries, validation_entries
-from fcfast.estimators.samples import Remedies, check_features, has_one_dtype, products_named
+from fcfast.estimators.samples import Remedies, check_features, gathered, has_one_dtype, products_named
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.front.rows import converted
 from fcfast.gram.object import Gram
@@ -39,7 +39,9 @@ from fcfast.modelfile.text import text_entry, text_in
 from fcfast.modelfile.values import encoded
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from fcfast.optimizers.base import DEFAULT_SETTINGS
+from fcfast.progress import passes_told
 from fcfast.sources import Standardized, as_source, source_in
+from fcfast.sources.elsewhere import elsewhere
 from fcfast.sources.inputs import tidy
 from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
@@ -72,7 +74,8 @@ def all_or_nothing(fit: Callable[Concatenate[Fitted, Arguments], Fitted]) -> Cal
         before, numbers = self.__dict__.copy(), self._random_state
         drawn = None if numbers is None or self.random_state is None else numbers.get_state(legacy=False)
         try:
-            return fit(self, *args, **kwargs)
+            with passes_told(self.verbose):
+                return fit(self, *args, **kwargs)
         except BaseException:
             self.__dict__ = before
             if numbers is not None and drawn is not None:
@@ -229,6 +232,7 @@ class TrainedEstimator(BaseEstimator):
     def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         """Check training data, which stay raw."""
         _refuse_stream(self, X)
+        y = gathered(y)
         if isinstance(X, Gram):
             self._accept(X, reset)
             return X, self._checked_targets(X, y)
@@ -362,7 +366,7 @@ class TrainedEstimator(BaseEstimator):
         """Check the weights that the samples themselves have."""
         if sample_weight is None:
             return None
-        weights: Array = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        weights: Array = _check_sample_weight(gathered(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
         with np.errstate(over="ignore", invalid="ignore"):  # reported
             validation.sample_weights(weights, "sample_weight")
         return weights
@@ -592,7 +596,7 @@ def _named_optimizer(name: str) -> type[Optimizer]:
 
 
 class HeldOut:
-    """Samples that are scored after every epoch. A dense source is read into memory when it is first needed.
+    """Samples that are scored after every epoch. A dense source is read into memory when it is first needed, unless far away.
 
     Parameters
     ----------
@@ -604,7 +608,7 @@ class HeldOut:
 
     def ready(self, dtype: np.dtype[Any]) -> Any:
         """Give the samples as they are read fastest."""
-        if isinstance(self.X, Source) and not is_stored_sparse(self.X):
+        if isinstance(self.X, Source) and not is_stored_sparse(self.X) and elsewhere(self.X) is None:
             self.X = converted(self.X, dtype)
         return self.X
 

@@ -67,7 +67,16 @@ class FittedFront(ExportedEstimator):
 
     @property
     def coefs_(self) -> list[Array]:
-        """Conventional weights (n_in, n_out) of all layers, read-only; expanded contributions are kept for later calls."""
+        """Conventional weights (n_in, n_out) of all layers, read-only; expanded contributions are kept for later calls.
+
+        Those of the front layer are a dask array if the training samples are: they are made when it is computed.
+        """
+        check_is_fitted(self, "network_")
+        inputs = None if self._scaling is None else self._scaling.inputs
+        first = self.network_.front.lazily_expanded(None if inputs is None else inputs.scale)
+        if first is not None:
+            above = _read_only(*(weights.T.copy() for weights in self.network_.weights))
+            return [first, *(above if self._scaling is None else _read_only(*self._scaling.coefs_above(above)))]
         coefs = self._coefs()
         return coefs if self._scaling is None else _read_only(*self._scaling.coefs(coefs))
 
@@ -75,7 +84,18 @@ class FittedFront(ExportedEstimator):
     def intercepts_(self) -> list[Array]:
         """Biases of all layers, read-only."""
         intercepts = self._intercepts()
-        return intercepts if self._scaling is None else _read_only(*self._scaling.intercepts(self._coefs(), intercepts))
+        if self._scaling is None:
+            return intercepts
+        shift = self._scaling.shift
+        moved = None if shift is None else self._times_weights(shift)
+        return _read_only(*self._scaling.intercepts(moved, intercepts))
+
+    def _times_weights(self, numbers: NDArray[np.float64]) -> Array:
+        """Multiply numbers (d,) by the network's own front weights (d, h), which stay where the samples lie."""
+        gram: Gram | None = self.network_.front.gram
+        if gram is None or not gram.is_elsewhere:
+            return np.asarray(numbers @ self._coefs()[0])
+        return np.asarray(self.network_.front.preactivations(numbers[None].astype(gram.dtype))[0])
 
     def _coefs(self) -> list[Array]:
         """Give the weights of the network itself, which refer to scaled data if it was trained on scaled data."""

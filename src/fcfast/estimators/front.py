@@ -27,7 +27,8 @@ from fcfast.optimizers import SCHEDULES, Constant, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
-from fcfast.sources import Standardized
+from fcfast.sources import Standardized, source_in
+from fcfast.sources.elsewhere import elsewhere
 from fcfast.sources.lengths import Lengths
 from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
@@ -151,10 +152,10 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
 
         Parameters
         ----------
-        X : ndarray, DataFrame, sparse matrix, numpy.memmap or source (`fcfast.sources`) of shape (N, d)
+        X : ndarray, DataFrame, sparse matrix, numpy.memmap, dask array or source (`fcfast.sources`) of shape (N, d)
             Training inputs. Form "contributions" keeps a reference to them for `predict` and `coefs_`, so do not change them in
-            place. Methods that need them raise a RuntimeError if they were changed. A stream (`fcfast.streams`) is read once
-            before training, and once in every epoch.
+            place. Methods that need them raise a RuntimeError if they were changed. A dask array is read and multiplied where
+            dask computes (`fcfast.dask`). A stream (`fcfast.streams`) is read once before training, and once in every epoch.
         y : array-like of shape (N,), or (N, c) for regression
             Class labels or targets. They are left out for a stream, whose blocks hold them, and their weights.
         sample_weight : array-like of shape (N,) or None
@@ -572,10 +573,12 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             return "auto"  # the plan leaves no other form than one that keeps the samples
         optimizer, rule = self._optimizer(), make_rule(self.rule)
         any_form = optimizer.commutes and rule.stays_in_span
+        far = elsewhere(source_in(X)) is not None
         possible = [
             (kind.keeps_inputs, kind.updates_each_weight, name)
             for name, kind in ((name, kind.variant(is_stored_sparse(X))) for name, kind in FORMS.items())
             if kind.is_automatic
+            and not (far and kind.needs_features)
             and (any_form or kind.updates_each_weight)
             and (kind.takes_sparse or not is_stored_sparse(X))
             and (not kind.leaves_alone or (optimizer.is_lazy and rule.stays_in_span))

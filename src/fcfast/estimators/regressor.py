@@ -11,6 +11,7 @@ from sklearn.metrics import r2_score
 from fcfast import validation
 from fcfast.estimators import automatic
 from fcfast.estimators.front import FrontEstimator
+from fcfast.estimators.samples import gathered
 from fcfast.estimators.store import stored
 from fcfast.estimators.stream_predictions import predictions_of, takes_streams
 from fcfast.losses import Loss, make_loss
@@ -177,7 +178,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Predicted time and memory of each form; ``str(plan_)`` explains the choice.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Conventional weights of all layers, read-only. In form "contributions" the front layer's are computed when they are
-        first needed, and kept.
+        first needed, and kept; they are a dask array if X was one (`fcfast.dask`).
     intercepts_ : list of ndarray of shape (n_out,)
         Biases of all layers, read-only.
     contributions_ : ndarray of shape (N, h)
@@ -370,7 +371,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Give R²; the blocks of a stream hold `y` and `sample_weight`, which are left out then."""
         if not isinstance(X, Stream):
-            return float(super().score(X, y, sample_weight))
+            return float(super().score(X, gathered(y), gathered(sample_weight)))
         predicted, truth, weights = predictions_of(self, X, y, sample_weight)
         return float(r2_score(truth, predicted, sample_weight=weights))
 

@@ -18,6 +18,7 @@ from fcfast.sources import ArraySource, SparseSource, Standardized, as_source
 from fcfast.sources.entries import occurring_part
 from fcfast.sources.inputs import tidy
 from fcfast.sources.lengths import LONGEST, rounded
+from fcfast.sources.opening import DASK, library_of
 from fcfast.sources.protocol import READ_BYTES, Source
 from fcfast.tiles import slices
 
@@ -243,6 +244,11 @@ def copied(X: Any) -> Any:
     if isinstance(X, SparseSource):
         return SparseSource(X.matrix.copy())
     return X if isinstance(X, Source) else X.copy()
+
+
+def gathered(y: Any) -> Any:
+    """Give targets or weights of samples as they are, except that those of dask are computed: there are few of them."""
+    return y.compute() if library_of(y) == DASK and hasattr(y, "compute") else y
 
 
 def has_one_dtype(X: Any) -> bool:

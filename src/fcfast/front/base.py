@@ -292,6 +292,13 @@ class FrontForm(FormCosts, Capable):
         """Give the conventional weights (h, d)."""
         raise NotImplementedError
 
+    def lazily_expanded(self, scale: Array | None) -> Any:
+        """Give the conventional weights (d, h) as an array where the training samples lie, such as a dask array.
+
+        With a `scale` (d,) they are those of raw features, in double precision. None for samples in this process.
+        """
+        return None
+
     @property
     def scattered(self) -> ScatteredWeights | None:
         """The conventional weights as a function of features; None for a form that does not hold them so, nor makes them so."""

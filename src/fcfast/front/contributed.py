@@ -19,6 +19,7 @@ from fcfast.gram.products import (
     cross_gram_and_preactivations,
     expand,
     initial_preactivations,
+    lazily_expanded,
     preactivations_by_weights,
     preactivations_of,
 )
@@ -73,6 +74,8 @@ class Contributed:
         if not self.is_kept or (isinstance(X, Gram) and self.start is not None):
             return False
         initial = self.initial
+        if self.gram.is_elsewhere:  # products would read the training samples there again
+            return True
         return not Work(X.shape[0], len(self.gram), initial.n_features, initial.n_hidden, initial.is_zero).suits_products
 
     def features_of(self, X: Any) -> Any:
@@ -195,6 +198,16 @@ class Contributed:
         if self._is_finished:
             self._weights = weights
         return weights
+
+    def lazily_expanded(self, A: Array, c: float, scale: Array | None) -> Any:
+        """Give the weights (d, h) as an array where the training samples lie, for raw features if they have a scale (d,).
+
+        None if the samples do not lie elsewhere.
+        """
+        gram = self.gram
+        if not (gram.is_elsewhere and gram.has_weights):
+            return None
+        return lazily_expanded(gram.X, self.total(A, c), c, self.initial, gram.dtype, gram.n_jobs, scale)
 
     def scattered(self, A: Array, c: float) -> ScatteredWeights | None:
         """Give the conventional weights as those of the features that occur, with the initial weights of the others.

@@ -212,6 +212,10 @@ class ContributionsForm(FrontForm):
         """Give the conventional weights (h, d)."""
         return self._contributed.expand(self.base, self.initial_share)
 
+    def lazily_expanded(self, scale: Array | None) -> Any:
+        """Give the weights (d, h) as an array where the training samples lie; None if they lie here."""
+        return None if self.contributed is None else self.contributed.lazily_expanded(self.base, self.initial_share, scale)
+
     @property
     def scattered(self) -> ScatteredWeights | None:
         """The conventional weights as a function of features, if sparse samples have few of them."""

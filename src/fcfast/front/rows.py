@@ -9,6 +9,7 @@ from scipy import sparse
 
 from fcfast.gram.reading import refuse_not_finite
 from fcfast.sources.arrays import ArraySource
+from fcfast.sources.elsewhere import elsewhere
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 from fcfast.validation import all_finite
@@ -92,14 +93,18 @@ def is_converted(X: Any, dtype: np.dtype[Any]) -> bool:
 
 
 def converted_once(X: Any, dtype: np.dtype[Any]) -> Any:
-    """Give new data that several front layers read: dense ones in their precision, sparse ones as they are."""
-    if sparse.issparse(X):
+    """Give new data that several front layers read: dense ones in their precision, others as they are."""
+    if sparse.issparse(X) or elsewhere(X) is not None:
         return X
     return converted(X, dtype) if isinstance(X, Source) else np.ascontiguousarray(X, dtype=dtype)
 
 
 def converted(X: Any, dtype: np.dtype[Any]) -> Array:
     """Give validated samples as a contiguous array with this dtype, not a copy if they lie in one; other sources are read."""
+    if elsewhere(X) is not None:
+        raise TypeError(
+            "X is a dask array, all of which this needs in the memory of one process; if it has room, give X.compute()"
+        )
     if isinstance(X, Source):
         with np.errstate(over="ignore"):  # reported below
             read = X.array if X.array is not None and _suits(X.array, dtype) else X.dense(dtype)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast.gram.object import Gram
+from fcfast.sources.elsewhere import elsewhere
 from fcfast.sources.inputs import fingerprint
 from fcfast.threads import one_blas_thread
 
@@ -29,8 +30,8 @@ class Scored:
 
     @staticmethod
     def suits(X: Any, n_samples: int) -> bool:
-        """Whether the products are no more than those of the training samples with each other."""
-        return hasattr(X, "shape") and X.shape[0] <= n_samples
+        """Whether products are no more than those of the training samples with each other, or features are far away."""
+        return hasattr(X, "shape") and (X.shape[0] <= n_samples or elsewhere(X) is not None)
 
     def is_of(self, X: Any) -> bool:
         """Whether these are the same samples, unchanged."""

@@ -33,6 +33,10 @@ class PlainSum:
         """Add a tile."""
         self.G[rows, columns] += product
 
+    def plus(self, other: "PlainSum") -> "PlainSum":
+        """Give the sum of two sums, neither of which is changed."""
+        return PlainSum(self.G + other.G)
+
     def finish(self) -> Array:
         """Give the array."""
         return self.G
@@ -77,6 +81,15 @@ class TriangleSum:
                 corner = slice(border - strip.start, end - strip.start)
                 part = added[:, border - columns.start : end - columns.start]
                 _add_exactly(self.G[own, border:end], self.corners[own, corner], part)
+
+    def plus(self, other: "TriangleSum") -> "TriangleSum":
+        """Give the sum of two sums, neither of which is changed."""
+        total = TriangleSum(self.G.copy())
+        total.corners = self.corners + other.corners
+        for strip in slices(len(self.G), STRIP):
+            total.add(strip, slice(0, strip.stop), other.G[strip, : strip.stop])
+            total.G[: strip.start, strip] += other.G[: strip.start, strip]
+        return total
 
     def finish(self) -> Array:
         """Give the array, with the sum on and below the diagonal."""

@@ -1,5 +1,6 @@
 """Measures of the inputs that kernels need: the squared norm of each sample, and the variance of all numbers."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,9 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.gram.occurring import occurring, within
+from fcfast.gram.passes import squared_sums
 from fcfast.gram.reading import Inputs, reader, row_readers
+from fcfast.sources.elsewhere import elsewhere, spread_sums
 from fcfast.tiles import slices
 
 
@@ -28,37 +31,63 @@ def squared_norms(X: Inputs, dtype: DTypeLike = np.float64) -> NDArray[np.float6
     """
     columns = occurring(X)
     X = X if columns is None else within(X, columns)
-    norms = np.zeros(X.shape[0])
-    for rows, inputs in row_readers(X, 1, np.dtype(dtype)):
-        for features in slices(X.shape[1], inputs.width):
-            block = inputs.read(features)
-            if sparse.issparse(block):
-                norms[rows] += np.asarray(block.astype(np.float64).power(2).sum(axis=1)).ravel()
-            else:
-                norms[rows] += np.einsum("ij,ij->i", block, block, dtype=np.float64)
+    norms, dtype = np.zeros(X.shape[0]), np.dtype(dtype)
+    if elsewhere(X) is not None:
+        strips = X.strips(X.shape[0])
+        rows_of = [X] if len(strips) == 1 else [X.strip(rows) for rows in strips]
+        for number, sums in spread_sums("squared-lengths", squared_sums, rows_of, (), dtype, size=norms.nbytes):
+            norms[strips[number]] = sums[0]
+        return norms
+    for rows, inputs in row_readers(X, 1, dtype):
+        (norms[rows],) = squared_sums(inputs, dtype)
     return norms
 
 
 def has_values(X: Inputs) -> bool:
     """Whether a number in X is not 0; it reads no further than the block with the first one."""
+    if elsewhere(X) is not None:
+        ((_, (count,)),) = spread_sums("values", _count_of_value, [X], (), size=8)
+        return bool(count)
     inputs = reader(X, np.dtype(np.float64))
     blocks: Any = (inputs.read(features) for features in slices(X.shape[1], inputs.width))
     return any((block.data if sparse.issparse(block) else block).any() for block in blocks)
 
 
+def _count_of_value(X: Inputs) -> tuple[int]:
+    return (int(has_values(X)),)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Number, mean, and sum of squared differences from the mean of some numbers."""
+
+    n: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def plus(self, other: "Spread") -> "Spread":
+        """Put two parts together as Chan, Golub and LeVeque do (1979), so that a large mean costs no digits."""
+        n, distance = self.n + other.n, other.mean - self.mean
+        squares = self.squares + (other.squares + distance**2 * self.n * other.n / n)
+        return Spread(n, self.mean + distance * other.n / n, squares)
+
+
 def variance(X: Inputs) -> float:
     """Compute the variance of all numbers in X, as ``X.var()``; a sparse X counts with its zeros."""
-    n, mean, squares = 0, 0.0, 0.0  # number, mean and sum of squared differences so far
-    inputs = reader(X, np.dtype(np.float64))
+    if elsewhere(X) is not None:
+        ((_, (spread,)),) = spread_sums("variance", _spread, [X], (), size=24)
+    else:
+        (spread,) = _spread(X)
+    return float(spread.squares / spread.n)
+
+
+def _spread(X: Inputs) -> tuple[Spread]:
+    spread, inputs = Spread(), reader(X, np.dtype(np.float64))
     for features in slices(X.shape[1], inputs.width):
         block = inputs.read(features)
         numbers: Any = block.data if sparse.issparse(block) else block
         size = block.shape[0] * block.shape[1]
-        own_mean = float(numbers.sum()) / size
-        own = float(np.square(numbers - own_mean).sum()) + (size - numbers.size) * own_mean**2
-        # two parts are put together as Chan, Golub and LeVeque do (1979), so that a large mean costs no digits
-        distance = own_mean - mean
-        squares += own + distance**2 * n * size / (n + size)
-        mean += distance * size / (n + size)
-        n += size
-    return squares / n
+        mean = float(numbers.sum()) / size
+        squares = float(np.square(numbers - mean).sum()) + (size - numbers.size) * mean**2
+        spread = spread.plus(Spread(size, mean, squares))
+    return (spread,)

@@ -27,7 +27,9 @@ from fcfast.gram.start import InitialWeights
 from fcfast.gram.storage import created, opened
 from fcfast.kernels import Kernel, Linear
 from fcfast.kernels.given import PRECOMPUTED, AnyKernel, Function, FunctionKernel
+from fcfast.progress import passes_told
 from fcfast.sources import Standardized, as_source
+from fcfast.sources.elsewhere import elsewhere
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.sources.scale import Scale
 from fcfast.sources.standardized import CAPPED, MISSING, SCALE
@@ -54,9 +56,10 @@ class Gram:
 
     Parameters
     ----------
-    X : ndarray, DataFrame, sparse matrix, memmap or `fcfast.sources.Source` of shape (N, d)
-        Features of the samples, to which a reference is kept. With ``kernel="precomputed"`` the kernel matrix (N, N); with a
-        function as `kernel` any sequence of samples, such as strings.
+    X : ndarray, DataFrame, sparse matrix, memmap, dask array or `fcfast.sources.Source` of shape (N, d)
+        Features of the samples, to which a reference is kept. Those of a dask array are multiplied where dask computes
+        (`fcfast.dask`). With ``kernel="precomputed"`` the kernel matrix (N, N); with a function as `kernel` any sequence of
+        samples, such as strings.
     kernel : str, Kernel or callable, default "linear"
         "linear", "poly", "rbf", "cosine", "tanimoto", "arc-cosine", a kernel of `fcfast.kernels`, a function of two blocks of
         m and n samples that gives an array (m, n), or "precomputed".
@@ -71,10 +74,13 @@ class Gram:
     dtype : {"float32", "float64"}, default "float32"
         Precision of the products, which the estimators' `dtype` must equal.
     n_jobs : int or None, default None
-        Number of threads; None uses all that are available. The result has the same bits for any number.
+        Number of threads; None uses all that are available, and one in each task for a dask array. The result has the same bits
+        for any number.
     path : path-like or None, default None
         File that the matrix is written to while it is computed, and mapped from afterwards, for matrices larger than memory.
         `Gram.load` opens it again. It is written completely or not at all.
+    verbose : int, default 0
+        Whether to show how far the pass over a dask array is: 1 in a bar on a terminal and in lines elsewhere, 2 in lines.
 
     Attributes
     ----------
@@ -124,8 +130,10 @@ class Gram:
         dtype: str = "float32",
         n_jobs: int | None = None,
         path: str | os.PathLike[str] | None = None,
+        verbose: int = 0,
     ) -> None:
         validation.choice(dtype, "dtype", ("float32", "float64"))
+        validation.integer(int(verbose) if isinstance(verbose, bool) else verbose, "verbose", 0)
         validation.choice(missing, "missing", MISSING)
         validation.switch(standardize, "standardize", (CAPPED, SCALE))
         kind = kernel_of(kernel, gamma, degree, coef0)
@@ -140,7 +148,8 @@ class Gram:
         samples = any_samples(X) if is_function else checked_samples(X, missing, fills_in=kind.takes_features)
         if is_prepared:
             samples = Standardized(as_source(samples), standardize, missing, dtype)
-        self._products = products_of(samples, kind, dtype, n_jobs, names, path)
+        with passes_told(verbose):
+            self._products = products_of(samples, kind, dtype, n_jobs, names, path)
         self._rows = None
 
     @classmethod
@@ -199,6 +208,10 @@ class Gram:
         return Gram.view(self._products, rows, self.is_centred)
 
     __iter__: ClassVar[None] = None  # NumPy and loops would take it for an empty sequence, as single samples have no view
+
+    def __sizeof__(self) -> int:
+        """Give the bytes of all products, so that whoever sends objects to other processes sends a Gram once for many tasks."""
+        return object.__sizeof__(self) + int(self._products.matrix.nbytes)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Refuse to become an array, because it could be one of products or of features."""
@@ -350,6 +363,12 @@ class Gram:
     def has_features(self) -> bool:
         """Whether new samples are described by features, and not by their products with these samples."""
         return self._products.inputs is not None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether features are at hand, but lie elsewhere, as on the machines of a cluster."""
+        inputs = self._products.inputs
+        return inputs is not None and elsewhere(inputs.unread) is not None
 
     @property
     def takes_features(self) -> bool:

@@ -177,3 +177,7 @@ class ChosenWeights:
     def dense(self, dtype: DTypeLike) -> Array:
         """Give all selected weights as a new C-contiguous array (n_hidden, k)."""
         return np.ascontiguousarray(self.block(0, self.n_features, dtype))
+
+    def part(self, features: slice) -> InitialWeights:
+        """Give the weights of some of the selected features."""
+        return ChosenWeights(self.initial, self.features[features])

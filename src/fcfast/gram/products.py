@@ -10,7 +10,7 @@ tiles depend on shapes alone, and each thread uses one BLAS thread. The bits of 
 of threads, on the memory order of the inputs, or on whether two arguments are the same array.
 """
 
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,15 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from fcfast.gram import budget
-from fcfast.gram.accumulate import PlainSum, TriangleSum
 from fcfast.gram.centring import bordered, bordered_contributions, centred_columns, centred_gram, centred_rows
 from fcfast.gram.occurring import ChosenWeights, is_sparse, occurring, within
-from fcfast.gram.reading import Block, Inputs, affordable_rows, reader, refuse_not_finite, row_readers
+from fcfast.gram.passes import cross_sums, crossed_sums, expanded, gram_sums, initial_sums, new_weights, updated_sums
+from fcfast.gram.reading import Inputs, affordable_rows, reader, refuse_not_finite, row_readers
 from fcfast.gram.start import GivenWeights, InitialWeights
-from fcfast.gram.sums import add_cross, add_gram, add_preactivations, parts_of, updated_weights
 from fcfast.gram.work import Work
 from fcfast.sharing import sharing
 from fcfast.sources import ArraySource, SparseSource, as_source
+from fcfast.sources.elsewhere import PerFeature, elsewhere, maker, spread_sums
 from fcfast.sources.protocol import Source
 from fcfast.sources.stacked import Stacked
 from fcfast.sources.standardized import Standardized
@@ -89,21 +89,15 @@ def gram_and_preactivations(
     if (columns := occurring(X)) is not None:
         chosen = None if initial is None else ChosenWeights(initial, columns)
         return gram_and_preactivations(within(X, columns), chosen, dtype, n_jobs, out)
-    n_threads = resolve_n_jobs(n_jobs)
-    inputs = reader(X, dtype)
-    G = np.zeros((n_samples, n_samples), dtype) if out is None else out
-    # A few single-precision products can be added in single precision; a plain sum of many would lose digits.
-    is_plain = dtype == np.float64 or n_features <= budget.FEW_BLOCKS * inputs.width
-    total = PlainSum(G) if is_plain else TriangleSum(G)
-    S0 = np.zeros((n_samples, 0 if initial is None else initial.n_hidden))
-    with sharing(n_threads) as run:
-        for features in slices(n_features, inputs.width):
-            block = inputs.read(features)
-            add_gram(total.add, block, run)
-            if initial is not None:
-                make = partial(_weights, initial, dtype)
-                add_preactivations(S0, block, parts_of(initial, features, dtype), make, n_threads, run)
-    mirror(total.finish())
+    if elsewhere(X) is not None:
+        size = n_samples * (n_samples * dtype.itemsize + 8 * (0 if initial is None else initial.n_hidden))
+        sums = spread_sums("gram-matrix", gram_sums, [X], (initial,), dtype, n_jobs or 1, n_features, size=size)
+        ((_, (total, S0)),) = sums
+        G = _into(total.finish(), out)
+    else:
+        total, S0 = gram_sums(X, initial, dtype, n_jobs, n_features, out)
+        G = total.finish()
+    mirror(G)
     return G, S0.astype(dtype, copy=False)
 
 
@@ -131,14 +125,12 @@ def initial_preactivations(X: Inputs, initial: InitialWeights, dtype: DTypeLike,
         return centred_rows(initial_preactivations(sparser, initial, dtype, n_jobs))
     if (columns := occurring(X)) is not None:
         return initial_preactivations(within(X, columns), ChosenWeights(initial, columns), dtype, n_jobs)
-    n_threads = resolve_n_jobs(n_jobs)
-    inputs = reader(X, dtype)
-    S0 = np.zeros((X.shape[0], initial.n_hidden))
-    with sharing(n_threads) as run:
-        for features in slices(X.shape[1], inputs.width):
-            make = partial(_weights, initial, dtype)
-            add_preactivations(S0, inputs.read(features), parts_of(initial, features, dtype), make, n_threads, run)
-    return S0.astype(dtype, copy=False)
+    S0 = np.empty((X.shape[0], initial.n_hidden), dtype)
+    if elsewhere(X) is not None:
+        _spread("pre-activations", initial_sums, X, (initial,), (dtype, n_jobs or 1), (S0,))
+    else:
+        (S0[:],) = initial_sums(X, initial, dtype, n_jobs)
+    return S0
 
 
 def cross_gram_and_preactivations(
@@ -179,20 +171,7 @@ def cross_gram_and_preactivations(
     if is_sparse(X) and (columns := occurring(X_new)) is not None:
         chosen = ChosenWeights(initial, columns)
         return cross_gram_and_preactivations(within(X_new, columns), within(X, columns), chosen, dtype, n_jobs)
-    n_threads = resolve_n_jobs(n_jobs)
-    inputs = reader(X, dtype)
-    G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
-    S0_new = np.empty((X_new.shape[0], initial.n_hidden), dtype)
-    with sharing(n_threads) as run:
-        for rows, new_inputs in row_readers(X_new, X.shape[0] + initial.n_hidden, dtype):
-            products, preactivations = np.zeros(G_new[rows].shape), np.zeros(S0_new[rows].shape)
-            for features in slices(X.shape[1], min(inputs.width, new_inputs.width)):
-                block = new_inputs.read(features)
-                add_cross(products, block, inputs.read(features), run)
-                make = partial(_weights, initial, dtype)
-                add_preactivations(preactivations, block, parts_of(initial, features, dtype), make, n_threads, run)
-            G_new[rows], S0_new[rows] = products, preactivations
-    return G_new, S0_new
+    return _crossed(X_new, X, initial, dtype, n_jobs)
 
 
 def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = None) -> Array:
@@ -227,15 +206,40 @@ def cross_gram(X_new: Inputs, X: Inputs, dtype: DTypeLike, n_jobs: int | None = 
         return centred_rows(cross_gram(sparser, X, dtype, n_jobs))
     if is_sparse(X) and (columns := occurring(X_new)) is not None:
         return cross_gram(within(X_new, columns), within(X, columns), dtype, n_jobs)
+    return _crossed(X_new, X, None, dtype, n_jobs)[0]
+
+
+def _crossed(
+    X_new: Inputs, X: Inputs, initial: InitialWeights | None, dtype: np.dtype[Any], n_jobs: int | None
+) -> tuple[Array, Array]:
+    """Compute X_new X', and X_new W1(0)' unless there are no initial weights."""
+    n_hidden = 0 if initial is None else initial.n_hidden
+    G_new, S0_new = np.empty((X_new.shape[0], X.shape[0]), dtype), np.empty((X_new.shape[0], n_hidden), dtype)
+    if elsewhere(X_new, X) is not None:
+        _spread("products-with-samples", cross_sums, X_new, (X, initial), (dtype, n_jobs or 1), (G_new, S0_new))
+        return G_new, S0_new
     inputs = reader(X, dtype)
-    G_new = np.empty((X_new.shape[0], X.shape[0]), dtype)
-    with sharing(resolve_n_jobs(n_jobs)) as run:
-        for rows, new_inputs in row_readers(X_new, X.shape[0], dtype):
-            products = np.zeros(G_new[rows].shape)
-            for features in slices(X.shape[1], min(inputs.width, new_inputs.width)):
-                add_cross(products, new_inputs.read(features), inputs.read(features), run)
-            G_new[rows] = products
-    return G_new
+    for rows, new_inputs in row_readers(X_new, X.shape[0] + n_hidden, dtype):
+        G_new[rows], S0_new[rows] = cross_sums(new_inputs, inputs, initial, dtype, n_jobs)
+    return G_new, S0_new
+
+
+def _spread(
+    what: str,
+    function: Callable[..., tuple[Array, ...]],
+    X_new: Inputs,
+    others: tuple[Any, ...],
+    arguments: tuple[Any, ...],
+    outs: tuple[Array, ...],
+) -> None:
+    """Fill `outs` with sums for all rows of `X_new`, which are made where the features lie."""
+    source, n_results = as_source(X_new), sum(out.shape[1] for out in outs)
+    strips = source.strips(affordable_rows(n_results))
+    rows_of = [source] if len(strips) == 1 else [source.strip(rows) for rows in strips]
+    size = 8 * n_results * max((rows.stop - rows.start for rows in strips), default=0)
+    for number, sums in spread_sums(what, function, rows_of, others, *arguments, size=size):
+        for out, total in zip(outs, sums, strict=True):
+            out[strips[number]] = total
 
 
 def stacked(X: Inputs, X_new: Inputs) -> Inputs:
@@ -291,26 +295,17 @@ def preactivations_of(
         chosen = ChosenWeights(initial, columns)
         return preactivations_of(within(X_new, columns), within(X, columns), A, c, chosen, dtype, n_jobs)
     A, c = np.asarray(A, dtype), float(c)
-    n_new, n_features = X_new.shape
-    if Work(n_new, X.shape[0], n_features, initial.n_hidden, initial.is_zero).is_less_by_products:
+    S_new = np.empty((X_new.shape[0], initial.n_hidden), dtype)
+    by_products = Work(len(S_new), X.shape[0], X.shape[1], initial.n_hidden, initial.is_zero).is_less_by_products
+    if elsewhere(X_new, X) is not None:
+        function = crossed_sums if by_products else updated_sums
+        _spread("predictions", function, X_new, (X, initial), (A, c, dtype, n_jobs or 1), (S_new,))
+        return S_new
+    if by_products:
         return _by_products(X_new, X, A, c, initial, dtype, n_jobs)
-    n_threads = resolve_n_jobs(n_jobs)
     inputs = reader(X, dtype)
-    S_new = np.empty((n_new, initial.n_hidden), dtype)
-    with sharing(n_threads) as run:
-        for rows, new_inputs in row_readers(X_new, initial.n_hidden, dtype):
-            preactivations = np.zeros(S_new[rows].shape)
-            for features in slices(n_features, min(inputs.width, new_inputs.width)):
-                held = inputs.read(features)
-
-                def updated(part: slice, held: Block = held, start: int = features.start) -> Array:
-                    weights = initial.block(part.start, part.stop, dtype)
-                    return updated_weights(weights, held[:, part.start - start : part.stop - start], A, c)
-
-                add_preactivations(
-                    preactivations, new_inputs.read(features), parts_of(initial, features, dtype), updated, n_threads, run
-                )
-            S_new[rows] = preactivations
+    for rows, new_inputs in row_readers(X_new, initial.n_hidden, dtype):
+        (S_new[rows],) = updated_sums(new_inputs, inputs, initial, A, c, dtype, n_jobs)
     return S_new
 
 
@@ -359,6 +354,10 @@ def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = Non
     _check_features("X_new", X_new, "W1", W1.shape[1])
     if (sparser := bordered(X_new)) is not None:
         return centred_rows(preactivations_by_weights(sparser, W1, n_jobs))
+    if elsewhere(X_new) is not None:
+        S_new = np.empty((X_new.shape[0], len(W1)), W1.dtype)
+        _spread("predictions", initial_sums, X_new, (GivenWeights(W1),), (W1.dtype, n_jobs or 1), (S_new,))
+        return S_new
     if is_sparse(X_new):
         rows = _sparse_rows(X_new).astype(W1.dtype, copy=False)
         features, places = np.unique(rows.indices, return_inverse=True)
@@ -386,17 +385,9 @@ def preactivations_by_weights(X_new: Inputs, W1: Array, n_jobs: int | None = Non
 
 def _by_features(X_new: Inputs, W1: Array, n_jobs: int | None) -> Array:
     """Compute X_new W1' in blocks of features, which takes fewer passes over wide inputs than blocks of rows."""
-    n_threads, weights = resolve_n_jobs(n_jobs), GivenWeights(W1)
     S_new = np.empty((X_new.shape[0], len(W1)), W1.dtype)
-    with sharing(n_threads) as run:
-        for rows, inputs in row_readers(X_new, len(W1), W1.dtype):
-            preactivations = np.zeros(S_new[rows].shape)
-            for features in slices(X_new.shape[1], inputs.width):
-                parts = parts_of(weights, features, W1.dtype)
-                add_preactivations(
-                    preactivations, inputs.read(features), parts, partial(_weights, weights, W1.dtype), n_threads, run
-                )
-            S_new[rows] = preactivations
+    for rows, inputs in row_readers(X_new, len(W1), W1.dtype):
+        (S_new[rows],) = initial_sums(inputs, GivenWeights(W1), W1.dtype, n_jobs)
     return S_new
 
 
@@ -448,23 +439,36 @@ def expand(
     if (sparser := bordered(X)) is not None:
         return expand(sparser, bordered_contributions(A), c, initial, dtype, out, n_jobs)
     A, c = np.asarray(A, dtype), np.asarray(c, dtype) if np.ndim(c) else float(c)
-    n_threads = resolve_n_jobs(n_jobs)
     W1 = np.empty((initial.n_hidden, initial.n_features), dtype) if out is None else out
-    inputs = reader(X, dtype)
-    with sharing(n_threads) as run:
-        for features in slices(X.shape[1], inputs.width):
-            block = inputs.read(features)
-
-            def fill(part: slice, block: Block = block, start: int = features.start) -> None:
-                weights, into = initial.block(part.start, part.stop, dtype), W1[:, part]
-                inputs = block[:, part.start - start : part.stop - start]
-                if into.dtype != dtype or sparse.issparse(inputs) or np.may_share_memory(into, weights):
-                    into[:] = updated_weights(weights, inputs, A, c)
-                else:
-                    updated_weights(weights, inputs, A, c, into)
-
-            list(run(fill, parts_of(initial, features, dtype)))
+    far = elsewhere(X)
+    if far is None:
+        return expanded(X, A, c, initial, dtype, n_jobs, W1)
+    jobs = [[maker(new_weights, features, (X, initial, None), (A, c, dtype, n_jobs or 1))] for features in far.ranges]
+    size = dtype.itemsize * initial.n_hidden * max(features.stop - features.start for features in far.ranges)
+    for number, outcome in far.totals("weights", jobs, size):
+        W1[:, far.ranges[number]] = outcome.summands[0].T
     return W1
+
+
+def lazily_expanded(
+    X: Inputs, A: Array, c: float, initial: InitialWeights, dtype: DTypeLike, n_jobs: int | None, scale: Array | None
+) -> Any:
+    """Give the conventional weights of features that lie elsewhere as an array (d, h) there, made when they are asked for.
+
+    Parameters
+    ----------
+    X, A, c, initial, dtype, n_jobs
+        The same as for `expand`.
+    scale : ndarray of shape (d,), or None
+        Scale of each feature, by which its weights are divided in double precision; None leaves them in `dtype`.
+    """
+    dtype, far = np.dtype(dtype), elsewhere(X)
+    assert far is not None  # or the weights would be made here
+    held = X, initial, None if scale is None else PerFeature(scale)
+    arguments = np.asarray(A, dtype), float(c), dtype, n_jobs or 1
+    shapes = [(features.stop - features.start, initial.n_hidden) for features in far.ranges]
+    jobs = [maker(new_weights, features, held, arguments) for features in far.ranges]
+    return far.array("weights", jobs, shapes, dtype if scale is None else np.dtype(np.float64))
 
 
 def _into(G: Array, out: Array | None) -> Array:
@@ -473,10 +477,6 @@ def _into(G: Array, out: Array | None) -> Array:
         return G
     out[:] = G
     return out
-
-
-def _weights(initial: InitialWeights, dtype: np.dtype[Any], features: slice) -> Array:
-    return initial.block(features.start, features.stop, dtype)
 
 
 def _check_features(name: str, X: Inputs, other_name: str, n_features: int) -> None:

@@ -26,6 +26,7 @@ ENTRY_BYTES = 16  # of an entry of a sparse block, at most: a number and its pla
 class Reader:
     """Inputs in blocks: `read(features)` gives these columns in the wanted dtype, at most `width` of them at a time."""
 
+    shape: tuple[int, int]
     width: int
     read: Callable[[slice], Block]
 
@@ -44,10 +45,10 @@ def reader(X: Inputs, dtype: np.dtype[Any]) -> Reader:
     if sparse.issparse(X):
         columns = X.astype(dtype, copy=False).tocsc()
         if _is_sparser(Occurrences.of_samples(columns).n_pairs, n_samples, n_features):
-            return Reader(_sparse_width(columns.nnz, n_features), lambda features: columns[:, features])
-        return Reader(affordable, lambda features: columns[:, features].toarray())
+            return Reader(X.shape, _sparse_width(columns.nnz, n_features), lambda features: columns[:, features])
+        return Reader(X.shape, affordable, lambda features: columns[:, features].toarray())
     array = np.asarray(X)
-    return Reader(affordable, lambda features: _suited(array[:, features], dtype))
+    return Reader(X.shape, affordable, lambda features: _suited(array[:, features], dtype))
 
 
 def _source_reader(X: Source, dtype: np.dtype[Any], affordable: int) -> Reader:
@@ -62,11 +63,11 @@ def _source_reader(X: Source, dtype: np.dtype[Any], affordable: int) -> Reader:
         return block
 
     if not X.is_sparse:
-        return Reader(affordable, block_of)
+        return Reader(X.shape, affordable, block_of)
     counts = X.count_entries()
     if _is_sparser(float(np.sum(np.square(counts, dtype=np.float64))), *X.shape):
-        return Reader(_sparse_width(int(counts.sum()), X.shape[1]), sparse_block_of)
-    return Reader(affordable, lambda features: sparse_block_of(features).toarray())
+        return Reader(X.shape, _sparse_width(int(counts.sum()), X.shape[1]), sparse_block_of)
+    return Reader(X.shape, affordable, lambda features: sparse_block_of(features).toarray())
 
 
 def _within_budget(bytes_per_feature: float) -> int:
@@ -104,7 +105,7 @@ def refuse_not_finite(block: Block, X: Source, start: int) -> None:
 def column_text(X: Source, column: int) -> str:
     """Name a column in a message."""
     name = "" if X.feature_names is None else f" ({X.feature_names[column]!r})"
-    return f"column {column}{name}, counted from 0"
+    return f"column {X.offset + column}{name}, counted from 0"
 
 
 def _suited(array: Array, dtype: np.dtype[Any]) -> Array:

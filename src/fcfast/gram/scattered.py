@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from fcfast.gram.start import GivenWeights, InitialWeights, NoWeights
+from fcfast.gram.start import FeaturesOf, GivenWeights, InitialWeights, NoWeights
 
 Array = NDArray[Any]
 
@@ -68,6 +68,10 @@ class ScatteredWeights:
         weights = self.initial.dense(dtype)
         self._put(weights, 0, self.n_features)
         return weights
+
+    def part(self, features: slice) -> InitialWeights:
+        """Give the weights of neighbouring features."""
+        return FeaturesOf(self, features.start, features.stop)
 
     def _put(self, weights: Array, start: int, stop: int) -> None:
         """Make initial weights of features start..stop-1 those that they are now."""

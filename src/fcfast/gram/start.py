@@ -41,6 +41,9 @@ class InitialWeights(Protocol):
     def dense(self, dtype: DTypeLike) -> Array:
         """Give all weights as a new C-contiguous array (n_hidden, n_features)."""
 
+    def part(self, features: slice) -> "InitialWeights":
+        """Give the weights of neighbouring features alone, to be sent to another process."""
+
 
 @runtime_checkable
 class DrawsFeatures(Protocol):
@@ -110,6 +113,10 @@ class RandomWeights:
         backend.noise.philox_rows(key, np.ascontiguousarray(features, np.int64), levels)
         return self._weights(levels, dtype)
 
+    def part(self, features: slice) -> InitialWeights:
+        """Give the weights of neighbouring features, which are made where they are needed."""
+        return FeaturesOf(self, features.start, features.stop)
+
     def _weights(self, levels: NDArray[np.int16], dtype: DTypeLike) -> Array:
         """Turn random integers (features, n_hidden) into weights."""
         weights = levels.astype(dtype)
@@ -167,6 +174,10 @@ class GivenWeights:
         """Copy all weights to a new C-contiguous array (n_hidden, n_features)."""
         return np.array(self.array, dtype, order="C")
 
+    def part(self, features: slice) -> InitialWeights:
+        """Give the weights of neighbouring features, a view."""
+        return GivenWeights(self.array[:, features])
+
 
 @dataclass(frozen=True)
 class NoWeights:
@@ -190,6 +201,62 @@ class NoWeights:
     def dense(self, dtype: DTypeLike) -> Array:
         """Give zeros of shape (n_hidden, n_features)."""
         return np.zeros((self.n_hidden, self.n_features), dtype)
+
+    def part(self, features: slice) -> InitialWeights:
+        """Give zeros for neighbouring features."""
+        return NoWeights(self.n_hidden, features.stop - features.start)
+
+
+@dataclass(frozen=True)
+class FeaturesOf:
+    """Initial weights W1(0) of neighbouring features.
+
+    Parameters
+    ----------
+    initial : InitialWeights
+        Initial weights of all features.
+    first, last : int
+        The features are those from `first` to `last` - 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.gram.start import FeaturesOf, GivenWeights
+    >>> FeaturesOf(GivenWeights(np.arange(8.0).reshape(2, 4)), 1, 3).block(1, 2, "float64")
+    array([[2.],
+           [6.]])
+    """
+
+    initial: InitialWeights
+    first: int
+    last: int
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden units."""
+        return self.initial.n_hidden
+
+    @property
+    def n_features(self) -> int:
+        """Number of these features."""
+        return self.last - self.first
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether all weights are 0; those of all features are meant."""
+        return self.initial.is_zero
+
+    def block(self, start: int, stop: int, dtype: DTypeLike) -> Array:
+        """Give the weights of features start..stop-1 of these, shape (n_hidden, stop - start)."""
+        return self.initial.block(self.first + start, self.first + stop, dtype)
+
+    def dense(self, dtype: DTypeLike) -> Array:
+        """Give the weights of these features as a new C-contiguous array (n_hidden, n_features)."""
+        return np.array(self.block(0, self.n_features, dtype), order="C")
+
+    def part(self, features: slice) -> InitialWeights:
+        """Give the weights of some of these features."""
+        return FeaturesOf(self.initial, self.first + features.start, self.first + features.stop)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,10 @@ class UnitsOf:
         """Give the weights of all features as a new C-contiguous array (n_hidden, n_features)."""
         return np.array(self.block(0, self.n_features, dtype), order="C")
 
+    def part(self, features: slice) -> InitialWeights:
+        """Give the weights of neighbouring features."""
+        return UnitsOf(self.initial.part(features), self.first, self.last)
+
 
 def by_layer(initial: InitialWeights, n_layers: int) -> list[InitialWeights]:
     """Split initial weights of all layers, one after the other, without making any."""

@@ -13,6 +13,7 @@ from fcfast.gram.object import Gram
 from fcfast.gram.occurring import Occurrences, is_stored_sparse
 from fcfast.optimizers import Optimizer
 from fcfast.rules import Rule
+from fcfast.sources.elsewhere import elsewhere
 from fcfast.sources.standardized import Standardized
 from fcfast.sources.surveyed import Surveyed
 
@@ -63,6 +64,8 @@ class Problem:
         Whether X is sparse and is centred while it is read.
     block_rows : int
         Largest number of samples that are held at a time, if they are read in blocks; 0 if all of them are.
+    is_elsewhere : bool
+        Whether features lie elsewhere, as on the machines of a cluster.
     """
 
     n_samples: int
@@ -88,6 +91,7 @@ class Problem:
     occurrences: Occurrences | None = None
     centres_entries: bool = False
     block_rows: int = 0
+    is_elsewhere: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_samples", "n_features", "n_outputs", "batch_size", "n_epochs"):
@@ -201,4 +205,5 @@ def of_inputs(X: Any, dtype: str) -> dict[str, Any]:
         "occurrences": counted,
         "centres_entries": counted is not None and isinstance(X, Standardized) and X.is_centred,
         "block_rows": X.largest_block if in_blocks else 0,
+        "is_elsewhere": elsewhere(X) is not None,
     }

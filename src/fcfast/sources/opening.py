@@ -11,12 +11,14 @@ from fcfast import validation
 from fcfast.sources.anndata import AnnDataSource, source_of_element
 from fcfast.sources.arrays import ArraySource, SparseSource
 from fcfast.sources.bed import PlinkBed
+from fcfast.sources.dask import source_of
 from fcfast.sources.files import check_content
 from fcfast.sources.hdf5 import Hdf5Source, open_hdf5
 from fcfast.sources.matrixmarket import open_matrix_market
 from fcfast.sources.protocol import Source
 from fcfast.sources.zarr import ZarrSource, open_zarr
 
+DASK = "dask"
 ENDINGS = ".bed", ".h5ad", ".h5", ".hdf5", ".zarr", ".mtx", ".mtx.gz"
 
 
@@ -25,7 +27,7 @@ def as_source(X: Any) -> Source:
 
     Parameters
     ----------
-    X : Source, ndarray, sparse matrix, h5py.Dataset, zarr.Array, anndata.AnnData
+    X : Source, ndarray, sparse matrix, h5py.Dataset, zarr.Array, anndata.AnnData, dask.array.Array
         Samples by features. A sparse matrix that AnnData has opened in a file is read from there, too.
 
     Returns
@@ -59,7 +61,9 @@ def as_source(X: Any) -> Source:
         check_content("X", X.shape, X.dtype)
         return ArraySource(X)
     # The library that an object belongs to is known by its type's name: nothing has to be imported to find out.
-    library, kind = type(X).__module__.partition(".")[0], type(X).__name__
+    library, kind = library_of(X), type(X).__name__
+    if library == DASK:
+        return source_of(X)
     if library == "h5py" and kind == "Dataset":
         return Hdf5Source(X)
     if library == "zarr" and kind == "Array":
@@ -71,13 +75,28 @@ def as_source(X: Any) -> Source:
             return source_of_element(X.group)
     hint = "; open a file with fcfast.sources.open_source(path)" if isinstance(X, (str, os.PathLike)) else ""
     raise TypeError(
-        "X must be a Source, an array, a SciPy sparse matrix, an h5py.Dataset, a zarr.Array or an AnnData object, got "
-        f"{type(X).__module__}.{kind}{hint}"
+        "X must be a Source, an array, a SciPy sparse matrix, an h5py.Dataset, a zarr.Array, a dask array or an AnnData "
+        f"object, got {type(X).__module__}.{kind}{hint}"
     )
 
 
+def library_of(X: Any) -> str:
+    """Name the library that an object belongs to."""
+    return type(X).__module__.partition(".")[0]
+
+
 def source_in(X: Any) -> Source | None:
-    """Give the source of samples that scikit-learn would load into memory; None for arrays, matrices, tables and lists."""
+    """Give the source of samples that scikit-learn would load into memory; None for arrays, matrices, tables and lists.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X belongs to dask, but is no array that can be read by blocks.
+    """
+    if library_of(X) == DASK:
+        return source_of(X)  # scikit-learn would gather whatever it is
+    if library_of(X) == "xarray" and getattr(X, "chunks", None) is not None:
+        raise TypeError(f"X is an xarray {type(X).__name__} in chunks of dask; give its dask array, X.data")
     if isinstance(X, (np.ndarray, list, tuple)) or sparse.issparse(X) or hasattr(X, "iloc"):
         return None
     try:

@@ -5,11 +5,16 @@ at a time. Whatever multiplies, measures or expands asks a `Source` for blocks a
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from fcfast.tiles import slices
+
+if TYPE_CHECKING:
+    from fcfast.sources.elsewhere import Elsewhere
 
 Array = NDArray[Any]
 Rows: TypeAlias = "slice | NDArray[np.intp] | None"
@@ -35,10 +40,13 @@ class Source(ABC):
         Names, if the source has any.
     array : ndarray of shape (N, d), or None
         The samples themselves, if they lie in one array as they are read.
+    offset : int
+        Number of the first feature in messages, which is not 0 for a part of another source.
     """
 
     ndim = 2
     array: Array | None = None
+    offset: int = 0
     shape: tuple[int, int]
     dtype: np.dtype[Any]
     is_sparse: bool = False
@@ -71,6 +79,42 @@ class Source(ABC):
         """Count the entries of each feature, if the source is sparse."""
         raise NotImplementedError(f"{type(self).__name__} is not sparse")
 
+    # ------------------------------------------------------------------------------------------------------------------
+    # features that lie elsewhere, as on the machines of a cluster (`fcfast.sources.elsewhere`)
+
+    @property
+    def elsewhere(self) -> "Elsewhere | None":
+        """What runs work where the features lie; None for a source that is read in this process."""
+        return None
+
+    def part(self, features: slice) -> "Source":
+        """Give neighbouring features as a source that can be sent to another process; here they are read at once."""
+        return Part(self.read(features), features.start)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a part needs something that others make before it can be read."""
+        return False
+
+    @property
+    def found(self) -> Any:
+        """What reading a whole part has found out about its features, for `learn`; None if it is nothing."""
+        return None
+
+    def learn(self, features: slice, found: Any) -> None:
+        """Take what was found out about a part of these features in another process, for a source that finds out something."""
+        raise NotImplementedError(f"{type(self).__name__} finds out nothing")
+
+    def strips(self, n_rows: int) -> list[slice]:
+        """Split the rows into strips of at most `n_rows`, or of more where fewer could not be read alone."""
+        return slices(self.shape[0], max(1, n_rows))
+
+    def strip(self, rows: slice) -> "Source":
+        """Give a strip of the rows."""
+        return self[rows]
+
+    # ------------------------------------------------------------------------------------------------------------------
+
     def __len__(self) -> int:
         """Give the number of samples."""
         return self.shape[0]
@@ -102,6 +146,35 @@ class Source(ABC):
         return f"{type(self).__name__}({self.shape[0]} samples x {self.shape[1]} features, {self.dtype})"
 
 
+class Part(Source):
+    """Neighbouring features of samples, as they were read.
+
+    Parameters
+    ----------
+    block : ndarray or sparse matrix of shape (N, k)
+    offset : int
+        Number of the first of these features in messages.
+    """
+
+    def __init__(self, block: Any, offset: int) -> None:
+        self.block = sparse.csc_array(block) if sparse.issparse(block) else block
+        self.offset, self.is_sparse = offset, sparse.issparse(block)
+        self.shape, self.dtype = self.block.shape, self.block.dtype
+
+    def read(self, features: slice, rows: Rows = None) -> Any:
+        """Read some of these features of some rows."""
+        block = self.block[:, features]
+        return block if rows is None else block[rows]
+
+    def fingerprint(self) -> bytes:
+        """Refuse: what a part belongs to is digested instead."""
+        raise NotImplementedError("a part of a source has no fingerprint")
+
+    def count_entries(self) -> NDArray[np.intp]:
+        """Count the entries of each of these features."""
+        return np.diff(self.block.indptr).astype(np.intp)
+
+
 class SelectedRows(Source):
     """Some rows of another source, in any order.
 
@@ -116,6 +189,7 @@ class SelectedRows(Source):
         self.base: Source = base if nested is None else nested.base
         self.rows: NDArray[np.intp] = rows if nested is None else nested.rows[rows]
         self.shape, self.dtype, self.is_sparse = (len(rows), base.shape[1]), base.dtype, base.is_sparse
+        self.offset = base.offset
 
     @property
     def feature_names(self) -> list[str] | None:  # type: ignore[override]  # sources may read names when first asked for them
@@ -135,6 +209,20 @@ class SelectedRows(Source):
     def fingerprint(self) -> bytes:
         """Digest the content of the other source."""
         return self.base.fingerprint()
+
+    @property
+    def elsewhere(self) -> "Elsewhere | None":
+        """What runs work where the other source lies."""
+        return self.base.elsewhere
+
+    def part(self, features: slice) -> Source:
+        """Give neighbouring features of these rows."""
+        return SelectedRows(self.base.part(features), self.rows)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the part of the other source waits."""
+        return self.base.waits
 
     def count_entries(self) -> NDArray[np.intp]:
         """Count the entries of each feature in these rows."""

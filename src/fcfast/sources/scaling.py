@@ -107,18 +107,37 @@ class Scaling:
 
     def coefs(self, coefs: Sequence[Array]) -> list[Array]:
         """Return the weights (n_in, n_out) of the network for raw data, in double precision."""
-        folded = [coef.astype(np.float64) for coef in coefs]
+        first, *above = coefs
+        folded = first.astype(np.float64)
         if self.inputs is not None:
-            folded[0][slice(None) if self.features is None else self.features] /= self.inputs.scale[:, None]
+            folded[slice(None) if self.features is None else self.features] /= self.inputs.scale[:, None]
+        return [folded, *self.coefs_above(above)]
+
+    def coefs_above(self, coefs: Sequence[Array]) -> list[Array]:
+        """Return the weights (n_in, n_out) of the layers above the front layer, at least one, for raw data."""
+        folded = [coef.astype(np.float64) for coef in coefs]
         if self.targets is not None:
             folded[-1] *= self.targets.scale
         return folded
 
-    def intercepts(self, coefs: Sequence[Array], intercepts: Sequence[Array]) -> list[Array]:
-        """Return the biases of the network for raw data, in double precision; the arguments belong to scaled data."""
+    @property
+    def shift(self) -> NDArray[np.float64] | None:
+        """Mean of each feature in units of its scale, whose product with the network's weights biases lack; None for 0."""
+        return self.inputs.mean / self.inputs.scale if self.inputs is not None and self.inputs.mean.any() else None
+
+    def intercepts(self, moved: Array | None, intercepts: Sequence[Array]) -> list[Array]:
+        """Return the biases of the network for raw data, in double precision.
+
+        Parameters
+        ----------
+        moved : ndarray of shape (h,), or None
+            Product of `shift` with the network's own front weights.
+        intercepts : sequence of ndarray
+            The network's own biases.
+        """
         folded = [intercept.astype(np.float64) for intercept in intercepts]
-        if self.inputs is not None and self.inputs.mean.any():
-            folded[0] -= (self.inputs.mean / self.inputs.scale) @ coefs[0]
+        if moved is not None:
+            folded[0] -= moved
         if self.targets is not None:
             folded[-1] = folded[-1] * self.targets.scale + self.targets.mean
         return folded

@@ -1,12 +1,15 @@
 """The samples of one source followed by those of another."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.sources.protocol import Rows, Source
+
+if TYPE_CHECKING:
+    from fcfast.sources.elsewhere import Elsewhere
 
 
 class Stacked(Source):
@@ -34,7 +37,7 @@ class Stacked(Source):
         self.first, self.second = first, second
         self.shape = first.shape[0] + second.shape[0], first.shape[1]
         self.dtype = np.result_type(first.dtype, second.dtype)
-        self.is_sparse, self.feature_names = first.is_sparse, first.feature_names
+        self.is_sparse, self.feature_names, self.offset = first.is_sparse, first.feature_names, first.offset
 
     def read(self, features: slice, rows: Rows = None) -> Any:
         """Read some features of some rows."""
@@ -61,6 +64,20 @@ class Stacked(Source):
     def fingerprint(self) -> bytes:
         """Digest both sources."""
         return self.first.fingerprint() + self.second.fingerprint()
+
+    @property
+    def elsewhere(self) -> "Elsewhere | None":
+        """What runs work where one of the sources lies."""
+        return self.first.elsewhere or self.second.elsewhere
+
+    def part(self, features: slice) -> Source:
+        """Give neighbouring features of both sources."""
+        return Stacked(self.first.part(features), self.second.part(features))
+
+    @property
+    def waits(self) -> bool:
+        """Whether the part of one of the sources waits."""
+        return self.first.waits or self.second.waits
 
     def count_entries(self) -> NDArray[np.intp]:
         """Count the entries of each feature in both sources."""

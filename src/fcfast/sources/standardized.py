@@ -6,7 +6,7 @@ their digits.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -15,6 +15,9 @@ from scipy import sparse
 from fcfast.sources.protocol import Rows, SelectedRows, Source
 from fcfast.sources.scale import Scale, refuse_unmeasurable, scale_of
 from fcfast.validation import all_finite
+
+if TYPE_CHECKING:
+    from fcfast.sources.elsewhere import Elsewhere
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -43,11 +46,11 @@ class Statistics:
         Whether the scale of a column is such that no scaled value of a dense sample exceeds `CAP`.
     sample_weight : ndarray of shape (N,), or None
         Weights of the samples, as scikit-learn's StandardScaler takes them; None weights all samples equally.
-    columns : ndarray of int of shape (d,), or None
+    columns : ndarray of int of shape (d,), range, or None
         Numbers by which messages name the columns, if the source holds only some columns of X.
     """
 
-    columns: NDArray[np.int64] | None = None
+    columns: NDArray[np.int64] | range | None = None
 
     def __init__(
         self,
@@ -55,13 +58,27 @@ class Statistics:
         missing: str,
         is_capped: bool = False,
         sample_weight: Floats | None = None,
-        columns: NDArray[np.int64] | None = None,
+        columns: NDArray[np.int64] | range | None = None,
     ) -> None:
-        n_features = source.shape[1]
         self.source: Source | None = source
         self.missing, self.is_capped, self.sample_weight, self.columns = missing, is_capped, sample_weight, columns
+        self._begin(source.shape[1])
+
+    def _begin(self, n_features: int) -> None:
         self.mean, self.scale = np.zeros(n_features), np.ones(n_features)
         self._is_measured = np.zeros(n_features, bool)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out arrays in which nothing stands yet."""
+        if self.source is None or self._is_measured.any():
+            return self.__dict__
+        return {name: held for name, held in self.__dict__.items() if name not in ("mean", "scale", "_is_measured")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        if "mean" not in state:
+            assert self.source is not None  # or the means would be known
+            self._begin(self.source.shape[1])
 
     @classmethod
     def known(cls, scale: Scale, missing: str) -> "Statistics":
@@ -76,6 +93,25 @@ class Statistics:
         if self.source is None:
             return self
         return Statistics(source, self.missing, self.is_capped, self.sample_weight)
+
+    def part(self, features: slice, source: Source | None) -> "Statistics":
+        """Give those of some features; in another process, those that lack are measured over all rows of a part `source`."""
+        columns = range(features.start, features.stop) if self.columns is None else self.columns[features]
+        if source is None:
+            known = Statistics.known(Scale(self.mean[features], self.scale[features]), self.missing)
+            known.columns = columns
+            return known
+        return Statistics(source, self.missing, self.is_capped, self.sample_weight, columns)
+
+    @property
+    def measured(self) -> Scale | None:
+        """Means and scales that were all measured here; None if some are missing, or if they came from elsewhere."""
+        return Scale(self.mean, self.scale) if self.source is not None and self._is_measured.all() else None
+
+    def take(self, features: slice, measured: Scale) -> None:
+        """Take means and scales that were measured in another process."""
+        if self.lacks(features):
+            self.mean[features], self.scale[features], self._is_measured[features] = measured.mean, measured.scale, True
 
     def lacks(self, features: slice) -> bool:
         """Whether some of these features have not been measured."""
@@ -236,7 +272,7 @@ class Standardized(Source):
         # Older networks scale sparse samples without centring them: their means are 0.
         is_known = self.statistics.source is None
         self.is_centred = self.standardize is True and not (is_known and not self.statistics.mean.any())
-        self.shape, self.is_sparse = base.shape, base.is_sparse and not self.is_centred
+        self.shape, self.is_sparse, self.offset = base.shape, base.is_sparse and not self.is_centred, base.offset
         if base.shape[1] != len(self.statistics.mean):
             raise ValueError(f"X has {base.shape[1]} feature(s), but the training samples had {len(self.statistics.mean)}")
 
@@ -272,6 +308,47 @@ class Standardized(Source):
     def fingerprint(self) -> bytes:
         """Digest the base."""
         return self.base.fingerprint()
+
+    @property
+    def elsewhere(self) -> "Elsewhere | None":
+        """What runs work where the base lies."""
+        return self.base.elsewhere
+
+    def part(self, features: slice) -> "Standardized":
+        """Give neighbouring features, which are measured in the process that reads them unless they have been measured."""
+        base, everything, source = self.base, self.statistics.source, None
+        if everything is None or not self.statistics.lacks(features):
+            part = base.part(features)
+        elif base is everything:
+            part = source = base.part(features)
+        elif isinstance(base, SelectedRows) and base.base is everything:
+            source = everything.part(features)
+            part = SelectedRows(source, base.rows)  # what is measured is what is read
+        else:
+            part, source = base.part(features), everything.part(features)
+        return Standardized(part, self.standardize, self.missing, self.dtype, self.statistics.part(features, source))
+
+    @property
+    def waits(self) -> bool:
+        """Whether the part of the base waits."""
+        return self.base.waits
+
+    @property
+    def found(self) -> Scale | None:
+        """Means and deviations that were measured here."""
+        return self.statistics.measured
+
+    def learn(self, features: slice, found: Scale) -> None:
+        """Take the means and deviations that another process has measured."""
+        self.statistics.take(features, found)
+
+    def strips(self, n_rows: int) -> list[slice]:
+        """Split the rows as the base does."""
+        return self.base.strips(n_rows)
+
+    def strip(self, rows: slice) -> "Standardized":
+        """Give a strip of the rows; means and deviations stay those of all rows."""
+        return self.like(self.base.strip(rows))
 
     def count_entries(self) -> NDArray[np.intp]:
         """Count the entries of each feature."""

@@ -117,6 +117,10 @@ class ScaledWeights:
         """Give all weights as a new C-contiguous array (n_hidden, n_features)."""
         return np.ascontiguousarray(self.weights.dense(dtype) * self.factors[:, None].astype(dtype))
 
+    def part(self, features: slice) -> InitialWeights:
+        """Give the weights of neighbouring features."""
+        return ScaledWeights(self.weights.part(features), self.factors)
+
 
 def squared_norms(weights: InitialWeights) -> Floats:
     """Sum the squares of each unit's weights, shape (h,), block by block."""

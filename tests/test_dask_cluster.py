@@ -1,0 +1,116 @@
+"""Dask arrays on a cluster of two processes: the same bits as without one, whatever happens to a worker."""
+
+import os
+
+import numpy as np
+import pytest
+from sklearn.model_selection import GridSearchCV
+
+from fcfast import FrontClassifier, Gram
+from fcfast.gram.held import Products
+from fcfast.sources import dask_jobs
+
+pytest.importorskip("distributed", reason="dask arrays need fcfast[dask]")
+import dask
+import dask.array as da
+import distributed
+import joblib
+from dask_cases import counted, made
+
+from fcfast.dask import DaskSource
+
+SETTINGS = {"max_epochs": 3, "random_state": 0, "hidden_layer_sizes": (8,)}
+
+
+@pytest.fixture(scope="module")
+def client():
+    """Two workers with one thread each."""
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Separable samples, a class for each, and what is computed of them without a cluster."""
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    X = rng.normal(size=(40, 6000)).astype(np.float32)
+    X[:, :600] += 0.7 * y[:, None]
+    source = DaskSource(da.from_array(X, chunks=(40, 200)), group=400)
+    with dask.config.set(scheduler="synchronous"):
+        matrix = Gram(source, standardize=True).matrix
+        fitted = FrontClassifier(**SETTINGS).fit(source, y)
+        return X, y, matrix, fitted.predict_proba(X[:7]), np.asarray(fitted.coefs_[0])
+
+
+def test_bits_are_those_of_one_process(client, data, tmp_path, monkeypatch):
+    """Sums are added here, on the cluster, or in part on either; tasks of the cluster may ask for more work."""
+    X, y, matrix, probabilities, weights = data
+    source = DaskSource(counted(X, (40, 200), tmp_path), group=400)
+    for limit in (1 << 30, 40 * 40 * 4 * 4, 1):
+        monkeypatch.setattr(dask_jobs, "GATHERED_BYTES", limit)
+        np.testing.assert_array_equal(Gram(source, standardize=True).matrix, matrix)
+    chunks = made(tmp_path)
+    assert os.getpid() not in {process for process, *_ in chunks}
+    assert len(chunks) == 3 * 30
+    assert max(alive for *_, alive in chunks) <= 4
+    monkeypatch.setattr(dask_jobs, "SENT_BYTES", 1)  # one task after another
+    fitted = FrontClassifier(**SETTINGS).fit(source, y)
+    np.testing.assert_array_equal(fitted.predict_proba(X[:7]), probabilities)
+    np.testing.assert_array_equal(np.asarray(fitted.coefs_[0]), weights)
+
+    def within_a_task(array):
+        return Gram(DaskSource(array, group=400), standardize=True).matrix
+
+    nested = client.submit(within_a_task, da.from_array(X, chunks=(40, 200))).result()
+    np.testing.assert_array_equal(nested, matrix)
+
+
+def test_chunks_in_memory_stay_where_they_are(client, data):
+    """Of an array that is persisted, also of new samples."""
+    X, y, matrix, probabilities, _ = data
+    held = client.persist(da.from_array(X, chunks=(40, 200)))
+    np.testing.assert_array_equal(Gram(DaskSource(held, group=400), standardize=True).matrix, matrix)
+    fitted = FrontClassifier(**SETTINGS).fit(DaskSource(held, group=400), y)
+    np.testing.assert_allclose(fitted.predict_proba(held[:7]), probabilities, rtol=1e-4)
+    divided = held.rechunk((5, 3000))
+    np.testing.assert_allclose(Gram(divided, standardize=True).matrix, matrix, rtol=1e-4, atol=0.05)
+
+
+def test_errors_come_back(client, data):
+    """As they are without a cluster, and nothing goes on after them."""
+    X = data[0].copy()
+    X[3, 4321] = np.nan
+    with pytest.raises(ValueError, match=r"column 4321, counted from 0; fill them in"):
+        Gram(DaskSource(da.from_array(X, chunks=(40, 200)), group=400), standardize=True)
+    assert Gram(DaskSource(da.from_array(X, chunks=(40, 200)), group=400), standardize=True, missing="mean").shape == (40, 40)
+
+
+def test_killed_worker(client, data, tmp_path):
+    """It costs the group that it had, and changes no bit."""
+    X, _, matrix, _, _ = data
+    source = DaskSource(counted(X, (40, 200), tmp_path, deadly=3000), group=400)
+    np.testing.assert_array_equal(Gram(source, standardize=True).matrix, matrix)
+    chunks = made(tmp_path)
+    assert len({process for process, *_ in chunks}) >= 2
+    assert {column for _, _, column, _ in chunks} == set(range(0, 6000, 200))
+    assert 31 <= len(chunks) <= 30 + 4  # its group, and one whose sums had not been passed on
+
+
+def test_search_sends_a_gram_once(client, data, monkeypatch):
+    """Each worker gets one copy of the products for all fits."""
+    X, y, _, _, _ = data
+    gram = Gram(da.from_array(X, chunks=(40, 200)), standardize=True)
+    client.wait_for_workers(2)  # one was killed
+    sent = []
+    before = Products.__getstate__
+    monkeypatch.setattr(Products, "__getstate__", lambda self: sent.append(1) or before(self))
+    search = GridSearchCV(FrontClassifier(**SETTINGS), {"init_scale": [0.1, 0.5, 1.0]}, cv=3)
+    with joblib.parallel_config(backend="dask"):
+        search.fit(gram, y)
+    assert len(sent) == 1
+    expected = GridSearchCV(FrontClassifier(**SETTINGS), {"init_scale": [0.1, 0.5, 1.0]}, cv=3).fit(gram, y)
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], expected.cv_results_["mean_test_score"])
