@@ -74,7 +74,7 @@ CHECKED = {"n_blocks": 2, "max_epochs": 20, "learning_rate": 0.01, "hidden": (32
 @pytest.mark.skipif(not COMPILED, reason="the checks fit hundreds of networks; the compiled kernels do")
 @parametrize_with_checks(
     [
-        # in float64, since the checks' tolerance is below the rounding of float32, which is by place in the batch on some kernels
+        # in float64: on some kernels float32 rounds by the place in the batch, by more than the checks allow
         NoPropClassifier(**CHECKED | {"optimizer": "adamw", "max_epochs": 10}, dtype="float64"),
         NoPropClassifier(**CHECKED, dtype="float64", optimizer="neuron-adam"),
         NoPropClassifier("ct", **CHECKED, dtype="float64", n_steps=5),
