@@ -3,8 +3,8 @@
     python -m bench.dask_cluster [--samples 500] [--features 2000000] [--folder DIR] [--json FILE]
 
 The arrays are written to a temporary folder, 4 GB in single precision and 1 GB as int8 with the default size. CPU time is that
-of all processes that take part, so that other work on the machine changes little. Sums of both ways are compared before anything
-else is printed.
+of all processes that take part, so that other work on the machine changes little. Sums of both ways are compared before
+anything else is printed.
 """
 
 import argparse
