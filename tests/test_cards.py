@@ -28,7 +28,9 @@ def test_a_card_says_what_was_trained():
     held = classifier.card_
     assert list(held) == ["estimator", "fcfast", "trained", "data", "network", "settings", "parameters", "training", "scores"]
     assert (held["estimator"], held["fcfast"]) == ("FrontClassifier", fcfast.__version__)
-    assert held["data"] == {"kind": "array", "dtype": "float64", "samples": 30, "features": 40, "classes": [0, 1, 2]}
+    assert held["data"] == {
+        "kind": "array", "dtype": "float64", "samples": 30, "features": 40, "held out": 3, "classes": [0, 1, 2],
+    }  # fmt: skip
     assert held["network"] == {
         "layers": [40, 6, 4, 3], "activation": "tanh", "precision": "float32", "form": classifier.form_,
     }  # fmt: skip

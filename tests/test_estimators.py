@@ -15,7 +15,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import fcfast
 from fcfast import backend
 from fcfast.front.base import FORMS
 from fcfast.optimizers import Constant
@@ -134,18 +133,18 @@ def test_pipeline_grid_search_pickle_clone(wide):
 
 
 @pytest.mark.parametrize("form", ["contributions", "windowed", "weights"])
-def test_early_stopping_keeps_the_best(wide, form, monkeypatch):
+def test_early_stopping_keeps_the_best(wide, form):
     """The network of the best score is the one that stays, not the last one; a quarter of the data is held out."""
     X, y = wide
     scores, seen = iter([0.1, 0.6, 0.4, 0.5, 0.6, 0.3]), []
 
-    def scripted(self, X, targets):
-        assert X.shape[0] == len(targets) == 10
-        seen.append(self.network_.snapshot())
+    def scripted(estimator, X, y):
+        assert X.shape[0] == len(y) == 10
+        seen.append(estimator.network_.snapshot())
         return next(scores)
 
-    monkeypatch.setattr(fcfast.FrontClassifier, "_score_held_out", scripted)
     settings = {"early_stopping": True, "validation_fraction": 0.25, "n_iter_no_change": 4, "max_epochs": 20}
+    settings["scoring"] = scripted
     classifier = FrontClassifier((8,), form=form, learning_rate=1e-3, random_state=0, **settings).fit(X, y)
     assert classifier.validation_scores_ == [0.1, 0.6, 0.4, 0.5, 0.6, 0.3]
     assert classifier.n_epochs_ == len(classifier.loss_curve_) == 6
@@ -249,7 +248,7 @@ def test_held_out_outputs_that_overflow_are_a_divergence(wide, kind, form):
     """Weights may be finite after a huge step and no output be: the network before it is kept, and it is told."""
     X, y = wide[0], np.arange(40) % 2
     model = kind((4,), form=form, early_stopping=True, learning_rate=1e30, batch_size=36, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="diverged in epoch 1: outputs for the held-out samples"):
+    with pytest.warns(ConvergenceWarning, match="diverged in epoch 1: outputs for the validation samples"):
         model.fit(X, y)
     assert model.loss_curve_ == model.validation_scores_ == []
     assert np.isfinite(model.coefs_[0]).all()

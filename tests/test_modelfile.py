@@ -452,7 +452,7 @@ HOSTILE = {
     "infinity": ({"tensors": {"layers.1.biases": np.full(4, np.inf, "f4")}}, "layers.1.biases.*infinity"),
     "other format": ({"metadata": {"format": "pt"}}, "not a fcfast model"),
     "no format": ({"metadata": {"format": None}}, "not a fcfast model"),
-    "version": ({"metadata": {"version": "7"}}, "version '7'.*update"),
+    "version": ({"metadata": {"version": "99"}}, "version '99'.*update"),
     "extra metadata": ({"metadata": {"more": "x"}}, "metadata are unknown: more"),
     "missing metadata": ({"metadata": {"checksum": None}}, "metadata are missing: checksum"),
     "checksum": ({"metadata": {"checksum": "0" * 64}}, "checksum"),

@@ -20,7 +20,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import fcfast
 from fcfast import backend
 from fcfast.noprop import LinearNoise
 from fcfast.noprop.labels import LabelSpace
@@ -353,18 +352,18 @@ def test_class_weight_is_sample_weight(wide):
         NoPropClassifier(**SMALL).fit(X, y, sample_weight=np.zeros(30))
 
 
-def test_early_stopping_keeps_the_best(wide, monkeypatch):
+def test_early_stopping_keeps_the_best(wide):
     """The network of the best score is the one that stays, batch statistics and all; a third of the data is held out."""
     X, y = wide
     scores, seen = iter([0.1, 0.6, 0.4, 0.5, 0.6, 0.3]), []
 
-    def scripted(self, X, targets):
+    def scripted(estimator, X, y):
         assert X.shape == (10, 200)
-        seen.append(self.network_.snapshot())
+        seen.append(estimator.network_.snapshot())
         return next(scores)
 
-    monkeypatch.setattr(fcfast.NoPropClassifier, "_score_held_out", scripted)
     settings = {"early_stopping": True, "validation_fraction": 1 / 3, "n_iter_no_change": 4, "max_epochs": 20}
+    settings["scoring"] = scripted
     classifier = trained(X, y, batch_norm=True, embedding="learned", **settings)
     assert classifier.validation_scores_ == [0.1, 0.6, 0.4, 0.5, 0.6, 0.3]
     assert classifier.n_epochs_ == classifier.n_iter_ == len(classifier.loss_curve_) == 6

@@ -6,6 +6,7 @@ from classic import FrontClassifier, FrontRegressor
 from scipy import sparse
 
 from fcfast import Gram
+from fcfast.front.contributed import Contributed
 from fcfast.front.scored import Scored
 from fcfast.sources import ArraySource
 
@@ -51,6 +52,7 @@ def test_scores_are_those_of_predictions_from_features(init, hold, monkeypatch):
     X, y = data()
     held = Gram(X, dtype="float64") if hold is Gram else hold(X)
     kept = FrontRegressor(**SETTINGS, init=init, max_epochs=6).fit(held, y)
+    monkeypatch.setattr(Contributed, "scored", lambda self, X, memory_limit: None)
     monkeypatch.setattr(Scored, "suits", lambda X, n_samples: False)
     read = FrontRegressor(**SETTINGS, init=init, max_epochs=6).fit(held, y)
     np.testing.assert_allclose(kept.validation_scores_, read.validation_scores_, rtol=1e-12, atol=1e-12)

@@ -323,7 +323,7 @@ def test_early_stopping_starts_in_the_span_of_the_training_rows():
     model = fitted(X, y, kind=FrontClassifier, init="span", early_stopping=True, validation_fraction=0.25)
     assert model.contributions_.shape == (30, 7)
     assert len(model.validation_scores_) == 6
-    trained_on = model.network_.front.X
+    trained_on = model.network_.front.X.dense("float64")
     np.testing.assert_allclose(model.coefs_[0], projected(trained_on, model.coefs_[0]), atol=1e-12)
     assert abs(model.coefs_[0] - projected(trained_on[:29], model.coefs_[0])).max() > 1e-3
 

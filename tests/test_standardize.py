@@ -75,8 +75,7 @@ def test_equals_the_pipeline(kind, form, missing):
     "settings",
     [
         {"rule": "dfa"}, {"rule": "frozen"}, {"rule": "forward-gradient"}, {"optimizer": "muon"}, {"optimizer": "neuron-adam"},
-        {"weight_decay": 0.1, "nesterov": True}, {"max_grad_norm": 0.1}, {"early_stopping": True, "validation_fraction": 0.3},
-        {"optimizer": "adam", "form": "weights"},
+        {"weight_decay": 0.1, "nesterov": True}, {"max_grad_norm": 0.1}, {"optimizer": "adam", "form": "weights"},
     ],
 )  # fmt: skip
 def test_equals_the_pipeline_whatever_trains(settings, form):
@@ -84,8 +83,7 @@ def test_equals_the_pipeline_whatever_trains(settings, form):
     settings = settings_of(FrontClassifier, form) | settings
     own = FrontClassifier(**settings, standardize=True).fit(X, y)
     piped = pipeline(FrontClassifier(**settings), "error").fit(X, y)
-    if settings.get("early_stopping"):  # a pipeline scales all rows, too
-        assert own.validation_scores_ == piped[-1].validation_scores_
+
     assert_close(own.loss_curve_, piped[-1].loss_curve_, 1e-8)
     assert_close(own.predict_proba(X), piped.predict_proba(X), 1e-8)
 

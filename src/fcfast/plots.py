@@ -160,7 +160,10 @@ def width_figure(out: str | os.PathLike[str], cost: "WidthCost") -> Path:
 
 
 def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontRegressor | NoPropClassifier") -> Path:
-    """Draw the training loss of each epoch and, with early stopping, the validation score.
+    """Draw the training loss of each epoch and, with validation samples, their loss and their score.
+
+    A training loss is the mean over the steps of an epoch, whose weights change, and a validation loss belongs to the weights
+    after them.
 
     Parameters
     ----------
@@ -189,29 +192,45 @@ def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontR
     ...     plots.loss_curve(pathlib.Path(folder, "curve.png"), classifier).name
     'curve.png'
     """
-    losses, scores = estimator.loss_curve_, estimator.validation_scores_
+    losses, scores, others = estimator.loss_curve_, estimator.validation_scores_, estimator.validation_loss_curve_ or []
     if not losses:
         raise ValueError("estimator has not finished an epoch, so there is no loss to draw; lower its learning_rate")
     figure = new_figure(6.5, 5.5 if scores else 3.8)
     axes = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
-    epochs = np.arange(1, len(losses) + 1)
-    marker = "o" if len(losses) < 10 else ""  # a line through one point cannot be seen
-    axes[0].plot(epochs, losses, color=INK, marker=marker, markersize=3, linewidth=1.4)
-    if min(losses) > 0 and max(losses) > 20 * min(losses):
+    _draw_curve(axes[0], losses, INK, "training")
+    if others:
+        _draw_curve(axes[0], others, ACCENT, "validation")
+        axes[0].legend(frameon=False, fontsize=9)
+    lowest, highest = min([*losses, *others]), max([*losses, *others])
+    if lowest > 0 and highest > 20 * lowest:
         axes[0].set_yscale("log")
-    axes[0].set_ylabel("training loss")
+    axes[0].set_ylabel("loss" if others else "training loss")
     axes[0].set_title(f"{type(estimator).__name__}, {len(losses)} epochs", loc="left", fontsize=11, color=INK)
     if scores:
-        best = int(np.argmax(scores))
-        axes[1].plot(epochs, scores, color=ACCENT, marker=marker, markersize=3, linewidth=1.4)
+        best, how = int(np.argmax(scores)), "kept" if estimator.early_stopping else "best"
+        _draw_curve(axes[1], scores, ACCENT, "validation")
         axes[1].plot(best + 1, scores[best], "o", color=ACCENT)
-        axes[1].set_ylabel("validation " + ("accuracy" if hasattr(estimator, "classes_") else "R²"))
-        axes[1].set_title(f"kept: epoch {best + 1}, {scores[best]:.3f}", loc="left", fontsize=9, color=ACCENT)
+        axes[1].set_ylabel(f"validation {_score_name(estimator)}")
+        axes[1].set_title(f"{how}: epoch {best + 1}, {scores[best]:.3f}", loc="left", fontsize=9, color=ACCENT)
     axes[-1].set_xlabel("epoch")
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
     for ax in axes:
         _tidy(ax)
     return save_figure(figure, out)
+
+
+def _draw_curve(ax: "Axes", values: Sequence[float], color: str, label: str) -> None:
+    marker = "o" if len(values) < 10 else ""  # a line through one point cannot be seen
+    epochs = np.arange(1, len(values) + 1)
+    ax.plot(epochs, values, color=color, marker=marker, markersize=3, linewidth=1.4, label=label)
+
+
+def _score_name(estimator: Any) -> str:
+    """Name the score of validation samples."""
+    scoring = estimator.scoring
+    if scoring is None:
+        return "accuracy" if hasattr(estimator, "classes_") else "R²"
+    return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
 
 
 def comparison_figure(out: str | os.PathLike[str], comparison: "Comparison") -> Path:

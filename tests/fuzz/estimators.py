@@ -59,6 +59,7 @@ COMMON: dict[str, list[Any]] = {
     "n_iter_no_change": [1, 2, 10, 10**30],
     "early_stopping": [False, True],
     "validation_fraction": [0.1, 0.3, 0.5, 0.99, 1e-9],
+    "scoring": [None, "loss", "neg_log_loss", "r2", "balanced_accuracy"],
     "shuffle": [True, False],
     "form": ["auto", "contributions", "windowed", "weights"],
     "window": ["auto", 1, 2, 7, 10**12, 10**30],

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from fcfast.commands.data import DEFAULT_TEST_SHARE, targets_like, task_of
 from fcfast.commands.fitting import fit, training_report
 from fcfast.commands.predicted import csv_text, delimiter_of, prediction_columns
 from fcfast.commands.scores import scores
 from fcfast.commands.shared import print_data, tell_user
+from fcfast.commands.validation import validation_report
 from fcfast.datafiles import Table
 from fcfast.datafiles.sources import SVMLIGHT
 from fcfast.files import replacing
@@ -74,11 +76,12 @@ def refuse_whole(
         raise ValueError(f"{data} holds numbers, no texts; leave out --text {text[0]}")
 
 
-def refuse_settings(data: Path, settings: dict[str, Any]) -> None:
+def refuse_settings(data: Path, settings: dict[str, Any], validation: Path | None) -> None:
     """Refuse options of `train` that need all samples in memory."""
-    if settings["early_stopping"]:
+    if settings["early_stopping"] and validation is None:
         raise ValueError(
-            f"{data} is read in blocks (--block-rows), from which no samples are held out; leave out --early-stopping"
+            f"{data} is read in blocks (--block-rows), from which no samples are held out; leave out --early-stopping, or name "
+            "a file with --validation"
         )
     if settings["standardize"] not in ("auto", False):
         raise ValueError(f"{data} is read in blocks (--block-rows), which are not scaled; leave out --standardize")
@@ -98,6 +101,17 @@ def _blocks_with_targets(stream: SvmlightStream, path: Path) -> Iterator[Block]:
         yield block
     if is_empty:
         raise ValueError(f"{path} has no samples")
+
+
+def _whole(stream: SvmlightStream, path: Path, is_numeric: bool) -> tuple[Any, Array]:
+    """Read all samples and targets of a file into memory."""
+    from fcfast.estimators.stream_predictions import of_width
+
+    blocks = list(_blocks_with_targets(stream, path))
+    width = max(block.X.shape[1] for block in blocks)
+    y = np.concatenate([block.y for block in blocks])
+    X = sparse.csr_array(sparse.vstack([of_width(block.X, width) for block in blocks], format="csr"))
+    return X, y.astype(np.float64) if is_numeric else y
 
 
 class Part(Stream):
@@ -138,6 +152,7 @@ def train_in_blocks(
     share: float | None,
     test_file: Path | None,
     settings: Callable[[str], dict[str, Any]],
+    validation: Path | None = None,
 ) -> tuple[Any, dict[str, Any]]:
     """Train and test; give the estimator and the report. `settings` are those of an estimator for a task."""
     from fcfast.estimators import FrontClassifier, FrontRegressor
@@ -156,12 +171,16 @@ def train_in_blocks(
         for block in _blocks_with_targets(SvmlightStream(test_file, block_rows=rows, target_type=target_type), test_file):
             task_of(Table(block.X, block.y), test_file, task)
     given = settings(task)
-    refuse_settings(data, given)
+    refuse_settings(data, given, validation)
     seed, is_numeric = int(given["random_state"]), task == "regression"
     kind: type[FrontClassifier | FrontRegressor] = FrontRegressor if is_numeric else FrontClassifier
     estimator, training = kind(**given), Part(stream, share, False, seed, is_numeric)
+    more: dict[str, Any] = {}
+    if validation is not None:
+        validated = SvmlightStream(validation, n_features, block_rows=rows, target_type=target_type)
+        more["X_val"], more["y_val"] = _whole(validated, validation, is_numeric)
     started = time.perf_counter()
-    sentences = fit(estimator, training, None)
+    sentences = fit(estimator, training, None, **more)
     seconds = time.perf_counter() - started
     about = {
         "data": str(data), "task": task, "task_reason": reason, "n_features": estimator.n_features_in_,
@@ -179,7 +198,9 @@ def train_in_blocks(
         result = scores(truth, predicted, not is_numeric)
         untested = [] if is_numeric else np.setdiff1d(estimator.classes_, truth).tolist()
         about |= {"n_test": test.n_rows, "test_set": how, "untested_classes": untested}
-    return estimator, about | training_report(estimator, seconds, sentences, result)
+    report = training_report(estimator, seconds, sentences, result)
+    report["validation"] = validation_report(estimator, len(more.get("y_val", [])), str(validation))
+    return estimator, about | report
 
 
 def predict_in_blocks(

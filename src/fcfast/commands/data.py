@@ -198,9 +198,9 @@ def predictions(estimator: Any, X: Any, rows: Rows, method: str = "predict") -> 
         return by_blocks(getattr(estimator, method), X, rows)
 
 
-def already_looked_at(X: Any) -> AbstractContextManager[None]:
-    """Spare scikit-learn its search for NaN and infinity: whoever read or scaled X has looked, unless it lies in a file."""
-    return config_context(assume_finite=not is_mapped(X))
+def already_looked_at(*samples: Any) -> AbstractContextManager[None]:
+    """Spare scikit-learn its search for NaN and infinity: who read or scaled samples has looked, except in mapped files."""
+    return config_context(assume_finite=not any(map(is_mapped, samples)))
 
 
 def refuse_untrained(y: Array, rows: Rows, path: Path) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from fcfast.estimators import FrontClassifier, FrontRegressor
 
 
-def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array | None") -> list[str]:
+def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array | None", **more: Any) -> list[str]:
     """Fit with progress on a terminal; return the warnings."""
     with ending_on_interrupt(), collected_warnings() as sentences, progress_on_terminal(None) as tell:
         tell("reading the data", 0)
@@ -18,7 +18,7 @@ def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array | None"
             score = "" if state.validation_score is None else f"  validation {state.validation_score:.3f}"
             tell(f"loss {number(state.loss)}{score}", state.epoch, state.max_epochs)
 
-        estimator.fit(X, y, callbacks=[after_epoch])
+        estimator.fit(X, y, callbacks=[after_epoch], **more)
     if not estimator.loss_curve_:
         raise ValueError(f"training diverged in its first epoch; lower --learning-rate (it was {rate_text(estimator)})")
     return sentences

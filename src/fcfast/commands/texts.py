@@ -99,9 +99,15 @@ def texts_of(table: "Table", columns: Sequence[str | int]) -> "Array":
 
 
 def vectorized(
-    asked: Texts, columns: Sequence[str | int], train: "Samples", test: "Samples | None", task: str, seed: int, path: Path
-) -> "tuple[Samples, Samples | None, TextFeatures]":
-    """Learn words from training texts alone, and give training and test samples with features in place of texts."""
+    asked: Texts,
+    columns: Sequence[str | int],
+    train: "Samples",
+    others: "Sequence[Samples | None]",
+    task: str,
+    seed: int,
+    path: Path,
+) -> "tuple[Samples, list[Samples | None], TextFeatures]":
+    """Learn words from training texts alone, and give training and other samples with features in place of texts."""
     import numpy as np
 
     y = train.targets()
@@ -111,7 +117,7 @@ def vectorized(
     def features(part: "Samples") -> "Samples":
         return replace(part, X=text.transform(part.X[part.rows]), y=part.targets(), rows=np.arange(len(part.rows)))
 
-    return features(train), None if test is None else features(test), text
+    return features(train), [None if part is None else features(part) for part in others], text
 
 
 def unknown_in(X: Any) -> list[str]:

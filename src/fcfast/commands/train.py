@@ -65,6 +65,21 @@ from fcfast.commands.shared import (
     tell_user,
 )
 from fcfast.commands.texts import Texts, asked_texts, columns_of, texts_of, vectorized
+from fcfast.commands.validation import (
+    HELD_OUT,
+    TEST,
+    Asked,
+    Scoring,
+    ValidationSet,
+    asked_validation,
+    for_fit,
+    marked_parts,
+    refuse_in_blocks,
+    shared_off,
+    split_by_marks,
+    validation_line,
+    validation_report,
+)
 from fcfast.optimizers import OPTIMIZERS, SCHEDULES
 from fcfast.sources.standardized import SCALE
 
@@ -166,9 +181,12 @@ def train(
     early_stopping: Annotated[
         bool,
         in_training(
-            "--early-stopping", help="Hold out a tenth of the training samples and keep the network that scores best on them."
+            "--early-stopping",
+            help="Keep the network that scores best on the samples of --validation, or on a tenth of the training samples.",
         ),
     ] = False,
+    validation: ValidationSet = None,
+    scoring: Scoring = None,
     seed: Annotated[
         int, typer.Option(min=0, max=2**32 - 1, help="Random seed for the split, the initial weights and the order of samples.")
     ] = SEED,
@@ -188,8 +206,10 @@ def train(
     with clear_errors():
         from fcfast.commands.blocks import refuse_whole, rows_of_block, train_in_blocks
 
-        check_file(save, "--save", ".safetensors", (data, test_file))
-        check_file(plot, "--plot", ".png", (data, test_file))
+        validated = asked_validation(validation, scoring, early_stopping, ids)
+        inputs = data, test_file, None if validated is None else validated.file
+        check_file(save, "--save", ".safetensors", inputs)
+        check_file(plot, "--plot", ".png", inputs)
         if plot is not None:
             from fcfast.plots import new_figure
 
@@ -199,13 +219,13 @@ def train(
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
             "allow_missing": impute != "none",
         }  # fmt: skip
-        texts = asked_texts(text, vectorizer, ngrams, min_count, bits, early_stopping)
+        texts = asked_texts(text, vectorizer, ngrams, min_count, bits, early_stopping and validated is None)
         settings: dict[str, Any] = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": given(learning_rate),
             "schedule": schedule, "batch_size": given(batch_size), "max_epochs": given(epochs), "momentum": momentum,
             "weight_decay": given(weight_decay), "standardize": given(scaling_of(standardize)), "max_grad_norm": max_grad_norm,
-            "early_stopping": early_stopping, "form": form,
+            "early_stopping": early_stopping, "scoring": scoring, "form": form,
             "memory_limit": limit_in_bytes(memory_limit), "n_jobs": jobs, "random_state": seed,
             "missing": "error" if impute == "none" else impute,
         }  # fmt: skip
@@ -221,12 +241,15 @@ def train(
         rows = rows_of_block(data, block_rows)
         if rows is None:
             source = read_source(
-                data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts
+                data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts, validated
             )
             estimator, report = run(source, settings_for(source.task))
         else:
             refuse_whole(data, target, ids, test_target, impute, text)
-            estimator, report = train_in_blocks(data, rows, n_features, target_type, task, test, test_file, settings_for)
+            refuse_in_blocks(data, validated)
+            estimator, report = train_in_blocks(
+                data, rows, n_features, target_type, task, test, test_file, settings_for, inputs[-1]
+            )
         estimator.card_ = with_report(estimator.card_, report, data, target, test_file)
         estimator.save(save)
         if plot is not None:
@@ -253,6 +276,7 @@ class Source:
     feature_names: list[str] | None
     about: dict[str, Any]  # for the report
     text: "TextFeatures | None" = None  # how texts became features
+    validation: "Samples | None" = None  # that --validation names
 
 
 def read_source(
@@ -268,8 +292,9 @@ def read_source(
     seed: int,
     written: dict[str, Any],
     texts: Texts | None = None,
+    validated: Asked | None = None,
 ) -> Source:
-    """Read the data and hold out a test set; `written` holds further options of `read_table`.
+    """Read the data, and hold out samples to validate on and to test on; `written` holds further options of `read_table`.
 
     Texts become features whose words come from the training samples alone.
     """
@@ -293,6 +318,8 @@ def read_source(
     if test_target is not None and test_file is None:
         raise ValueError("--test-target was given without --test-file")
     asked = None if texts is None else texts.columns
+    marks = None if validated is None else validated.column  # they are no features, as names of samples are none
+    ids = ids if marks is None else marks
     table = read_table(data, target, n_features=n_features, ids=ids, target_type=target_type, text=asked, **written)
     tell_user(f"{data}: {table}")
     table = with_targets(table, data)
@@ -303,23 +330,41 @@ def read_source(
         raise ValueError(f"{data}: the target is {str(y[0])!r} in every sample; at least two classes are needed")
     columns = None if texts is None else columns_of(table, texts.columns)
     about = {"data": str(data), "task": task, "task_reason": reason, "n_features": table.X.shape[1]}
-    if test_file is None:
-        rows, test_rows, how = split(y, table.n_train, share, task == "classification", seed)
-        test = Samples(table.X, y, test_rows) if len(test_rows) else None
-    else:
-        rows, how = np.arange(len(y)), str(test_file)
+
+    def samples_of(path: Path, target: str | None) -> Samples:
+        """Read samples like those of the data from another file."""
         # columns without names are identified by position, as in the training file
         names = None if columns else table.feature_names
         other = read_table(
-            test_file, test_target or target, n_features=None if columns else table.X.shape[1],
+            path, target, n_features=None if columns else table.X.shape[1],
             ids=ids if names is None else None, features=names, target_type=type_of_targets(y), text=columns, **written,
         )  # fmt: skip
-        tell_user(f"{test_file}: {other}")
-        other = with_targets(other, test_file)
-        X = texts_of(other, columns) if columns else in_order(other, names, table.X.shape[1], test_file)[0]
-        test_y = targets_like(y, other, test_file, task)
-        test = Samples(X, test_y, np.arange(len(test_y)))
+        tell_user(f"{path}: {other}")
+        other = with_targets(other, path)
+        X = texts_of(other, columns) if columns else in_order(other, names, table.X.shape[1], path)[0]
+        other_y = targets_like(y, other, path, task)
+        return Samples(X, other_y, np.arange(len(other_y)))
+
+    is_classes = task == "classification"
+    share = 0.0 if test_file is not None else share
+    if marks is None:
+        rows, test_rows, how = split(y, table.n_train, share, is_classes, seed)
+        held_out = rows[:0]
+    else:
+        parts = marked_parts(marks, table.ids, data)
+        if test_file is not None and (parts == TEST).any():
+            raise ValueError(f"--test-file was given, but the column {marks!r} marks test samples; leave one out")
+        rows, held_out, test_rows, how = split_by_marks(parts, y, table.n_train, share, is_classes, seed)
+    test = Samples(table.X, y, test_rows) if len(test_rows) else None
+    if test_file is not None:
+        test, how = samples_of(test_file, test_target or target), str(test_file)
+    if validated is not None and validated.share is not None:
+        rows, held_out = shared_off(y, rows, validated.share, is_classes, seed)
+    validation = Samples(table.X, y, held_out) if len(held_out) else None
+    if validated is not None and validated.file is not None:
+        validation = samples_of(validated.file, target)
     about |= {"n_train": len(rows), "n_test": 0 if test is None else len(test.rows), "test_set": how}
+    about |= {"validation_set": None if validated is None else validated.text}
     if task == "classification":
         refuse_untrained(y, rows, data)
     about["untested_classes"] = []
@@ -327,9 +372,9 @@ def read_source(
         about["untested_classes"] = np.setdiff1d(y[rows], test.targets()).tolist()
     train = Samples(table.X, y, rows)
     if texts is None or columns is None:
-        return Source(task, train, test, table.feature_names, about)
-    train, test, text = vectorized(texts, columns, train, test, task, seed, data)
-    return Source(task, train, test, None, about | {"n_features": text.n_features, "text": str(text)}, text)
+        return Source(task, train, test, table.feature_names, about, validation=validation)
+    train, (test, validation), text = vectorized(texts, columns, train, (test, validation), task, seed, data)
+    return Source(task, train, test, None, about | {"n_features": text.n_features, "text": str(text)}, text, validation)
 
 
 def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -350,8 +395,9 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     if source.task == "regression":
         kind = FrontRegressor
     estimator = kind(**settings)
-    with already_looked_at(source.train.X):
-        sentences = fit(estimator, training_rows(source.train), source.train.targets())
+    read = [part.X for part in (source.train, source.validation) if part is not None]
+    with already_looked_at(*read):
+        sentences = fit(estimator, training_rows(source.train), source.train.targets(), **for_fit(source.validation))
     raw = of_raw_data(estimator, None)
     seconds = time.perf_counter() - started
     test = source.test
@@ -364,7 +410,10 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     elif hasattr(raw, "feature_names_in_"):
         del raw.feature_names_in_  # names that occur more than once
     raw.text_ = source.text
-    return raw, source.about | training_report(estimator, seconds, sentences, result)
+    n_validated = None if source.validation is None else len(source.validation.rows)
+    report = training_report(estimator, seconds, sentences, result)
+    report["validation"] = validation_report(estimator, n_validated, source.about["validation_set"] or HELD_OUT)
+    return raw, source.about | report
 
 
 def given(option: Any) -> Any:
@@ -384,6 +433,7 @@ def summary(report: dict[str, Any]) -> list[RenderableType]:
         *([f"features: {report['text']}"] if "text" in report else []),
         f"form {report['form']} ({report['form_reason']})",
         f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, last training loss {number(report['loss'])}",
+        *([] if report["validation"] is None else [validation_line(report["validation"], report["n_epochs"])]),
         *(f"  {line}" for line in str(settings).splitlines()),
     ]
     if report["test"] is not None:

@@ -38,7 +38,7 @@ TASKS = ("classification", "regression")
 # Parameters of the estimators that are equal for all rules, or that `compare` has its own name for.
 OWN = {
     "rule": "rules", "max_epochs": "epochs", "random_state": "seed", "tol": None, "n_iter_no_change": None,
-    "early_stopping": None, "validation_fraction": "validation_share", "warm_start": None, "verbose": None,
+    "early_stopping": None, "validation_fraction": "validation_share", "scoring": None, "warm_start": None, "verbose": None,
 }  # fmt: skip
 
 

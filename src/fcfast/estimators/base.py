@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -25,10 +25,10 @@ from fcfast.activations import ACTIVATIONS
 from fcfast.estimators.automatic import Settings, text_of
 from fcfast.estimators.described import classes_entries, validation_entries
 from fcfast.estimators.samples import Remedies, check_features, gathered, has_one_dtype, products_named
+from fcfast.estimators.scoring import Known, scorer_of
 from fcfast.front import FORMS, ContributionsForm, FrontForm
-from fcfast.front.rows import converted
 from fcfast.gram.object import Gram
-from fcfast.gram.occurring import all_occurring, is_sparse, is_stored_sparse, within
+from fcfast.gram.occurring import all_occurring, is_sparse, within
 from fcfast.gram.samples import any_samples, is_numeric
 from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, NoWeights, SpanStart
@@ -41,16 +41,13 @@ from fcfast.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, Schedule
 from fcfast.optimizers.base import DEFAULT_SETTINGS
 from fcfast.progress import passes_told
 from fcfast.sources import Standardized, as_source, source_in
-from fcfast.sources.elsewhere import elsewhere
 from fcfast.sources.inputs import tidy
-from fcfast.sources.protocol import Source
 from fcfast.sources.running import RUNNING
 from fcfast.sources.scaling import Scaling
 from fcfast.sources.standardized import CAPPED, MISSING, SCALE, Statistics
-from fcfast.splitting import split_at_random
 from fcfast.streams import Stream
 from fcfast.threads import resolve_n_jobs
-from fcfast.training import Callback, Epochs, EpochsInMemory, History, Training
+from fcfast.training import Callback, Epochs, EpochsInMemory, History, Training, Validate
 from fcfast.training.progress import progress
 
 if TYPE_CHECKING:
@@ -98,7 +95,9 @@ class TrainedEstimator(BaseEstimator):
     form_: str
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
-    _stops_by_loss = True  # after epochs without improvement of the training loss, where there is no validation score
+    _stops_by_loss = True  # after epochs without improvement of the training loss, where no validation score decides
+    _has_validation_loss = True  # whether the training loss can be computed for other samples
+    _known: Known | None = None  # samples whose outputs are known, in a copy that scorers get
     settings_: Settings
     _inits: ClassVar[tuple[str, ...]] = ("auto", "span", "glorot")
     _automatic: ClassVar[tuple[str, ...]] = ()  # parameters that may be "auto" and are chosen in `fit`
@@ -122,7 +121,12 @@ class TrainedEstimator(BaseEstimator):
     def _class_weights(self, y: Array) -> Array | None:
         return None
 
-    def _score_outputs(self, outputs: Array, targets: Array) -> float:
+    def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Array | None) -> float:
+        """Give what `score` gives for samples with these outputs and encoded targets."""
+        raise NotImplementedError
+
+    def _encode_known_targets(self, y: Array) -> Array:
+        """Give checked raw targets of further samples as the network takes them, once it is known what it predicts."""
         raise NotImplementedError
 
     def _card_targets(self) -> dict[str, Any]:
@@ -134,8 +138,9 @@ class TrainedEstimator(BaseEstimator):
         return {}
 
     def _card_scores(self) -> dict[str, Any]:
-        """Give the scores of held-out samples for the model card."""
-        return validation_entries(self.validation_scores_)
+        """Give the score of validation samples for the model card, that of the network that was kept."""
+        scores = self.validation_scores_ or []
+        return validation_entries(scores if self.early_stopping else scores[-1:])
 
     # ------------------------------------------------------------------------------------------------------------------
 
@@ -174,6 +179,7 @@ class TrainedEstimator(BaseEstimator):
         elif not callable(getattr(self.schedule, "factors", None)):
             raise TypeError(f"schedule must be one of {list(SCHEDULES)} or an object with factors(), got {self.schedule!r}")
         resolve_n_jobs(self.n_jobs)
+        scorer_of(self)
         self._optimizer()
 
     def _check_rates(self) -> None:
@@ -381,34 +387,18 @@ class TrainedEstimator(BaseEstimator):
                     validation.sample_weights(weights, name)
         return weights
 
-    def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Split the rows into training rows and at least two held-out rows for early stopping."""
-        validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
-        n_held_out = round(self.validation_fraction * len(y))
-        n_classes = len(getattr(self, "classes_", [None]))
-        if n_held_out < max(2, n_classes) or len(y) - n_held_out < n_classes:
-            raise ValueError(
-                f"early_stopping holds out validation_fraction={self.validation_fraction} of {len(y)} samples, {n_held_out}: "
-                f"too few to score {n_classes} class(es) or a regression; use more samples, another fraction, or "
-                "early_stopping=False"
-            )
-        return split_at_random(y, n_held_out, random_state, stratify=self._loss.has_classes)
-
-    def _split_off(
-        self, X: Any, y: Array, targets: Array, weights: Array | None, random_state: np.random.RandomState
-    ) -> tuple[Any, Array, Array | None, Callable[[], float] | None]:
-        """Give the training data and, with early stopping, a function that scores the held-out data."""
-        if not self.early_stopping:
-            return X, targets, weights, None
-        rows, others = self._hold_out(y, random_state)
-        score = partial(self._score_in_memory, HeldOut(X[others]), targets[others])
-        return X[rows], targets[rows], None if weights is None else weights[rows], score
-
     def _note(self, history: History) -> None:
         """Set the attributes that describe a training."""
         self.loss_curve_, self.outcome_ = history.losses, history.outcome
-        self.validation_scores_ = history.scores if self.early_stopping else None
+        self.validation_scores_ = history.scores
+        self.validation_loss_curve_ = history.validation_losses if self._has_validation_loss else None
         self.n_epochs_ = self.n_iter_ = len(history.losses)
+
+    @property
+    def best_epoch_(self) -> int | None:
+        """Number of the epoch with the best validation score, counted from 1; None without validation scores."""
+        check_is_fitted(self, "network_")
+        return int(np.argmax(self.validation_scores_)) + 1 if self.validation_scores_ else None
 
     def _train(
         self,
@@ -418,7 +408,7 @@ class TrainedEstimator(BaseEstimator):
         schedule: Schedule,
         max_epochs: int,
         tol: float,
-        score: Callable[[], float] | None,
+        validate: Validate | None,
         callbacks: Sequence[Callback],
         chance: float = 0.0,
         lowest: float = 0.0,
@@ -430,7 +420,7 @@ class TrainedEstimator(BaseEstimator):
             assert self._random_state is not None  # `_start` has set it
             return EpochsInMemory(training, self.network_, rows, targets, weights, self._random_state)
 
-        return self._run(epochs_of, schedule, max_epochs, tol, score, callbacks, chance, lowest, X)
+        return self._run(epochs_of, schedule, max_epochs, tol, validate, callbacks, chance, lowest, X)
 
     def _run(
         self,
@@ -438,7 +428,7 @@ class TrainedEstimator(BaseEstimator):
         schedule: Schedule,
         max_epochs: int,
         tol: float,
-        score: Callable[[], float] | None,
+        validate: Validate | None,
         callbacks: Sequence[Callback],
         chance: float,
         lowest: float,
@@ -447,9 +437,10 @@ class TrainedEstimator(BaseEstimator):
         network = self.network_
         with network.blas_threads(), progress(self.verbose, max_epochs) as shown:
             max_epochs = int(max_epochs)  # a small integer of NumPy's would overflow
-            patience = self._setting("n_iter_no_change") if score or self._stops_by_loss else max_epochs
+            by_score = validate is not None and self.early_stopping
+            patience = self._setting("n_iter_no_change") if by_score or self._stops_by_loss else max_epochs
             training = Training(
-                self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, score,
+                self._setting("learning_rate"), schedule, max_epochs, tol, patience, self.shuffle, validate, by_score,
                 (*shown, *callbacks), chance, lowest, not self._stops_by_loss, Remedies(X, self._remedies()),
             )  # fmt: skip
             try:
@@ -471,15 +462,6 @@ class TrainedEstimator(BaseEstimator):
             f"give a learning_rate below {rate}, which was chosen" if is_chosen else f"lower learning_rate={rate}",
         ]
 
-    def _score_in_memory(self, held_out: "HeldOut", targets: Array) -> float:
-        return self._score_held_out(held_out.ready(self.network_.dtype), targets)
-
-    def _score_held_out(self, X: Any, targets: Array) -> float:
-        """Score the network in its current state; give NaN if its outputs, or their squares, are not finite."""
-        with np.errstate(over="ignore", invalid="ignore"):  # the check below looks for these
-            outputs = self.network_.outputs(X)
-            return self._score_outputs(outputs, targets) if validation.all_finite(outputs) else np.nan
-
     def _validate_new(self, X: Any) -> Any:
         check_is_fitted(self, "network_")
         _refuse_stream(self, X)
@@ -499,7 +481,13 @@ class TrainedEstimator(BaseEstimator):
             errors = validation.clearer_errors(X, fills_in=fills_in)
             with products_named(gram), errors, np.errstate(over="ignore", invalid="ignore"):  # it looks for infinities itself
                 X = validate_data(self, X, **how, reset=False)
-        return X if self._scaling is None else self._scaling.prepared(X, self.network_.dtype)
+        return self._prepared_new(X)
+
+    def _prepared_new(self, X: Any) -> Any:
+        """Give checked samples as the trained network takes them."""
+        if self._scaling is None or isinstance(X, Gram):
+            return X
+        return self._scaling.prepared(X, self.network_.dtype)
 
     def _refuse_overflow(self, *results: Array) -> None:
         """Raise an error for samples whose pre-activations or outputs are not finite."""
@@ -541,6 +529,7 @@ class TrainedEstimator(BaseEstimator):
         if header.labels is not None:
             estimator.classes_ = header.classes()
         estimator.loss_curve_, estimator.validation_scores_ = header.loss_curve, header.validation_scores
+        estimator.validation_loss_curve_ = None
         estimator.n_epochs_ = estimator.n_iter_ = header.n_epochs
         estimator.text_ = text_in(header.text, tensors)
         estimator.card_ = card_of(header.content())
@@ -595,24 +584,6 @@ def _named_optimizer(name: str) -> type[Optimizer]:
     return kind
 
 
-class HeldOut:
-    """Samples that are scored after every epoch. A dense source is read into memory when it is first needed, unless far away.
-
-    Parameters
-    ----------
-    X : ndarray, sparse matrix or Source of shape (M, d)
-    """
-
-    def __init__(self, X: Any) -> None:
-        self.X = X
-
-    def ready(self, dtype: np.dtype[Any]) -> Any:
-        """Give the samples as they are read fastest."""
-        if isinstance(self.X, Source) and not is_stored_sparse(self.X) and elsewhere(self.X) is None:
-            self.X = converted(self.X, dtype)
-        return self.X
-
-
 class ClassTargets(TrainedEstimator):
     """Methods for targets that are classes."""
 
@@ -642,5 +613,12 @@ class ClassTargets(TrainedEstimator):
     def _class_weights(self, y: Array) -> Array | None:
         return None if self.class_weight is None else compute_sample_weight(self.class_weight, y)
 
-    def _score_outputs(self, outputs: Array, targets: Array) -> float:
-        return float(np.mean(outputs.argmax(axis=1) == targets))
+    def _encode_known_targets(self, y: Array) -> Array:
+        validation.no_missing_labels(y)
+        labels: Array = self.classes_
+        if unseen := sorted(set(y.tolist()) - set(labels.tolist()), key=str):
+            raise ValueError(f"y has labels {unseen} that are not among the classes {labels}")
+        return np.searchsorted(labels, y).astype(np.intp)
+
+    def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Array | None) -> float:
+        return float(np.average(outputs.argmax(axis=1) == targets, weights=sample_weight))

@@ -139,9 +139,14 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Number of epochs without improvement after which training stops. "auto" is 10 with `early_stopping`; otherwise all
         epochs are trained.
     early_stopping : bool, default False
-        Whether to hold out part of the data, stop when its score (accuracy) no longer improves, and keep the best network.
+        Whether to stop when the score of validation samples no longer improves, and keep the best network. Part of the data is
+        held out for this, unless `fit` gets other samples, or their rows.
     validation_fraction : float, default 0.1
-        Fraction of the data that `early_stopping` holds out.
+        Fraction of the data that `early_stopping` holds out, or of the groups if `fit` gets any.
+    scoring : str, callable or None, default None
+        Score of validation samples; the higher, the better. None is the accuracy, as `score` gives it, and "loss" is minus the
+        validation loss. Any other name is that of a scorer of scikit-learn, such as "roc_auc", "neg_log_loss" or
+        "balanced_accuracy"; a function ``scorer(estimator, X, y)`` may be what sklearn.metrics.make_scorer gives.
     shuffle : bool, default True
         Whether to draw a new order of the samples in each epoch. With False they are taken in order.
     form : {"auto", "contributions", "windowed", "weights"}, default "auto"
@@ -197,7 +202,12 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
-        Score of the held-out samples after each epoch; None without `early_stopping`.
+        Score of the validation samples after each epoch; None without such samples.
+    validation_loss_curve_ : list of float or None
+        Mean loss of the validation samples after each epoch, with the weights of the classes; None without such samples.
+    best_epoch_ : int or None
+        Number of the epoch with the best validation score, counted from 1. With `early_stopping` its network is the one that
+        was kept.
     n_epochs_ : int
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
@@ -270,6 +280,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: Any = None,
         shuffle: bool = True,
         form: str = "auto",
         window: int | str = "auto",
@@ -288,7 +299,7 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
             learning_rate=learning_rate, schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov,
             weight_decay=weight_decay, max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
             n_iter_no_change=n_iter_no_change, early_stopping=early_stopping, validation_fraction=validation_fraction,
-            shuffle=shuffle, form=form, window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs,
+            scoring=scoring, shuffle=shuffle, form=form, window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
@@ -316,10 +327,8 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         if known is not None and given is not None and not np.array_equal(given, known):
             raise ValueError(f"classes is {given}, but the first call of partial_fit, or fit, had {known}")
         labels: Array = known if known is not None else given  # type: ignore[assignment]  # one of them is given
-        if unseen := sorted(set(unique_labels(y).tolist()) - set(labels.tolist())):
-            raise ValueError(f"y has labels {unseen} that are not among the classes {labels}")
         self.classes_ = labels
-        return np.searchsorted(labels, y).astype(np.intp)
+        return self._encode_known_targets(y)
 
     def partial_fit(
         self, X: Any, y: ArrayLike | None = None, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -358,17 +367,17 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     @takes_streams
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the probability (M, c) of each class in `classes_`, which is the softmax of the outputs, in float64."""
-        return softmax(self._outputs(self._validate_new(X)).astype(np.float64))
+        return softmax(self._outputs_of(X).astype(np.float64))
 
     @takes_streams
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the logarithms (M, c) of the probabilities in float64; they are finite even if `predict_proba` gives 0 or 1."""
-        return log_softmax(self._outputs(self._validate_new(X)).astype(np.float64))
+        return log_softmax(self._outputs_of(X).astype(np.float64))
 
     @takes_streams
     def predict(self, X: Any) -> Array:
         """Give the most probable class (M,)."""
-        outputs = self._outputs(self._validate_new(X))
+        outputs = self._outputs_of(X)
         return self.classes_[outputs.argmax(axis=1)]
 
     def _add_results(self, graph: "Graph", outputs: str) -> None:

@@ -69,9 +69,9 @@ def classes_entries(classes: Any) -> dict[str, Any]:
     return few if len(classes) <= SHOWN else few | {"number of classes": len(classes)}
 
 
-def validation_entries(scores: list[float] | None) -> dict[str, Any]:
-    """Give the best score of held-out samples during training, which the network that was kept has."""
-    finite = [score for score in scores or () if np.isfinite(score)]
+def validation_entries(scores: list[float]) -> dict[str, Any]:
+    """Give the best score of validation samples, which the network that was kept has."""
+    finite = [score for score in scores if np.isfinite(score)]
     return {"validation": max(finite)} if finite else {}
 
 

@@ -228,8 +228,16 @@ class FittedFront(ExportedEstimator):
         """Give checked training data as the network takes them."""
         return self._prepared(X, sample_weight), y if self._scaling is None else self._scaling.scaled_targets(y)
 
+    def _outputs_of(self, X: Any) -> Array:
+        """Give the outputs for raw samples, in the unit of raw targets."""
+        if self._known is not None and X is self._known.X:
+            return self._in_raw_units(self._known.outputs)
+        return self._outputs(self._validate_new(X))
+
     def _outputs(self, X: Any) -> Array:
-        outputs = self._network_outputs(X)
+        return self._in_raw_units(self._network_outputs(X))
+
+    def _in_raw_units(self, outputs: Array) -> Array:
         return outputs if self._scaling is None else self._scaling.raw_outputs(outputs)
 
     def _network_outputs(self, X: Any) -> Array:
@@ -265,6 +273,7 @@ class FittedFront(ExportedEstimator):
             settings=self.settings_.chosen(self.get_params(deep=False)),
             followed=list(followed := self._stored_stream()),
             lengths=lengths_entry(self._lengths),
+            validation_losses=self.validation_loss_curve_ or [],
         )
         tensors = network_tensors(self.network_, header)
         return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed) | text_tensors(self.text_)
@@ -298,6 +307,7 @@ class FittedFront(ExportedEstimator):
         estimator._scaling = scaling_in(header.scaled, tensors, header.n_features)
         estimator._restore_stream(stream_in(header.followed, tensors))
         estimator._lengths = lengths_in(header.lengths)
+        estimator.validation_loss_curve_ = header.validation_losses or None
         if header.form == ContributionsForm.name:
             X = estimator._trained_inputs(X, header, tensors)
         estimator.network_ = network_of(header, tensors, X, estimator._loss, resolve_n_jobs(estimator.n_jobs))

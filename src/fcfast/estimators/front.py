@@ -18,6 +18,7 @@ from fcfast.estimators.following import FollowingFront
 from fcfast.estimators.samples import Length, SquaredLength, constant_columns, copied
 from fcfast.estimators.starts import GIVEN_START, STARTS
 from fcfast.estimators.streamed import fit_stream
+from fcfast.estimators.validated import Asked, parted, parted_entries, samples_to_validate, watched
 from fcfast.front import FORMS, FrontForm
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, n_features_of
@@ -27,7 +28,7 @@ from fcfast.optimizers import SCHEDULES, Constant, Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
 from fcfast.planning.problem import Problem, of_inputs
 from fcfast.rules import Rule, make_rule
-from fcfast.sources import Standardized, source_in
+from fcfast.sources import source_in
 from fcfast.sources.elsewhere import elsewhere
 from fcfast.sources.lengths import Lengths
 from fcfast.sources.protocol import Source
@@ -85,6 +86,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: Any = None,
         shuffle: bool = True,
         form: str = "auto",
         window: int | str = "auto",
@@ -121,6 +123,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.scoring = scoring
         self.shuffle = shuffle
         self.form = form
         self.window = window
@@ -147,6 +150,12 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         coefs_init: Sequence[ArrayLike] | None = None,
         intercepts_init: Sequence[ArrayLike] | None = None,
         callbacks: Sequence[Callback] = (),
+        *,
+        X_val: Any = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        validation_indices: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> "Self":
         """Train the network.
 
@@ -167,6 +176,21 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         callbacks : sequence of callable
             Functions that are called after each epoch with a `fcfast.training.Epoch`. Training ends if one of them returns
             True.
+        X_val : ndarray, DataFrame, sparse matrix, source or Gram of shape (M, d), or None
+            Samples to validate on: they are scored after each epoch (`validation_scores_`), and none of X is held out. With
+            `early_stopping` their score decides when training ends and which network is kept; without it training goes on as
+            if they were not there. Form "contributions" multiplies them with the training samples once. Rows of the same
+            `fcfast.Gram` if X is one.
+        y_val : array-like of shape (M,) or (M, c), or None
+            Targets of `X_val`. Class labels must occur in `y`.
+        sample_weight_val : array-like of shape (M,), or None
+            Weights of `X_val` in the score and in the validation loss.
+        validation_indices : array-like of int or of bool, or None
+            Rows of X to validate on, by their numbers or as a mask (N,), in place of `X_val`. Training is that on all other
+            rows, with these rows as `X_val`.
+        groups : array-like of shape (N,), or None
+            Groups of rows that `early_stopping` holds out together: `validation_fraction` is then the share of the groups, as
+            in scikit-learn's GroupShuffleSplit. (The parameter `groups` of the estimator is about units.)
 
         Returns
         -------
@@ -175,34 +199,35 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         Raises
         ------
         ValueError, TypeError
-            If the data or parameters are invalid.
+            If the data or parameters are invalid, or contradict each other.
         MemoryError
             If the Gram matrix of form "contributions" would exceed `memory_limit`.
         """
         callbacks = validation.functions(callbacks, "callbacks")
+        asked = Asked(X_val, y_val, sample_weight_val, validation_indices, groups)
         if isinstance(X, Stream):
-            return fit_stream(self, X, y, sample_weight, coefs_init, intercepts_init, callbacks)
+            return fit_stream(self, X, y, sample_weight, coefs_init, intercepts_init, callbacks, asked)
         before = self._begin(coefs_init)
+        asked.check(self.early_stopping)
         if before is None:
             self._choose_scaling(X, coefs_init is not None, streams=False)
-        X, y = self._checked(X, y, reset=True)
+        given, (X, y) = X, self._checked(X, y, reset=True)
         samples = samples_entries(X)
-        given = self._given_weights(sample_weight, X)
-        if before is None:
-            self._measure(X, y, given, True)
-        X, y = self._scaled(X, y, given)
-        X = self._kernelized(X)
-        if before is not None and isinstance(X, Gram) and not X.has_weights:
-            raise ValueError(
-                f"warm_start=True continues from weights, but the {X.kernel_name} kernel has none; use partial_fit"
-            )
-        targets = self._encode_targets(y, before is not None)
-        weights = self._sample_weights(sample_weight, y, X)
+        weights = self._given_weights(sample_weight, X)
         random_state = check_random_state(self.random_state)
+        X = self._kernelized(X) if self._is_pairwise else X
+        parts = parted(self, asked, X, y, weights, random_state)
+        if before is None:
+            self._measure(parts.X, parts.y, parts.weights, True)
+        prepared, scaled = self._scaled(parts.X, y, parts.weights)
+        targets = self._encode_targets(scaled, before is not None)
+        others = samples_to_validate(self, asked, given, X, y, weights, targets, parts)
+        X = prepared if self._is_pairwise else self._kernelized(prepared)
+        targets, weights = targets[parts.rows], self._sample_weights(parts.weights, parts.y, X)
         if before is not None:
+            self._refuse_kernel(X)
             self._refuse_other_widths(before, X, targets)
             coefs_init, intercepts_init = self._continued(), self._intercepts() if intercepts_init is None else intercepts_init
-        X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
         length = SquaredLength(X, weights)
         self._choose_settings(X, length, before, coefs_init is not None)
         max_epochs = self._setting("max_epochs")
@@ -211,11 +236,11 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         if before is not None and before.rule == self.network_.rule:
             self.network_.rule_state.go_on_from(before.rule_state)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, max_epochs, self.tol, score, callbacks,
+            np.arange(X.shape[0]), targets, weights, self._schedule, max_epochs, self.tol, watched(self, others), callbacks,
             self._chance(targets, weights), self._loss.lowest(int(self.network_.widths[-1])), X,
         )  # fmt: skip
         self._note(history)
-        self.card_ = described(self, samples)
+        self.card_ = described(self, samples | parted_entries(parts, others))
         return self
 
     def _begin(self, coefs_init: Sequence[ArrayLike] | None) -> FrontNetwork | None:
@@ -233,6 +258,13 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         else:
             self._refuse_other_scaling("warm_start")
         return before
+
+    @staticmethod
+    def _refuse_kernel(X: Any) -> None:
+        if isinstance(X, Gram) and not X.has_weights:
+            raise ValueError(
+                f"warm_start=True continues from weights, but the {X.kernel_name} kernel has none; use partial_fit"
+            )
 
     def _refuse_other_widths(self, before: FrontNetwork, X: Any, targets: Array) -> None:
         held, wanted = (before.front.n_features, *map(int, before.widths)), self._widths(X, targets)
@@ -284,7 +316,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             self._start(X, length, targets, weights, form, 1, coefs, intercepts, check_random_state(self.random_state))
             self._remember_scaling(X)
             if first:
-                self.loss_curve_, self.validation_scores_ = [], None
+                self.loss_curve_, self.validation_scores_, self.validation_loss_curve_ = [], None, None
             rows = np.arange(X.shape[0])
         else:
             self.network_.front.check_room(X, self.memory_limit)
@@ -538,7 +570,7 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
         kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
         if kernel.has_weights:
             return X
-        if isinstance(X, Standardized) and not kernel.takes_features:
+        if not kernel.takes_features and (self._setting("standardize") or self.missing != "error"):
             raise ValueError(
                 f"standardize={self.standardize} and missing={self.missing!r} prepare features, but kernel={self.kernel!r} "
                 "compares samples; prepare them before"

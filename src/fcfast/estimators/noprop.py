@@ -24,6 +24,7 @@ from fcfast.estimators.noprop_settings import inference_of, variant_of
 from fcfast.estimators.samples import SquaredLength, counted_rows, n_counted
 from fcfast.estimators.starts import STARTS
 from fcfast.estimators.store import save, stored
+from fcfast.estimators.validated import Asked, parted, parted_entries, samples_to_validate, watched
 from fcfast.front import FORMS, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.front.rows import converted
@@ -151,9 +152,13 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
         Number of epochs without improvement after which early stopping ends training; "auto" is a fifth of all, but at least
         10. The training loss never ends it, because it goes up and down with the noise that is drawn.
     early_stopping : bool, default False
-        Whether to hold out part of the data, stop when its score (accuracy) no longer improves, and keep the best network.
+        Whether to stop when the score of validation samples no longer improves, and keep the best network, as in
+        `FrontClassifier`.
     validation_fraction : float, default 0.1
-        Fraction of the data that `early_stopping` holds out.
+        Fraction of the data that `early_stopping` holds out, or of the groups if `fit` gets any.
+    scoring : str, callable or None, default None
+        Score of validation samples, as in `FrontClassifier`, but not "loss": the loss of a block depends on the noise that is
+        drawn for the labels.
     shuffle : bool, default True
         Whether to shuffle the samples for the first pass of each epoch. The other passes always have orders of their own.
     inference_noise : bool, default False
@@ -212,7 +217,9 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
         Mean training loss of each epoch, averaged over the blocks. It includes the terms of the labels if embeddings or
         schedule are learned.
     validation_scores_ : list of float or None
-        Score of the held-out samples after each epoch; None without `early_stopping`.
+        Score of the validation samples after each epoch; None without such samples.
+    best_epoch_ : int or None
+        Number of the epoch with the best validation score, as in `FrontClassifier`.
     n_epochs_ : int
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
@@ -250,6 +257,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
 
     _header = NoPropHeader
     _stops_by_loss = False  # the loss goes up and down with the noise
+    _has_validation_loss = False
     _automatic: ClassVar[tuple[str, ...]] = (
         "standardize", "n_blocks", "hidden", "init", "init_scale", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
         "learning_rate", "weight_decay",
@@ -284,6 +292,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
         n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: Any = None,
         shuffle: bool = True,
         inference_noise: bool = False,
         n_steps: int | None = None,
@@ -327,6 +336,7 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
+        self.scoring = scoring
         self.shuffle = shuffle
         self.inference_noise = inference_noise
         self.n_steps = n_steps
@@ -405,6 +415,12 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
         y: ArrayLike | None = None,  # so that a stream, which is refused, is refused for what it is
         sample_weight: ArrayLike | None = None,
         callbacks: Sequence[Callback] = (),
+        *,
+        X_val: Any = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+        validation_indices: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> "Self":
         """Train the blocks.
 
@@ -419,6 +435,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
             Weights of the samples in the mean over a batch; None weights all samples equally.
         callbacks : sequence of callable
             Functions that are called after each epoch with a `fcfast.training.Epoch`. Training ends if one returns True.
+        X_val, y_val, sample_weight_val, validation_indices, groups
+            Samples to validate on, or which rows of X these are, as in `FrontClassifier.fit`.
 
         Returns
         -------
@@ -427,28 +445,32 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
         Raises
         ------
         ValueError, TypeError
-            If the data or parameters are invalid.
+            If the data or parameters are invalid, or contradict each other.
         MemoryError
             If the arrays that the form holds would exceed `memory_limit`.
         """
         self.settings_ = Settings()
         self._check_parameters()
         callbacks = validation.functions(callbacks, "callbacks")
+        asked = Asked(X_val, y_val, sample_weight_val, validation_indices, groups)
+        asked.check(self.early_stopping)
         self._scaling, self._scaled_as, self.text_ = None, self._asked_scaling, None
         self._choose("standardize", lambda: automatic.standardize(X))
-        X, y = self._checked(X, y, reset=True)
-        samples = samples_entries(X)
-        X = self._prepared(X, self._given_weights(sample_weight, X))
-        targets = self._encode_targets(y, False)
-        weights = self._sample_weights(sample_weight, y, X)
+        given, (X, y) = X, self._checked(X, y, reset=True)
+        weights = self._given_weights(sample_weight, X)
         random_state = check_random_state(self.random_state)
-        X, targets, weights, score = self._split_off(X, y, targets, weights, random_state)
+        parts = parted(self, asked, X, y, weights, random_state)
+        targets = self._encode_targets(y, False)
+        others = samples_to_validate(self, asked, given, X, y, weights, targets, parts)
+        samples = samples_entries(X) | parted_entries(parts, others)
+        X = self._prepared(parts.X, parts.weights)
+        targets, weights = targets[parts.rows], self._sample_weights(parts.weights, parts.y, X)
         self._choose_settings(X, weights)
         self._start(X, targets, weights, random_state)
         self._remember_scaling(X)
         history = self._train(
-            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol, score, callbacks,
-            X=X,
+            np.arange(X.shape[0]), targets, weights, self._schedule, self._setting("max_epochs"), self.tol,
+            watched(self, others), callbacks, X=X,
         )  # fmt: skip
         self._note(history)
         self.card_ = described(self, samples)
@@ -639,6 +661,8 @@ class NoPropClassifier(ClassifierMixin, ClassTargets, AutomaticEstimator, Export
             raise ValueError(f"variant={self.variant!r} was set after fit had trained {trained!r}; fit again, or set it back")
 
     def _probabilities(self, X: Any) -> Array:
+        if self._known is not None and X is self._known.X:
+            return self._known.outputs
         X = self._ready(X)
         with one_blas_thread(), np.errstate(over="ignore", invalid="ignore"):  # reported below
             probabilities = self.network_.outputs(X)

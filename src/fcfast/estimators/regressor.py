@@ -132,9 +132,14 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Number of epochs without improvement after which training stops. "auto" is 10 with `early_stopping`; otherwise all
         epochs are trained.
     early_stopping : bool, default False
-        Whether to hold out part of the data, stop when its score (R²) no longer improves, and keep the best network.
+        Whether to stop when the score of validation samples no longer improves, and keep the best network. Part of the data is
+        held out for this, unless `fit` gets other samples, or their rows.
     validation_fraction : float, default 0.1
-        Fraction of the data that `early_stopping` holds out.
+        Fraction of the data that `early_stopping` holds out, or of the groups if `fit` gets any.
+    scoring : str, callable or None, default None
+        Score of validation samples; the higher, the better. None is R², as `score` gives it, and "loss" is minus the
+        validation loss. Any other name is that of a scorer of scikit-learn, such as "neg_mean_absolute_error" or
+        "neg_max_error"; a function ``scorer(estimator, X, y)`` may be what sklearn.metrics.make_scorer gives.
     shuffle : bool, default True
         Whether to draw a new order of the samples in each epoch. With False they are taken in order.
     form : {"auto", "contributions", "windowed", "weights"}, default "auto"
@@ -187,7 +192,12 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     loss_curve_ : list of float
         Mean training loss of each epoch.
     validation_scores_ : list of float or None
-        Score of the held-out samples after each epoch; None without `early_stopping`.
+        Score of the validation samples after each epoch; None without such samples.
+    validation_loss_curve_ : list of float or None
+        Mean loss of the validation samples after each epoch; None without such samples.
+    best_epoch_ : int or None
+        Number of the epoch with the best validation score, counted from 1. With `early_stopping` its network is the one that
+        was kept.
     n_epochs_ : int
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
@@ -251,6 +261,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         n_iter_no_change: int | str = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: Any = None,
         shuffle: bool = True,
         form: str = "auto",
         window: int | str = "auto",
@@ -269,7 +280,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
             learning_rate=learning_rate, schedule=schedule, momentum=momentum, dampening=dampening, nesterov=nesterov,
             weight_decay=weight_decay, max_grad_norm=max_grad_norm, batch_size=batch_size, max_epochs=max_epochs, tol=tol,
             n_iter_no_change=n_iter_no_change, early_stopping=early_stopping, validation_fraction=validation_fraction,
-            shuffle=shuffle, form=form, window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs,
+            scoring=scoring, shuffle=shuffle, form=form, window=window, memory_limit=memory_limit, dtype=dtype, n_jobs=n_jobs,
             random_state=random_state, warm_start=warm_start, verbose=verbose,
         )  # fmt: skip
         self.loss = loss
@@ -299,6 +310,15 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         self._y_ndim = y.ndim
+        return self._in_precision(y)
+
+    def _encode_known_targets(self, y: Array) -> Array:
+        if y.ndim != self._y_ndim:
+            raise ValueError(f"it has {y.ndim} dimension(s), but y has {self._y_ndim}; give the same shape")
+        numbers = validation.real_array(y, "y")
+        return self._in_precision(numbers if self._scaling is None else self._scaling.scaled_targets(numbers))
+
+    def _in_precision(self, y: Array) -> Array:
         with np.errstate(over="ignore"):  # reported below
             targets = np.ascontiguousarray(validation.real_array(y, "y").reshape(len(y), -1), dtype=self.dtype)
         if not validation.all_finite(targets):
@@ -348,8 +368,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         """
         return self._partial_fit(X, y, sample_weight, None)
 
-    def _score_outputs(self, outputs: Array, targets: Array) -> float:
-        return float(r2_score(targets.astype(np.float64), outputs.astype(np.float64)))
+    def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Array | None) -> float:
+        return float(r2_score(targets.astype(np.float64), outputs.astype(np.float64), sample_weight=sample_weight))
 
     def _shaped(self, outputs: Array) -> Array:
         return outputs[:, 0] if self._y_ndim == 1 else outputs
@@ -357,7 +377,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     @takes_streams
     def predict(self, X: Any) -> Array:
         """Give the outputs, of shape (M,) or (M, c) as `y` had in `fit`."""
-        return self._shaped(self._outputs(self._validate_new(X))).astype(np.float64)
+        return self._shaped(self._outputs_of(X)).astype(np.float64)
 
     def _card_targets(self) -> dict[str, Any]:
         return {"outputs": int(self.network_.widths[-1])}

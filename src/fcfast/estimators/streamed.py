@@ -14,8 +14,10 @@ from sklearn.utils.validation import _num_samples, column_or_1d
 
 from fcfast import validation
 from fcfast.estimators.described import described, samples_entries
+from fcfast.estimators.scoring import Samples
 from fcfast.estimators.stream_predictions import NO_SAMPLES, of_width, without_targets
 from fcfast.estimators.survey import Survey
+from fcfast.estimators.validated import Asked, parted_entries, samples_beside, watched
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of
 from fcfast.gram.object import Gram
@@ -46,17 +48,20 @@ def fit_stream(
     coefs_init: Sequence[ArrayLike] | None,
     intercepts_init: Sequence[ArrayLike] | None,
     callbacks: Sequence[Callback],
+    asked: Asked,
 ) -> Front:
     """Train a network on a stream; parameters, result and errors are those of `FrontEstimator.fit`."""
     for name, given in (("y", y), ("sample_weight", sample_weight)):
         if given is not None:
             raise ValueError(f"{name} was given beside a stream, whose blocks hold it: (X, y) or (X, y, sample_weight)")
     before = estimator._begin(coefs_init)
+    asked.check_stream(estimator.early_stopping)
     _refuse_what_holds_all_samples(estimator)
     reader = Reader(estimator, stream)
     survey = reader.survey(before is None, coefs_init is not None)
     X = reader.surveyed(survey)
     targets, weights = reader.targets(survey, before is not None)
+    others = _samples_beside(estimator, asked, reader, targets)
     if before is not None:
         estimator._refuse_other_widths(before, X, targets)
         coefs_init = estimator._continued()
@@ -77,9 +82,10 @@ def fit_stream(
             return files.enter_context(closing(epochs))
 
         chance, lowest = estimator._chance(targets, weights), estimator._loss.lowest(int(network.widths[-1]))
-        history = estimator._run(epochs_of, estimator._schedule, max_epochs, estimator.tol, None, callbacks, chance, lowest)
+        validate, schedule = watched(estimator, others), estimator._schedule
+        history = estimator._run(epochs_of, schedule, max_epochs, estimator.tol, validate, callbacks, chance, lowest)
     estimator._note(history)
-    estimator.card_ = described(estimator, samples_entries(X))
+    estimator.card_ = described(estimator, samples_entries(X) | parted_entries(None, others))
     if before is None:
         estimator.text_ = stream.text_features
     return estimator
@@ -90,15 +96,22 @@ def _refuse_what_holds_all_samples(estimator: "FrontEstimator") -> None:
     kernel = kernel_of(estimator.kernel, estimator.gamma, estimator.degree, estimator.coef0)
     if not kernel.has_weights:
         raise ValueError(f"kernel={estimator.kernel!r} holds products with all samples; a stream needs kernel='linear'")
-    if estimator.early_stopping:
-        raise ValueError(
-            "early_stopping holds samples out, which are not in memory with a stream; use early_stopping=False, with "
-            "n_iter_no_change to stop by the training loss, or a callback that scores a stream of other samples"
-        )
+
     if estimator.init == "span":
         raise ValueError("init='span' is made from all samples; a stream needs init='auto', 'scaled', 'small' or 'glorot'")
     if estimator.form in FORMS and FORMS[estimator.form].keeps_inputs:
         raise ValueError(f"form={estimator.form!r} keeps all samples; a stream needs form='auto', 'windowed' or 'weights'")
+
+
+def _samples_beside(estimator: "FrontEstimator", asked: Asked, reader: "Reader", targets: Array) -> Samples | None:
+    """Give the samples to validate on, with as many features as the stream where it found out how many there are."""
+    if asked.X_val is None:
+        return None
+    if isinstance(asked.X_val, Stream):
+        raise TypeError("X_val is a stream, but samples to validate on stay in memory; give an array or a sparse matrix")
+    if reader.stream.widens and sparse.issparse(asked.X_val):
+        asked = asked._replace(X_val=of_width(asked.X_val, int(estimator.n_features_in_)))
+    return samples_beside(estimator, asked, reader.by_class, targets.shape[1:])
 
 
 def _form_of(estimator: "FrontEstimator", X: Surveyed) -> str:
@@ -160,12 +173,14 @@ class Reader:
     ----------
     class_weights : ndarray of shape (c,), or None
         Weights of the classes, in the order in which the survey met them.
+    by_class : ndarray of shape (c,), or None
+        Weights of the classes, in their own order.
     """
 
     def __init__(self, estimator: "FrontEstimator", stream: Stream) -> None:
         self.estimator, self.stream = estimator, stream
         self.class_weights: Floats | None = None
-        self._by_class: Floats | None = None
+        self.by_class: Floats | None = None
         self._is_weighted = False
         self._kept: list[tuple[Array, Floats | None]] | None = None
 
@@ -227,7 +242,7 @@ class Reader:
                 by_class = survey.n_rows / (len(classes) * counts) if is_balanced else compute_sample_weight(asked, classes)
                 weights = weights * by_class
                 validation.sample_weights(weights, "class_weight")
-                self._by_class, self.class_weights = by_class, np.empty(len(classes))
+                self.by_class, self.class_weights = by_class, np.empty(len(classes))
                 self.class_weights[numbers] = by_class
             absent = weights == 0
             weights[absent] = weights.sum() / (2 * survey.n_rows)  # half a sample, as the loss counts classes that are absent
@@ -254,8 +269,8 @@ class Reader:
             targets = self._encoded(y)
             if self._is_weighted and weights is None:
                 weights = np.ones(len(y))
-            if self._by_class is not None:
-                weights = self._by_class[targets] if weights is None else weights * self._by_class[targets]
+            if self.by_class is not None:
+                weights = self.by_class[targets] if weights is None else weights * self.by_class[targets]
             yield Portion(X, targets, weights)
         if self._is_weighted and not is_weighted:
             raise ValueError("the stream has no weights, but had some when it was first read; it has to give the same samples")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fcfast import backend
 from fcfast.front.costs import FormCosts
-from fcfast.front.rows import RowScale, TrainingRows, converted, converted_once, gathered
+from fcfast.front.rows import RowScale, TrainingRows, converted, converted_once, gathered, read_once
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.scattered import ScatteredWeights
 from fcfast.gram.start import GivenWeights, InitialWeights
@@ -288,6 +288,14 @@ class FrontForm(FormCosts, Capable):
         """Give the pre-activations (M, h) of new data."""
         raise NotImplementedError
 
+    def watched(self, X: Any, memory_limit: float) -> Callable[[], Array]:
+        """Give what gives the pre-activations (M, h) of the same samples under the weights of the moment, again and again.
+
+        Whatever does not depend on the weights is done once, if its result has at most `memory_limit` bytes.
+        """
+        X = read_once(X, self.base.dtype, memory_limit)
+        return lambda: self.preactivations(X)
+
     def expand(self) -> Array:
         """Give the conventional weights (h, d)."""
         raise NotImplementedError
@@ -365,6 +373,11 @@ class FrontStack:
         """Give the pre-activations of new data as a function of the layer's number; arrays are converted once for all."""
         X = converted_once(X, self.forms[0].base.dtype)
         return lambda t: self.forms[t].preactivations(X)
+
+    def watched(self, X: Any, memory_limit: float) -> Callable[[], Preactivations]:
+        """Give what gives the pre-activations of the same samples under the weights of the moment, as `FrontForm` does."""
+        X = read_once(X, self.forms[0].base.dtype, memory_limit)
+        return lambda: self.preactivations(X)
 
     def training_preactivations(self, n: int) -> Preactivations:
         """Give the pre-activations of the first n training samples as a function of the layer's number."""

@@ -143,6 +143,29 @@ class Contributed:
         offset = self.offset(total)
         return S if offset is None else S + offset
 
+    def scored(self, X: Any, memory_limit: float) -> Scored | None:
+        """Multiply samples with the training samples, for `preactivations_of`; None if there are too many products.
+
+        Raises
+        ------
+        ValueError
+            If the products overflow.
+        """
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        n_bytes = n_samples * (len(self.gram) + self.initial.n_hidden) * self.gram.dtype.itemsize
+        if not Scored.suits(X, len(self.gram)) and n_bytes > memory_limit:
+            return None
+        with np.errstate(over="ignore", invalid="ignore"):  # reported below
+            products = self.products(X)
+        refuse_overflow(*products)
+        return Scored(X, products)
+
+    def preactivations_of(self, scored: Scored, A: Array, c: float) -> Array:
+        """Give the pre-activations (M, h) of samples from their products."""
+        total = self.total(A, c)
+        S, offset = scored.preactivations(total, c), self.offset(total)
+        return S if offset is None else S + offset
+
     def _uncentred(self, X: Any, A: Array, c: float, total: Array) -> Array:
         gram = self.gram
         if self.uses_weights_for(X):

@@ -1,7 +1,7 @@
 """The front layer as contributions of the training samples."""
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -208,6 +208,13 @@ class ContributionsForm(FrontForm):
         """Give the pre-activations (M, h) of new data."""
         return self._contributed.preactivations(X, self.base, self.initial_share)
 
+    def watched(self, X: Any, memory_limit: float) -> Callable[[], Array]:
+        """Give what gives the pre-activations of the same samples again and again, from products with the training samples."""
+        scored = self._contributed.scored(X, memory_limit)
+        if scored is None:
+            return lambda: self.preactivations(X)
+        return lambda: self._contributed.preactivations_of(scored, self.base, self.initial_share)
+
     def expand(self) -> Array:
         """Give the conventional weights (h, d)."""
         return self._contributed.expand(self.base, self.initial_share)
@@ -390,18 +397,36 @@ class ContributionsStack(FrontStack):
 
     def preactivations(self, X: Any) -> Preactivations:
         """Give the pre-activations of new data as a function of the layer's number; the data is read once."""
-        contributed, dtype, n_blocks = self.contributed, self.forms[0].base.dtype, len(self.forms)
-        total = contributed.total(self._contributions, self._repeated_shares)
-        offset = contributed.offset(total)
-        offsets = np.zeros((n_blocks, 1), dtype) if offset is None else np.split(offset, n_blocks)
+        contributed = self.contributed
         if contributed.uses_weights_for(X):
-            weights = self.expand()
-            X = converted_once(contributed.features_of(X), dtype)
+            weights, offsets = self.expand(), self._offsets(self._total)
+            X = converted_once(contributed.features_of(X), self.forms[0].base.dtype)
             return lambda t: preactivations_by_weights(X, weights[t], contributed.gram.n_jobs) + offsets[t]
-        gram, S0 = contributed.products(X)
-        parts, totals = np.split(S0, n_blocks, axis=1), np.split(total, n_blocks, axis=1)
+        return self._by_products(*contributed.products(X))
+
+    def watched(self, X: Any, memory_limit: float) -> Callable[[], Preactivations]:
+        """Give what gives the pre-activations of the same samples again and again, from products with the training samples."""
+        scored = self.contributed.scored(X, memory_limit)
+        if scored is None:
+            return lambda: self.preactivations(X)
+        return lambda: self._by_products(scored.crossed, scored.S0)
+
+    def _by_products(self, gram: Array, S0: Array) -> Preactivations:
+        """Give the pre-activations of samples from their products with the training samples."""
+        n_blocks, total, dtype = len(self.forms), self._total, self.forms[0].base.dtype
+        parts, totals, offsets = np.split(S0, n_blocks, axis=1), np.split(total, n_blocks, axis=1), self._offsets(total)
         shares = [dtype.type(share) for share in self._shares]
         return lambda t: shares[t] * parts[t] + gram @ totals[t] + offsets[t]
+
+    @property
+    def _total(self) -> Array:
+        """All contributions (N, n_blocks h), those of a start in the span included."""
+        return self.contributed.total(self._contributions, self._repeated_shares)
+
+    def _offsets(self, total: Array) -> list[Any]:
+        """Give what centring adds to the pre-activations of each layer."""
+        offset, n_blocks = self.contributed.offset(total), len(self.forms)
+        return [self.forms[0].base.dtype.type(0)] * n_blocks if offset is None else np.split(offset, n_blocks)
 
     @property
     def _shares(self) -> list[float]:
@@ -424,7 +449,7 @@ class ContributionsStack(FrontStack):
     @property
     def offset(self) -> list[Array] | None:  # type: ignore[override]  # the other forms' constant depends on training here
         """What the weights leave out of the pre-activations (h,) of each layer; None if it is nothing."""
-        offset = self.contributed.offset(self.contributed.total(self._contributions, self._repeated_shares))
+        offset = self.contributed.offset(self._total)
         return None if offset is None else np.split(offset, len(self.forms))
 
     def begin(self) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.reading import refuse_not_finite
 from fcfast.sources.arrays import ArraySource
 from fcfast.sources.elsewhere import elsewhere
@@ -97,6 +98,12 @@ def converted_once(X: Any, dtype: np.dtype[Any]) -> Any:
     if sparse.issparse(X) or elsewhere(X) is not None:
         return X
     return converted(X, dtype) if isinstance(X, Source) else np.ascontiguousarray(X, dtype=dtype)
+
+
+def read_once(X: Any, dtype: np.dtype[Any], memory_limit: float) -> Any:
+    """Give samples that are used again and again: those of a dense source are read into memory if they fit, others stay."""
+    is_dense = isinstance(X, Source) and not is_stored_sparse(X) and elsewhere(X) is None
+    return converted(X, dtype) if is_dense and X.shape[0] * X.shape[1] * dtype.itemsize <= memory_limit else X
 
 
 def converted(X: Any, dtype: np.dtype[Any]) -> Array:

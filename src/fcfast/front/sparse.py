@@ -1,6 +1,6 @@
 """The front layer as weights of the sparse features that occur, which steps touch only where their batch has entries."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -240,6 +240,11 @@ class SparseWeightsForm(SparseCosts, FrontForm):
         """Give the pre-activations (M, h) of new data, which may be dense."""
         return self.preactivations_of(self.read(X))
 
+    def watched(self, X: Any, memory_limit: float) -> Callable[[], Array]:
+        """Give what gives the pre-activations of the same samples again and again; their features are looked up once."""
+        read = list(self.read(X))
+        return lambda: self.preactivations_of(read)
+
     def read(self, X: Any) -> Iterator["Read"]:
         """Read new data, some rows after the other."""
         if isinstance(X, Source) and is_sparse(X):  # by columns, from which rows are not read a few at a time
@@ -336,8 +341,12 @@ class SparseStack(FrontStack):
 
     def preactivations(self, X: Any) -> Preactivations:
         """Give the pre-activations of new data as a function of the layer's number."""
+        return self.watched(X, 0.0)()
+
+    def watched(self, X: Any, memory_limit: float) -> Callable[[], Preactivations]:
+        """Give what gives the pre-activations of the same samples again and again; their features are looked up once."""
         read = list(self.forms[0].read(X))
-        return lambda t: self.forms[t].preactivations_of(read)
+        return lambda: lambda t: self.forms[t].preactivations_of(read)
 
 
 WeightsForm.for_sparse = SparseWeightsForm

@@ -72,11 +72,13 @@ class FrontHeader(Header):
     they are not all: the others have `scale` times their initial weights, which `initial_seed` and `initial_scale` describe, or
     0. `followed` lists what of `scaled` follows a stream. `n_scaled` is the number of features with scales of their own, if
     these are not all. `lengths` has what a stream has shown of the lengths of its samples (`fcfast.modelfile.stream`).
+    `validation_losses` has the mean loss of the validation samples after each epoch, if there were any.
     """
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
         "n_occurring": "5", "followed": "5", "n_scaled": "5", "lengths": "5", "text": "5", "card": "6",
+        "validation_losses": "6",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
@@ -97,6 +99,7 @@ class FrontHeader(Header):
     followed: list[str] = field(default_factory=list)
     n_scaled: int = field(default_factory=int)
     lengths: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
 
     @property
     def n_features(self) -> int:
@@ -119,6 +122,7 @@ class FrontHeader(Header):
         check_text(self.text, self.n_features)
         self._check_contributions()
         self._check_targets()
+        numbers(self.validation_losses, "validation_losses")
         chosen_settings(self.settings, self.params)
         known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _num_samples
 
-from fcfast.front.base import FrontStack
+from fcfast.front.base import FrontStack, Preactivations
 from fcfast.layers import DenseLayer
 from fcfast.noprop import epoch
 from fcfast.noprop.blocks import Block, Place, Shape
@@ -249,12 +249,23 @@ class NoPropNetwork:
 
     def outputs(self, X: Any) -> Array:
         """Give the probabilities (M, m) of the classes for new data, averaged over the runs."""
-        last = [deque(self._averaged(part, self.inference), maxlen=1).pop() for part in self._parts(X)]
-        return np.concatenate(last)
+        return np.concatenate([self._last(_num_samples(part), self.fronts.preactivations(part)) for part in self._parts(X)])
+
+    def watched(self, X: Any, memory_limit: float) -> Callable[[], Array]:
+        """Give what gives the probabilities for the same data under the weights of the moment, whenever it is called.
+
+        Whatever does not depend on the weights is done once, if its result has at most `memory_limit` bytes.
+        """
+        n_samples, parts = _num_samples(X), list(self._parts(X))
+        sizes = [_num_samples(part) for part in parts]
+        given = [self.fronts.watched(part, memory_limit * n / n_samples) for part, n in zip(parts, sizes, strict=True)]
+        return lambda: np.concatenate([self._last(n, preactivations()) for n, preactivations in zip(sizes, given, strict=True)])
 
     def stages(self, X: Any) -> Iterator[Array]:
         """Give the probabilities after each block, or step, averaged over the runs."""
-        by_part = [list(self._averaged(part, self.inference)) for part in self._parts(X)]  # one part after the other
+        by_part = [  # one part after the other
+            list(self._averaged(_num_samples(part), self.fronts.preactivations(part))) for part in self._parts(X)
+        ]
         for stage in zip(*by_part, strict=True):
             yield np.concatenate(stage)
 
@@ -265,9 +276,12 @@ class NoPropNetwork:
         for start in range(0, _num_samples(X), size):
             yield X[start : start + size]
 
-    def _averaged(self, X: Any, how: Inference) -> Iterator[Array]:
-        n = _num_samples(X)
-        preactivations = self.fronts.preactivations(X)
+    def _last(self, n: int, preactivations: Preactivations) -> Array:
+        """Give the probabilities of n samples after the last block, or step."""
+        return deque(self._averaged(n, preactivations), maxlen=1).pop()
+
+    def _averaged(self, n: int, preactivations: Preactivations) -> Iterator[Array]:
+        how = self.inference
         runs = [self._stages(preactivations, n, run, how) for run in range(how.n_runs)]
         for stage in zip(*runs, strict=True):
             yield np.mean(stage, axis=0, dtype=self.dtype)

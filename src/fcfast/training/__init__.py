@@ -2,9 +2,10 @@
 
 from fcfast.training.blocks import EpochsInMemory
 from fcfast.training.loop import Training
-from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning
+from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning, Validate, Validation
 from fcfast.training.trainable import Epochs, Trainable
 
 __all__ = [
     "Callback", "Epoch", "Epochs", "EpochsInMemory", "History", "Outcome", "Trainable", "Training", "TrainingWarning",
+    "Validate", "Validation",
 ]  # fmt: skip

@@ -43,7 +43,7 @@ class _Block:
 class EpochsInMemory:
     """The epochs of a training, one after the other for the fit loop, in blocks for the network.
 
-    A training that has callbacks or scores something after each epoch has blocks of one epoch.
+    A training that has callbacks or validates after each epoch has blocks of one epoch.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class EpochsInMemory:
     ) -> None:
         self.training, self.network, self.rows, self.random_state = training, network, rows, random_state
         self.n_samples, self._data = len(rows), (targets, weights)
-        self._by_blocks = None if training.score or training.callbacks else network.by_blocks
+        self._by_blocks = None if training.validate or training.callbacks else network.by_blocks
         self._block = _Block(0, network.snapshot(), [])
         self._kept = self._block, 0
         self._spare: _Block | None = None
@@ -152,7 +152,7 @@ class EpochsInMemory:
     def _started(self, epoch: int, several: bool) -> _Block:
         """Copy what the network holds now, into the copy that is wanted no more."""
         kept = self._kept[0]
-        if self.training.score:
+        if self.training.keeps_best:
             return _Block(epoch, kept.weights, [])
         old = self._spare if self._block is kept else self._block
         self._spare = None

@@ -4,7 +4,7 @@ It knows neither the form of the front layer nor whether an epoch reads samples 
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fcfast import validation
 from fcfast.errors import frames_within
 from fcfast.optimizers import Schedule
-from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning
+from fcfast.training.outcome import Callback, Epoch, History, Outcome, TrainingWarning, Validate
 from fcfast.training.trainable import Epochs, Trainable
 
 GROWTH = 1000  # growth of the loss from which on a training counts as diverged
@@ -24,11 +24,12 @@ GROWTH = 1000  # growth of the loss from which on a training counts as diverged
 class Training:
     """Settings of a training, which are the parameters of an estimator with the same names.
 
-    `score` gives the score of held-out samples, and the training has diverged if it is not finite; with None the training loss
-    decides instead. A callback that returns True ends the training after this epoch. `chance` is the loss of predictions that
-    ignore the inputs, such as the class frequencies, or 0 without such predictions, and `lowest` that of the best ones. A loss
-    that `is_random` goes up and down with the noise that is drawn, so that it may end higher than it began. `remedies` say what
-    the user can do about steps that are too long.
+    `validate` gives the score of validation samples after each epoch, and the training has diverged if it is not finite. If
+    `by_score`, the score decides when training ends and which network is kept; otherwise, and without such samples, the
+    training loss does. A callback that returns True ends the training after this epoch. `chance` is the loss of predictions
+    that ignore the inputs, such as the class frequencies, or 0 without such predictions, and `lowest` that of the best ones. A
+    loss that `is_random` goes up and down with the noise that is drawn, so that it may end higher than it began. `remedies` say
+    what the user can do about steps that are too long.
     """
 
     learning_rate: Any
@@ -37,20 +38,26 @@ class Training:
     tol: float
     n_iter_no_change: int
     shuffle: bool
-    score: Callable[[], float] | None = None
+    validate: Validate | None = None
+    by_score: bool = False
     callbacks: Sequence[Callback] = ()
     chance: float = 0.0
     lowest: float = 0.0
     is_random: bool = False
     remedies: Sequence[str] = ("lower the learning rate",)
 
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the network of the best validation score is kept."""
+        return self.by_score and self.validate is not None
+
     def run(self, epochs: Epochs) -> History:
         """Train until there is no improvement, or for `max_epochs`.
 
-        The network is then the best one with validation scores, and otherwise the last one. After a divergence it is the best
+        The network is then the best one if scores decide, and otherwise the last one. After a divergence it is the best
         one before, and after Ctrl-C that of the last whole epoch. Ctrl-C in the first epoch raises `KeyboardInterrupt`.
         """
-        history, network = History(), epochs.network
+        history, network = History.begun(self.validate is not None), epochs.network
         best, since_best = -np.inf, 0
         stuck = False  # it ended without improvement, not by a divergence, a callback or Ctrl-C
         try:
@@ -58,23 +65,23 @@ class Training:
                 losses = epochs.train(epoch)
                 loss = _mean_loss(network, losses, epochs.n_samples)
                 reason = _divergence(epochs, losses, loss, history)
-                score = self.score() if self.score and not reason else None
-                if score is not None and not np.isfinite(score):
-                    reason = "outputs for the held-out samples are not finite"
+                validated = self.validate() if self.validate and not reason else None
+                if validated is not None and not np.isfinite(validated.score):
+                    reason = "outputs for the validation samples are not finite"
                 if reason:
                     self._go_back(epochs, history, f"epoch {epoch + 1}: {reason}")
                     break
-                history.add(loss, score)
-                quality = -loss if score is None else score
+                history.add(loss, validated)
+                quality = validated.score if validated is not None and self.keeps_best else -loss
                 since_best = 0 if quality > best + self.tol else since_best + 1
                 if quality > best:
                     best = quality
                     # A training loss belongs to the weights before the updates, a validation score to those after them.
-                    if score is None:
-                        epochs.keep_before(epoch)
-                    else:
+                    if self.keeps_best:
                         epochs.keep()
-                if self._is_stopped(Epoch(epoch + 1, self.max_epochs, loss, score)):
+                    else:
+                        epochs.keep_before(epoch)
+                if self._is_stopped(Epoch.of(epoch + 1, self.max_epochs, loss, validated)):
                     history.end(Outcome.STOPPED)
                     break
                 if since_best >= self.n_iter_no_change:
@@ -93,7 +100,7 @@ class Training:
                 raise
             message = f"interrupted after {len(history.losses)} epoch(s); what was fitted is kept"
             _warn(history, Outcome.INTERRUPTED, message)
-        if self.score:
+        if self.keeps_best:
             epochs.go_back()
         else:
             epochs.settle(len(history.losses))
@@ -101,7 +108,7 @@ class Training:
             self._go_back(epochs, history, "the last epoch: outputs are not finite")
         elif history.outcome is Outcome.DIVERGED:
             pass  # the warning says what to do, and the network that is kept is not the one of the last losses
-        elif not (self.score or self.is_random) and self._has_risen(history):
+        elif not (self.keeps_best or self.is_random) and self._has_risen(history):
             message = f"the loss ended higher than it began; {_either(self.remedies)}"
             _warn(history, Outcome.LOSS_ROSE, message)
         elif stuck and self.lowest < self.chance and history.losses[-1] >= self._between(NO_BETTER):

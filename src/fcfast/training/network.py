@@ -1,6 +1,6 @@
 """A network with its first layer in a form, the epochs of its training, and its outputs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from itertools import pairwise
 from time import perf_counter
@@ -210,6 +210,14 @@ class FrontNetwork:
     def outputs(self, X: Any) -> Array:
         """Give the outputs (M, c) for new data; with cross-entropy these are the values before the softmax."""
         return self.outputs_from_preactivations(self.front.preactivations(X))
+
+    def watched(self, X: Any, memory_limit: float) -> Callable[[], Array]:
+        """Give what gives the outputs (M, c) for the same data under the weights of the moment, whenever it is called.
+
+        Whatever does not depend on the weights is done once, if its result has at most `memory_limit` bytes.
+        """
+        preactivations = self.front.watched(X, memory_limit)
+        return lambda: self.outputs_from_preactivations(preactivations())
 
     def outputs_from_preactivations(self, S: Array) -> Array:
         """Give the outputs for pre-activations of the front layer without its biases."""

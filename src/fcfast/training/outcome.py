@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -70,6 +70,24 @@ class TrainingWarning(ConvergenceWarning):
         return type(self), (str(self), self.outcome)
 
 
+class Validation(NamedTuple):
+    """What validation samples say about a network.
+
+    Attributes
+    ----------
+    score : float
+        Score of the samples; the higher, the better. NaN if the network has diverged.
+    loss : float or None
+        Their mean loss; None if the loss is not that of outputs alone.
+    """
+
+    score: float
+    loss: float | None
+
+
+Validate = Callable[[], Validation]
+
+
 @dataclass(frozen=True)
 class Epoch:
     """The state of a training after an epoch, as callbacks get it.
@@ -81,13 +99,21 @@ class Epoch:
     loss : float
         Mean training loss over the epoch.
     validation_score : float or None
-        Score of the held-out samples; None without early stopping.
+        Score of the validation samples under the weights after the epoch; None without such samples.
+    validation_loss : float or None
+        Their mean loss under these weights; None without such samples, and for `NoPropClassifier`.
     """
 
     epoch: int
     max_epochs: int
     loss: float
     validation_score: float | None
+    validation_loss: float | None = None
+
+    @classmethod
+    def of(cls, epoch: int, max_epochs: int, loss: float, validated: Validation | None) -> "Epoch":
+        """Take what was found out about validation samples, if there are any."""
+        return cls(epoch, max_epochs, loss, *(validated or (None, None)))
 
 
 Callback = Callable[[Epoch], Any]
@@ -95,19 +121,28 @@ Callback = Callable[[Epoch], Any]
 
 @dataclass
 class History:
-    """Mean training loss of each epoch, the validation scores with early stopping, and the outcome."""
+    """Mean training loss of each epoch, scores and losses of validation samples, None without them, and the outcome."""
 
     losses: list[float] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
+    scores: list[float] | None = None
+    validation_losses: list[float] | None = None
     outcome: Outcome = Outcome.MAX_EPOCHS
+
+    @classmethod
+    def begun(cls, validates: bool) -> "History":
+        """Begin the history of a training that may have validation samples."""
+        return cls(scores=[], validation_losses=[]) if validates else cls()
 
     def end(self, outcome: Outcome) -> None:
         """Note the outcome. Later outcomes do not replace an interruption or a divergence."""
         if self.outcome not in (Outcome.INTERRUPTED, Outcome.DIVERGED):
             self.outcome = outcome
 
-    def add(self, loss: float, score: float | None) -> None:
+    def add(self, loss: float, validated: Validation | None) -> None:
         """Note an epoch."""
         self.losses.append(loss)
-        if score is not None:
-            self.scores.append(score)
+        if validated is None or self.scores is None or self.validation_losses is None:
+            return
+        self.scores.append(validated.score)
+        if validated.loss is not None:
+            self.validation_losses.append(validated.loss)

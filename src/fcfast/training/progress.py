@@ -31,5 +31,6 @@ def _print(epoch: Epoch) -> None:
 
 
 def _summary(epoch: Epoch) -> str:
+    loss = "" if epoch.validation_loss is None else f", validation loss {epoch.validation_loss:.6g}"
     score = "" if epoch.validation_score is None else f", validation {epoch.validation_score:.4f}"
-    return f"loss {epoch.loss:.6g}{score}"
+    return f"loss {epoch.loss:.6g}{loss}{score}"

@@ -116,8 +116,10 @@ class StreamedEpochs:
 
     def keep(self) -> None:
         """Keep the network as it is."""
-        self._kept = _State(self._files)
-        self._kept.write(self.network)
+        state = self._spare or _State(self._files)
+        state.write(self.network)  # beside the one that was kept, for who presses Ctrl-C now
+        is_free = self._kept is not self._start and self._kept.is_rewritable
+        self._spare, self._kept = self._kept if is_free else None, state
 
     def go_back(self) -> None:
         """Restore the network that was kept, and reset the optimiser."""
