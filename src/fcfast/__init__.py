@@ -10,7 +10,7 @@ from fcfast.errors import DivergenceError, ModelFileError
 if TYPE_CHECKING:
     from fcfast import paper
     from fcfast.config import show_config
-    from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.estimators import FrontClassifier, FrontRegressor, FrontSurvival
     from fcfast.estimators.noprop import NoPropClassifier
     from fcfast.estimators.store import load
     from fcfast.gram.object import Gram
@@ -20,6 +20,7 @@ __all__ = [
     "DivergenceError",
     "FrontClassifier",
     "FrontRegressor",
+    "FrontSurvival",
     "Gram",
     "ModelFileError",
     "NoPropClassifier",
@@ -33,11 +34,12 @@ __all__ = [
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
 _MODULES = (
     "convert", "dask", "datafiles", "explain", "kernels", "machine", "noprop", "onnx", "optimizers", "paper", "plots", "rules",
-    "text", "torch",
+    "survival", "text", "torch",
 )  # fmt: skip
 _LAZY = {
-    "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "estimators.noprop",
-    "Gram": "gram.object", "load": "estimators.store", "plan": "planning.plan", "show_config": "config",
+    "FrontClassifier": "estimators", "FrontRegressor": "estimators", "FrontSurvival": "estimators",
+    "NoPropClassifier": "estimators.noprop", "Gram": "gram.object", "load": "estimators.store", "plan": "planning.plan",
+    "show_config": "config",
 }  # fmt: skip
 
 

@@ -3,5 +3,6 @@
 from fcfast.estimators.classifier import FrontClassifier
 from fcfast.estimators.noprop import NoPropClassifier
 from fcfast.estimators.regressor import FrontRegressor
+from fcfast.estimators.survival import FrontSurvival
 
-__all__ = ["FrontClassifier", "FrontRegressor", "NoPropClassifier"]
+__all__ = ["FrontClassifier", "FrontRegressor", "FrontSurvival", "NoPropClassifier"]

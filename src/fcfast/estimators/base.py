@@ -589,6 +589,7 @@ class ClassTargets(TrainedEstimator):
 
     classes_: Array
     class_weight: Any
+    _score_name = "accuracy"
 
     @property
     def _loss(self) -> Loss:

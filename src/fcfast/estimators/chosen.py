@@ -77,13 +77,17 @@ class AutomaticEstimator(TrainedEstimator):
 
     def _choose_course(self, n_samples: int, n_rows: int, streams: bool = False, rests: bool = False) -> None:
         """Choose batches, epochs, the end of the training and the schedule; `n_samples` of the rows have a weight above 0."""
-        self._choose("batch_size", lambda: automatic.batch_size(n_samples, n_rows, streams))
+        self._choose("batch_size", lambda: self._batch_choice(n_samples, n_rows, streams))
         batch, epochs = self._batch_size(n_rows), 1  # of a call of `partial_fit`
         if not (streams and validation.is_auto(self.max_epochs)):  # what is given is noted in a stream, too
             epochs = self._choose("max_epochs", lambda: automatic.max_epochs(n_samples, batch, self._constants, rests))
         self._choose("n_iter_no_change", lambda: automatic.n_iter_no_change(epochs, self.early_stopping))
         if not (streams and validation.is_auto(self.schedule)):
             self._choose("schedule", lambda: automatic.schedule(n_rows, batch))
+
+    def _batch_choice(self, n_samples: int, n_rows: int, streams: bool) -> Choice:
+        """Choose the number of samples in a batch."""
+        return automatic.batch_size(n_samples, n_rows, streams)
 
     def _choose_rates(
         self,

@@ -1,4 +1,4 @@
-"""Base class of `FrontClassifier` and `FrontRegressor`: their parameters, and the training of a network with a front layer."""
+"""Base class of `FrontClassifier`, `FrontRegressor` and `FrontSurvival`: their parameters, and the training of a network with a front layer."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -48,7 +48,7 @@ Array = NDArray[Any]
 
 
 class FrontEstimator(FollowingFront, AutomaticEstimator):
-    """Base class of classifier and regressor, which add their targets and the meaning of their outputs."""
+    """Base class of the estimators with a front layer, which add their targets and the meaning of their outputs."""
 
     _inits = ("auto", *STARTS)
     _automatic: ClassVar[tuple[str, ...]] = (
@@ -240,8 +240,12 @@ class FrontEstimator(FollowingFront, AutomaticEstimator):
             self._chance(targets, weights), self._loss.lowest(int(self.network_.widths[-1])), X,
         )  # fmt: skip
         self._note(history)
+        self._note_samples(X, targets, weights)
         self.card_ = described(self, samples | parted_entries(parts, others))
         return self
+
+    def _note_samples(self, X: Any, targets: Array, weights: Array | None) -> None:
+        """Set what else a subclass tells of its training samples, after the training."""
 
     def _begin(self, coefs_init: Sequence[ArrayLike] | None) -> FrontNetwork | None:
         """Check the parameters before a fit, and give the network that it continues, if any."""

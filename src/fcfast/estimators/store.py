@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from fcfast.estimators.classifier import FrontClassifier
     from fcfast.estimators.noprop import NoPropClassifier
     from fcfast.estimators.regressor import FrontRegressor
+    from fcfast.estimators.survival import FrontSurvival
 
-    Estimator: TypeAlias = FrontClassifier | FrontRegressor | NoPropClassifier
+    Estimator: TypeAlias = FrontClassifier | FrontRegressor | FrontSurvival | NoPropClassifier
 
 Kind = TypeVar("Kind", bound="type[TrainedEstimator]")
 
@@ -36,7 +37,7 @@ def save(estimator: "Estimator", path: str | os.PathLike[str], weights: bool = T
 
     Parameters
     ----------
-    estimator : FrontClassifier, FrontRegressor or NoPropClassifier
+    estimator : FrontClassifier, FrontRegressor, FrontSurvival or NoPropClassifier
         Fitted estimator.
     path : path-like
         File to write.
@@ -99,7 +100,7 @@ def load(path: str | os.PathLike[str], X: Any = None) -> "Estimator":
 
     Returns
     -------
-    FrontClassifier, FrontRegressor or NoPropClassifier
+    FrontClassifier, FrontRegressor, FrontSurvival or NoPropClassifier
         Fitted estimator. Its `form_` is the form of the file: "weights" if form "contributions" was saved as weights.
 
     Raises

@@ -2,11 +2,12 @@
 
 from fcfast import validation
 from fcfast.losses.base import LOSSES, Loss, Targets, register
+from fcfast.losses.cox import Cox
 from fcfast.losses.cross_entropy import CrossEntropy, log_softmax, softmax
 from fcfast.losses.squared_error import SquaredError
 
 __all__ = [
-    "LOSSES", "CrossEntropy", "Loss", "SquaredError", "Targets", "log_softmax", "make_loss", "register", "softmax",
+    "LOSSES", "Cox", "CrossEntropy", "Loss", "SquaredError", "Targets", "log_softmax", "make_loss", "register", "softmax",
 ]  # fmt: skip
 
 
