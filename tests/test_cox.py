@@ -58,7 +58,7 @@ def test_the_log_likelihood_is_lifelines(global_random_seed):
 
 
 def test_outputs_of_any_size(global_random_seed):
-    """Risk sets whose exponentials overflow, vanish beside others, or both; logarithms of sums beside the same in high precision."""
+    """Risk sets whose exponentials overflow, vanish beside others, or both, beside the same in high precision."""
     mpmath = pytest.importorskip("mpmath")
     rng = np.random.default_rng(global_random_seed)
     for scale in (50, 900, 1e5):
@@ -138,7 +138,9 @@ def test_single_precision_outputs_are_computed_in_double(global_random_seed):
     single = outputs.astype(np.float32)
     loss, gradient = Cox().of_batch(single[:, None], y, weights)
     assert gradient.dtype == np.float64
-    assert (loss, gradient.tolist()) == (lambda a: (a[0], a[1].tolist()))(Cox().of_batch(single.astype(float)[:, None], y, weights))
+    expected_loss, expected = Cox().of_batch(single.astype(float)[:, None], y, weights)
+    assert loss == expected_loss
+    np.testing.assert_array_equal(gradient, expected)
 
 
 def test_other_targets_are_refused():

@@ -75,7 +75,7 @@ class Constants:
 
 CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200, few=16)
 NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000, few=0)
-HAZARDS = Constants(step=4.0, batch_step=4.0, decay=0.03, tall_decay=0.03, epochs=200, few=16)
+HAZARDS = Constants(step=0.1, batch_step=0.1, decay=1.0, tall_decay=1.0, epochs=200, few=16)
 
 
 class Settings(Mapping[str, Any]):

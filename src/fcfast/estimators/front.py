@@ -1,4 +1,4 @@
-"""Base class of `FrontClassifier`, `FrontRegressor` and `FrontSurvival`: their parameters, and the training of a network with a front layer."""
+"""Base class of the estimators with a front layer: their parameters, and the training of such a network."""
 
 from collections.abc import Sequence
 from functools import partial

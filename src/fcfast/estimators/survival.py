@@ -100,7 +100,7 @@ class FrontSurvival(FrontEstimator):
     learning_rate : float, sequence or "auto", default "auto"
         Step size. A sequence has one entry for each layer, beginning with the front layer: a number, or a pair of numbers for
         the weights and the biases. A rate of 0 freezes them. "auto" gives each layer rates that suit its shape: with "sgd" and
-        the step s = 0.5, the weights of a layer with n_in inputs and n_out units get s n_out / (64 n_in), and its biases get a
+        the step s = 0.1, the weights of a layer with n_in inputs and n_out units get s n_out / (64 n_in), and its biases get a
         tenth of s n_out / 64; the output layer counts as n_out = 64. For the front layer n_in is the mean squared length of the
         samples, which is the number of features if they are standardised. Other optimisers have rules of their own
         (`fcfast.optimizers.Optimizer.layer_rates`).
@@ -116,8 +116,8 @@ class FrontSurvival(FrontEstimator):
     weight_decay : float, sequence or "auto", default "auto"
         Weight decay. "sgd" and "adam" add it to the gradient; the other optimisers decouple it from the gradient. A number
         holds for all parameters, including biases. A sequence has one entry for each layer, in the same way as `learning_rate`.
-        With the rates of `learning_rate="auto"`, "auto" lets all weights shrink by s x 0.02 / N in a step, with the s above,
-        and leaves biases as they are. It is 0 for optimisers other than "sgd"; an optimiser that is an object keeps its own.
+        With the rates of `learning_rate="auto"`, "auto" lets all weights shrink by s / N in a step, with the s above, and
+        leaves biases as they are. It is 0 for optimisers other than "sgd"; an optimiser that is an object keeps its own.
     max_grad_norm : float or None, default None
         Largest global norm of the gradients, which are scaled down if they exceed it. None never scales them.
     batch_size : int or "auto", default "auto"
@@ -312,8 +312,8 @@ class FrontSurvival(FrontEstimator):
                 return rows, others
         raise ValueError(
             f"early_stopping holds out validation_fraction={self.validation_fraction} of {len(y)} samples, {n_held_out}, with "
-            f"{int(y['event'].sum())} events in all: too few for an event among the others and a comparable pair here; use more "
-            "samples, another fraction, or early_stopping=False"
+            f"{int(y['event'].sum())} events in all: too few for an event among the others and a comparable pair here; use "
+            "more samples, another fraction, or early_stopping=False"
         )
 
     def _score_outputs(self, outputs: Array, targets: Array) -> float:
@@ -325,7 +325,7 @@ class FrontSurvival(FrontEstimator):
         parts = super()._split_off(X, y, targets, weights, random_state)
         _, trained, counted, _ = parts
         if counted is not None and not trained["event"][counted > 0].any():
-            raise ValueError("sample_weight is 0 for all training samples with an event, so that there is nothing to learn from")
+            raise ValueError("sample_weight is 0 for all training samples with an event; there is nothing to learn from")
         return parts
 
     def _note_samples(self, X: Any, targets: Array, weights: Array | None) -> None:

@@ -125,7 +125,7 @@ class RiskSets:
         total = self._event_weights.sum()
         log_likelihood = self._event_weights @ outputs[self._order][self._events] - self._mean_weights @ remaining
 
-        # What each sample at risk owes to an event, per unit of its exponential; of the events at the same time a part has left.
+        # What each sample at risk owes to an event, per unit of its exponential; of events at the same time a part has left.
         each = np.log(self._mean_weights) - remaining
         of_time = np.logaddexp.reduceat(each, self._first)
         of_tied = np.logaddexp.reduceat(each + np.log1p(-self._share), self._first)

@@ -113,9 +113,7 @@ def _weights_below(ranks: Places, weights: Floats, ends: Places, limits: Places)
         weights_of_zeros = _summed(np.where(is_one, 0.0, weights))
         asks_for_one = (limits >> digit & 1).astype(bool)
         below += np.where(asks_for_one, weights_of_zeros[ends] - weights_of_zeros[starts], 0.0)
-        starts, ends = (
-            np.where(asks_for_one, zeros[-1] + places - zeros[places], zeros[places]) for places in (starts, ends)
-        )
+        starts, ends = (np.where(asks_for_one, zeros[-1] + places - zeros[places], zeros[places]) for places in (starts, ends))
         order = np.argsort(is_one, kind="stable")
         ranks, weights = ranks[order], weights[order]
     summed = _summed(weights)

@@ -61,8 +61,8 @@ def _fields(y: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     if len(fields) != 2 or len(events) != 1 or len(times) != 1:
         got = f"an array of shape {y.shape} and dtype {y.dtype}" if y.dtype.names is None else f"the fields {y.dtype}"
         raise TypeError(
-            f"{name} must be a structured array of two fields, the event (bool) and the time (numbers), got {got}; make it with "
-            f"{HOW_TO}, where event is bool"
+            f"{name} must be a structured array of two fields, the event (bool) and the time (numbers), got {got}; make it "
+            f"with {HOW_TO}, where event is bool"
         )
     if y.ndim != 1:
         raise ValueError(f"{name} must have one event and one time for each sample, got shape {y.shape}")
