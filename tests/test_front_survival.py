@@ -17,6 +17,7 @@ from survival_cases import random_targets, survival, wide_survival
 import fcfast
 from fcfast import FrontSurvival, Gram, backend, load
 from fcfast.explain import explain_output
+from fcfast.losses import Cox
 from fcfast.scaling import of_raw_data
 from fcfast.sources import ArraySource
 from fcfast.streams import Stream
@@ -335,6 +336,31 @@ def test_early_stopping_holds_out_events(data):
             model.fit(X, few)
 
 
+def test_validation_on_other_samples(data):
+    """Scores and losses are those of the samples beside X, of rows of it, or of groups; any scorer decides."""
+    X, y = data
+    weights = 1.0 + np.arange(60) % 3
+    settings = QUICK | {"max_epochs": 4, "form": "weights"}
+    beside = FrontSurvival(**settings).fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:], sample_weight_val=weights[40:])
+    rows = FrontSurvival(**settings).fit(X, y, weights, validation_indices=np.arange(40, 60))
+    assert beside.validation_scores_[-1] == pytest.approx(beside.score(X[40:], y[40:], weights[40:]))
+    loss = Cox().of_batch(beside.predict(X[40:])[:, None], y[40:], weights[40:])[0]
+    assert beside.validation_loss_curve_[-1] == pytest.approx(loss)
+    assert rows.validation_scores_[-1] == pytest.approx(rows.score(X[40:], y[40:], weights[40:]))
+    assert len(rows.unique_times_) == 40
+    by_loss = FrontSurvival(scoring="loss", early_stopping=True, validation_fraction=0.3, **settings)
+    by_loss.fit(X, y, groups=np.arange(60) // 2)
+    assert by_loss.validation_scores_ == [-value for value in by_loss.validation_loss_curve_]
+    own = FrontSurvival(scoring=lambda model, X, y: -model.predict(X).std(), **settings)
+    assert own.fit(X, y, validation_indices=[1, 5, 7]).best_epoch_ in (1, 2, 3, 4)
+    with pytest.raises(ValueError, match="y_val: y has 1 negative time"):
+        own.fit(X, y, X_val=X[:1], y_val=changed(y[:1], time=-1.0))
+    with pytest.raises(ValueError, match="y_val: y has no events"):
+        own.fit(X, y, X_val=X[:3], y_val=changed(y[:3], event=False))
+    with pytest.raises(ValueError, match=r"none of the .* samples to train on"):
+        own.fit(X, y, validation_indices=y["event"])
+
+
 def test_warm_start_continues(data):
     X, y = data
     settings = {"momentum": 0.0, "shuffle": False, "learning_rate": 1e-2, "standardize": False} | QUICK
@@ -413,6 +439,20 @@ def test_conversions(data, fitted):
     np.testing.assert_allclose(outputs[:, 0], risk, rtol=1e-9, atol=1e-12)
 
 
+def test_onnx(data, fitted):
+    onnx = pytest.importorskip("onnx", reason="ONNX models need it")
+    runtime = pytest.importorskip("onnxruntime", reason="it runs ONNX models")
+    model = fitted.to_onnx()
+    onnx.checker.check_model(model)
+    (risk,) = runtime.InferenceSession(model.SerializeToString()).run(None, {"X": data[0]})
+    np.testing.assert_allclose(risk[:, 0], fitted.predict(data[0]), rtol=1e-9, atol=1e-12)
+
+
+def test_the_card_tells_of_events(data, fitted):
+    assert fitted.card_["data"]["events"] == data[1]["event"].sum()
+    assert fitted.card_["data"]["distinct times"] == 60
+
+
 def test_a_picture_names_the_score(data, tmp_path):
     pytest.importorskip("matplotlib")
     model = FrontSurvival(early_stopping=True, **QUICK).fit(*data)
@@ -439,7 +479,7 @@ def changed(y, **fields):
         (lambda X, y: (X, changed(y, event=False)), ValueError, "y has no events, all 60 samples are censored"),
         (lambda X, y: (X, changed(y, time=-1.0)), ValueError, "60 negative time"),
         (lambda X, y: (X, changed(y, time=np.nan)), ValueError, "NaN or infinite"),
-        (lambda X, y: (X, y, np.where(y["event"], 0.0, 1.0)), ValueError, "is 0 for all training samples with an event"),
+        (lambda X, y: (X, y, np.where(y["event"], 0.0, 1.0)), ValueError, "none of the 26 samples to train on .with a weight"),
         (lambda X, y: (np.where(X > 2, np.nan, X), y), ValueError, "missing='mean'"),
         (lambda X, y: (Stream(lambda: iter([(X, y)])), None), TypeError, "all samples at risk.*got a stream"),
         (lambda X, y: ([(X, y)], None), TypeError, "list of blocks"),

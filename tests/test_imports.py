@@ -19,7 +19,7 @@ ORDER = [
     {"threads", "validation", "files", "config", "progress", "splitting"},
     {"sharing", "text"},
     {"layers", "losses", "sources"},
-    {"kernels", "optimizers"},
+    {"kernels", "optimizers", "survival"},
     {"gram"},
     {"front"},
     {"rules"},
@@ -207,16 +207,16 @@ def test_public_names_are_only_imported_late(place):
 
 PUBLIC = {
     "fcfast": [
-        "DivergenceError", "FrontClassifier", "FrontRegressor", "ModelFileError", "NoPropClassifier", "convert", "datafiles",
-        "explain", "load", "machine", "noprop", "optimizers", "paper", "plan", "plots", "rules", "show_config",
-        "text",
+        "DivergenceError", "FrontClassifier", "FrontRegressor", "FrontSurvival", "ModelFileError", "NoPropClassifier",
+        "convert", "datafiles", "explain", "load", "machine", "noprop", "optimizers", "paper", "plan", "plots", "rules",
+        "show_config", "survival", "text",
     ],
     "fcfast.comparison": ["RuleResult", "Run", "Trial", "Comparison", "chosen_rules", "compare", "n_epochs"],
     "fcfast.config": ["show_config"],
     "fcfast.convert": ["from_sklearn", "from_torch", "to_sklearn", "to_torch"],
     "fcfast.datafiles": ["Table", "read_table"],
     "fcfast.errors": ["DivergenceError", "ModelFileError"],
-    "fcfast.estimators": ["FrontClassifier", "FrontRegressor", "NoPropClassifier"],
+    "fcfast.estimators": ["FrontClassifier", "FrontRegressor", "FrontSurvival", "NoPropClassifier"],
     "fcfast.explain": ["Explanation", "OutputExplanation", "explain_output"],
     "fcfast.front.plan": ["FormCost", "Plan", "plan"],
     "fcfast.machine": ["Machine", "machine"],
@@ -235,6 +235,7 @@ PUBLIC = {
         "train_backprop", "train_front",
     ],
     "fcfast.plots": ["comparison_figure", "contributors_figure", "figure3", "loss_curve", "width_figure"],
+    "fcfast.survival": ["Baseline", "StepFunction", "concordance_index", "survival_targets"],
     "fcfast.text": ["TextFeatures", "make_vectorizer"],
     "fcfast.rules": [
         "RULES", "Backprop", "DirectFeedbackAlignment", "FeedbackAlignment", "ForwardGradient", "FrozenHidden", "LocalLoss",

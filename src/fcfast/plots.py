@@ -229,7 +229,8 @@ def _score_name(estimator: Any) -> str:
     """Name the score of validation samples."""
     scoring = estimator.scoring
     if scoring is None:
-        return "accuracy" if hasattr(estimator, "classes_") else "R²"
+        name = str(estimator._score_name)
+        return {"r2": "R²"}.get(name, name)
     return scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
 
 

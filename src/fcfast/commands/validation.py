@@ -159,11 +159,10 @@ def validation_report(estimator: Any, n_samples: int | None, how: str) -> dict[s
     scores = estimator.validation_scores_
     if not scores:
         return None
-    own = "accuracy" if hasattr(estimator, "classes_") else "r2"
     return {
         "n_samples": n_samples,
         "set": how,
-        "scoring": own if estimator.scoring is None else str(estimator.scoring),
+        "scoring": estimator._score_name if estimator.scoring is None else str(estimator.scoring),
         "best_epoch": estimator.best_epoch_,
         "best_score": max(scores),
         "last_score": scores[-1],

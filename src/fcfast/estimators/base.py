@@ -26,6 +26,7 @@ from fcfast.estimators.automatic import Settings, text_of
 from fcfast.estimators.described import classes_entries, validation_entries
 from fcfast.estimators.samples import Remedies, check_features, gathered, has_one_dtype, products_named
 from fcfast.estimators.scoring import Known, scorer_of
+from fcfast.estimators.validated import held_out_at_random
 from fcfast.front import FORMS, ContributionsForm, FrontForm
 from fcfast.gram.object import Gram
 from fcfast.gram.occurring import all_occurring, is_sparse, within
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from fcfast.text import TextFeatures
 
 Array = NDArray[Any]
+Rows = NDArray[np.intp]
 Fitted = TypeVar("Fitted", bound="TrainedEstimator")
 Arguments = ParamSpec("Arguments")
 
@@ -96,6 +98,7 @@ class TrainedEstimator(BaseEstimator):
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _stops_by_loss = True  # after epochs without improvement of the training loss, where no validation score decides
+    _score_name: ClassVar[str] = "r2"  # of `score`
     _has_validation_loss = True  # whether the training loss can be computed for other samples
     _known: Known | None = None  # samples whose outputs are known, in a copy that scorers get
     settings_: Settings
@@ -124,6 +127,10 @@ class TrainedEstimator(BaseEstimator):
     def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Array | None) -> float:
         """Give what `score` gives for samples with these outputs and encoded targets."""
         raise NotImplementedError
+
+    def _drawn_to_hold_out(self, y: Array, share: float, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
+        """Draw rows for early stopping; give the rows to train on, and these."""
+        return held_out_at_random(y, share, random_state, self._loss.has_classes)
 
     def _encode_known_targets(self, y: Array) -> Array:
         """Give checked raw targets of further samples as the network takes them, once it is known what it predicts."""

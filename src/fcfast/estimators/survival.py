@@ -1,6 +1,6 @@
 """`FrontSurvival`: survival analysis with the front layer in any form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +26,11 @@ from fcfast.training import Callback
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
 
+    from fcfast.onnx.graph import Graph
+
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
 
 
 @stored
@@ -133,10 +136,13 @@ class FrontSurvival(FrontEstimator):
         Number of epochs without improvement after which training stops. With `early_stopping` "auto" is a fifth of the epochs
         and at least 10; otherwise all epochs are trained.
     early_stopping : bool, default False
-        Whether to hold out part of the data, with its share of the events, stop when its concordance index no longer improves,
-        and keep the best network.
+        Whether to stop when the score of validation samples no longer improves, and keep the best network. Part of the data is
+        held out for this, with its share of the events, unless `fit` gets other samples, or their rows.
     validation_fraction : float, default 0.1
-        Fraction of the data that `early_stopping` holds out.
+        Fraction of the data that `early_stopping` holds out, or of the groups if `fit` gets any.
+    scoring : str, callable or None, default None
+        Score of validation samples; the higher, the better. None is the concordance index, as `score` gives it, and "loss" is
+        minus the validation loss. A function is called as ``scorer(estimator, X, y)``.
     shuffle : bool, default True
         Whether to draw a new order of the samples in each epoch. With False they are taken in order.
     form : {"auto", "contributions", "windowed", "weights"}, default "auto"
@@ -179,7 +185,7 @@ class FrontSurvival(FrontEstimator):
         Predicted time and memory of each form; ``str(plan_)`` explains the choice.
     coefs_ : list of ndarray of shape (n_in, n_out)
         Conventional weights of all layers, read-only. In form "contributions" the front layer's are computed when they are
-        first needed, and kept.
+        first needed, and kept; they are a dask array if X was one (`fcfast.dask`).
     intercepts_ : list of ndarray of shape (n_out,)
         Biases of all layers, read-only. That of the output is arbitrary: a constant in all risk scores changes no prediction.
     contributions_ : ndarray of shape (N, h)
@@ -188,11 +194,19 @@ class FrontSurvival(FrontEstimator):
     loss_curve_ : list of float
         Training loss of each epoch.
     validation_scores_ : list of float or None
-        Concordance index of the held-out samples after each epoch; None without `early_stopping`.
+        Score of the validation samples after each epoch; None without such samples.
+    validation_loss_curve_ : list of float or None
+        Loss of the validation samples, compared with each other, after each epoch; None without such samples.
+    best_epoch_ : int or None
+        Number of the epoch with the best validation score, counted from 1. With `early_stopping` its network is the one that
+        was kept.
     n_epochs_ : int
         Number of epochs that were trained.
     outcome_ : fcfast.training.Outcome
-        How the last training ended. Model files do not hold it.
+        How the last training ended. Model files have it in `card_` alone.
+    card_ : fcfast.modelfile.ModelCard
+        What the network was trained on, with which settings, outcome and scores. Model files hold it, and ``fcfast show``
+        prints it.
     text_ : fcfast.text.TextFeatures or None
         How texts became the features that the network takes, if the model file says so, or you set it after `fit`.
 
@@ -221,8 +235,9 @@ class FrontSurvival(FrontEstimator):
 
     _header = SurvivalHeader
     _constants = automatic.HAZARDS
-    _score_name = "concordance index"
+    _score_name = "concordance"
     _baseline: Baseline
+    _n_events: int
 
     @property
     def _loss(self) -> Cox:
@@ -239,12 +254,18 @@ class FrontSurvival(FrontEstimator):
         coefs_init: Sequence[ArrayLike] | None = None,
         intercepts_init: Sequence[ArrayLike] | None = None,
         callbacks: Sequence[Callback] = (),
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: ArrayLike | None = None,
+        validation_indices: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> "Self":
         """Train the network, and estimate the baseline hazard.
 
         Parameters
         ----------
-        X : ndarray, DataFrame, sparse matrix, numpy.memmap or source (`fcfast.sources`) of shape (N, d)
+        X : ndarray, DataFrame, sparse matrix, numpy.memmap, dask array or source (`fcfast.sources`) of shape (N, d)
             Training inputs. Form "contributions" keeps a reference to them for `predict` and `coefs_`, so do not change them in
             place. Methods that need them raise a RuntimeError if they were changed.
         y : structured ndarray of shape (N,)
@@ -259,6 +280,20 @@ class FrontSurvival(FrontEstimator):
         callbacks : sequence of callable
             Functions that are called after each epoch with a `fcfast.training.Epoch`. Training ends if one of them returns
             True.
+        X_val : ndarray, DataFrame, sparse matrix, source or Gram of shape (M, d), or None
+            Samples to validate on: they are scored after each epoch (`validation_scores_`), and none of X is held out. With
+            `early_stopping` their score decides when training ends and which network is kept; without it training goes on as
+            if they were not there. Rows of the same `fcfast.Gram` if X is one.
+        y_val : structured ndarray of shape (M,), or None
+            Events and times of `X_val`.
+        sample_weight_val : array-like of shape (M,), or None
+            Weights of `X_val` in the score and in the validation loss.
+        validation_indices : array-like of int or of bool, or None
+            Rows of X to validate on, by their numbers or as a mask (N,), in place of `X_val`. Training is that on all other
+            rows, with these rows as `X_val`.
+        groups : array-like of shape (N,), or None
+            Groups of rows that `early_stopping` holds out together: `validation_fraction` is then the share of the groups, as
+            in scikit-learn's GroupShuffleSplit. (The parameter `groups` of the estimator is about units.)
 
         Returns
         -------
@@ -276,7 +311,10 @@ class FrontSurvival(FrontEstimator):
                 "FrontSurvival compares each event with all samples at risk, so that it takes samples in memory or a source "
                 "(fcfast.sources), got a stream"
             )
-        return super().fit(X, y, sample_weight, coefs_init, intercepts_init, callbacks)
+        return super().fit(
+            X, y, sample_weight, coefs_init, intercepts_init, callbacks, X_val=X_val, y_val=y_val,
+            sample_weight_val=sample_weight_val, validation_indices=validation_indices, groups=groups,
+        )  # fmt: skip
 
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
         with validation.clearer_errors(X, None, self._takes_features), np.errstate(over="ignore", invalid="ignore"):
@@ -302,33 +340,37 @@ class FrontSurvival(FrontEstimator):
     def _batch_choice(self, n_samples: int, n_rows: int, streams: bool) -> Choice:
         return Choice(n_rows, "all samples, with which events are compared")
 
-    def _hold_out(self, y: Array, random_state: np.random.RandomState) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Split the rows, events in proportion, so that training rows have an event and held-out rows a comparable pair."""
-        validation.in_range(self.validation_fraction, "validation_fraction", 0, 1)
-        n_held_out = round(self.validation_fraction * len(y))
+    def _encode_known_targets(self, y: Array) -> Array:
+        return y
+
+    def _sample_weights(self, sample_weight: ArrayLike | None, y: Array, X: Any) -> Array | None:
+        weights = super()._sample_weights(sample_weight, y, X)
+        trained = y["event"] if weights is None else y["event"][weights > 0]
+        if not trained.any():
+            raise ValueError(
+                f"none of the {len(trained)} samples to train on (with a weight above 0, and not held out) has an event; there "
+                "is nothing to learn from"
+            )
+        return weights
+
+    def _drawn_to_hold_out(self, y: Array, share: float, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
+        """Draw rows, events in proportion, so that training rows have an event and held-out rows a comparable pair."""
+        n_held_out = round(share * len(y))
         if 0 < n_held_out < len(y):
-            rows, others = split_at_random(y["event"], n_held_out, random_state, stratify=True)
-            if y["event"][rows].any() and comparable_weight(y[others]):
-                return rows, others
+            rows, held_out = split_at_random(y["event"], n_held_out, random_state, stratify=True)
+            if y["event"][rows].any() and comparable_weight(y[held_out]):
+                return rows, held_out
         raise ValueError(
-            f"early_stopping holds out validation_fraction={self.validation_fraction} of {len(y)} samples, {n_held_out}, with "
+            f"early_stopping holds out validation_fraction={share} of {len(y)} samples, {n_held_out}, with "
             f"{int(y['event'].sum())} events in all: too few for an event among the others and a comparable pair here; use "
             "more samples, another fraction, or early_stopping=False"
         )
 
-    def _score_outputs(self, outputs: Array, targets: Array) -> float:
-        return concordance_index(targets, outputs[:, 0])
-
-    def _split_off(
-        self, X: Any, y: Array, targets: Array, weights: Array | None, random_state: np.random.RandomState
-    ) -> tuple[Any, Array, Array | None, Callable[[], float] | None]:
-        parts = super()._split_off(X, y, targets, weights, random_state)
-        _, trained, counted, _ = parts
-        if counted is not None and not trained["event"][counted > 0].any():
-            raise ValueError("sample_weight is 0 for all training samples with an event; there is nothing to learn from")
-        return parts
+    def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Array | None) -> float:
+        return concordance_index(targets, outputs[:, 0], sample_weight)
 
     def _note_samples(self, X: Any, targets: Array, weights: Array | None) -> None:
+        self._n_events = int(targets["event"].sum() if weights is None else targets["event"][weights > 0].sum())
         outputs = self._network_outputs(X)[:, 0].astype(np.float64)
         self._baseline = Baseline.estimate(targets["event"], targets["time"], outputs, weights)
 
@@ -338,7 +380,7 @@ class FrontSurvival(FrontEstimator):
     @takes_streams
     def predict(self, X: Any) -> Floats:
         """Give the risk score (M,) of each sample, the logarithm of its hazard up to a constant: higher is riskier."""
-        return self._outputs(self._validate_new(X))[:, 0].astype(np.float64)
+        return self._outputs_of(X)[:, 0].astype(np.float64)
 
     def score(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Give Harrell's concordance index of the risk scores (`fcfast.survival.concordance_index`).
@@ -410,7 +452,13 @@ class FrontSurvival(FrontEstimator):
         return self._baseline.survival_functions(np.zeros(1))[0]
 
     # ------------------------------------------------------------------------------------------------------------------
-    # model files
+    # model files, cards, ONNX
+
+    def _card_targets(self) -> dict[str, Any]:
+        return {"events": self._n_events, "distinct times": len(self.unique_times_)}
+
+    def _add_results(self, graph: "Graph", outputs: str) -> None:
+        graph.output("variable", outputs, graph.element_type, 1)
 
     def _header_entries(self) -> dict[str, Any]:
         return super()._header_entries() | baseline_entries(self._baseline)

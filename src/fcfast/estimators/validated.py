@@ -114,7 +114,7 @@ def _held_out_rows(
     share = validation.in_range(estimator.validation_fraction, "validation_fraction", 0, 1)
     if asked.groups is not None:
         return _by_groups(asked.groups, len(y), share, random_state)
-    return held_out_at_random(y, share, random_state, estimator._loss.has_classes)
+    return estimator._drawn_to_hold_out(y, share, random_state)
 
 
 def _row_numbers(given: ArrayLike, n_samples: int) -> Rows:

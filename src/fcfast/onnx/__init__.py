@@ -40,7 +40,7 @@ def to_onnx(
 
     Parameters
     ----------
-    estimator : FrontClassifier, FrontRegressor or NoPropClassifier
+    estimator : FrontClassifier, FrontRegressor, FrontSurvival or NoPropClassifier
         Fitted estimator. A network with a kernel contains its training samples, and so does its ONNX model.
     path : path-like or None
         File to write, completely or not at all. A model over 2 GiB, which no single ONNX file can hold, has its weights in a
@@ -86,7 +86,8 @@ def to_onnx(
     """
     add_to_graph = getattr(estimator, "_add_to_graph", None)
     if add_to_graph is None or isinstance(estimator, type):
-        raise TypeError(f"estimator must be a fitted FrontClassifier, FrontRegressor or NoPropClassifier, got {estimator!r}")
+        kinds = "FrontClassifier, FrontRegressor, FrontSurvival or NoPropClassifier"
+        raise TypeError(f"estimator must be a fitted {kinds}, got {estimator!r}")
     check_is_fitted(estimator, "network_")
     dtype = np.dtype(estimator.network_.dtype)
     taken = dtype if input_dtype is None else np.dtype(validation.choice(input_dtype, "input_dtype", DTYPES))
