@@ -122,13 +122,15 @@ class Statistics:
         if sparse.issparse(block):
             self._measure_sparse(features, block)
         else:
-            for strip in _strips(block):
+            strips = _strips(block)
+            scratch = _scratch(block, strips), _scratch(block, strips)
+            for strip in strips:
                 of = slice(features.start + strip.start, features.start + strip.stop)
-                self._measure_dense(of, _columns(block, strip))
+                self._measure_dense(of, _columns(block, strip, scratch[0]), scratch[1])
         self._is_measured[features] = True
 
-    def _measure_dense(self, features: slice, columns: Floats) -> None:
-        """Measure some columns (w, N), which are contiguous, so that sums are rounded alike in every source."""
+    def _measure_dense(self, features: slice, columns: Floats, scratch: Floats) -> None:
+        """Measure some columns (w, N), which are contiguous, so that sums are rounded alike in every source; overwrite both."""
         weights = self.sample_weight
         if weights is not None:
             columns, weights = columns[:, weights > 0], weights[weights > 0]
@@ -137,10 +139,11 @@ class Statistics:
             if not np.isfinite(mean).all():
                 columns = self._without_gaps(features, columns, weights)
                 mean = _average(columns, weights)
-            differences = columns - mean[:, None]
+            fits = columns.shape[1] == scratch.shape[1]
+            differences = np.subtract(columns, mean[:, None], out=scratch[: len(columns)] if fits else None)
             correction = _average(differences, weights)
             mean += correction  # the first mean of large numbers is not exact
-            variance = _average(np.square(differences), weights) - correction**2
+            variance = _average(np.square(differences, out=columns), weights) - correction**2
         self._keep(features, mean, np.maximum(variance, 0.0), columns.shape[1] if weights is None else float(weights.sum()))
         if self.is_capped:
             largest = np.maximum(differences.max(axis=1), -differences.min(axis=1))
@@ -382,8 +385,10 @@ class Standardized(Source):
         """Scale a dense block, a strip of columns at a time, and round the result to the precision of the source."""
         mean, scale = self.statistics.mean[features], self.statistics.scale[features]
         out = np.empty(block.shape, self.dtype)
-        for strip in _strips(block):
-            columns = _columns(block, strip)
+        strips = _strips(block)
+        scratch = _scratch(block, strips)
+        for strip in strips:
+            columns = _columns(block, strip, scratch)
             if block.dtype.kind == "f" and not all_finite(columns):
                 is_missing = np.isnan(columns)
                 of = slice(features.start + strip.start, features.start + strip.stop)
@@ -509,6 +514,13 @@ def _strips(block: Array) -> list[slice]:
     return [slice(start, min(start + width, n_columns)) for start in range(0, n_columns, width)]
 
 
-def _columns(block: Array, strip: slice) -> Floats:
-    """Copy some columns of a block to a C-contiguous array (w, N) in double precision."""
-    return np.array(block[:, strip].T, dtype=np.float64, order="C")
+def _scratch(block: Array, strips: list[slice]) -> Floats:
+    """Give room for the columns of any strip. One array for all strips spares the memory manager work, in some processes much."""
+    return np.empty((max((strip.stop - strip.start for strip in strips), default=0), len(block)))
+
+
+def _columns(block: Array, strip: slice, scratch: Floats) -> Floats:
+    """Copy some columns of a block to a C-contiguous array (w, N) in double precision, at the beginning of `scratch`."""
+    columns = scratch[: strip.stop - strip.start]
+    columns[:] = block[:, strip].T
+    return columns
