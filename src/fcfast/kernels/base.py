@@ -44,6 +44,9 @@ class Kernel(Capable):
         does not set it.
     takes_features : bool
         Whether samples are features, which can be standardised, filled in and read by blocks; True in every subclass.
+    has_derivatives : bool
+        Whether `derivatives` gives those of `values`, so that an output can be traced to the features; False in every subclass
+        that does not set it.
     needs_variance : bool
         Whether `resolved` uses the variance of the inputs.
     onnx_values : method or None
@@ -68,11 +71,12 @@ class Kernel(Capable):
            [0.5, 1. ]])
     """
 
-    not_inherited: ClassVar[dict[str, Any]] = {"has_weights": False, "onnx_values": None}
+    not_inherited: ClassVar[dict[str, Any]] = {"has_weights": False, "has_derivatives": False, "onnx_values": None}
 
     name: ClassVar[str]
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = True
+    has_derivatives: ClassVar[bool] = False
     needs_variance: Any = False
     onnx_values: ClassVar[Any] = None
 
@@ -92,6 +96,21 @@ class Kernel(Capable):
             Values of the shape of `products`. Swapping x and y must not change them.
         """
         raise NotImplementedError(f"kernel {self.name!r} does not define values()")
+
+    def derivatives(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> tuple[Floats, Floats]:
+        """Compute the derivatives of the values k(x, y) with respect to <x, y> and to |x|^2, the norm of the row's sample.
+
+        Parameters
+        ----------
+        products, norms_rows, norms_columns : ndarray of float64
+            As for `values`; none of them may be changed.
+
+        Returns
+        -------
+        by_products, by_norms : ndarray of float64
+            Derivatives of the shape of `products`. Where the kernel has none, they are 0.
+        """
+        raise NotImplementedError(f"kernel {self.name!r} does not define derivatives()")
 
     @property
     def settings(self) -> dict[str, Any]:

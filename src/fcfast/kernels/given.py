@@ -28,6 +28,7 @@ class FunctionKernel:
 
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = False
+    has_derivatives: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -54,6 +55,7 @@ class Precomputed:
     name: ClassVar[str] = "precomputed"
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = False
+    has_derivatives: ClassVar[bool] = False
 
 
 PRECOMPUTED = Precomputed.name
