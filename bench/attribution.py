@@ -120,20 +120,25 @@ def wide_classifiers():
 
 def beside_predict(rounds=3):
     """Time a ranking of the features against a prediction of the same samples."""
-    rows = [("network", "predict", "attribute and rank", "ratio", "target")]
+    rows = [("network", "", "predict", "attribute and rank", "ratio", "target")]
     for name, classifier, new in wide_classifiers():
-        runs = {
-            "predict": Run(lambda c=classifier, new=new: c.predict(new)),
-            "attribute": Run(lambda c=classifier, new=new: c.attribute(new).top(50)),
-        }
-        for clock, kind in ((time.process_time, "CPU"), (time.perf_counter, "elapsed")):
-            seconds = {what: median(held) for what, held in interleaved_rounds(runs, rounds, clock).items()}
-            ratio = seconds["attribute"] / seconds["predict"]
+        calls = (lambda c=classifier, new=new: c.predict(new)), (lambda c=classifier, new=new: c.attribute(new).top(50))
+        calls[0]()  # keeps weights, if they are kept at all
+        taken = np.array([[seconds_of(call) for call in calls] for _ in range(rounds)])
+        for kind, (predicted, attributed) in zip(("CPU", "elapsed"), np.median(taken, axis=0).T, strict=True):
+            ratio = attributed / predicted
             rows.append((
-                f"{name} ({kind})", duration(seconds["predict"]), duration(seconds["attribute"]), f"{ratio:.2f}",
+                name, kind, duration(predicted), duration(attributed), f"{ratio:.2f}",
                 f"{MOST_PREDICTIONS}: {verdict(ratio <= MOST_PREDICTIONS)}",
             ))  # fmt: skip
     return markdown(rows)
+
+
+def seconds_of(call):
+    """CPU time and elapsed time of a call."""
+    starts = time.process_time(), time.perf_counter()
+    call()
+    return time.process_time() - starts[0], time.perf_counter() - starts[1]
 
 
 def in_memory():

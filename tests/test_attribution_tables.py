@@ -220,7 +220,7 @@ def test_stability_of_a_regression(fitted):
 
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [({"k": 0}, "k"), ({"n_fits": 1}, "n_fits"), ({"resample": "jackknife"}, "resample"), ({"y": [0, 1]}, "inconsistent")],
+    [({"k": 0}, "k"), ({"n_fits": 1}, "n_fits"), ({"resample": "jackknife"}, "resample"), ({"resample": "folds"}, "n_fits=20.*15 samples"), ({"y": [0, 1]}, "inconsistent")],
 )
 def test_bad_arguments_of_stability(fitted, asked, message):
     """The message names the argument."""

@@ -21,6 +21,7 @@ from fcfast.front.base import FrontForm
 from fcfast.front.pullback import Term, by_samples
 from fcfast.gram.object import Gram
 from fcfast.gram.occurring import is_sparse
+from fcfast.kernels import Kernel
 from fcfast.threads import one_blas_thread
 from fcfast.validation import is_auto
 
@@ -176,9 +177,10 @@ def attributions_of(
 def _warn(facts: Facts) -> None:
     differences = facts.outputs - facts.baseline_outputs
     errors = np.abs(facts.sums - differences)
-    typical = float(np.abs(differences).mean()) if differences.size else 0.0
-    n_off = int((errors > WARNED * typical).any(axis=1).sum())
-    if typical and n_off:
+    typical = float(np.abs(differences).mean())
+    rounding = ROUNDED * float(np.finfo(np.float64).eps) * (np.abs(facts.outputs) + np.abs(facts.baseline_outputs))
+    n_off = int((errors > WARNED * typical + rounding).any(axis=1).sum())
+    if n_off:
         warnings.warn(
             f"the attributions of {n_off} of {len(errors)} samples do not sum to the difference of their outputs from those of "
             f"the baseline: they are off by up to {errors.max():.2g}, with {int(facts.steps.max())} steps, and the mean "
@@ -241,6 +243,12 @@ class _Curve:
     def of(cls, front: FrontForm, upper: Upper, bias: Array, X: Any, x0: Array | None, n_jobs: int | None) -> "_Curve":
         assert front.gram is not None  # kernels are held by contributions
         assert front.contributions is not None
+        assert isinstance(front.gram.kernel, Kernel)  # others have no derivatives
+        if x0 is None and front.gram.kernel.jumps_at_zero:
+            raise ValueError(
+                f"the baseline is 0 once samples are scaled, where the {front.gram.kernel_name} kernel jumps, because 0 has no "
+                "direction; give another baseline, such as a sample"
+            )
         offset = 0.0 if front.offset is None else front.offset
         return cls(front.gram, upper, KernelPath.of(front.gram, front.contributions, bias + offset, X, x0, n_jobs))
 

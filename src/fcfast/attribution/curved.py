@@ -142,9 +142,7 @@ class KernelPath:
             is_off = (np.abs(found.sums[rows] - wanted) > RELATIVE * sizes).any(axis=1)
             rows, knots, wanted, n_steps = rows[is_off], knots[is_off], wanted[is_off], 2 * n_steps
 
-    def _sum(
-        self, found: CurvedIntegral, upper: Upper, chosen: Places, rows: Places, places: Floats, weights: Floats
-    ) -> None:
+    def _sum(self, found: CurvedIntegral, upper: Upper, chosen: Places, rows: Places, places: Floats, weights: Floats) -> None:
         """Sum the gradients of some samples at places (m, P) of their paths."""
         for total in (found.by_samples, found.by_baseline, found.by_step, found.sums):
             total[rows] = 0

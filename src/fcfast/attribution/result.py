@@ -99,7 +99,8 @@ class Attributions:
 
     _stream: FeatureStream
     _facts: Facts
-    _totals: Totals | None = field(default=None, repr=False)
+    _totals: Totals | None = field(default=None, init=False, repr=False)
+    _features: Places = field(init=False, repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -211,22 +212,33 @@ class Attributions:
     @property
     def importance_(self) -> Floats:
         """Means of the absolute attributions."""
-        return self._squeezed(self._means.absolute.T)
+        return self._of_all_features(self._means.absolute)
 
     @property
     def mean_(self) -> Floats:
         """Means of the attributions."""
-        return self._squeezed(self._means.signed.T)
+        return self._of_all_features(self._means.signed)
+
+    def _of_all_features(self, means: Floats) -> Floats:
+        """Give means (K, t) of touched features as an array with 0 for all others."""
+        _, n_outputs, n_features = self._stream.shape
+        whole = np.zeros((n_features, n_outputs))
+        whole[self._features] = means.T
+        return self._squeezed(whole)
 
     @property
     def _means(self) -> Totals:
+        """The means over the samples for the features that are touched, which `_features` are."""
         if self._totals is None:
             n_samples, n_outputs, n_features = self._stream.shape
-            means = Totals(*np.zeros((2, n_outputs, n_features)))
+            touched = self._stream.touched
+            features = np.arange(n_features) if touched is None else touched
+            means = Totals(*np.zeros((2, n_outputs, len(features))))
             for part, made in self._stream.each(lambda part: part.totals()):
+                own = _as_slice(np.searchsorted(features, part.features))
                 for mean, total in zip(means, made, strict=True):
-                    mean[:, part.features] += total / n_samples
-            self._totals = means
+                    mean[:, own] += total / n_samples
+            self._features, self._totals = features, means
         return self._totals
 
     def top(self, k: int = 20, sample: Any = None) -> Ranking:
@@ -238,7 +250,7 @@ class Attributions:
         Parameters
         ----------
         k : int
-            Number of features; all if there are no more.
+            Number of features; all if there are no more. Features without an entry in sparse samples may be left out.
         sample : int, slice, sequence of int or None
             None ranks by the mean absolute attribution over all samples. Otherwise the features are ranked for these samples,
             each by itself; ``slice(None)`` are all.
@@ -265,9 +277,9 @@ class Attributions:
 
     def _ranked(self, k: int, importance: Floats, mean: Floats) -> Ranking:
         order = order_of(importance, k)
-        total = float(importance.sum()) or 1.0
+        features, total = self._features[order], float(importance.sum()) or 1.0
         return Ranking({
-            "rank": np.arange(1, len(order) + 1), "feature": order, "name": self._names(order),
+            "rank": np.arange(1, len(order) + 1), "feature": features, "name": self._names(features),
             "importance": importance[order], "mean": mean[order], "share": importance[order] / total,
         })  # fmt: skip
 

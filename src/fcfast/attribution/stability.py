@@ -167,6 +167,12 @@ def _draws(resample: str, y: Array, n_fits: int, has_classes: bool, random: np.r
     if resample == "seeds":
         return iter([rows] * n_fits)
     if resample == "folds":
+        fewest = min(np.unique(y, return_counts=True)[1]) if has_classes else len(y)
+        if n_fits > fewest:
+            raise ValueError(
+                f"n_fits={n_fits}, but resample='folds' leaves out one of so many parts, and there are {fewest} samples"
+                f"{' of a class' if has_classes else ''}; use fewer fits, or resample='bootstrap'"
+            )
         kind = StratifiedKFold if has_classes else KFold
         return (train for train, _ in kind(n_fits, shuffle=True, random_state=random).split(rows, y if has_classes else None))
     each = [np.flatnonzero(y == label) for label in np.unique(y)] if has_classes and y.ndim == 1 else [rows]

@@ -47,6 +47,8 @@ class Kernel(Capable):
     has_derivatives : bool
         Whether `derivatives` gives those of `values`, so that an output can be traced to the features; False in every subclass
         that does not set it.
+    jumps_at_zero : bool
+        Whether the values jump where a sample becomes 0, so that no path may begin there.
     needs_variance : bool
         Whether `resolved` uses the variance of the inputs.
     onnx_values : method or None
@@ -77,6 +79,7 @@ class Kernel(Capable):
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = True
     has_derivatives: ClassVar[bool] = False
+    jumps_at_zero: ClassVar[bool] = False
     needs_variance: Any = False
     onnx_values: ClassVar[Any] = None
 

@@ -250,6 +250,7 @@ class Cosine(Kernel):
 
     name: ClassVar[str] = "cosine"
     has_derivatives: ClassVar[bool] = True
+    jumps_at_zero: ClassVar[bool] = True
 
     def values(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> Floats:
         """Divide by the lengths."""
