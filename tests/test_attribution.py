@@ -334,6 +334,8 @@ def test_any_blocks_give_the_same(monkeypatch):
         other = classifier.attribute(many)
         np.testing.assert_array_equal(other.top(9, sample=slice(None))["feature"], top["feature"])
         np.testing.assert_allclose(other.by_group(np.arange(301) % 7).values, groups, rtol=1e-10, atol=1e-13)
+        few = other.by_group({"few": [40, 200]})  # most blocks have no member
+        np.testing.assert_allclose(few.values[:, 0], other.to_array()[:, [40, 200]].sum(axis=1), rtol=1e-10, atol=1e-13)
     classifier.n_jobs = None
     one = classifier.attribute(new[:1])  # few gradients are multiplied with the samples, not with weights
     np.testing.assert_allclose(one.to_array()[0], classifier.attribute(many).to_array()[0], rtol=1e-10, atol=1e-13)

@@ -32,8 +32,8 @@ __all__ = [
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
 _MODULES = (
-    "convert", "dask", "datafiles", "explain", "kernels", "machine", "noprop", "onnx", "optimizers", "paper", "plots", "rules",
-    "text", "torch",
+    "attribution", "convert", "dask", "datafiles", "explain", "feature_plots", "kernels", "machine", "noprop", "onnx",
+    "optimizers", "paper", "plots", "rules", "text", "torch",
 )  # fmt: skip
 _LAZY = {
     "FrontClassifier": "estimators", "FrontRegressor": "estimators", "NoPropClassifier": "estimators.noprop",

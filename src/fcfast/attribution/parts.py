@@ -124,7 +124,7 @@ class DensePart:
         members = groups.T.tocsr()
         n_outputs = self.products[0].left.shape[1]
         sums = [(members @ made.reshape(-1, made.shape[2]).T).T for _, made in self._tiles()]
-        return np.concatenate(sums).reshape(-1, n_outputs, groups.shape[1])
+        return np.concatenate(sums).reshape(len(self.sums), n_outputs, groups.shape[1])
 
 
 @dataclass(eq=False)
