@@ -70,7 +70,8 @@ def assert_equal(hidden, n_steps=STEPS):
     ours = classifier.attribute(new, baseline="zero", steps=n_steps).to_array()
     theirs = captum_of(classifier, n_steps)(new, targets)
     error = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
-    assert error < 1e-10, error
+    # Captum rounds the weights of the steps to single precision; tests/test_attribution.py compares to 1e-10 with autograd.
+    assert error < 1e-8, error
     return error
 
 

@@ -18,6 +18,16 @@ from fcfast.sources import ArraySource, as_source
 
 torch = pytest.importorskip("torch", reason="brute force needs torch")
 
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of PyTorch would wait for each other on such small networks."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 pytestmark = pytest.mark.filterwarnings("ignore::fcfast.attribution.AttributionWarning")  # few steps are enough to compare
 
 ACTIVATIONS = ("relu", "leaky_relu", "tanh", "logistic", "identity")
@@ -67,7 +77,9 @@ def test_equals_autograd_on_expanded_weights(form, hidden, activation, settings)
 def test_auto_is_exact(activation, hidden):
     """Equal to an adaptive quadrature that halves the path wherever the gradient jumps; the sums are complete."""
     X, new, y, _ = data(1)
-    classifier = FrontClassifier(hidden, activation, form="windowed", **(SETTINGS | {"init_scale": 3.0, "learning_rate": 0.002})).fit(X, y)
+    classifier = FrontClassifier(
+        hidden, activation, form="windowed", **(SETTINGS | {"init_scale": 3.0, "learning_rate": 0.002})
+    ).fit(X, y)
     x0 = X.mean(axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -101,8 +113,7 @@ def test_units_that_do_not_move():
 
 def sparse_data(seed=0, n=16, d=60):
     rng = np.random.default_rng(seed)
-    X = sparse.random_array((n, d), density=0.1, format="csr", rng=rng, data_sampler=lambda size: rng.uniform(0.5, 3, size))
-    new = sparse.random_array((6, d), density=0.12, format="csr", rng=rng, data_sampler=lambda size: rng.uniform(0.5, 3, size))
+    X, new = (sparse.csr_array(rng.uniform(0.5, 3, (m, d)) * (rng.random((m, d)) < 0.1)) for m in (n, 6))
     return X, new, np.arange(n) % 3
 
 

@@ -78,8 +78,10 @@ def test_sparse_samples_rank_their_entries():
     """A sample with few entries has a short ranking."""
     from scipy import sparse
 
-    X = sparse.random_array((20, 50), density=0.1, format="csr", rng=np.random.default_rng(0))
-    X = sparse.csr_array(sparse.vstack([X, sparse.csr_array(([2.0, 1.0], [3, 9], [0, 2]), shape=(1, 50))], format="csr"))
+    rng = np.random.default_rng(0)
+    X = rng.random((21, 50)) * (rng.random((21, 50)) < 0.1)
+    X[20] = np.where(np.isin(np.arange(50), [3, 9]), 2.0, 0.0)
+    X = sparse.csr_array(X)
     classifier = FrontClassifier((5,), **SETTINGS).fit(X, np.arange(21) % 2)
     found = classifier.attribute(X)
     assert sorted(found.top(5, sample=20)["feature"].tolist()) == [3, 9]
@@ -220,7 +222,13 @@ def test_stability_of_a_regression(fitted):
 
 @pytest.mark.parametrize(
     ("asked", "message"),
-    [({"k": 0}, "k"), ({"n_fits": 1}, "n_fits"), ({"resample": "jackknife"}, "resample"), ({"resample": "folds"}, "n_fits=20.*15 samples"), ({"y": [0, 1]}, "inconsistent")],
+    [
+        ({"k": 0}, "k"),
+        ({"n_fits": 1}, "n_fits"),
+        ({"resample": "jackknife"}, "resample"),
+        ({"resample": "folds"}, "n_fits=20.*15 samples"),
+        ({"y": [0, 1]}, "inconsistent"),
+    ],
 )
 def test_bad_arguments_of_stability(fitted, asked, message):
     """The message names the argument."""

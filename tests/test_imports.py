@@ -212,6 +212,9 @@ PUBLIC = {
         "explain", "load", "machine", "noprop", "optimizers", "paper", "plan", "plots", "rules", "show_config",
         "text",
     ],
+    "fcfast.attribution": [
+        "AttributionWarning", "Attributions", "Block", "GroupSums", "Ranking", "Stability", "stability",
+    ],
     "fcfast.comparison": ["RuleResult", "Run", "Trial", "Comparison", "chosen_rules", "compare", "n_epochs"],
     "fcfast.config": ["show_config"],
     "fcfast.convert": ["from_sklearn", "from_torch", "to_sklearn", "to_torch"],
@@ -219,6 +222,7 @@ PUBLIC = {
     "fcfast.errors": ["DivergenceError", "ModelFileError"],
     "fcfast.estimators": ["FrontClassifier", "FrontRegressor", "NoPropClassifier"],
     "fcfast.explain": ["Explanation", "OutputExplanation", "explain_output"],
+    "fcfast.feature_plots": ["feature_bars", "manhattan", "spectrum"],
     "fcfast.front.plan": ["FormCost", "Plan", "plan"],
     "fcfast.machine": ["Machine", "machine"],
     "fcfast.modelfile": ["load", "save"],
