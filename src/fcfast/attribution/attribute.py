@@ -104,8 +104,8 @@ def refuse_without_features(gram: Gram | None) -> None:
             "attribute needs features, but the training samples of this network are known by their products alone; fit on "
             "features, on a Gram of them, or on Gram.load(path, X=features)"
         )
-    if not (kernel.has_weights or kernel.has_derivatives):
-        why = "compares samples of any kind" if not kernel.takes_features else "does not say its derivatives (has_derivatives)"
+    if not kernel.has_weights and kernel.derivatives is None:
+        why = "compares samples of any kind" if not kernel.takes_features else "defines no derivatives()"
         raise ValueError(
             f"attribute needs the kernel's derivatives with respect to the features, but kernel {kernel.name!r} {why}; use "
             "kernel='linear' or another named kernel, or explain, which splits pre-activations by training sample"

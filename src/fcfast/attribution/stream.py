@@ -134,7 +134,7 @@ class FeatureStream:
             read = X.read(slice(0, X.shape[1])) if isinstance(X, Source) else X
             held: Any = sparse.csc_array(read, dtype=self.dtype, copy=True)
             held.sum_duplicates()
-            yield slice(0, X.shape[0]), opened(Reader(budget.MAX_SIDE, lambda features: held[:, features]))
+            yield slice(0, X.shape[0]), opened(Reader(held.shape, budget.MAX_SIDE, lambda features: held[:, features]))
             return
         for rows, reader in row_readers(X, budget.MIN_SIDE, self.dtype):
             yield rows, opened(reader)

@@ -44,9 +44,10 @@ class Kernel(Capable):
         does not set it.
     takes_features : bool
         Whether samples are features, which can be standardised, filled in and read by blocks; True in every subclass.
-    has_derivatives : bool
-        Whether `derivatives` gives those of `values`, so that an output can be traced to the features; False in every subclass
-        that does not set it.
+    derivatives : method or None
+        ``derivatives(products, norms_rows, norms_columns)`` takes what `values` does, changes none of it, and gives the
+        derivatives of the values with respect to the products <x, y> and to the norms |x|^2 of the rows, two arrays of the
+        shape of the products. None, as in every subclass that does not define it, refuses attributions to features.
     jumps_at_zero : bool
         Whether the values jump where a sample becomes 0, so that no path may begin there.
     needs_variance : bool
@@ -73,12 +74,12 @@ class Kernel(Capable):
            [0.5, 1. ]])
     """
 
-    not_inherited: ClassVar[dict[str, Any]] = {"has_weights": False, "has_derivatives": False, "onnx_values": None}
+    not_inherited: ClassVar[dict[str, Any]] = {"has_weights": False, "derivatives": None, "onnx_values": None}
 
     name: ClassVar[str]
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = True
-    has_derivatives: ClassVar[bool] = False
+    derivatives: ClassVar[Any] = None
     jumps_at_zero: ClassVar[bool] = False
     needs_variance: Any = False
     onnx_values: ClassVar[Any] = None
@@ -99,21 +100,6 @@ class Kernel(Capable):
             Values of the shape of `products`. Swapping x and y must not change them.
         """
         raise NotImplementedError(f"kernel {self.name!r} does not define values()")
-
-    def derivatives(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> tuple[Floats, Floats]:
-        """Compute the derivatives of the values k(x, y) with respect to <x, y> and to |x|^2, the norm of the row's sample.
-
-        Parameters
-        ----------
-        products, norms_rows, norms_columns : ndarray of float64
-            As for `values`; none of them may be changed.
-
-        Returns
-        -------
-        by_products, by_norms : ndarray of float64
-            Derivatives of the shape of `products`. Where the kernel has none, they are 0.
-        """
-        raise NotImplementedError(f"kernel {self.name!r} does not define derivatives()")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -136,7 +136,6 @@ class Polynomial(GammaKernel):
     coef0: float = 0.0
 
     name: ClassVar[str] = "poly"
-    has_derivatives: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -198,7 +197,6 @@ class RBF(GammaKernel):
     """
 
     name: ClassVar[str] = "rbf"
-    has_derivatives: ClassVar[bool] = True
 
     def check(self, products: Array, norms_rows: Floats, norms_columns: Floats) -> None:
         """Refuse products whose rounding errors the kernel would show, and warn of errors that it shows a little."""
@@ -249,7 +247,6 @@ class Cosine(Kernel):
     """
 
     name: ClassVar[str] = "cosine"
-    has_derivatives: ClassVar[bool] = True
     jumps_at_zero: ClassVar[bool] = True
 
     def values(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> Floats:
@@ -292,7 +289,6 @@ class Tanimoto(Kernel):
     """
 
     name: ClassVar[str] = "tanimoto"
-    has_derivatives: ClassVar[bool] = True
 
     def check(self, products: Array, norms_rows: Floats, norms_columns: Floats) -> None:
         """Refuse negative products, which only negative features have."""
@@ -345,7 +341,6 @@ class ArcCosine(Kernel):
     """
 
     name: ClassVar[str] = "arc-cosine"
-    has_derivatives: ClassVar[bool] = True
 
     def values(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> Floats:
         """Compute the formula from the cosine of the angle."""
