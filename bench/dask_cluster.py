@@ -14,6 +14,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def compare(folder: Path, dtype: str, n_samples: int, n_features: int, client: C
 
 def warm_up(client: Client) -> None:
     """Let each worker import what it needs, which takes it seconds once."""
-    for _ in client.run(lambda: (__import__("zarr"), __import__("fcfast.estimators")) and None):
+    for _ in client.run(lambda: [import_module(name).__name__ for name in ("zarr", "fcfast.estimators")]):
         FrontClassifier(**SETTINGS).fit(da.random.random((20, 2000), chunks=(20, 100)), np.arange(20) % 2)
 
 

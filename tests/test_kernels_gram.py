@@ -76,6 +76,29 @@ REFERENCES = {
 }
 
 
+@NAMED
+def test_derivatives(kernel):
+    """Equal to differences of the values, one number moved at a time; finite for samples of zeros and for equal ones."""
+    X, Y = samples(9), samples(7, seed=1) + 0.01
+    X = X + np.random.default_rng(2).random(X.shape)  # no two have one direction, where values end at 1
+    products, rows, columns = X @ Y.T, norms_of(X)[:, None], norms_of(Y)[None]
+    by_products, by_norms = kernel.derivatives(products, rows, columns)
+    step = 1e-5
+
+    def slope(moved, other):
+        return (kernel.values(*moved) - kernel.values(*other)) / (2 * step)
+
+    np.testing.assert_allclose(
+        by_products, slope((products + step, rows, columns), (products - step, rows, columns)), rtol=1e-6, atol=1e-8
+    )
+    np.testing.assert_allclose(
+        by_norms, slope((products.copy(), rows + step, columns), (products.copy(), rows - step, columns)), rtol=1e-6, atol=1e-8
+    )
+    Z = samples(9)
+    for derivative in kernel.derivatives(Z @ Z.T, norms_of(Z)[:, None], norms_of(Z)[None]):
+        assert np.isfinite(derivative).all()
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # values
 

@@ -33,8 +33,8 @@ __all__ = [
 
 # Imported when first asked for: scikit-learn alone takes longer to import than the rest together.
 _MODULES = (
-    "convert", "dask", "datafiles", "explain", "kernels", "machine", "noprop", "onnx", "optimizers", "paper", "plots", "rules",
-    "survival", "text", "torch",
+    "attribution", "convert", "dask", "datafiles", "explain", "feature_plots", "kernels", "machine", "noprop", "onnx",
+    "optimizers", "paper", "plots", "rules", "survival", "text", "torch",
 )  # fmt: skip
 _LAZY = {
     "FrontClassifier": "estimators", "FrontRegressor": "estimators", "FrontSurvival": "estimators",

@@ -125,7 +125,7 @@ def _draw_errors(ax: "Axes", errors: np.ndarray) -> None:
     ax.set_xlim(0, errors.shape[1])
     ax.set_yticks([1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12], ["0", "1e-16", "1e-15", "1e-14", "1e-13", "1e-12"])
     ax.minorticks_off()
-    _tidy(ax)
+    tidy_axes(ax)
 
 
 def width_figure(out: str | os.PathLike[str], cost: "WidthCost") -> Path:
@@ -155,7 +155,7 @@ def width_figure(out: str | os.PathLike[str], cost: "WidthCost") -> Path:
     ax.set_ylabel("nanoseconds per iteration, one thread")
     ax.set_title("One input: an iteration costs the same for any width", loc="left", fontsize=11, color=INK)
     ax.legend(frameon=False)
-    _tidy(ax)
+    tidy_axes(ax)
     return save_figure(figure, out)
 
 
@@ -215,7 +215,7 @@ def loss_curve(out: str | os.PathLike[str], estimator: "FrontClassifier | FrontR
     axes[-1].set_xlabel("epoch")
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
     for ax in axes:
-        _tidy(ax)
+        tidy_axes(ax)
     return save_figure(figure, out)
 
 
@@ -272,7 +272,7 @@ def comparison_figure(out: str | os.PathLike[str], comparison: "Comparison") -> 
         ax.set_title(label, loc="left", fontsize=11, color=INK)
         ax.set_xlabel("epoch")
         ax.xaxis.get_major_locator().set_params(integer=True)
-        _tidy(ax)
+        tidy_axes(ax)
     axes[0].set_yscale("log")
     if min((min(line.get_ydata(), default=1) for line in axes[1].lines), default=1) > 0:
         axes[1].set_yscale("log")
@@ -486,7 +486,7 @@ def contributors_figure(
     ax.invert_yaxis()
     ax.set_xlabel(_contributors_caption(estimator.network_.activation), fontsize=9)
     ax.set_title(_explained(estimator, parts), loc="left", fontsize=11, color=INK)
-    _tidy(ax)
+    tidy_axes(ax)
     ax.grid(visible=False, axis="y")
     return save_figure(figure, out)
 
@@ -519,7 +519,8 @@ def _contributors_caption(activation: str) -> str:
     return f"{caption}\n({activation} taken as the straight line from 0 to each unit's state)"
 
 
-def _tidy(ax: "Axes") -> None:
+def tidy_axes(ax: "Axes") -> None:
+    """Leave out what a figure does not need."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color=PALE, alpha=0.3, linewidth=0.6)
     ax.tick_params(labelsize=8)

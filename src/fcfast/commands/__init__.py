@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fcfast._version import __version__
-from fcfast.commands import compare, export, plan, predict, reproduce, show, train
+from fcfast.commands import compare, explain, export, plan, predict, reproduce, show, train
 from fcfast.commands.scaling import ScalingCommand
 from fcfast.commands.shared import screen
 
@@ -37,6 +37,6 @@ def fcfast(
 
 
 for command in (
-    train.train, compare.compare, predict.predict, show.show, export.export, plan.plan, reproduce.reproduce,
+    train.train, compare.compare, predict.predict, explain.explain, show.show, export.export, plan.plan, reproduce.reproduce,
 ):  # fmt: skip
     app.command(cls=ScalingCommand)(command)

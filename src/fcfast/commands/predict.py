@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fcfast.commands.newsamples import samples_for
 from fcfast.commands.options import (
     TEXTS,
     BlockRows,
@@ -20,7 +21,7 @@ from fcfast.commands.options import (
     Transpose,
 )
 from fcfast.commands.predicted import csv_text, delimiter_of, prediction_columns
-from fcfast.commands.shared import check_file, clear_errors, json_text, listed, messages, print_data, screen, tell_user
+from fcfast.commands.shared import check_file, clear_errors, json_text, messages, print_data, screen, tell_user
 from fcfast.files import write_text
 
 
@@ -117,10 +118,8 @@ def run(
     """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
-    from fcfast.commands.data import in_order, targets_like, type_of_targets
+    from fcfast.commands.data import targets_like, type_of_targets
     from fcfast.commands.scores import scores
-    from fcfast.commands.texts import needed_columns, texts_of, unknown_in
-    from fcfast.datafiles import read_table
     from fcfast.estimators import FrontRegressor
     from fcfast.estimators.store import load
 
@@ -129,27 +128,10 @@ def run(
     task = "regression" if classifier is None else "classification"
     if proba and classifier is None:
         raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
-    feature_names = getattr(estimator, "feature_names_in_", None)
-    names = None if feature_names is None else list(map(str, feature_names))
     known = estimator.classes_ if classifier is not None else np.zeros(0)
     known = known.astype(str) if known.dtype.kind == "b" else known
-    of_numbers = {
-        "n_features": estimator.n_features_in_, "features": names, "allow_missing": estimator.missing == "mean",
-    }  # fmt: skip
-    texts = needed_columns(estimator.text_, text, model)
-    table = read_table(
-        data, target, ids=ids, target_type="auto" if target is None else type_of_targets(known),
-        **({"text": texts} if texts else of_numbers), **written,
-    )  # fmt: skip
-    tell_user(f"{data}: {table}")
-    notes: list[str] = []
-    if estimator.text_ is None:
-        X, ignored = in_order(table, names, estimator.n_features_in_, data)
-        if ignored:
-            notes.append(f"columns that the model was not trained on are left out: {listed(ignored)}")
-    else:  # the line about the table names what is left out
-        X = estimator.text_.transform(texts_of(table, texts))
-        notes += unknown_in(X)
+    target_type = "auto" if target is None else type_of_targets(known)
+    table, X, notes = samples_for(estimator, model, data, target, ids, text, written, target_type)
     columns, predicted = prediction_columns(estimator, X, np.arange(X.shape[0]), proba, table.ids)
     result = None
     if table.y is not None:

@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from fcfast import validation
 from fcfast.estimators import automatic
+from fcfast.estimators.attributed import AttributedFront
 from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FrontEstimator(FollowingFront, AutomaticEstimator):
+class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
     """Base class of the estimators with a front layer, which add their targets and the meaning of their outputs."""
 
     _inits = ("auto", *STARTS)

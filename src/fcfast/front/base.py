@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fcfast import backend
 from fcfast.front.costs import FormCosts
+from fcfast.front.pullback import Term, WeightRows
 from fcfast.front.rows import RowScale, TrainingRows, converted, converted_once, gathered, read_once
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.gram.scattered import ScatteredWeights
@@ -311,6 +312,19 @@ class FrontForm(FormCosts, Capable):
     def scattered(self) -> ScatteredWeights | None:
         """The conventional weights as a function of features; None for a form that does not hold them so, nor makes them so."""
         return None
+
+    def pulled_back(self, G: Array, entrywise: bool = False) -> list[Term]:
+        """Give the product of gradients G (..., h) with the conventional weights, which is made for a few features at a time.
+
+        Parameters
+        ----------
+        G : ndarray of shape (..., h)
+            Gradients with respect to the pre-activations.
+        entrywise : bool
+            Whether few numbers of the product are wanted, as for sparse samples.
+        """
+        weights = self.scattered or GivenWeights(self.expand())
+        return [Term(G, WeightRows(weights, self.base.dtype))]
 
     @property
     def takes_any_samples(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fcfast.front.pullback import Term, WeightRows, by_contributions
 from fcfast.front.scored import Scored
 from fcfast.gram.held import refuse_overflow
 from fcfast.gram.object import Gram
@@ -24,7 +25,7 @@ from fcfast.gram.products import (
     preactivations_of,
 )
 from fcfast.gram.scattered import ScatteredWeights
-from fcfast.gram.start import InitialWeights, NoWeights, SpanStart
+from fcfast.gram.start import GivenWeights, InitialWeights, NoWeights, SpanStart
 from fcfast.gram.work import Work
 from fcfast.threads import one_blas_thread
 
@@ -212,11 +213,7 @@ class Contributed:
         if self._weights is not None:
             return self._weights
         gram = self.gram
-        if not gram.has_weights:
-            raise AttributeError(
-                f"the front layer has no weights for features, because its samples are known by the {gram.kernel_name} kernel; "
-                "use explain, or contributions_"
-            )
+        self._refuse_without_weights()
         weights = expand(gram.X, self.total(A, c), c, self.initial, gram.dtype, n_jobs=gram.n_jobs)
         if self._is_finished:
             self._weights = weights
@@ -231,6 +228,27 @@ class Contributed:
         if not (gram.is_elsewhere and gram.has_weights):
             return None
         return lazily_expanded(gram.X, self.total(A, c), c, self.initial, gram.dtype, gram.n_jobs, scale)
+
+    def pulled_back(self, G: Array, A: Array, c: float, entrywise: bool) -> list[Term]:
+        """Give the product of gradients G (..., h) with the conventional weights, which are made only if they are kept already.
+
+        Raises
+        ------
+        AttributeError
+            If the samples are known by a kernel or by products alone.
+        """
+        gram = self.gram
+        if self._weights is not None:
+            return [Term(G, WeightRows(GivenWeights(self._weights), gram.dtype))]
+        self._refuse_without_weights()
+        return by_contributions(G, self.total(A, c), c, self.initial, gram.X, gram.dtype, entrywise)
+
+    def _refuse_without_weights(self) -> None:
+        if not self.gram.has_weights:
+            raise AttributeError(
+                f"the front layer has no weights for features, because its samples are known by the {self.gram.kernel_name} "
+                "kernel; use explain, or contributions_"
+            )
 
     def scattered(self, A: Array, c: float) -> ScatteredWeights | None:
         """Give the conventional weights as those of the features that occur, with the initial weights of the others.

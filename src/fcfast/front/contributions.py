@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fcfast.front.base import FrontForm, FrontStack, Memory, OpenFront, Preactivations, Rows, register
 from fcfast.front.contributed import Contributed
 from fcfast.front.costs import blas_threads, driven_step, mixing
+from fcfast.front.pullback import Term
 from fcfast.front.rows import converted_once
 from fcfast.gram import budget
 from fcfast.gram.object import Gram
@@ -227,6 +228,10 @@ class ContributionsForm(FrontForm):
     def scattered(self) -> ScatteredWeights | None:
         """The conventional weights as a function of features, if sparse samples have few of them."""
         return None if self.contributed is None else self.contributed.scattered(self.base, self.initial_share)
+
+    def pulled_back(self, G: Array, entrywise: bool = False) -> list[Term]:
+        """Give the product of gradients G (..., h) with the conventional weights, by blocks of features."""
+        return self._contributed.pulled_back(G, self.base, self.initial_share, entrywise)
 
     def explain(self, X: Any) -> tuple[Array, Array]:
         """Split pre-activations of new data into the part of W1(0) (M, h) and a term of each training sample (M, N, h)."""

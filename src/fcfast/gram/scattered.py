@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fcfast.gram.occurring import ChosenWeights
 from fcfast.gram.start import FeaturesOf, GivenWeights, InitialWeights, NoWeights
 
 Array = NDArray[Any]
@@ -62,6 +63,17 @@ class ScatteredWeights:
         weights = np.array(self.initial.block(start, stop, dtype))
         self._put(weights, start, stop)
         return weights
+
+    def chosen(self, features: NDArray[np.int64], dtype: DTypeLike) -> Array:
+        """Give the weights of some features in rising order, shape (n_hidden, len(features)), contiguous along the units."""
+        weights = np.empty((len(features), self.n_hidden), dtype)
+        places = np.minimum(np.searchsorted(self.features, features), len(self.features) - 1)
+        is_known = self.features[places] == features
+        weights[is_known], others = self.rows[places[is_known]], features[~is_known]
+        if len(others):
+            made = ChosenWeights(self.initial, others).block(0, len(others), dtype).T
+            weights[~is_known] = weights.dtype.type(self.share) * made
+        return weights.T
 
     def dense(self, dtype: DTypeLike) -> Array:
         """Give all weights as a new C-contiguous array (n_hidden, n_features)."""

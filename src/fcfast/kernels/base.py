@@ -44,6 +44,12 @@ class Kernel(Capable):
         does not set it.
     takes_features : bool
         Whether samples are features, which can be standardised, filled in and read by blocks; True in every subclass.
+    derivatives : method or None
+        ``derivatives(products, norms_rows, norms_columns)`` takes what `values` does, changes none of it, and gives the
+        derivatives of the values with respect to the products <x, y> and to the norms |x|^2 of the rows, two arrays of the
+        shape of the products. None, as in every subclass that does not define it, refuses attributions to features.
+    jumps_at_zero : bool
+        Whether the values jump where a sample becomes 0, so that no path may begin there.
     needs_variance : bool
         Whether `resolved` uses the variance of the inputs.
     onnx_values : method or None
@@ -68,11 +74,13 @@ class Kernel(Capable):
            [0.5, 1. ]])
     """
 
-    not_inherited: ClassVar[dict[str, Any]] = {"has_weights": False, "onnx_values": None}
+    not_inherited: ClassVar[dict[str, Any]] = {"has_weights": False, "derivatives": None, "onnx_values": None}
 
     name: ClassVar[str]
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = True
+    derivatives: ClassVar[Any] = None
+    jumps_at_zero: ClassVar[bool] = False
     needs_variance: Any = False
     onnx_values: ClassVar[Any] = None
 

@@ -160,6 +160,11 @@ class Polynomial(GammaKernel):
         base = graph.node("Add", graph.node("Mul", products, self.factor), self.coef0)
         return str(graph.node("Pow", base, float(self.degree)))
 
+    def derivatives(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> tuple[Floats, Floats]:
+        """Compute gamma degree (gamma <x, y> + coef0)^(degree - 1), and 0."""
+        powers = np.power(self.factor * products + self.coef0, self.degree - 1)
+        return self.factor * self.degree * powers, np.zeros_like(products)
+
 
 @register
 @dataclass(frozen=True)
@@ -218,6 +223,11 @@ class RBF(GammaKernel):
         distances = graph.node("Sub", graph.node("Add", norms_rows, norms_columns), graph.node("Mul", products, 2.0))
         return str(graph.node("Exp", graph.node("Mul", graph.node("Relu", distances), -self.factor)))
 
+    def derivatives(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> tuple[Floats, Floats]:
+        """Multiply the values by 2 gamma and by -gamma, because |x - y|^2 is |x|^2 + |y|^2 - 2 <x, y>."""
+        values = self.values(products.copy(), norms_rows, norms_columns)
+        return 2 * self.factor * values, -self.factor * values
+
 
 @register
 @dataclass(frozen=True)
@@ -237,6 +247,7 @@ class Cosine(Kernel):
     """
 
     name: ClassVar[str] = "cosine"
+    jumps_at_zero: ClassVar[bool] = True
 
     def values(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> Floats:
         """Divide by the lengths."""
@@ -249,6 +260,11 @@ class Cosine(Kernel):
     def diagonal(self, norms: Floats) -> Floats:
         """Give exactly 1, or 0 for a sample of zeros."""
         return (norms > 0).astype(np.float64)
+
+    def derivatives(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> tuple[Floats, Floats]:
+        """Compute 1 / (|x| |y|) and -k(x, y) / (2 |x|^2); a sample of zeros has no direction, and its derivatives are 0."""
+        by_products = inverses(np.sqrt(norms_rows) * np.sqrt(norms_columns))
+        return by_products, -products * by_products * inverses(2 * norms_rows)
 
 
 @register
@@ -299,6 +315,12 @@ class Tanimoto(Kernel):
         ratios = graph.node("Div", products, graph.node("Where", is_empty, 1.0, unions))
         return str(graph.node("Min", graph.node("Where", is_empty, 1.0, ratios), 1.0))
 
+    def derivatives(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> tuple[Floats, Floats]:
+        """Derive <x, y> / union, where the union is |x|^2 + |y|^2 - <x, y>; two samples of zeros have the derivatives 0."""
+        both = norms_rows + norms_columns
+        squared = inverses(np.square(both - products))
+        return both * squared, -products * squared
+
 
 @register
 @dataclass(frozen=True)
@@ -343,9 +365,21 @@ class ArcCosine(Kernel):
         """Give |x|^2."""
         return norms.copy()
 
+    def derivatives(self, products: Floats, norms_rows: Floats, norms_columns: Floats) -> tuple[Floats, Floats]:
+        """Compute (pi - t) / pi and |y| sin t / (2 pi |x|) with the angle t; the latter is 0 for a sample x of zeros."""
+        cosine = cosines(products.copy(), np.sqrt(norms_rows) * np.sqrt(norms_columns))
+        sine = np.sqrt((1 - cosine) * (1 + cosine))
+        by_norms = sine * np.sqrt(norms_columns) * inverses(2 * np.pi * np.sqrt(norms_rows))
+        return 1 - np.arccos(cosine) / np.pi, by_norms
+
 
 def _cosine_nodes(graph: Any, products: str, norms_rows: str, norms_columns: Floats) -> tuple[str, str]:
     """Add cosines as `cosines` computes them, and the products of the lengths, to an ONNX graph."""
     lengths = graph.node("Mul", graph.node("Sqrt", norms_rows), np.sqrt(norms_columns))
     divisors = graph.node("Where", graph.node("Equal", lengths, 0.0), 1.0, lengths)
     return graph.node("Clip", graph.node("Div", products, divisors), -1.0, 1.0), lengths
+
+
+def inverses(numbers: Floats) -> Floats:
+    """Give 1 / numbers, and 0 for 0."""
+    return np.divide(1, numbers, out=np.zeros_like(numbers), where=numbers > 0)

@@ -28,6 +28,7 @@ class FunctionKernel:
 
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = False
+    derivatives: ClassVar[None] = None
 
     @property
     def name(self) -> str:
@@ -54,6 +55,7 @@ class Precomputed:
     name: ClassVar[str] = "precomputed"
     has_weights: ClassVar[bool] = False
     takes_features: ClassVar[bool] = False
+    derivatives: ClassVar[None] = None
 
 
 PRECOMPUTED = Precomputed.name

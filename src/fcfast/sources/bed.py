@@ -137,6 +137,16 @@ class PlinkBed(FileSource):
         """The names of the individuals."""
         return self._column(self._of_samples, 1)
 
+    @cached_property
+    def chromosomes(self) -> list[str]:
+        """The chromosomes of the variants."""
+        return self._column(self._of_variants, 0)
+
+    @cached_property
+    def positions(self) -> NDArray[np.int64]:
+        """The positions of the variants in their chromosomes, in base pairs."""
+        return np.array(self._column(self._of_variants, 3), np.int64)
+
     def phenotype(self, missing: str = "error") -> NDArray[Any]:
         """Give the phenotypes in the .fam file as a target.
 

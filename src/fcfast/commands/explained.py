@@ -1,0 +1,128 @@
+"""Attributions for ``fcfast explain``: of a loaded model, over groups in a file, beside refits, and as figures."""
+
+import csv
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fcfast.commands.predicted import delimiter_of
+
+if TYPE_CHECKING:
+    from fcfast.attribution import Attributions, Ranking, Stability
+    from fcfast.datafiles import Table
+
+METHODS = ("integrated_gradients", "gradient_x_input")
+BASELINES = ("auto", "mean", "zero")
+PLOTS = BARS, MANHATTAN, SPECTRUM = "bars", "manhattan", "spectrum"
+GMT = ".gmt"
+
+
+def explained(estimator: Any, X: Any, output: str | None, asked: dict[str, Any]) -> "Attributions":
+    """Attribute the output that is named in text."""
+    from fcfast.commands.data import already_looked_at
+
+    with already_looked_at(X), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")  # the columns have been compared by name
+        found: Attributions = estimator.attribute(X, output=_output(estimator, output), **asked)
+    return found
+
+
+def _output(estimator: Any, output: str | None) -> Any:
+    """Give the class, or the number of the output, that the text means."""
+    if output is None:
+        return None
+    classes = getattr(estimator, "classes_", None)
+    if classes is not None:
+        return next((label for label in classes.tolist() if str(label) == output), output)
+    return int(output) if output.isdecimal() else output
+
+
+def feature_groups(path: Path) -> dict[str, list[str]]:
+    """Read groups of features.
+
+    Parameters
+    ----------
+    path : Path
+        A GMT file, whose lines have the name of a group, a description and its features, or a CSV or TSV file whose lines
+        have a feature and its group.
+
+    Raises
+    ------
+    ValueError
+        If a line has too few cells.
+    """
+    is_gmt = path.suffix.lower() == GMT
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = list(csv.reader(file, delimiter="\t" if is_gmt else delimiter_of(path)))
+    groups: dict[str, list[str]] = {}
+    for number, cells in enumerate(lines, 1):
+        if not any(cells):
+            continue
+        if len(cells) < (3 if is_gmt else 2):
+            what = "a group, a description and features" if is_gmt else "a feature and its group"
+            raise ValueError(f"{path}: line {number} has {len(cells)} cell(s), but {what} are needed")
+        if is_gmt:
+            groups.setdefault(cells[0], []).extend(cell for cell in cells[2:] if cell)
+        else:
+            groups.setdefault(cells[1], []).append(cells[0])
+    return groups
+
+
+def with_names(ranking: "Ranking", ids: list[str] | None) -> "Ranking":
+    """Put the names of samples in the place of their numbers."""
+    import numpy as np
+
+    from fcfast.attribution import Ranking
+
+    if ids is None:
+        return ranking
+    return Ranking({**ranking, "sample": np.array(ids)[ranking["sample"]]})
+
+
+def refits(
+    estimator: Any,
+    X: Any,
+    table: "Table",
+    data: Path,
+    k: int,
+    n_fits: int,
+    output: str | None,
+    asked: dict[str, Any],
+    seed: int,
+) -> "Stability":
+    """Train again on draws of the samples, with the settings of the model."""
+    from fcfast.attribution import stability
+    from fcfast.commands.data import task_of, with_targets
+
+    if table.y is None:
+        raise ValueError(f"{data}: --stability trains on the samples, which have no target; name it with --target")
+    task = "classification" if hasattr(estimator, "classes_") else "regression"
+    if table.known is not None:
+        X, table = X[table.known.nonzero()[0]], with_targets(table, data)
+    y, _, _ = task_of(table, data, task)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        return stability(estimator, X, y, k, n_fits, output=_output(estimator, output), random_state=seed, **asked)
+
+
+def draw(out: Path, kind: str, found: "Attributions", ranking: "Ranking", X: Any, data: Path) -> None:
+    """Draw the figure of a kind."""
+    from fcfast import feature_plots
+
+    if kind == BARS:
+        feature_plots.feature_bars(out, ranking, f"{found.method}, baseline {found.baseline}")
+        return
+    if len(found.shape) == 3 and kind == MANHATTAN:
+        raise ValueError("--plot-kind manhattan draws one output; name it with --output")
+    if kind == SPECTRUM:
+        feature_plots.spectrum(out, found, X.dense("float64") if hasattr(X, "dense") else X)
+        return
+    places: dict[str, Any] = {}
+    if data.suffix.lower() == ".bed":
+        from fcfast.sources import PlinkBed
+
+        variants = PlinkBed(data)
+        if variants.shape[1] == found.shape[1]:
+            places = {"positions": variants.positions, "chromosomes": variants.chromosomes}
+    top = ranking if "feature" in ranking and "sample" not in ranking else None
+    feature_plots.manhattan(out, found.importance_, top=top, **places)
