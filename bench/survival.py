@@ -51,6 +51,7 @@ OUT = Path(__file__).parents[1] / "docs" / "performance" / "survival.json"
 SEED = 0
 INNER_FOLDS = 3
 MOST_LIFELINES = 1000  # features
+PERCENTILES, N_TIMES = (10, 80), 30  # of the observed times, at which survival functions are scored
 FOREST = {"n_estimators": 200, "max_features": "sqrt", "min_samples_leaf": 3, "random_state": SEED, "n_jobs": 1}
 DATA = {
     "DBCD": "breast cancer (van de Vijver 2002)", "NSBCD": "breast cancer (Sorlie 2003)",
@@ -183,11 +184,6 @@ def inner_folds(X: np.ndarray, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarr
     return list(StratifiedKFold(INNER_FOLDS, shuffle=True, random_state=SEED).split(X, y["event"]))
 
 
-def fitted_front(X: np.ndarray, y: np.ndarray) -> Any:
-    """Fit ours to raw features."""
-    return FrontSurvival(random_state=SEED, n_jobs=1).fit(X, y)
-
-
 FITS: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "net": fitted_net, "ridge": fitted_ridge, "lifelines": fitted_lifelines, "forest": fitted_forest,
 }  # fmt: skip
@@ -207,16 +203,36 @@ def evaluate(name: str, model: str, n_folds: int, fold: int) -> dict[str, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of penalties that are too small, which the search does not choose
             if model == "front":
-                predict = fitted_front(X[train], y[train]).predict
-                inputs = X[test]
-            else:
-                scaler = StandardScaler().fit(X[train].astype(float))
-                predict = FITS[model](scaler.transform(X[train].astype(float)), y[train]).predict
-                inputs = scaler.transform(X[test].astype(float))
+                ours = FrontSurvival(random_state=SEED, n_jobs=1).fit(X[train], y[train])
+                seconds = time.process_time() - started
+                return {"score": ours.score(X[test], y[test]), "seconds": seconds} | calibration(ours, X, y, train, test)
+            scaler = StandardScaler().fit(X[train].astype(float))
+            predict = FITS[model](scaler.transform(X[train].astype(float)), y[train]).predict
             seconds = time.process_time() - started
-            return {"score": concordance_index(y[test], predict(inputs)), "seconds": seconds}
+            risk = predict(scaler.transform(X[test].astype(float)))
+            return {"score": concordance_index(y[test], risk), "seconds": seconds}
     except Exception as error:  # of any model: the others go on, and this fold is tried again the next time
         return {"error": f"{type(error).__name__}: {error}"}
+
+
+def calibration(model: FrontSurvival, X: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray) -> dict[str, float]:
+    """Say how good survival functions of new samples are, beside the same function for all of them (Kaplan and Meier)."""
+    from sksurv.linear_model import CoxPHSurvivalAnalysis
+    from sksurv.metrics import integrated_brier_score
+    from sksurv.nonparametric import kaplan_meier_estimator
+
+    test = test[y["time"][test] < y["time"][train].max()]
+    times = np.linspace(*np.percentile(y["time"][test], PERCENTILES), N_TIMES)
+    ours = np.stack([function(times) for function in model.predict_survival_function(X[test])])
+    known, of_all = kaplan_meier_estimator(y["event"][train], y["time"][train])
+    same = np.tile(np.append(1, of_all)[np.searchsorted(known, times, side="right")], (len(test), 1))
+    hazards = [f(t) for f, t in zip(model.predict_cumulative_hazard_function(X[test]), y["time"][test], strict=True)]
+    return {
+        "brier": float(integrated_brier_score(y[train], y[test], ours, times)),
+        "brier of all": float(integrated_brier_score(y[train], y[test], same, times)),
+        "slope": float(CoxPHSurvivalAnalysis().fit(model.predict(X[test])[:, None], y[test]).coef_[0]),
+        "expected": float(np.sum(hazards) / y["event"][test].sum()),
+    }
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -270,6 +286,17 @@ def mean_of(cells: Cells, model: str, key: str, how: str) -> str:
     return f"{np.mean(means):{how}}" if len(means) == len(cells) / len(MODELS) else "-"
 
 
+def calibration_table(cells: Cells) -> str:
+    """Means over the folds of what `calibration` measures."""
+    rows = [["data", "Brier score", "of Kaplan and Meier", "slope", "expected events / events"]]
+    for data in DATA:
+        cell = cells.get(f"{data}, front", {"scores": {}})
+        if cell["scores"]:
+            means = (column(cell, key).mean() for key in ("brier", "brier of all", "slope", "expected"))
+            rows.append([DATA[data], *(f"{mean:.{digits}f}" for mean, digits in zip(means, (3, 3, 2, 2), strict=True))])
+    return markdown(rows)
+
+
 def report(cells: Cells, n_folds: int, versions: dict[str, Any]) -> str:
     """All of it."""
     counts = sorted({len(cell["scores"]) for cell in cells.values() if cell["scores"]})
@@ -284,6 +311,15 @@ error, corrected for training parts that overlap; the best mean in bold. Differe
 lifelines solves equations in all features, so that it has sets of fewer than {MOST_LIFELINES:,} features only.
 
 {scores_table(cells, n_folds)}
+
+## Survival functions
+
+Of fcfast, for new samples. The Brier score, integrated over times between the {PERCENTILES[0]}th and the {PERCENTILES[1]}th
+percentile, beside that of the Kaplan-Meier curve of the training samples, the same for all: less is better. The slope of a Cox
+model of the new samples' times on their risk scores: 1 is calibrated, and below 1 the scores are too far apart. The events that
+the hazards say, up to the end of each observation, as a multiple of those that came.
+
+{calibration_table(cells)}
 
 ## Made with
 
