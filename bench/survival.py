@@ -1,6 +1,6 @@
 """Survival analysis on real data: ours without any setting beside penalised Cox models and a random survival forest.
 
-Reproduce: pip install scikit-survival lifelines survset, then python -m bench.survival [--repeats 4] [--folds 5] [--jobs 2]
+Reproduce: pip install scikit-survival lifelines survset, then python -m bench.survival [--repeats 2] [--folds 5] [--jobs 2]
 [--data NAME ...] [--models NAME ...] [--out FILE.json]
 The data sets come with these packages: gene expression of tumours (survset, of which those with more features than samples are
 taken), and scikit-survival's 76 genes of breast cancers. Every model is scored by Harrell's concordance index in repeated
@@ -50,7 +50,7 @@ from fcfast.survival import concordance_index
 OUT = Path(__file__).parents[1] / "docs" / "performance" / "survival.json"
 SEED = 0
 INNER_FOLDS = 3
-MOST_LIFELINES = 1000  # features
+MOST_LIFELINES = 100  # features
 PERCENTILES, N_TIMES = (10, 80), 30  # of the observed times, at which survival functions are scored
 FOREST = {"n_estimators": 200, "max_features": "sqrt", "min_samples_leaf": 3, "random_state": SEED, "n_jobs": 1}
 DATA = {
@@ -336,7 +336,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, of one thread each")
     parser.add_argument("--again", action="store_true", help="forget earlier results of these models")

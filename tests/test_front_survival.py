@@ -501,6 +501,8 @@ def test_errors_of_predictions(data, fitted):
     with pytest.raises(ValueError, match="x must be within"):
         fitted.predict_survival_function(X[:1])[0](1e9)
     assert not hasattr(fitted, "partial_fit")
+    with pytest.raises(ValueError, match="batch_size=1 compares each sample with itself"):
+        FrontSurvival(batch_size=1).fit(X, y)
     for name in ("unique_times_", "baseline_survival_", "cumulative_baseline_hazard_"):
         assert not hasattr(FrontSurvival(), name)
 

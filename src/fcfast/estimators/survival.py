@@ -246,6 +246,13 @@ class FrontSurvival(FrontEstimator):
     # ------------------------------------------------------------------------------------------------------------------
     # training
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if not validation.is_auto(self.batch_size) and self.batch_size == 1:
+            raise ValueError(
+                "batch_size=1 compares each sample with itself alone; use 'auto', which takes all, or more samples"
+            )
+
     def fit(
         self,
         X: Any,

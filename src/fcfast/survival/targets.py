@@ -33,7 +33,7 @@ def survival_targets(y: Any, name: str = "y") -> NDArray[Any]:
     TypeError
         If `y` is no structured array with such fields.
     ValueError
-        If it has another number of dimensions, or if a time is negative, NaN or infinite.
+        If it has another number of dimensions or masked values, or if a time is negative, NaN or infinite.
 
     Examples
     --------
@@ -45,6 +45,8 @@ def survival_targets(y: Any, name: str = "y") -> NDArray[Any]:
     """
     if y is None:
         raise ValueError(f"requires y to be passed, but the target y is None; {name} holds an event and a time of each sample")
+    if isinstance(y, np.ma.MaskedArray) and np.ma.getmaskarray(y).view(bool).any():
+        raise ValueError(f"{name} is an array with masked events or times; leave those samples out")
     event, time = _fields(np.asarray(y), name)
     targets = np.empty(len(event), SURVIVAL)
     targets["event"] = event
