@@ -149,6 +149,45 @@ def test_sparse_samples(form, standardize):
         np.testing.assert_allclose(other.importance_, np.abs(whole).mean(axis=0), rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.parametrize("settings", [{"weight_decay": 0.1}, {"init": "span"}, {"standardize": True}], ids=str)
+def test_weights_that_are_not_kept(monkeypatch, settings):
+    """They are made of the training samples block by block, or products with these take their place: the same numbers."""
+    for X, new, y in (data()[:3], (*(part.toarray() for part in rare()[:2]), rare()[2]), rare()):
+        classifier = FrontClassifier((7,), form="contributions", **(SETTINGS | settings)).fit(X, y)
+        asked = {"baseline": "zero", "output": 1}
+        with monkeypatch.context() as patch:
+            patch.setattr("fcfast.front.contributed.KEPT_BYTES", 0)
+            some, one = (dense(classifier.attribute(part, **asked).to_array()) for part in (new, new[:1]))
+            assert classifier.network_.front.contributed._weights is None
+        kept = dense(classifier.attribute(new, **asked).to_array())
+        np.testing.assert_allclose(some, kept, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(one, kept[:1], rtol=1e-9, atol=1e-12)
+
+
+def dense(made):
+    return made.toarray() if sparse.issparse(made) else made
+
+
+def rare():
+    """Samples with so few entries that most features do not occur, and that stay sparse when they are centred."""
+    rng = np.random.default_rng(5)
+    X, new = (sparse.csr_array(rng.uniform(0.5, 3, (m, 400)) * (rng.random((m, 400)) < 0.02)) for m in (16, 6))
+    return X, new, np.arange(16) % 3
+
+
+@pytest.mark.parametrize("form", ["contributions", "weights"])
+def test_features_that_do_not_occur(form):
+    """Those of the samples or of the baseline are touched, also if they never occurred in training."""
+    X, new, y = rare()
+    classifier = FrontClassifier((7,), form=form, **(SETTINGS | {"weight_decay": 0.1})).fit(X, y)
+    x0 = np.where(np.arange(400) % 50 == 7, 2.0, 0.0)
+    for baseline in (np.zeros(400), x0):
+        found = classifier.attribute(new, baseline=baseline, steps=4, output=1)
+        expected = integrated(torch_outputs(classifier), new.toarray(), baseline, [1] * 6, 4)
+        np.testing.assert_allclose(dense(found.to_array()), expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found.importance_, np.abs(expected).mean(axis=0), rtol=1e-9, atol=1e-12)
+
+
 def test_sparse_samples_that_are_centred():
     """They are dense once centred, and the mean is their baseline."""
     X, new, y = sparse_data(2)
@@ -220,9 +259,14 @@ def test_sources_and_gram_matrices():
     np.testing.assert_allclose(outputs.to_array().sum(axis=1), outputs.outputs_ - outputs.baseline_outputs_, rtol=1e-9)
     np.testing.assert_allclose(spanned.attribute(gram[10:]).to_array(), spanned.attribute(X[10:]).to_array(), rtol=1e-9)
     centred = SpanClassifier((6,), **SETTINGS).fit(Gram(X, dtype="float64").centred(), y)
-    found = centred.attribute(new, output=1, baseline=X[0])
-    exact = torch_outputs(centred)(torch.from_numpy(np.stack([X[0], *new]))).numpy()[:, 1]
-    np.testing.assert_allclose(found.to_array().sum(axis=1), exact[1:] - exact[0], rtol=1e-8)
+    for x0 in (X[0], np.zeros(23)):
+        found = centred.attribute(new, output=1, baseline=x0)
+        exact = torch_outputs(centred)(torch.from_numpy(np.stack([x0, *new]))).numpy()[:, 1]
+        np.testing.assert_allclose(found.to_array().sum(axis=1), exact[1:] - exact[0], rtol=1e-8)
+    curved = SpanClassifier((6,), **SETTINGS).fit(Gram(X, kernel="rbf", gamma=0.02, dtype="float64").centred(), y)
+    found = curved.attribute(new, output="all")
+    np.testing.assert_allclose(found.outputs_, curved._outputs(curved._validate_new(new)), rtol=1e-9)
+    np.testing.assert_allclose(found.to_array().sum(axis=1), found.outputs_ - found.baseline_outputs_, atol=1e-6)
 
 
 def test_networks_without_features(tmp_path):

@@ -188,6 +188,7 @@ def test_stability(fitted):
     for name in table:
         np.testing.assert_array_equal(again.ranking[name], table[name])
     assert not hasattr(estimator, "network_")
+    assert stability(estimator, X, y, k=D + 1, n_fits=3, random_state=1).overlap == 1  # everything is at the top
 
 
 def test_a_shared_gram_matrix_gives_what_refits_give(fitted):

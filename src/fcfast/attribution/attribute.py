@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from fcfast import validation
 from fcfast.attribution import path
 from fcfast.attribution.curved import KernelPath
+from fcfast.attribution.facts import Facts
 from fcfast.attribution.outputs import Chosen, chosen_outputs
 from fcfast.attribution.parts import Radial
-from fcfast.attribution.result import Attributions, Facts
+from fcfast.attribution.result import Attributions
 from fcfast.attribution.stream import FeatureStream
 from fcfast.attribution.upper import Floats, Places, Upper
 from fcfast.errors import frames_within
@@ -120,6 +121,7 @@ def attributions_of(
     baseline: tuple[Array | None, str],
     asked: Asked,
     classes: Array | None,
+    one_each: bool,
     feature_names: Any,
     check: Callable[..., None],
     n_jobs: int | None,
@@ -141,6 +143,8 @@ def attributions_of(
     asked : Asked
     classes : ndarray or None
         Classes of a classifier.
+    one_each : bool
+        Whether each sample has one of the classes.
     feature_names : sequence of str or None
     check : callable
         Raises an error unless arrays are finite.
@@ -162,7 +166,7 @@ def attributions_of(
             line = _Curve.of(front, upper, bias, X, x0, n_jobs)
         outputs, start = line.outputs(), line.start_outputs()
         check(outputs, start)
-        chosen = chosen_outputs(asked.output, outputs, classes)
+        chosen = chosen_outputs(asked.output, outputs, classes, one_each)
         pulled = line.pulled(chosen, asked, entrywise=is_sparse(X) and x0 is None)
     facts = Facts(
         asked.method, kind, feature_names, chosen.labels, chosen.has_axis, np.take_along_axis(outputs, chosen.places, axis=1),

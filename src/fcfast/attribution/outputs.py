@@ -29,16 +29,18 @@ class Chosen(NamedTuple):
     has_axis: bool
 
 
-def chosen_outputs(asked: Any, outputs: Array, classes: Array | None) -> Chosen:
+def chosen_outputs(asked: Any, outputs: Array, classes: Array | None, one_each: bool) -> Chosen:
     """Find the outputs that are asked for.
 
     Parameters
     ----------
     asked : None, "all", label, int or array-like of shape (M,)
-        None is what `predict` gives: the predicted class, or all outputs of a regression with several.
+        None is what `predict` gives: the predicted class, or all outputs where these are no classes of which a sample has one.
     outputs : ndarray of shape (M, c)
     classes : ndarray of shape (c,), or None
-        Classes of a classifier.
+        Classes, one for each output.
+    one_each : bool
+        Whether each sample has one of the classes.
 
     Raises
     ------
@@ -47,7 +49,7 @@ def chosen_outputs(asked: Any, outputs: Array, classes: Array | None) -> Chosen:
     """
     n_samples, n_outputs = outputs.shape
     labels = np.arange(n_outputs) if classes is None else classes
-    if _is_all(asked, labels) or (asked is None and classes is None and n_outputs > 1):
+    if _is_all(asked, labels) or (asked is None and not one_each and n_outputs > 1):
         return Chosen(np.broadcast_to(np.arange(n_outputs), outputs.shape), labels, has_axis=True)
     if asked is None:
         places = outputs.argmax(axis=1)

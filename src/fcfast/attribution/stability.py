@@ -144,7 +144,7 @@ def stability(
         raise ValueError("stability ranks one output of each sample; give output=, the class or the number of the output")
     importance = attributions.importance_
     k = min(k, len(importance))
-    draws = _draws(resample, targets, n_fits, is_classifier(estimator), random)
+    draws = _draws(resample, targets, n_fits, is_classifier(estimator) and targets.ndim == 1, random)
     refit = _refits(estimator, reference, X, targets)
     tops, top, ranks = np.empty((n_fits, k), np.intp), order_of(importance, k), np.zeros(k)
     for fit, (rows, seed) in enumerate(zip(draws, seeds[1:], strict=True)):
@@ -175,7 +175,7 @@ def _draws(resample: str, y: Array, n_fits: int, has_classes: bool, random: np.r
             )
         kind = StratifiedKFold if has_classes else KFold
         return (train for train, _ in kind(n_fits, shuffle=True, random_state=random).split(rows, y if has_classes else None))
-    each = [np.flatnonzero(y == label) for label in np.unique(y)] if has_classes and y.ndim == 1 else [rows]
+    each = [np.flatnonzero(y == label) for label in np.unique(y)] if has_classes else [rows]
     return (np.concatenate([part[random.randint(len(part), size=len(part))] for part in each]) for _ in range(n_fits))
 
 

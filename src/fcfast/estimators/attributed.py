@@ -94,7 +94,8 @@ class AttributedFront(FittedFront):
             found = baseline_of(baseline, samples, self._scaling, front.gram, self.network_.dtype)
             return attributions_of(
                 front, self._upper_in_raw_units, self.network_.upper.front_biases, samples, found, asked,
-                getattr(self, "classes_", None), self._names_of_features(samples), self._refuse_overflow, self.n_jobs,
+                getattr(self, "classes_", None), self.network_.loss.has_classes, self._names_of_features(samples),
+                self._refuse_overflow, self.n_jobs,
             )  # fmt: skip
 
     def _features_of_new(self, X: Any) -> Any:
