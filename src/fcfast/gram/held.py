@@ -20,6 +20,7 @@ from fcfast.kernels.given import PRECOMPUTED, AnyKernel, Function, FunctionKerne
 from fcfast.kernels.stored import kernel_of_entry
 from fcfast.sources import Standardized, as_source
 from fcfast.sources.inputs import TrainingInputs
+from fcfast.sources.protocol import Source
 from fcfast.sources.scale import Scale
 from fcfast.sources.standardized import Statistics
 from fcfast.validation import all_finite
@@ -105,6 +106,8 @@ def products_of(
     if isinstance(kernel, Precomputed):
         if sparse.issparse(X):
             raise TypeError("X is a kernel matrix, which must be dense, got a sparse matrix; use X.toarray()")
+        if isinstance(X, Source):
+            raise TypeError(f"X is a kernel matrix, which must be an array in memory, got a {type(X).__name__}; read it first")
         refuse_indefinite(X, "the kernel matrix X")
         with np.errstate(over="ignore"):  # reported below
             matrix = np.ascontiguousarray(X, dtype)

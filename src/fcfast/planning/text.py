@@ -142,7 +142,7 @@ def _unfit_for_weights(problem: Problem) -> tuple[str, str] | None:
         takes = "that takes 'sgd' or 'neuron-adam', or 'adagrad' or 'rmsprop' without weight decay"
         return f"on sparse samples leaves features without entries alone ({takes})", "X.toarray()"
     if problem.is_elsewhere:
-        return "needs all samples in this process, and a dask array is never gathered", "X.compute()"
+        return "needs all samples in this process, and a dask array stays on its cluster", "X.compute()"
     if not problem.has_features:
         return "holds weights for features, but a Gram matrix or a kernel stands for the samples", "X with kernel='linear'"
     return None

@@ -218,35 +218,49 @@ class DaskPart(Source):
 
     def _pieces(self, start: int, stop: int) -> Iterator[Array]:
         """Give what each column of chunks has of some features; a column that ends after them is kept for the next ones."""
-        for number, (first, last) in enumerate(pairwise(self.borders)):
-            if first >= stop or last <= start:
-                continue
-            held, column = self._held
-            self._held = -1, None
-            if held != number or column is None:
-                column = self._made(number)
-            if last > stop:
-                self._held = number, column
-            piece = column[:, max(first, start) - first : min(last, stop) - first]
-            # a view would keep the rest of the column in memory while the next one is made
-            yield piece.copy() if first < start and last < stop else piece
+        first = int(np.searchsorted(self.borders, start, "right")) - 1
+        last = int(np.searchsorted(self.borders, stop, "left"))  # columns before it are needed
+        if start == stop:
+            return
+        if self.borders[first] < start:
+            column = self._column(first, stop)
+            piece = column[:, start - self.borders[first] : stop - self.borders[first]]
+            # a view would keep the rest of the column in memory while the next ones are made
+            yield piece if self.borders[first + 1] >= stop else piece.copy()
             del column, piece
+            first += 1
+        is_cut = first < last and self.borders[last] > stop
+        yield from self._made(range(first, last - is_cut))
+        if is_cut:
+            yield self._column(last - 1, stop)[:, : stop - self.borders[last - 1]]
 
-    def _made(self, number: int) -> Array:
-        chunks = self.chunks[number]
-        if self.graph is not None:
+    def _column(self, number: int, stop: int) -> Array:
+        """Give a column of chunks, which is kept if features after `stop` are in it."""
+        held, column = self._held
+        self._held = -1, None  # before another one is made
+        if held != number or column is None:
+            (column,) = self._made(range(number, number + 1))
+        if self.borders[number + 1] > stop:
+            self._held = number, column
+        return column
+
+    def _made(self, numbers: range) -> Iterator[Array]:
+        """Make columns of chunks. Dask looks at all of its tasks whenever it makes some, so that many are made at once."""
+        chunks: Sequence[Any] = [self.chunks[number] for number in numbers]
+        if self.graph is not None and chunks:
             from dask.local import get_sync
 
             chunks = get_sync(self.graph, chunks)
-        parts = [_checked(chunk) for chunk in chunks]
-        column = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        wanted = self.shape[0], self.borders[number + 1] - self.borders[number]
-        if column.shape != wanted:
-            raise ValueError(
-                f"X is a dask array with a chunk of shape {column.shape} where its chunks say {wanted}; make it with the sizes "
-                "that the chunks have"
-            )
-        return column
+        for number, parts in zip(numbers, chunks, strict=True):
+            checked = [_checked(part) for part in parts]
+            column = checked[0] if len(checked) == 1 else np.concatenate(checked)
+            wanted = self.shape[0], self.borders[number + 1] - self.borders[number]
+            if column.shape != wanted:
+                raise ValueError(
+                    f"X is a dask array with a chunk of shape {column.shape} where its chunks say {wanted}; make it with the "
+                    "sizes that the chunks have"
+                )
+            yield column
 
     @property
     def waits(self) -> bool:

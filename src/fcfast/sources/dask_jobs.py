@@ -4,7 +4,7 @@ import io
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from fcfast.progress import pass_progress
@@ -181,31 +181,31 @@ def _client() -> Any:
 def _run_on_cluster(
     what: str, sums: Sequence[Sequence[MakeJob]], size: int, client: Any, tell: Any
 ) -> Iterator[tuple[int, Outcome]]:
-    from distributed import wait
+    from distributed import as_completed
 
     trees: list[FixedTree[Outcome]] = [FixedTree(len(jobs), _sum) for jobs in sums]
     level = _level_of(max(map(len, sums)), size)
-    units = _units(f"{what}-{uuid4().hex}", sums, level)
-    waiting: dict[Any, tuple[int, int, int, int]] = {}  # futures, with sum, place in the tree, number of jobs and bytes
+    queue = _Queue(_units(f"{what}-{uuid4().hex}", sums, level), client)
+    completed = as_completed([], loop=client.loop)
     try:
         while True:
-            _send(units, waiting, client)
-            if not waiting:
+            completed.update(queue.send())
+            if not queue.waiting:
                 return
-            done = list(wait(list(waiting), return_when="FIRST_COMPLETED").done)
-            outcomes = client.gather(done)
-            for future, outcome in zip(done, outcomes, strict=True):
-                number, place, n_jobs, _ = waiting.pop(future)
-                for _ in range(n_jobs):
+            done = completed.next_batch()
+            for future, outcome in zip(done, client.gather(done), strict=True):
+                unit = queue.take(future)
+                for _ in range(unit.n_jobs):
                     tell()
-                trees[number].put(place, outcome, level)
-                if (total := trees[number].total) is not None:
-                    trees[number].total = None  # whoever takes it may keep it
-                    yield number, total
-            del done, outcomes, future, outcome
+                tree = trees[unit.number]
+                tree.put(unit.place, outcome, level)
+                if tree.total is not None:
+                    total, tree.total = tree.total, None  # whoever takes it may keep it
+                    yield unit.number, total
+            del done, future, outcome  # or the cluster would keep the sums
     finally:
-        if waiting:
-            client.cancel(list(waiting))
+        if queue.waiting:
+            client.cancel(list(queue.waiting))
 
 
 def _level_of(n_jobs: int, size: int) -> int:
@@ -216,13 +216,19 @@ def _level_of(n_jobs: int, size: int) -> int:
     return level
 
 
-Unit = tuple[Any, int, int, int, int, bool]
+class _Unit(NamedTuple):
+    """A task of ``2**level`` neighbouring jobs: of which sum, at which place of its tree, and whether it waits for others."""
+
+    task: Any
+    number: int
+    place: int
+    n_jobs: int
+    n_bytes: int
+    waits: bool
 
 
-def _units(name: str, sums: Sequence[Sequence[MakeJob]], level: int) -> Iterator[Unit]:
-    """Give tasks of ``2**level`` neighbouring jobs, one after another: with sum, place, number of jobs, bytes, and whether
-    they wait for other tasks.
-    """
+def _units(name: str, sums: Sequence[Sequence[MakeJob]], level: int) -> Iterator[_Unit]:
+    """Make tasks, one after another."""
     from dask.delayed import delayed
 
     for number, jobs in enumerate(sums):
@@ -233,23 +239,35 @@ def _units(name: str, sums: Sequence[Sequence[MakeJob]], level: int) -> Iterator
                 key = f"{name}-{number}-{leaf}"
                 leaves.append(delayed(_run_pickled, pure=False)(payload, chunks, dask_key_name=key))
                 n_bytes, waits = n_bytes + len(payload), waits or bool(chunks)
-            yield _added_by_tasks(leaves, f"{name}-{number}-{place}"), number, place, len(leaves), n_bytes, waits
+            yield _Unit(_added_by_tasks(leaves, f"{name}-{number}-{place}"), number, place, len(leaves), n_bytes, waits)
 
 
-def _send(units: Iterator[Unit], waiting: dict[Any, tuple[int, int, int, int]], client: Any) -> None:
-    """Send tasks until enough of them wait. Those that wait for others go together, or these would be made several times."""
-    sent = sum(n_bytes for *_, n_bytes in waiting.values())
-    chosen = []
-    for unit in units:
-        chosen.append(unit)
-        sent += unit[4]
-        if sent >= SENT_BYTES and not unit[5]:
-            break
-    if not chosen:
-        return
-    with _large_graphs_allowed():
-        futures = client.compute([task for task, *_ in chosen])
-    waiting.update({future: tuple(unit[1:5]) for future, unit in zip(futures, chosen, strict=True)})
+class _Queue:
+    """Tasks that a cluster has not done yet, of which it has a bounded number of bytes at a time."""
+
+    def __init__(self, units: Iterator[_Unit], client: Any) -> None:
+        self.units, self.client = units, client
+        self.waiting: dict[Any, _Unit] = {}  # those that were sent, by their futures
+        self.n_bytes = 0
+
+    def send(self) -> list[Any]:
+        """Send tasks until there are enough. Those that wait for others go together, or these would be made several times."""
+        chosen = []
+        for unit in self.units:
+            chosen.append(unit)
+            self.n_bytes += unit.n_bytes
+            if self.n_bytes >= SENT_BYTES and not unit.waits:
+                break
+        with _large_graphs_allowed():
+            futures: list[Any] = self.client.compute([unit.task for unit in chosen])
+        self.waiting.update(zip(futures, chosen, strict=True))
+        return futures
+
+    def take(self, future: Any) -> _Unit:
+        """Take a task out."""
+        unit = self.waiting.pop(future)
+        self.n_bytes -= unit.n_bytes
+        return unit
 
 
 @contextmanager

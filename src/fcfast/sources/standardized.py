@@ -515,7 +515,7 @@ def _strips(block: Array) -> list[slice]:
 
 
 def _scratch(block: Array, strips: list[slice]) -> Floats:
-    """Give room for the columns of any strip. One array for all strips spares the memory manager work."""
+    """Give room for the columns of any strip: an array for each of them costs much time in processes that return memory."""
     return np.empty((max((strip.stop - strip.start for strip in strips), default=0), len(block)))
 
 
