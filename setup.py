@@ -22,7 +22,7 @@ from setuptools.errors import BaseError, CCompilerError, CompileError
 
 KERNELS = (
     "forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "noise", "openmp",
-    "sparse_front", "svmlight",
+    "sparse_front", "svmlight", "losses",
 )  # fmt: skip
 CORE = "src/fcfast/_core"
 

@@ -15,6 +15,7 @@ import pytest
 from bench.measure import Run, duration, pure_kernels, times
 from fcfast import backend
 from fcfast.activations import ACTIVATIONS
+from fcfast.losses import LOSSES
 from fcfast.paper.experiments import default_problem
 from fcfast.paper.techniques import TECHNIQUES, Backprop, Technique
 
@@ -55,6 +56,10 @@ def dense_call(kernel, package, a):
     """Bind a kernel of a dense network to its arrays."""
     forward: ModuleType = import_module(f"fcfast.{package}.forward")
     backprop: ModuleType = import_module(f"fcfast.{package}.backprop")
+    losses: ModuleType = import_module(f"fcfast.{package}.losses")
+    numbers, classes = ((LOSSES[name].kernel, np.array(LOSSES[name].parameters)) for name in ("squared_error", "cross_entropy"))
+    of_numbers, of_classes = losses.Targets(a.targets, None, None, *numbers), losses.Targets(None, a.labels, None, *classes)
+    rows = np.arange(len(a.outputs))
     relu = ACTIVATIONS["relu"]
     calls = {
         "forward": lambda: forward.forward(a.params, a.widths, True, relu, a.X, a.values, 1),
@@ -62,8 +67,8 @@ def dense_call(kernel, package, a):
             a.params, a.widths, True, relu, a.X, a.values, a.deltas, a.grad, None, 1
         ),
         "sgd_step": lambda: backprop.sgd_step(a.params, a.grad, a.velocity, 1e-3, 0.9, 0.0, False, 1e-4, False),
-        "half_squared_error": lambda: forward.half_squared_error(a.outputs, a.targets, a.output_delta),
-        "softmax_cross_entropy": lambda: forward.softmax_cross_entropy(a.outputs, a.labels, a.output_delta),
+        "half_squared_error": lambda: losses.loss_of_rows(of_numbers, a.outputs, rows, a.output_delta),
+        "softmax_cross_entropy": lambda: losses.loss_of_rows(of_classes, a.outputs, rows, a.output_delta),
     }  # fmt: skip
     return calls[kernel]
 

@@ -146,7 +146,7 @@ class Peer:
         self.torch.set_num_threads(1)  # tiny products; more threads only wait for one another
         own = copy.deepcopy(case.network)
         self.rule, self.state, self.loss_name, self.activation = own.rule, own.rule_state, own.loss.name, own.activation
-        self.label_smoothing = own.loss.label_smoothing
+        self.label_smoothing = own.loss.parameters[0]
         self.batch_size, self.optimizer = own.batch_size, own.optimizer
         self.layers = [
             (self.tensor(W), self.tensor(b)) for W, b in zip([own.front.expand(), *own.weights], own.biases, strict=True)

@@ -62,8 +62,10 @@ def random_configuration(seed):
     return kind, parameters, X, y, coefs, [rng.uniform(-0.2, 0.2, o) for o in widths[1:]]
 
 
-def train_torch(parameters, X, y, coefs, biases, dtype=torch.float64, sample_weight=None, kind=None):
+def train_torch(parameters, X, y, coefs, biases, dtype=torch.float64, sample_weight=None, kind=None, loss_of=None):
     """The same training in PyTorch, by SGD or another optimiser, a function of the parameters; samples in order.
+
+    The loss is that of classes or squares, or `loss_of` the outputs and a slice of the samples.
 
     Gives the loss of each epoch, all weights (n_in, n_out) and all biases.
     """
@@ -92,12 +94,15 @@ def train_torch(parameters, X, y, coefs, biases, dtype=torch.float64, sample_wei
     for step in range(total):
         batch = slice(step % per_epoch * size, (step % per_epoch + 1) * size)
         outputs = network(inputs[batch])
-        if y.ndim == 1:
+        if loss_of is not None:
+            loss = loss_of(outputs, batch)
+        elif y.ndim == 1:
             smoothing = parameters.get("label_smoothing", 0.0)
             each = torch.nn.functional.cross_entropy(outputs, targets[batch], reduction="none", label_smoothing=smoothing)
+            loss = (each * weights[batch]).sum() / weights[batch].sum()
         else:
             each = ((outputs - targets[batch]) ** 2).sum(1) / 2
-        loss = (each * weights[batch]).sum() / weights[batch].sum()
+            loss = (each * weights[batch]).sum() / weights[batch].sum()
         optimizer.zero_grad()
         loss.backward()
         if parameters["max_grad_norm"] is not None:

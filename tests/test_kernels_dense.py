@@ -8,6 +8,7 @@ import pytest
 from twins import CORE, PURE, Arguments, assert_same_bits, assert_twins_agree, functions, locked, poison, run, signature
 
 from fcfast._pure.forward import blocks
+from fcfast._pure.lossfn import CROSS_ENTROPY, HUBER, LOGISTIC, POISSON, QUANTILE, SQUARED_ERROR
 
 ACTIVATIONS = range(5)
 
@@ -106,47 +107,6 @@ def test_product(transpose_a, transpose_b, dtype, global_random_seed):
             "out": poison(m, n, dtype=dtype),
         }  # fmt: skip
         assert_twins_agree("forward.product", arguments, rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-5)
-
-
-def test_half_squared_error(dtype, global_random_seed):
-    """The loss is summed in float64 in either precision, so it agrees to float64; deltas to the last bit."""
-    rng = np.random.default_rng(global_random_seed)
-    for n_rows, n_out in rng.integers(1, 40, size=(10, 2)):
-        outputs, targets = rng.normal(size=(2, n_rows, n_out))
-        arguments = {"outputs": locked(outputs, dtype), "targets": locked(targets, dtype)}
-        arguments["delta"] = poison(n_rows, n_out, dtype=dtype)
-        assert_twins_agree("forward.half_squared_error", arguments, rtol=1e-14, atol=0)
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.3])
-@pytest.mark.parametrize("size", [1, 300, 30000])
-def test_softmax_cross_entropy(size, smoothing, dtype, global_random_seed):
-    """Agreement from one class to many, and for outputs whose exponentials overflow."""
-    rng = np.random.default_rng(global_random_seed)
-    for n_rows, n_out in [(1, 1), *rng.integers(1, 40, size=(10, 2))]:
-        arguments = {
-            "outputs": locked(size * rng.normal(size=(n_rows, n_out)), dtype),
-            "labels": locked(rng.integers(n_out, size=n_rows), np.intp),
-            "delta": poison(n_rows, n_out, dtype=dtype),
-            "smoothing": smoothing,
-        }
-        left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-13, atol=np.finfo(dtype).eps)
-        assert np.isfinite(left["return"])
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_softmax_cross_entropy_of_a_diverged_network(value, dtype):
-    """An output that is not finite gives a NaN loss and NaN deltas in its row, wherever it stands."""
-    for k in range(3):
-        outputs = np.zeros((2, 3))
-        outputs[1, k] = value
-        arguments = {"outputs": locked(outputs, dtype), "labels": locked([0, 1], np.intp)}
-        arguments["delta"] = poison(2, 3, dtype=dtype)
-        with np.errstate(invalid="ignore"):  # NumPy warns of inf - inf, the compiled twin has no warnings
-            left = assert_twins_agree("forward.softmax_cross_entropy", arguments, rtol=1e-6, atol=0)
-        assert np.isnan(left["return"])
-        assert np.isnan(left["delta"][1]).all()
-        assert np.isfinite(left["delta"][0]).all()
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -254,7 +214,12 @@ HYPER = [
     {"momentum": 0.5, "dampening": 0.3, "first": True},
     {"momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "first": True},
     {"max_norm": 0.05},
-    {"smoothing": 0.3, "momentum": 0.9},
+    {"parameters": locked([0.3]), "momentum": 0.9},
+    {"kind": LOGISTIC, "parameters": locked([0.1])},
+    {"kind": POISSON, "momentum": 0.9},
+    {"kind": HUBER, "parameters": locked([0.5]), "max_norm": 0.05},
+    {"kind": QUANTILE, "parameters": locked([0.1, 0.5, 0.9]), "gaps": True, "momentum": 0.5},
+    {"kind": SQUARED_ERROR, "gaps": True, "momentum": 0.9},
     {"scaled": True},
     {"scaled": True, "momentum": 0.9, "max_norm": 0.05},
     {"momentum": 0.5, "weight_decay": 0.1, "max_norm": 0.05},
@@ -266,10 +231,8 @@ HYPER = [
 def sgd_epochs(modules: dict[str, Any], n_threads: int = 1, **given: Any) -> int:
     """Call the kernel of that name with objects made of arrays and numbers; scratch is poisoned."""
     front = modules["front"]
-    parts = {
-        kind: [given[name] for name in signature(getattr(front, kind)).parameters] for kind in ("Network", "Targets", "Sgd")
-    }
-    network, targets, sgd = (getattr(front, kind)(*values) for kind, values in parts.items())
+    kinds = front.Network, modules["losses"].Targets, front.Sgd
+    network, targets, sgd = (kind(*(given[name] for name in signature(kind).parameters)) for kind in kinds)
     workspace = front.Workspace(network, given["rows"].shape[1], given["batch_size"], given["window"])
     if modules is CORE:
         workspace.scratch.fill(np.nan)
@@ -286,6 +249,8 @@ def epochs(
     n_samples: int = 9,
     h: int = 5,
     scaled: bool = False,
+    kind: int | None = None,
+    gaps: bool = False,
     **given: Any,
 ) -> Arguments:
     """Two epochs over samples in random order, in the second one of them twice, with a smaller batch at their ends."""
@@ -305,11 +270,24 @@ def epochs(
     base = rng.normal(size=(n_samples, h) if contributions else (h, d)) / 3
     params = rng.normal(size=h + sum(n_out * (n_in + 1) for n_in, n_out in pairwise(widths))) / 3
     by_layer = {"rate_factors": np.ones((3, 2)), "weight_decay": np.full((3, 2), given.pop("weight_decay", 0.0))}
-    hyper: Arguments = {"momentum": 0.0, "dampening": 0.0, "nesterov": False, "max_norm": 0.0, "smoothing": 0.0, "first": False}
+    hyper: Arguments = {
+        "momentum": 0.0,
+        "dampening": 0.0,
+        "nesterov": False,
+        "max_norm": 0.0,
+        "parameters": locked([0.0]),
+        "first": False,
+    }
     hyper |= by_layer | given
     start = 0 if hyper["first"] else 0.1
     velocity, base_velocity = (start * rng.normal(size=array.shape).astype(dtype) for array in (params, base))
     n_steps = -(-rows.shape[1] // batch_size)
+    values = rng.normal(size=(n_samples, c))
+    if kind in (LOGISTIC, POISSON):
+        values = rng.integers(0, 2 if kind == LOGISTIC else 5, (n_samples, c)).astype(float)
+    if gaps:
+        values[rng.random(values.shape) < 0.4] = np.nan
+        values[rows[0, :batch_size], 1] = np.nan  # a batch without any target for an output
     return (hyper | columns) | {
         "base": base.astype(dtype),
         "base_velocity": base_velocity if hyper["momentum"] else None,
@@ -323,8 +301,9 @@ def epochs(
         "velocity": velocity if hyper["momentum"] else None,
         "widths": locked(widths, np.intp),
         "activation": 3,
-        "values": None if classes else locked(rng.normal(size=(n_samples, c)), dtype),
+        "values": None if classes else locked(values, dtype),
         "labels": locked(rng.integers(c, size=n_samples), np.intp) if classes else None,
+        "kind": (CROSS_ENTROPY if classes else SQUARED_ERROR) if kind is None else kind,
         "sample_weight": locked(weights) if weighted else None,
         "rates": locked(rng.uniform(0.05, 0.2, (2, n_steps))),
         "losses": poison(2, n_steps),
@@ -334,9 +313,9 @@ def epochs(
 @pytest.mark.parametrize("hyper", HYPER, ids=lambda hyper: "+".join(hyper) or "plain")
 @pytest.mark.parametrize("form", FORMS)
 def test_sgd_epochs(form, hyper, dtype, global_random_seed):
-    """Windows and contributions end where step-by-step training ends, for both losses, with sample weights and without."""
+    """Windows and contributions end where step-by-step training ends, for all losses, with sample weights and without."""
     rng = np.random.default_rng(global_random_seed)
-    for classes in (False, True):
+    for classes in (False,) if "kind" in hyper else (False, True):
         for weighted in (False, True):
             arguments = epochs(rng, dtype, form, classes, weighted, **hyper)
             left = assert_twins_agree(sgd_epochs, arguments, **EPOCH_TOLERANCE[dtype.name])
@@ -374,7 +353,7 @@ def test_sgd_epochs_stop(form, step, global_random_seed):
     arguments["rows"] = locked(np.arange(18).reshape(2, 9), np.intp)
     arguments["batch_size"], arguments["window"] = 2, 2 if form == "weights" else 6
     arguments["rates"], arguments["losses"] = locked(np.full((2, 5), 0.1)), poison(2, 5)
-    values[step // 5 * 9 + 2 * (step % 5), 1] = np.nan
+    values[step // 5 * 9 + 2 * (step % 5), 1] = np.inf
     left = assert_twins_agree(sgd_epochs, arguments | {"values": locked(values)}, **EPOCH_TOLERANCE["float64"])
     assert left["return"] == step
     assert all(np.isfinite(left[name]).all() for name in ("base", "params", "base_velocity", "velocity"))
@@ -405,7 +384,7 @@ def test_sgd_epochs_do_not_depend_on_threads(form, dtype, global_random_seed):
 def test_kernels_take_no_other_arrays(kind, damage):
     """They read addresses: an array of another type or order, or one that must be written and cannot be, is refused."""
     given = epochs(np.random.default_rng(0), np.dtype(float), "windowed", True, True, momentum=0.9)
-    cls = getattr(CORE["front"], kind)
+    cls = getattr(CORE["losses" if kind == "Targets" else "front"], kind)
     names = list(signature(cls).parameters)
     cls(*(given[name] for name in names))
     (name, change), *_ = damage.items()
@@ -413,47 +392,10 @@ def test_kernels_take_no_other_arrays(kind, damage):
         cls(*(change(given[key]) if key == name else given[key] for key in names))
 
 
-@pytest.mark.parametrize(("classes", "smoothing"), [(False, 0.0), (True, 0.0), (True, 0.3)])
-def test_loss_of_rows(classes, smoothing, dtype, global_random_seed):
-    """The weighted mean over some rows, and its gradient; where all weights are 0, both are 0."""
-    rng = np.random.default_rng(global_random_seed)
-    n_samples, rows = 9, np.array([4, 0, 7])
-    partly, total = rng.uniform(0, 2, n_samples), np.zeros(n_samples)
-    partly[0] = 0
-    for weights in (None, locked(partly), locked(total)):
-        arguments = {
-            "outputs": locked(rng.normal(size=(3, 5)), dtype),
-            "rows": locked(rows, np.intp),
-            "targets": None if classes else locked(rng.normal(size=(n_samples, 5)), dtype),
-            "labels": locked(rng.integers(0, 5, n_samples), np.intp) if classes else None,
-            "sample_weight": weights,
-            "delta": poison(3, 5, dtype=dtype),
-            "smoothing": smoothing,
-        }
-        left = assert_twins_agree("forward.loss_of_rows", arguments, rtol=1e-13, atol=np.finfo(dtype).eps)
-        loss, delta = loss_by_definition(arguments)
-        np.testing.assert_allclose(left["return"], loss, rtol=1e-12)
-        np.testing.assert_allclose(left["delta"], delta, atol=4 * np.finfo(dtype).eps)
-
-
-def loss_by_definition(arguments: Arguments) -> tuple[float, np.ndarray]:
-    """Loss of a batch and its gradient with respect to the outputs, in float64."""
-    outputs, rows, weights = arguments["outputs"].astype(float), arguments["rows"], arguments["sample_weight"]
-    shares = np.ones(len(rows)) if weights is None else weights[rows]
-    shares = shares / (shares.sum() or 1)
-    if arguments["labels"] is None:
-        error = outputs - arguments["targets"][rows]
-        return shares @ (error**2).sum(axis=1) / 2, shares[:, None] * error
-    smoothing, n_out = arguments["smoothing"], outputs.shape[1]
-    wanted = (1 - smoothing) * np.eye(n_out)[arguments["labels"][rows]] + smoothing / n_out
-    probabilities = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
-    return -shares @ (wanted * np.log(probabilities)).sum(axis=1), shares[:, None] * (probabilities - wanted)
-
-
 def test_every_kernel_is_compared():
     """A kernel added without a comparison would go unnoticed; test_kernels_forward_gradient.py says so of its own."""
-    compared = {"forward.forward", "forward.activate", "forward.half_squared_error", "forward.softmax_cross_entropy"}
-    compared |= {"forward.product", "forward.loss_of_rows", "backprop.backward", "backprop.through_activation"}
+    compared = {"forward.forward", "forward.activate", "forward.product"}
+    compared |= {"losses.loss_of_rows", "losses.Targets", "backprop.backward", "backprop.through_activation"}
     compared |= {"backprop.sgd_step", "backprop.adam_step", "backprop.root_step", "front.sgd_epochs", "front.work_size"}
-    compared |= {"front.Network", "front.Targets", "front.Sgd", "front.Workspace"}
-    assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front")}))
+    compared |= {"front.Network", "front.Sgd", "front.Workspace"}
+    assert compared == set(functions({name: CORE[name] for name in ("forward", "backprop", "front", "losses")}))

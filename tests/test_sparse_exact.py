@@ -11,6 +11,7 @@ from twins import CORE, PURE
 from fcfast import backend
 from fcfast.front import SparseWeightsForm
 from fcfast.front.slots import empty_table
+from fcfast.losses import CrossEntropy
 from fcfast.optimizers import Adagrad, RMSprop
 
 STEPS = 60
@@ -139,7 +140,8 @@ def trained(kernels, seed, dtype, n_threads, shape=None, fails=False):
     n_epochs, n_steps = 2, -(-n // batch)
     order = [rng.permutation(n) if rng.random() < 0.7 else rng.integers(0, n, n) for _ in range(n_epochs)]
     rates = 0.1 * (1 - momentum) * rng.random((n_epochs, n_steps))
-    targets = front.Targets(None, rng.integers(0, c, n).astype(np.intp), None, 0.1 if seed % 3 == 0 else 0.0)
+    labels, smoothing = rng.integers(0, c, n).astype(np.intp), np.array([0.1 if seed % 3 == 0 else 0.0])
+    targets = kernels["losses"].Targets(None, labels, None, CrossEntropy.kernel, smoothing)
     sgd = front.Sgd(momentum, dampening, bool(nesterov), clip, np.array([[0.5, 1], [1, 2.0]]), np.full((2, 2), decay))
     workspace = front.Workspace(network, n, batch, batch * int(rng.integers(1, 5)))
     losses = np.full(rates.shape, np.nan)

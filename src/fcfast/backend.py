@@ -10,13 +10,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __all__ = [
-    "KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "forward_gradient", "front", "noise", "openmp",
-    "sparse_front", "states", "svmlight", "two_layer",
+    "KERNELS", "NAME", "backprop", "closed_form", "compensation", "forward", "forward_gradient", "front", "losses", "noise",
+    "openmp", "sparse_front", "states", "svmlight", "two_layer",
 ]  # fmt: skip
 
 KERNELS = (
     "forward", "backprop", "two_layer", "compensation", "closed_form", "states", "front", "forward_gradient", "noise", "openmp",
-    "sparse_front", "svmlight",
+    "sparse_front", "svmlight", "losses",
 )  # fmt: skip
 
 if TYPE_CHECKING:  # the twins carry the types of both
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # the twins carry the types of both
         forward,
         forward_gradient,
         front,
+        losses,
         noise,
         openmp,
         sparse_front,

@@ -4,9 +4,11 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sklearn
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.neural_network._base import ACTIVATIONS as OUTPUT_ACTIVATIONS
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,6 +23,7 @@ Array = NDArray[Any]
 Layers = tuple[list[Array], list[Array]]
 
 SKLEARN_ACTIVATIONS = ("identity", "relu", "tanh", "logistic")
+OUTPUTS = {"identity": "identity", "log": "exp", "logit": "logistic"}  # activations that undo a link
 LEAKY_SLOPE = 0.01
 
 
@@ -44,7 +47,8 @@ def to_sklearn(estimator: "FrontClassifier | FrontRegressor") -> MLPClassifier |
     Raises
     ------
     ValueError
-        If scikit-learn has no such network, because the activation is "leaky_relu" or there is a single class.
+        If scikit-learn has no such network, because the activation is "leaky_relu", there is a single class, or the loss gives
+        several predictions for a target, or others than this version has.
 
     Examples
     --------
@@ -105,6 +109,13 @@ def _copied_layers(estimator: "FrontClassifier | FrontRegressor") -> Layers:
 
 
 def _mlp_classifier(estimator: "FrontClassifier") -> MLPClassifier:
+    if not estimator.network_.loss.has_classes:  # several labels
+        mlp = MLPClassifier(**_settings(estimator))
+        mlp.coefs_, mlp.intercepts_ = _copied_layers(estimator)
+        mlp.out_activation_ = "logistic"
+        mlp._label_binarizer = LabelBinarizer().fit(np.eye(len(estimator.classes_), dtype=int))
+        mlp.classes_ = mlp._label_binarizer.classes_
+        return mlp
     if len(estimator.classes_) == 1:
         raise ValueError(f"the only class is {estimator.classes_[0]!r}; scikit-learn's networks need two")
     mlp = MLPClassifier(**_settings(estimator))
@@ -120,9 +131,16 @@ def _mlp_classifier(estimator: "FrontClassifier") -> MLPClassifier:
 
 
 def _mlp_regressor(estimator: "FrontRegressor") -> MLPRegressor:
+    loss = estimator.network_.loss
+    activation = OUTPUTS.get(loss.link)
+    if activation not in OUTPUT_ACTIVATIONS or loss.per_target > 1:
+        raise ValueError(
+            f"scikit-learn's networks (version {sklearn.__version__}) do not predict as loss {loss.name!r} does; use to_torch, "
+            "whose outputs are those that the loss is given"
+        )
     mlp = MLPRegressor(**_settings(estimator))
     mlp.coefs_, mlp.intercepts_ = _copied_layers(estimator)
-    mlp.out_activation_ = "identity"
+    mlp.out_activation_ = activation
     return mlp
 
 
@@ -130,7 +148,7 @@ def from_sklearn(mlp: MLPClassifier | MLPRegressor) -> Layers:
     """Take the weights of scikit-learn's network, for ``fit(..., coefs_init=, intercepts_init=)``.
 
     The single logistic output of a binary classifier becomes two outputs, minus half of it and plus half of it, whose softmax
-    is the same. Give the estimator the same `activation`.
+    is the same. Give the estimator the same `activation`, and a regressor the same loss.
 
     Parameters
     ----------
@@ -149,8 +167,7 @@ def from_sklearn(mlp: MLPClassifier | MLPRegressor) -> Layers:
     TypeError
         If `mlp` is neither of these networks.
     ValueError
-        If the network has no hidden layer, several labels per sample (multilabel), or another loss than the cross-entropy or
-        the squared error.
+        If the network has no hidden layer.
     """
     if not isinstance(mlp, (MLPClassifier, MLPRegressor)):
         raise TypeError(f"mlp must be an MLPClassifier or an MLPRegressor, got a {type(mlp).__name__}")
@@ -159,9 +176,6 @@ def from_sklearn(mlp: MLPClassifier | MLPRegressor) -> Layers:
         raise ValueError("mlp has no hidden layer; fcfast needs at least one, the front layer")
     coefs, intercepts = [coef.copy() for coef in mlp.coefs_], [intercept.copy() for intercept in mlp.intercepts_]
     binary = mlp.out_activation_ == "logistic" and mlp.n_outputs_ == 1
-    if mlp.out_activation_ not in ("softmax", "identity") and not binary:
-        kind = "several labels per sample" if mlp.out_activation_ == "logistic" else f"output {mlp.out_activation_!r}"
-        raise ValueError(f"mlp has {kind}; fcfast needs one class per sample, or the squared error")
     if binary:
         coefs[-1] = coefs[-1] * np.array([-0.5, 0.5], coefs[-1].dtype)
         intercepts[-1] = intercepts[-1] * np.array([-0.5, 0.5], intercepts[-1].dtype)
@@ -180,7 +194,7 @@ def to_torch(estimator: "FrontClassifier | FrontRegressor") -> "Sequential":
     -------
     torch.nn.Sequential
         Linear layers and activations, in the estimator's dtype. A classifier has one logit for each of `classes_`; the outputs
-        of a regressor have shape (M, c).
+        of a regressor have shape (M, c), and are those that its loss is given: logarithms of rates for "poisson".
 
     Raises
     ------

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from fcfast import backend, validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.layers.views import layer_views
-from fcfast.losses import make_loss
+from fcfast.losses import Targets, make_loss
 from fcfast.optimizers import SGD
 from fcfast.threads import kernel_threads, resolve_n_jobs
 
@@ -135,14 +135,14 @@ class DenseNetwork:
         if input_gradient is not None:
             validation.writable_like(input_gradient, "input_gradient", inputs.shape, self.dtype)
         delta = self._last_block(self._deltas, len(inputs))
-        if make_loss(self.loss).has_classes:
-            labels = validation.labels(y, len(inputs), len(outputs.T))
-            loss = backend.forward.softmax_cross_entropy(outputs, labels, delta)
+        kind = make_loss(self.loss)
+        if kind.has_classes:
+            targets: Array = validation.labels(y, len(inputs), len(outputs.T))
         else:
             targets = np.ascontiguousarray(validation.real_array(y, "y"), dtype=self.dtype)
             if targets.shape != outputs.shape:
                 raise ValueError(f"y has shape {targets.shape}, but the network gives {outputs.shape}")
-            loss = backend.forward.half_squared_error(outputs, targets, delta)
+        loss = Targets(kind, targets, None).mean_loss(outputs, np.arange(len(inputs)), delta)
         backend.backprop.backward(
             self.params, self.widths, self.bias, ACTIVATIONS[self.activation], inputs, self._values, self._deltas,
             self.grad, input_gradient, self._threads(len(inputs)),

@@ -1,5 +1,6 @@
 """What other kernels share with `front`: its networks, its settings, its scratch and the steps of a window."""
 
+from fcfast._core.losses cimport Targets
 from fcfast._core.types cimport real
 
 # The parts of the scratch.
@@ -34,14 +35,6 @@ cdef class Network:
     cdef int activation
 
 
-cdef class Targets:
-    cdef list held
-    cdef const void* values
-    cdef const Py_ssize_t* labels
-    cdef const double* sample_weight
-    cdef double smoothing   # share of the target probability that all classes get alike
-
-
 cdef class Sgd:
     cdef double momentum, dampening, max_norm
     cdef bint nesterov
@@ -55,8 +48,6 @@ cdef class Workspace:
     cdef double[::1] factors        # of each step of a window: a, then m
     cdef readonly object scratch    # where the parts lie
 
-
-cdef void* address(object array, list held, object dtype, bint written) except? NULL
 
 cdef Py_ssize_t run_window(real* start, Network network, Targets targets, Sgd sgd, Workspace workspace,
                            const Py_ssize_t* rows, Py_ssize_t n_rows, const double* rates, bint first, double* losses,

@@ -21,8 +21,6 @@ Design
 Axes: N samples, d features, h hidden units, c outputs, B batch, K window.
 """
 
-from cpython.buffer cimport PyBuffer_IsContiguous
-from cpython.memoryview cimport PyMemoryView_FromObject, PyMemoryView_GET_BUFFER
 from cython.parallel cimport prange
 from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport fabs, fabsf, isfinite, sqrt
@@ -30,7 +28,9 @@ from libc.string cimport memcpy
 
 from fcfast._core.backprop cimport backward_pass, scale_and_sum, sgd_update
 from fcfast._core.blas cimport add_product, gemm, syrk
-from fcfast._core.forward cimport activate_row, forward_pass, half_squared_error_rows, softmax_cross_entropy_rows
+from fcfast._core.buffers cimport address
+from fcfast._core.forward cimport activate_row, forward_pass
+from fcfast._core.losses cimport Targets, batch_loss, check_targets
 from fcfast._core.types cimport real
 
 import numpy as np
@@ -44,18 +44,6 @@ cdef enum:
 
 # ----------------------------------------------------------------------------------------------------------------------
 # what is trained, and how
-
-
-cdef void* address(object array, list held, object dtype, bint written) except? NULL:
-    """Address of an array's numbers, NULL for None. Its memoryview is held, so that it cannot go away."""
-    if array is None:
-        return NULL
-    view = PyMemoryView_FromObject(array)
-    buffer = PyMemoryView_GET_BUFFER(view)
-    if array.dtype != dtype or not PyBuffer_IsContiguous(buffer, b"C") or written and buffer.readonly:
-        raise ValueError(f"expected a C-contiguous{' and writable' if written else ''} array of {np.dtype(dtype)}")
-    held.append(view)
-    return buffer.buf
 
 
 cdef class Network:
@@ -89,16 +77,6 @@ cdef class Network:
         self.mean = <const double*>address(mean, self.held, np.float64, False)
         self.divisor = <const double*>address(divisor, self.held, np.float64, False)
         self.fill = <const double*>address(fill, self.held, np.float64, False)
-
-
-cdef class Targets:
-    """What the outputs are compared with: values (N, c) by squares, or labels (N,) by cross-entropy; one of them is None."""
-
-    def __init__(self, values, labels, sample_weight, double smoothing):
-        self.held, self.smoothing = [], smoothing
-        self.values = address(values, self.held, None if values is None else values.dtype, False)
-        self.labels = <const Py_ssize_t*>address(labels, self.held, np.intp, False)
-        self.sample_weight = <const double*>address(sample_weight, self.held, np.float64, False)
 
 
 cdef class Sgd:
@@ -222,12 +200,7 @@ cdef double upper_gradient(real* v, Network network, Targets targets, Workspace 
     for i in range(n_rows):
         activate_row(v + i * h, params, h, activation)
     forward_pass(params + h, widths, n_layers, True, activation, v, n_rows, values, n_threads)
-    if targets.labels != NULL:
-        result = softmax_cross_entropy_rows(values + last, targets.labels, rows, targets.sample_weight, targets.smoothing,
-                                            n_rows, n_out, deltas + last)
-    else:
-        result = half_squared_error_rows(values + last, <const real*>targets.values, rows, targets.sample_weight, n_rows,
-                                         n_out, deltas + last)
+    result = batch_loss(values + last, targets, rows, n_rows, n_out, deltas + last)
     backward_pass(params + h, widths, n_layers, True, activation, v, n_rows, values, deltas, grad + h, front_delta, n_threads)
     scale_and_sum(front_delta, v, n_rows, h, activation, grad)
     return result
@@ -535,6 +508,7 @@ def sgd_epochs(Network network not None,        # IN and OUT
                int n_threads):
     """Epochs of SGD. Returns the number of steps done: all, or those before the first loss that is not finite."""
     cdef Py_ssize_t epoch, done = 0, in_epoch
+    check_targets(targets, network.is_double, network.widths[network.n_layers])
     with nogil:
         for epoch in range(rows.shape[0]):
             if network.is_double:

@@ -18,8 +18,10 @@ Axes: N samples, h hidden units, B batch, K window.
 """
 
 from cython.parallel cimport prange
+from fcfast._core.buffers cimport address
 from fcfast._core.catch_up cimport History, LENGTH, MOST_WINDOWS, add_window, begin, catch_up, catch_up_units, multiply, set_identity
-from fcfast._core.front cimport GRAM, START, START_VELOCITY, FRONT_DELTA, Network, Sgd, Targets, Workspace, address, run_window
+from fcfast._core.front cimport GRAM, START, START_VELOCITY, FRONT_DELTA, Network, Sgd, Workspace, run_window
+from fcfast._core.losses cimport Targets, check_targets
 from fcfast._core.mathfn cimport root
 from fcfast._core.slots cimport (
     CACHE_LINE, Entries, add, fetch, mix, mix_and_add, mix_velocity, mix_weights, settled, sum_rows,
@@ -425,6 +427,7 @@ def sgd_epochs(SparseNetwork network not None,  # IN and OUT
                int n_threads):
     """Epochs of SGD. Returns the number of steps done: all, or those before the first loss that is not finite."""
     cdef Py_ssize_t epoch, done = 0, in_epoch, n_rows = rows.shape[1], most = 0
+    check_targets(targets, network.is_double, network.widths[network.n_layers])
     for epoch in range(rows.shape[0]):
         most = max(most, largest_window(network, workspace.window, &rows[epoch, 0], n_rows))
     network.reserve_entries(most)

@@ -1,4 +1,4 @@
-"""Forward pass of a dense network, and the losses (twin of ``_core/forward.pyx``)."""
+"""Forward pass of a dense network (twin of ``_core/forward.pyx``)."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -58,49 +58,3 @@ def forward(
         block = blocks(values, widths, len(X))[layer]
         block[:] = mathfn.activate(s, activation if layer < n_layers - 1 else IDENTITY)
         below = block
-
-
-@quiet
-def half_squared_error(outputs: Array, targets: Array, delta: Array) -> float:
-    """Mean over rows of ||output - target||^2 / 2; ``delta`` receives its gradient with respect to the outputs."""
-    error = outputs.astype(np.float64) - targets
-    delta[:] = error / len(error)
-    return float(np.sum(error * error) / (2 * len(error)))
-
-
-@quiet
-def softmax_cross_entropy(outputs: Array, labels: NDArray[np.intp], delta: Array, smoothing: float = 0.0) -> float:
-    """Mean over rows of -log softmax(outputs)[label]; ``delta`` receives its gradient with respect to the outputs."""
-    rows = np.arange(len(outputs))
-    shifted = outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    normaliser = exponentials.sum(axis=1, keepdims=True)
-    delta[:] = exponentials / (normaliser * len(outputs)) - smoothing / outputs.size
-    delta[rows, labels] -= delta.dtype.type((1 - smoothing) / len(outputs))
-    expected = shifted[rows, labels]
-    if smoothing > 0:
-        expected += smoothing * (shifted.mean(axis=1) - expected)
-    return float(np.mean(np.log(normaliser[:, 0]) - expected))
-
-
-@quiet
-def loss_of_rows(
-    outputs: Array,
-    rows: NDArray[np.intp],
-    targets: Array | None,
-    labels: NDArray[np.intp] | None,
-    sample_weight: NDArray[np.float64] | None,
-    delta: Array,
-    smoothing: float = 0.0,
-) -> float:
-    """Loss of a batch, cross-entropy if there are labels; ``delta`` receives its gradient with respect to the outputs."""
-    answers: Array = labels[rows] if labels is not None else targets[rows]  # type: ignore[index]  # one of them is given
-    weights = np.ones(len(rows)) if sample_weight is None else sample_weight[rows]
-    shares = weights / (weights.sum() or 1)
-    result = 0.0
-    for i in range(len(rows)):  # one sample at a time, so that each gets its weight
-        sample = outputs[i : i + 1], answers[i : i + 1], delta[i : i + 1]
-        one_loss = half_squared_error(*sample) if labels is None else softmax_cross_entropy(*sample, smoothing)
-        result += shares[i] * one_loss
-        delta[i] *= delta.dtype.type(shares[i])
-    return float(result)

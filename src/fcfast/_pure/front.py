@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast._pure.backprop import backward, sgd_step
-from fcfast._pure.forward import blocks, forward, loss_of_rows
+from fcfast._pure.forward import blocks, forward
+from fcfast._pure.losses import Targets, loss_of_rows
 from fcfast._pure.mathfn import Array, activate, derivative, quiet
 
 
@@ -47,16 +48,6 @@ class Network:
             return rows
         scaled = (np.where(np.isnan(rows), self.fill, rows) - self.mean) / self.divisor
         return np.asarray(scaled, dtype=rows.dtype)
-
-
-@dataclass
-class Targets:
-    """What the outputs are compared with: values (N, c) by squares, or labels (N,) by cross-entropy; one of them is None."""
-
-    values: Array | None
-    labels: NDArray[np.intp] | None
-    sample_weight: NDArray[np.float64] | None
-    smoothing: float
 
 
 @dataclass
@@ -169,7 +160,7 @@ def _gradient(S: Array, rows: NDArray[np.intp], network: Network, targets: Targe
     values, deltas = (np.empty(n_rows * widths[1:].sum(), dtype=params.dtype) for _ in range(2))
     forward(params[h:], widths, True, activation, S, values, 1)
     outputs, delta = blocks(values, widths, n_rows)[-1], blocks(deltas, widths, n_rows)[-1]
-    loss = loss_of_rows(outputs, rows, targets.values, targets.labels, targets.sample_weight, delta, targets.smoothing)
+    loss = loss_of_rows(targets, outputs, rows, delta)
     backward(params[h:], widths, True, activation, S, values, deltas, grad[h:], D, 1)
     D *= derivative(S, activation)
     grad[:h] = D.sum(axis=0)

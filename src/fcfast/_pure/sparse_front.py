@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast._pure.front import Network, Sgd, Targets, Workspace
+from fcfast._pure.front import Network, Sgd, Workspace
 from fcfast._pure.front import sgd_epochs as dense_epochs
+from fcfast._pure.losses import Targets
 from fcfast._pure.mathfn import Array, quiet
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from fcfast.commands.data import DEFAULT_TEST_SHARE, targets_like, task_of
+from fcfast.commands.data import DEFAULT_TEST_SHARE, known_targets, targets_like, task_of
 from fcfast.commands.fitting import fit, training_report
 from fcfast.commands.predicted import csv_text, delimiter_of, prediction_columns
-from fcfast.commands.scores import scores
+from fcfast.commands.scores import scores_of
 from fcfast.commands.shared import print_data, tell_user
 from fcfast.commands.validation import validation_report
 from fcfast.datafiles import Table
@@ -59,9 +59,9 @@ def _memory() -> int | None:
 
 def refuse_whole(
     data: Path,
-    target: str | None,
+    target: str | list[str] | None,
     ids: str | None,
-    test_target: str | None = None,
+    test_target: str | list[str] | None = None,
     impute: str = "none",
     text: list[str] | None = None,
 ) -> None:
@@ -195,7 +195,7 @@ def train_in_blocks(
             test, how = Part(tested, 0.0, False, seed, is_numeric), str(test_file)
         pairs = [(block.y, estimator.predict(block.X)) for block in blocks_for(estimator, test)]
         truth, predicted = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        result = scores(truth, predicted, not is_numeric)
+        result = scores_of(estimator, truth, predicted)
         untested = [] if is_numeric else np.setdiff1d(estimator.classes_, truth).tolist()
         about |= {"n_test": test.n_rows, "test_set": how, "untested_classes": untested}
     report = training_report(estimator, seconds, sentences, result)
@@ -218,8 +218,7 @@ def predict_in_blocks(
         raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
     if getattr(estimator, "text_", None) is not None:
         raise ValueError(f"{model} takes texts, but {data} holds numbers; give a table with a column of texts")
-    known = classes.astype(str) if classes is not None and classes.dtype.kind == "b" else classes
-    task, scored = "regression" if classes is None else "classification", Scored(known)
+    task, scored = "regression" if classes is None else "classification", Scored(estimator)
     kept: Columns = {}
     stream = SvmlightStream(data, estimator.n_features_in_, block_rows=rows)
     n_samples = 0
@@ -242,8 +241,8 @@ def predict_in_blocks(
 class Scored:
     """Targets and predictions of blocks, as far as they can be compared."""
 
-    def __init__(self, known: Array | None) -> None:
-        self.known, self.notes = known, list[str]()
+    def __init__(self, estimator: Any) -> None:
+        self.estimator, self.known, self.notes = estimator, known_targets(estimator), list[str]()
         self._pairs: list[tuple[Array, Array]] = []
 
     def take(self, y: Array | None, predicted: Array, data: Path, task: str) -> None:
@@ -251,11 +250,11 @@ class Scored:
         if y is None or self.notes:
             return
         try:
-            truth = targets_like(predicted if self.known is None else self.known, Table(y[:, None], y), data, task)
+            truth = targets_like(self.known, Table(y[:, None], y), data, task)
         except ValueError as error:
             self.notes.append(f"not scored: {error}")
             return
-        self._pairs.append((truth, predicted if self.known is None else predicted.astype(self.known.dtype)))
+        self._pairs.append((truth, predicted.astype(self.known.dtype)))
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -263,7 +262,7 @@ class Scored:
         if self.notes or not self._pairs:
             return None
         truth, predicted = (np.concatenate(parts) for parts in zip(*self._pairs, strict=True))
-        return scores(truth, predicted, self.known is not None)
+        return scores_of(self.estimator, truth, predicted)
 
 
 @contextmanager

@@ -5,11 +5,13 @@ from typing import Any
 
 from fcfast.modelfile.cards import ModelCard
 
-OVERALL = ("accuracy", "balanced_accuracy", "r2")
+OVERALL = ("accuracy", "balanced_accuracy", "label_accuracy", "subset_accuracy", "r2", "d2")
 OF_ONE_OUTPUT = ("rmse", "mae")
 
 
-def with_report(card: ModelCard, report: dict[str, Any], data: Path, target: str | None, test_file: Path | None) -> ModelCard:
+def with_report(
+    card: ModelCard, report: dict[str, Any], data: Path, target: str | list[str] | None, test_file: Path | None
+) -> ModelCard:
     """Complete the card of a training by its report; of a path, the card has the name of the file alone.
 
     Parameters
@@ -19,12 +21,12 @@ def with_report(card: ModelCard, report: dict[str, Any], data: Path, target: str
         Report of `fcfast train`.
     data, test_file : Path or None
         Files of the samples.
-    target : str or None
-        What was predicted: the name of a column, or a file.
+    target : str, list of str or None
+        What was predicted: names of columns, or a file.
     """
     named = {
         "file": "standard input" if str(data) == "-" else data,
-        "target": Path(target) if target is not None and Path(target).is_file() else target,
+        "target": Path(target) if isinstance(target, str) and Path(target).is_file() else target,
         "text": report.get("text"),
     }
     entries = {name: value for name, value in named.items() if value is not None}

@@ -51,6 +51,7 @@ from fcfast.commands.options import (
     in_network,
     in_output,
     in_training,
+    target_of,
     widths,
 )
 from fcfast.commands.scaling import scaling_of, standardize_option
@@ -201,8 +202,10 @@ def compare(
         }  # fmt: skip
         texts = asked_texts(text, vectorizer, ngrams, min_count, bits)
         source = read_source(
-            data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts
-        )
+            data, target_of(target), task, target_type, n_features, ids, test, test_file, target_of(test_target), seed, written,
+            texts,
+        )  # fmt: skip
+        refuse_labels(source)
         about = source.about | {"commands": []}
         comparison, sentences = run(
             source, scaled, impute, network, out, about, rules=chosen, only=True, seed=seed, memory=memory, **budget
@@ -221,6 +224,16 @@ def compare(
         screen.print(line, highlight=False, markup=False)
     if out is not None:
         screen.print(f"written to {out}: {RESULTS}, {REPORT}, {CURVES}", highlight=False, markup=False)
+
+
+def refuse_labels(source: Source) -> None:
+    """Refuse several labels and missing targets, which the comparison does not score."""
+    y = source.train.y
+    if y.ndim == 2 and (source.task == "classification" or (y != y).any()):
+        raise ValueError(
+            f"the target has {y.shape[1]} columns of labels, or lacks some values; fcfast compare needs one column of classes, "
+            "or numbers without gaps (--task regression for 0 and 1)"
+        )
 
 
 def split_names(rules: str) -> list[str]:

@@ -68,7 +68,11 @@ def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
             )
         return y.astype(np.float64), task, reason
     if y.ndim == 2:
-        raise ValueError(f"{path}: the target has {y.shape[1]} columns; --task classification needs one")
+        if not are_labels(y):
+            raise ValueError(
+                f"{path}: the target has {y.shape[1]} columns; --task classification needs one, or labels that are 0 and 1"
+            )
+        return y, task, reason
     if y.dtype.kind == "f":
         raise ValueError(f"{path}: the target has fractions ({y[y != np.floor(y)][0]:g}), no classes; use --task regression")
     if table.target_names is not None:
@@ -76,8 +80,31 @@ def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
     return y, task, reason
 
 
+def are_labels(y: Array) -> bool:
+    """Tell whether several columns hold labels that a sample has or has not, some of which may be missing."""
+    return bool((np.isin(y, (0, 1)) | (y != y)).all())
+
+
+def has_labels(estimator: Any) -> bool:
+    """Tell whether a fitted estimator predicts several labels of a sample."""
+    return bool(getattr(estimator, "_is_multilabel", False))
+
+
+def known_targets(estimator: Any) -> Array:
+    """Give targets of the kind that a fitted estimator predicts: all classes, or none of the right shape."""
+    classes: Array | None = getattr(estimator, "classes_", None)
+    if classes is None:
+        n_targets = int(estimator.network_.widths[-1]) // estimator.network_.loss.per_target
+        return np.zeros((0,) if estimator._y_ndim == 1 else (0, n_targets))
+    if has_labels(estimator):
+        return np.zeros((0, len(classes)), np.int64)
+    return classes.astype(str) if classes.dtype.kind == "b" else classes
+
+
 def _guess(y: Array, has_names: bool) -> tuple[str, str]:
     if y.ndim == 2:
+        if are_labels(y) and set(np.unique(y[y == y])) == {0, 1}:
+            return "classification", f"the target has {y.shape[1]} columns of 0 and 1"
         return "regression", f"the target has {y.shape[1]} columns"
     if y.dtype.kind == "U":
         return "classification", "the target is text"

@@ -42,6 +42,7 @@ def training_report(estimator: Any, seconds: float, sentences: list[str], result
         "form_reason": estimator.plan_.reason,
         "n_epochs": estimator.n_epochs_,
         "loss": estimator.loss_curve_[-1],
+        "loss_function": estimator.network_.loss.name,
         "seconds": seconds,
         "test": result,
         "warnings": sentences,

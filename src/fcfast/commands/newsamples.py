@@ -13,7 +13,7 @@ def samples_for(
     estimator: Any,
     model: Path,
     data: Path,
-    target: str | None,
+    target: str | list[str] | None,
     ids: str | None,
     text: list[str] | None,
     written: dict[str, Any],

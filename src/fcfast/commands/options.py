@@ -30,11 +30,14 @@ DataFile = Annotated[
 Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all available by default.")]
 
 Target = Annotated[
-    str | None,
+    list[str] | None,
     in_data(
-        help="Column to predict: its name, or index from 0 (-1 is the last). For .npz the name of an array (default y), for "
+        metavar="TEXT",
+        show_default=False,
+        help="Column to predict: its name, or index from 0 (-1 is the last). Repeat it for several columns of numbers, or of "
+        "labels 0 and 1, whose cells may be empty. For .npz the name of an array (default y), for "
         ".npy another .npy file. For .h5ad a column of obs, for HDF5 and zarr another dataset, for .bed the phenotype in the "
-        ".fam file by default; these and .mtx also take an .npy file."
+        ".fam file by default; these and .mtx also take an .npy file.",
     ),
 ]
 Task = Annotated[str, choice(TASKS, "Kind of target; auto decides from the data and prints the reason.", rich_help_panel=DATA)]
@@ -56,7 +59,10 @@ TestShare = Annotated[
     ),
 ]
 TestFile = Annotated[Path | None, in_data(help="Test on this file instead.")]
-TestTarget = Annotated[str | None, in_data(help="Target in the test file, if it differs from --target.")]
+TestTarget = Annotated[
+    list[str] | None,
+    in_data(help="Target in the test file, if it differs from --target.", metavar="TEXT", show_default=False),
+]
 Header = Annotated[bool | None, in_data(help="Whether a text file begins with column names.", show_default="detected")]
 Delimiter = Annotated[
     str | None, in_data(help="Cell separator of text: a character, tab, or space (any white space).", show_default="detected")
@@ -161,6 +167,13 @@ ScheduleName = Annotated[
 Momentum = Annotated[float, in_training(min=0, help="Momentum of SGD and Muon, below 1.")]
 WeightDecay = Annotated[float, in_training(min=0, help="L2 penalty on all weights.")]
 MaxGradNorm = Annotated[float | None, in_training(help="Largest norm of the gradient; longer gradients are clipped.")]
+
+
+def target_of(targets: list[str] | None) -> str | list[str] | None:
+    """Give the target that was named, several of them, or None."""
+    if not targets:
+        return None
+    return targets[0] if len(targets) == 1 else targets
 
 
 def widths(text: str) -> tuple[int, ...]:

@@ -105,7 +105,8 @@ def plan(
     testing; --test 0 plans for all of them.
     """
     written = {
-        "target": target, "target_type": target_type, "ids": ids, "header": header, "delimiter": delimiter, "comment": comment,
+        "target": options.target_of(target), "target_type": target_type, "ids": ids, "header": header, "delimiter": delimiter,
+        "comment": comment,
         "missing": missing, "decimal": decimal, "thousands": thousands, "transpose": transpose, "layer": layer,
         "dataset": dataset,
     }  # fmt: skip
@@ -208,8 +209,9 @@ def of_file(
     n_outputs, task, y = OUTPUTS, None, np.zeros(table.X.shape[0])
     if table.y is not None:
         y, task, _ = task_of(table, data, "auto")
-        n_outputs = len(np.unique(y)) if task == "classification" else y.reshape(len(y), -1).shape[1]
-    rows, held_out, _ = split(y, table.n_train, share, task == "classification", options.SEED)
+        has_classes = task == "classification" and y.ndim == 1
+        n_outputs = len(np.unique(y)) if has_classes else y.reshape(len(y), -1).shape[1]
+    rows, held_out, _ = split(y, table.n_train, share, task == "classification" and y.ndim == 1, options.SEED)
     tell_user(f"planned for {len(rows):,} training samples; {len(held_out):,} are held out for testing (--test)")
     if texts is None:
         X = training_rows(Samples(table.X, y, rows))

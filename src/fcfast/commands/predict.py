@@ -19,6 +19,7 @@ from fcfast.commands.options import (
     Missing,
     Thousands,
     Transpose,
+    target_of,
 )
 from fcfast.commands.predicted import csv_text, delimiter_of, prediction_columns
 from fcfast.commands.shared import check_file, clear_errors, json_text, messages, print_data, screen, tell_user
@@ -31,10 +32,12 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="CSV file to write, or TSV (.tsv).", show_default="printed")] = None,
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
     target: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Target to score the predictions with, as for train; required for tables, found in NPZ (y), svmlight and .fam "
-            "files."
+            help="Target to score the predictions with, or several, as for train; required for tables, found in NPZ (y), "
+            "svmlight and .fam files.",
+            metavar="TEXT",
+            show_default=False,
         ),
     ] = None,
     ids: Annotated[
@@ -80,12 +83,12 @@ def predict(
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
         }  # fmt: skip
-        rows = rows_of_block(data, block_rows)
+        rows, named = rows_of_block(data, block_rows), target_of(target)
         if rows is not None:
-            refuse_whole(data, target, ids, text=text)
+            refuse_whole(data, named, ids, text=text)
             n_samples, columns, result, notes = predict_in_blocks(model, data, rows, proba, out, keeps=as_json)
         else:
-            columns, result, notes = run(model, data, proba, target, ids, text, written)
+            columns, result, notes = run(model, data, proba, named, ids, text, written)
             n_samples = len(columns["sample"])
             if out is not None:
                 write_text(out, csv_text(columns, delimiter_of(out)))
@@ -110,7 +113,7 @@ def run(
     model: Path,
     data: Path,
     proba: bool,
-    target: str | None,
+    target: str | list[str] | None,
     ids: str | None,
     text: list[str] | None,
     written: dict[str, Any],
@@ -118,8 +121,8 @@ def run(
     """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
-    from fcfast.commands.data import targets_like, type_of_targets
-    from fcfast.commands.scores import scores
+    from fcfast.commands.data import known_targets, targets_like, type_of_targets
+    from fcfast.commands.scores import scores_of
     from fcfast.estimators import FrontRegressor
     from fcfast.estimators.store import load
 
@@ -128,8 +131,7 @@ def run(
     task = "regression" if classifier is None else "classification"
     if proba and classifier is None:
         raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
-    known = estimator.classes_ if classifier is not None else np.zeros(0)
-    known = known.astype(str) if known.dtype.kind == "b" else known
+    known = known_targets(estimator)
     target_type = "auto" if target is None else type_of_targets(known)
     table, X, notes = samples_for(estimator, model, data, target, ids, text, written, target_type)
     columns, predicted = prediction_columns(estimator, X, np.arange(X.shape[0]), proba, table.ids)
@@ -137,11 +139,10 @@ def run(
     if table.y is not None:
         try:
             scored = predicted if table.known is None else predicted[table.known]
-            if classifier is None:
-                truth = targets_like(scored, table.labelled(), data, task)
-            else:
-                truth, scored = targets_like(known, table.labelled(), data, task), scored.astype(known.dtype)
-            result = scores(truth, scored, task == "classification")
+            truth = targets_like(known, table.labelled(), data, task)
+            if classifier is not None:
+                scored = scored.astype(known.dtype)
+            result = scores_of(estimator, truth, scored)
         except ValueError as error:
             if target is not None:
                 raise

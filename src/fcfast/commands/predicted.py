@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,36 @@ def prediction_columns(
     """Predict, and give the columns of the table and the predictions; samples without names have numbers."""
     import numpy as np
 
-    from fcfast.commands.data import predictions
+    from fcfast.commands.data import has_labels, predictions
 
     columns: dict[str, list[Any]] = {"sample": numbers.tolist() if ids is None else ids}
     predicted = predictions(estimator, X, np.arange(len(numbers)), "predict_proba" if proba else "predict")
-    if proba:
-        probabilities = predicted
-        predicted = estimator.classes_[probabilities.argmax(axis=1)]
-        columns["prediction"] = predicted.tolist()
-        columns |= {f"P({label})": p for label, p in zip(estimator.classes_, probabilities.T.tolist(), strict=True)}
+    if not proba:
+        columns |= dict(zip(_names(estimator), predicted.reshape(len(numbers), -1).T.tolist(), strict=True))
+        return columns, predicted
+    probabilities = predicted
+    if has_labels(estimator):
+        predicted, names = (probabilities > 0.5).astype(np.int64), _of_targets(estimator, probabilities.shape[1])
     else:
-        names = ["prediction"] if predicted.ndim == 1 else [f"prediction_{j}" for j in range(predicted.shape[1])]
-        columns |= dict(zip(names, predicted.reshape(len(numbers), -1).T.tolist(), strict=True))
-    return columns, predicted
+        predicted, names = estimator.classes_[probabilities.argmax(axis=1)], estimator.classes_
+    columns |= dict(zip(_names(estimator), predicted.reshape(len(numbers), -1).T.tolist(), strict=True))
+    return columns | {f"P({name})": p for name, p in zip(names, probabilities.T.tolist(), strict=True)}, predicted
+
+
+def _of_targets(estimator: Any, n_targets: int) -> list[Any]:
+    """Give the names of several targets or labels, or their numbers."""
+    return list(range(n_targets)) if estimator.target_names_ is None else list(estimator.target_names_)
+
+
+def _names(estimator: Any) -> list[str]:
+    """Give the names of the columns with predictions: by target or label, and by level where there are several for each."""
+    from fcfast.commands.data import known_targets
+
+    known = known_targets(estimator)
+    targets = [f"_{name}" for name in _of_targets(estimator, known.shape[1])] if known.ndim == 2 else [""]
+    if hasattr(estimator, "classes_") or not estimator.network_.loss.lists_predictions:
+        return [f"prediction{target}" for target in targets]
+    return [f"prediction{target}_{level:g}" for target, level in product(targets, estimator.network_.loss.parameters)]
 
 
 def delimiter_of(out: Path) -> str:

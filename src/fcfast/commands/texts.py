@@ -138,7 +138,7 @@ def rows_trained_on(y: "Array", is_classification: bool, seed: int) -> "Rows":
     n_held_out = round(FrontClassifier().validation_fraction * len(y))
     if not 0 < n_held_out < len(y):
         return np.arange(len(y))  # `fit` says that these are too few
-    return split_at_random(y, n_held_out, np.random.RandomState(seed), stratify=is_classification)[0]
+    return split_at_random(y, n_held_out, np.random.RandomState(seed), stratify=is_classification and y.ndim == 1)[0]
 
 
 def learned(asked: Texts, columns: Sequence[str | int], texts: "Array", path: Path) -> TextFeatures:

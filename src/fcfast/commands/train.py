@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from fcfast.commands.cards import with_report
 from fcfast.commands.fitting import fit, training_report
+from fcfast.commands.losses import NAMES, Delta, Levels, LossName, asked_loss
 from fcfast.commands.options import (
     AUTO,
     DATA,
@@ -50,6 +51,7 @@ from fcfast.commands.options import (
     in_network,
     in_output,
     in_training,
+    target_of,
     widths,
 )
 from fcfast.commands.scaling import scaling_of, standardize_option
@@ -175,6 +177,9 @@ def train(
         in_training(min=0, help="L2 penalty on all weights and biases.", show_default="for each layer, less with more samples"),
     ] = None,
     max_grad_norm: MaxGradNorm = None,
+    loss: LossName = None,
+    levels: Levels = None,
+    delta: Delta = None,
     label_smoothing: Annotated[
         float, in_training(help="Share of the target probability that is spread evenly over all classes, below 1.")
     ] = 0.0,
@@ -220,6 +225,9 @@ def train(
             "allow_missing": impute != "none",
         }  # fmt: skip
         texts = asked_texts(text, vectorizer, ngrams, min_count, bits, early_stopping and validated is None)
+        given_loss = asked_loss(loss, levels, delta, task)
+        task = task if given_loss is None else "regression"
+        named, test_named = target_of(target), target_of(test_target)
         settings: dict[str, Any] = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": given(learning_rate),
@@ -236,21 +244,27 @@ def train(
             if label_smoothing != 0:
                 raise ValueError(f"--label-smoothing {label_smoothing:g} is for classes, but the task is regression")
             scales = settings["standardize"]
-            return settings | {"standardize_targets": True if scales == SCALE else scales}
+            if given_loss is None:
+                return settings | {"standardize_targets": True if scales == SCALE else scales}
+            scaled = AUTO if not given_loss.may_scale_targets else True if scales == SCALE else scales
+            return settings | {
+                "standardize_targets": scaled,
+                "loss": given_loss.name if levels is None and delta is None else given_loss,
+            }
 
         rows = rows_of_block(data, block_rows)
         if rows is None:
             source = read_source(
-                data, target, task, target_type, n_features, ids, test, test_file, test_target, seed, written, texts, validated
+                data, named, task, target_type, n_features, ids, test, test_file, test_named, seed, written, texts, validated
             )
             estimator, report = run(source, settings_for(source.task))
         else:
-            refuse_whole(data, target, ids, test_target, impute, text)
+            refuse_whole(data, named, ids, test_named, impute, text)
             refuse_in_blocks(data, validated)
             estimator, report = train_in_blocks(
                 data, rows, n_features, target_type, task, test, test_file, settings_for, inputs[-1]
             )
-        estimator.card_ = with_report(estimator.card_, report, data, target, test_file)
+        estimator.card_ = with_report(estimator.card_, report, data, named, test_file)
         estimator.save(save)
         if plot is not None:
             from fcfast.plots import loss_curve
@@ -277,18 +291,19 @@ class Source:
     about: dict[str, Any]  # for the report
     text: "TextFeatures | None" = None  # how texts became features
     validation: "Samples | None" = None  # that --validation names
+    target_names: list[str] | None = None  # of several columns
 
 
 def read_source(
     data: Path,
-    target: str | None,
+    target: str | list[str] | None,
     asked_task: str,
     target_type: str,
     n_features: int | None,
     ids: str | None,
     share: float | None,
     test_file: Path | None,
-    test_target: str | None,
+    test_target: str | list[str] | None,
     seed: int,
     written: dict[str, Any],
     texts: Texts | None = None,
@@ -326,12 +341,14 @@ def read_source(
     if table.feature_names is not None:
         refuse_repeated(table.feature_names, data)  # or `fcfast predict` could not tell them apart
     y, task, reason = task_of(table, data, asked_task)
-    if task == "classification" and len(np.unique(y)) < 2:
+    has_classes = task == "classification" and y.ndim == 1
+    if has_classes and len(np.unique(y)) < 2:
         raise ValueError(f"{data}: the target is {str(y[0])!r} in every sample; at least two classes are needed")
+    names_of_targets = table.target_names if y.ndim == 2 else None
     columns = None if texts is None else columns_of(table, texts.columns)
     about = {"data": str(data), "task": task, "task_reason": reason, "n_features": table.X.shape[1]}
 
-    def samples_of(path: Path, target: str | None) -> Samples:
+    def samples_of(path: Path, target: str | list[str] | None) -> Samples:
         """Read samples like those of the data from another file."""
         # columns without names are identified by position, as in the training file
         names = None if columns else table.feature_names
@@ -345,36 +362,36 @@ def read_source(
         other_y = targets_like(y, other, path, task)
         return Samples(X, other_y, np.arange(len(other_y)))
 
-    is_classes = task == "classification"
     share = 0.0 if test_file is not None else share
     if marks is None:
-        rows, test_rows, how = split(y, table.n_train, share, is_classes, seed)
+        rows, test_rows, how = split(y, table.n_train, share, has_classes, seed)
         held_out = rows[:0]
     else:
         parts = marked_parts(marks, table.ids, data)
         if test_file is not None and (parts == TEST).any():
             raise ValueError(f"--test-file was given, but the column {marks!r} marks test samples; leave one out")
-        rows, held_out, test_rows, how = split_by_marks(parts, y, table.n_train, share, is_classes, seed)
+        rows, held_out, test_rows, how = split_by_marks(parts, y, table.n_train, share, has_classes, seed)
     test = Samples(table.X, y, test_rows) if len(test_rows) else None
     if test_file is not None:
         test, how = samples_of(test_file, test_target or target), str(test_file)
     if validated is not None and validated.share is not None:
-        rows, held_out = shared_off(y, rows, validated.share, is_classes, seed)
+        rows, held_out = shared_off(y, rows, validated.share, has_classes, seed)
     validation = Samples(table.X, y, held_out) if len(held_out) else None
     if validated is not None and validated.file is not None:
         validation = samples_of(validated.file, target)
     about |= {"n_train": len(rows), "n_test": 0 if test is None else len(test.rows), "test_set": how}
     about |= {"validation_set": None if validated is None else validated.text}
-    if task == "classification":
+    if has_classes:
         refuse_untrained(y, rows, data)
     about["untested_classes"] = []
-    if task == "classification" and test is not None:
+    if has_classes and test is not None:
         about["untested_classes"] = np.setdiff1d(y[rows], test.targets()).tolist()
     train = Samples(table.X, y, rows)
     if texts is None or columns is None:
-        return Source(task, train, test, table.feature_names, about, validation=validation)
+        return Source(task, train, test, table.feature_names, about, None, validation, names_of_targets)
     train, (test, validation), text = vectorized(texts, columns, train, (test, validation), task, seed, data)
-    return Source(task, train, test, None, about | {"n_features": text.n_features, "text": str(text)}, text, validation)
+    about |= {"n_features": text.n_features, "text": str(text)}
+    return Source(task, train, test, None, about, text, validation, names_of_targets)
 
 
 def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -386,7 +403,7 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         predictions,
         training_rows,
     )
-    from fcfast.commands.scores import scores
+    from fcfast.commands.scores import scores_of
     from fcfast.estimators import FrontClassifier, FrontRegressor
     from fcfast.scaling import of_raw_data
 
@@ -399,12 +416,13 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     with already_looked_at(*read):
         sentences = fit(estimator, training_rows(source.train), source.train.targets(), **for_fit(source.validation))
     raw = of_raw_data(estimator, None)
+    raw.target_names_ = None if source.target_names is None else np.array(source.target_names, dtype=object)
     seconds = time.perf_counter() - started
     test = source.test
     result = None
     if test is not None:
         predicted = predictions(raw, test.X, test.rows)
-        result = scores(test.targets(), predicted, source.task == "classification")
+        result = scores_of(raw, test.targets(), predicted)
     if source.feature_names is not None:
         raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
     elif hasattr(raw, "feature_names_in_"):
@@ -430,6 +448,7 @@ def summary(report: dict[str, Any]) -> list[RenderableType]:
     said: list[RenderableType] = [
         f"{report['task']} ({report['task_reason']}): {report['n_train']} samples x {report['n_features']} features"
         + ("" if not report["standardized"] else f", {SCALED.get(settings['standardize'], 'standardised')}"),
+        *([f"loss {report['loss_function']}"] if report["loss_function"] in NAMES[1:] else []),
         *([f"features: {report['text']}"] if "text" in report else []),
         f"form {report['form']} ({report['form_reason']})",
         f"{report['n_epochs']} epochs in {report['seconds']:.1f} s, last training loss {number(report['loss'])}",

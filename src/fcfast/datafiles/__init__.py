@@ -24,7 +24,7 @@ from dataclasses import replace
 
 from fcfast.datafiles import texts
 from fcfast.datafiles.arrays import read_npy, read_npz
-from fcfast.datafiles.asked import Asked, cells_of, check_target_type, delimiter_of, text_of
+from fcfast.datafiles.asked import Asked, cells_of, check_target_type, delimiter_of, several_targets, text_of
 from fcfast.datafiles.blocks import read_anndata, read_hdf5, read_matrix_market, read_plink, read_zarr
 from fcfast.datafiles.checks import check_table
 from fcfast.datafiles.columns import Target, refuse_missing
@@ -57,7 +57,7 @@ WITH_IDS = (*DELIMITED, ".parquet", ".npz", ".h5ad", ".zarr")
 
 def read_table(
     path: str | os.PathLike[str],
-    target: Target = None,
+    target: Target | Sequence[str | int] = None,
     *,
     header: bool | None = None,
     n_features: int | None = None,
@@ -85,12 +85,12 @@ def read_table(
     path : path
         File to read; "-" is standard input. The format of a pipe without an extension is recognised from its first bytes; text
         is then read as delimited text.
-    target : str, int or path, optional
-        Target. For delimited text and .parquet, the name or index (from 0; -1 is the last) of a column; an integer written as
-        a string is an index unless a column has that name. For .npz, the name of an array, by default "y" if it exists. For
-        .npy, another .npy file. svmlight files have the target in every line. For .h5ad, a column of `obs`; for .h5 and .zarr,
-        another dataset; for .bed, by default the phenotype in the .fam file. These and .mtx take an .npy file too. Without a
-        target, `y` is None.
+    target : str, int, path or sequence of str or int, optional
+        Target, or several of them that are numbers, some of which may be missing. For delimited text and .parquet, the name or
+        index (from 0; -1 is the last) of a column; an integer written as a string is an index unless a column has that name.
+        For .npz, the name of an array, by default "y" if it exists. For .npy, another .npy file. svmlight files have the target
+        in every line. For .h5ad, a column of `obs`; for .h5 and .zarr, another dataset; for .bed, by default the phenotype in
+        the .fam file. These and .mtx take an .npy file too. Without a target, `y` is None.
     header : bool, optional
         Whether delimited text begins with the names of its columns. By default it does if `target` is a name, if line 1
         has text where numbers belong, or if its numbers are clearly names (0, 1, 2 ..., wavelengths, ids of genes).
@@ -163,10 +163,11 @@ def read_table(
     2 samples; names in line 1; no id; target 'kind' (text); features 'length', 'width' (2)
     """
     check_target_type(target_type)
+    target, more = several_targets(target)
     cells = cells_of(decimal, thousands, missing)
     asked = Asked(
         target, header, n_features, ids, features, delimiter_of(delimiter), comment, transpose, target_type, cells,
-        layer, dataset, allow_missing, text_of(text),
+        layer, dataset, allow_missing, text_of(text), more,
     )  # fmt: skip
     with source_of(path) as source:
         if asked.text:

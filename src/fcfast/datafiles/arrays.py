@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fcfast.datafiles import several
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.columns import choices
 from fcfast.datafiles.labels import from_array
@@ -26,7 +27,7 @@ Arrays = dict[str, NDArray[Any]]
 def read_npz(source: Source, asked: Asked) -> Table:
     """Read an archive: `X` or the arrays of a sparse matrix, the target and the names."""
     wanted = "y" if asked.target is None else str(asked.target)
-    of_table = {"X", wanted, asked.ids, "feature_names", "target_names", "n_train"}
+    of_table = {"X", wanted, *map(str, asked.more), asked.ids, "feature_names", "target_names", "n_train"}
     with decoding(source, "an .npz archive", REMEDY.format("numpy.savez")), source.seekable() as file:
         if not zipfile.is_zipfile(file):
             raise ValueError("it is not a zip archive, or it is truncated")
@@ -35,13 +36,19 @@ def read_npz(source: Source, asked: Asked) -> Table:
             names = list(archive.files)
             _refuse_objects(file, [name for name in names if name in of_table])
             arrays = {name: np.asarray(archive[name]) for name in names if name in of_table.union(CSR_ARRAYS, OF_FORMATS)}
-    for name in (asked.target, asked.ids):
+    for name in (*asked.targets, asked.ids):
         if name is not None and name not in arrays:
             raise ValueError(f"{source} has no array {name!r}; {choices(str(name), names)}")
     X = arrays["X"] if "X" in arrays else _sparse(source, arrays, names)
     target_names = _names(source, arrays, "target_names") if wanted == "y" and "y" in arrays else None
     y = arrays.get(wanted)
-    if y is not None and target_names is None:
+    if asked.more:
+        named = list(map(str, asked.targets))
+        y, target_names = (
+            several.from_arrays(source, [arrays[name] for name in named], named, asked.target_type, asked.cells),
+            named,
+        )
+    elif y is not None and target_names is None:
         with decoding(source, "an .npz archive", f"save {wanted} as text in UTF-8"):
             y = from_array(source, y, asked.target_type)
     feature_names = _names(source, arrays, "feature_names")
@@ -54,7 +61,7 @@ def read_npz(source: Source, asked: Asked) -> Table:
         None if asked.ids is None else _ids(source, arrays[str(asked.ids)]),
         names_from="" if feature_names is None else "feature_names",
         id_name="" if asked.ids is None else repr(asked.ids),
-        target_name="" if y is None else repr(wanted),
+        target_name="" if y is None else ", ".join(map(repr, asked.targets or (wanted,))),
     )
 
 
@@ -69,6 +76,7 @@ def read_npy(source: Source, asked: Asked) -> Table:
 
 def target_in_npy(source: Source, asked: Asked) -> NDArray[Any]:
     """Read the target of a file that has none of its own from an .npy file."""
+    asked.refuse_several(source, "give the path of one .npy file with a column for each target")
     path = asked.target
     if not isinstance(path, str | os.PathLike) or Path(path).suffix.lower() != ".npy":
         raise ValueError(f"{source} is one array, so target={path!r} is unknown; give the path of an .npy file with the target")

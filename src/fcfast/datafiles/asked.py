@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from fcfast.datafiles.cells import MISSING, Cells
 from fcfast.datafiles.columns import Target
@@ -27,6 +28,27 @@ class Asked:
     dataset: str | None = None
     allow_missing: bool = False
     text: tuple[str | int, ...] = ()
+    more: tuple[str | int, ...] = ()  # further targets, beside the first
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """All targets that are asked for."""
+        return () if self.target is None else (self.target, *self.more)
+
+    def refuse_several(self, source: object, remedy: str) -> None:
+        """Raise a ValueError if several targets are asked for."""
+        if self.more:
+            raise ValueError(f"{source} cannot hold {len(self.targets)} targets by name; {remedy}")
+
+
+def several_targets(target: Target | Sequence[str | int]) -> tuple[Target, tuple[str | int, ...]]:
+    """Give the first target, and the others if there are several."""
+    if not isinstance(target, (list, tuple)):
+        return cast(Target, target), ()
+    if not target:
+        raise ValueError("target is an empty list; name one or several targets, or leave it out")
+    first, *others = target
+    return first, tuple(others)
 
 
 def text_of(text: str | int | Sequence[str | int] | None) -> tuple[str | int, ...]:

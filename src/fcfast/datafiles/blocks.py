@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fcfast.datafiles import several
 from fcfast.datafiles.arrays import target_in_npy
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.labels import from_array
@@ -28,6 +29,7 @@ Found = tuple[Array, str]  # values as the file has them, and what to call them
 
 def read_plink(source: Source, asked: Asked) -> Table:
     """Read genotypes; the target is the phenotype in the .fam file, or an .npy file."""
+    asked.refuse_several(source, "give the path of one .npy file with a column for each target")
     with _clear_errors(source):
         X = cast(PlinkBed, _opened(source, asked))
         of_samples, of_variants = (source.path.with_suffix(ending).name for ending in (".fam", ".bim"))
@@ -50,7 +52,10 @@ def read_anndata(source: Source, asked: Asked) -> Table:
 
 def _cells(source: Source, asked: Asked, X: AnnDataSource) -> Table:
     found, ids, id_name = None, X.sample_names, "names in obs"
-    if asked.target is not None and (asked.target in X.obs.columns or not _is_npy(asked.target)):
+    if asked.more:
+        columns = [X.target(str(name), missing="nan") for name in asked.targets]
+        found = _several(source, columns, asked)
+    elif asked.target is not None and (asked.target in X.obs.columns or not _is_npy(asked.target)):
         found = X.target(str(asked.target), missing="nan"), repr(asked.target)
     if asked.ids is not None:
         ids, id_name = list(map(str, X.target(str(asked.ids)).tolist())), repr(asked.ids)
@@ -136,6 +141,7 @@ def _table(
         X,
         y,
         names,
+        list(map(str, asked.targets)) if asked.more and y is not None else None,
         ids=None if ids is None else list(ids),
         names_from="" if names is None else names_from,
         id_name="" if ids is None else id_name,
@@ -158,9 +164,15 @@ def _is_npy(target: object) -> bool:
 
 def _beside(source: Source, asked: Asked, group: Any) -> Found | None:
     """Read the dataset of an HDF5 file, or the array of a zarr group, that is named as the target."""
+    if asked.more:
+        return _several(source, [_dataset(source, name, group) for name in asked.targets], asked)
     name = asked.target
     if name is None or (_is_npy(name) and (hasattr(group, "dtype") or name not in group)):
         return None
+    return _dataset(source, name, group), repr(name)
+
+
+def _dataset(source: Source, name: object, group: Any) -> Array:
     if hasattr(group, "dtype"):
         raise ValueError(f"{source} is one array, so target={name!r} is unknown; give the path of an .npy file with the target")
     if str(name) not in group or not hasattr(group[str(name)], "dtype"):
@@ -168,7 +180,13 @@ def _beside(source: Source, asked: Asked, group: Any) -> Found | None:
             f"{source} has no dataset {name!r} that could be the target; it has {names_in(group)}; give one of these, or the "
             "path of an .npy file"
         )
-    return np.asarray(group[str(name)][()]), repr(name)
+    return np.asarray(group[str(name)][()])
+
+
+def _several(source: Source, columns: Sequence[Array], asked: Asked) -> Found:
+    """Give several targets as one array."""
+    names = list(map(str, asked.targets))
+    return several.from_arrays(source, columns, names, asked.target_type, asked.cells), ", ".join(map(repr, names))
 
 
 def _with_gaps(source: Source, values: Array, asked: Asked) -> tuple[Array | None, NDArray[np.bool_] | None]:
@@ -181,7 +199,7 @@ def _with_gaps(source: Source, values: Array, asked: Asked) -> tuple[Array | Non
     if values.dtype.kind == "U" and values.ndim == 1:
         known = np.array([not asked.cells.is_missing(value.strip()) for value in values.tolist()], bool)
     elif values.dtype.kind == "f":
-        known = np.logical_not(np.isnan(values.reshape(len(values), -1)).any(axis=1))
+        known = np.logical_not(np.isnan(values.reshape(len(values), -1)).all(axis=1))
     if not known.any():
         return None, None
     part = from_array(source, values[known], asked.target_type)

@@ -44,7 +44,10 @@ def check_table(
         _check_target_names(source, y, table.target_names)
     columns = table.target_names if y.ndim == 2 else ["target"]
     known = y if table.known is None else y[table.known]
-    refuse_gaps(source, known.reshape(len(known), -1), columns, remedy=TARGET_REMEDY, first_row=first_row)
+    may_lack = y.ndim == 2 and y.shape[1] > 1
+    refuse_gaps(
+        source, known.reshape(len(known), -1), columns, remedy=TARGET_REMEDY, allow_missing=may_lack, first_row=first_row
+    )
 
 
 def _check_target_names(source: object, y: NDArray[Any], names: list[str]) -> None:

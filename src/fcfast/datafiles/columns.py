@@ -12,12 +12,13 @@ Target = str | int | os.PathLike[str] | None
 
 @dataclass(frozen=True)
 class Columns:
-    """Roles of columns: features, at most one target, at most one column of sample names; the others are skipped."""
+    """Roles of columns: features, targets (the first, and `more` of them), one column of sample names; others are skipped."""
 
     names: Sequence[str | int]
     target: int | None
     ids: int | None
     is_feature: Sequence[bool]
+    more: Sequence[int] = ()
 
     @property
     def features(self) -> list[str | int]:
@@ -32,8 +33,17 @@ class Columns:
     @property
     def skipped(self) -> list[str]:
         """Return the names of the skipped columns."""
-        used = self.target, self.ids
+        used = self.target, self.ids, *self.more
         return [str(name) for j, name in enumerate(self.names) if not self.is_feature[j] and j not in used]
+
+    @property
+    def targets(self) -> list[int]:
+        """Return the positions of all targets in the file."""
+        return [] if self.target is None else [self.target, *self.more]
+
+    def told_targets(self) -> str:
+        """Name the targets in the line about the table."""
+        return ", ".join(map(self.told, self.targets))
 
     def told(self, column: int | None) -> str:
         """Name a column in the line about the table."""
@@ -51,12 +61,18 @@ def columns_of(
     ids: str | int | None,
     features: Collection[str] | None,
     text: Sequence[str | int] = (),
+    more: Sequence[str | int] = (),
 ) -> Columns:
     """Find the role of each column; if there are columns of text, they alone are features."""
     of_target, of_ids = (column_of(source, column, names, n_columns) for column in (target, ids))
     if of_target is not None and of_target == of_ids:
         raise ValueError(f"{source}: {target!r} is the target and names the samples too; choose another column for one of them")
-    used = of_target, of_ids
+    others = [column_of(source, column, names, n_columns) for column in more]
+    for column, place in zip(more, others, strict=True):
+        if place in (of_target, of_ids) or others.count(place) > 1:
+            raise ValueError(f"{source}: column {column!r} is asked for twice; name each target once, and none of them as --id")
+    used = of_target, of_ids, *others
+    further = [place for place in others if place is not None]
     if text:
         places = [_place_of_text(source, column, names, n_columns) for column in text]
         for column, place in zip(text, places, strict=True):
@@ -64,12 +80,13 @@ def columns_of(
                 other = "the target" if place == of_target else "the samples' names" if place == of_ids else "there twice"
                 what = f"holds texts and is {other}" if place in used else f"of texts is {other}"
                 raise ValueError(f"{source}: column {column!r} {what}; choose another column for one of them")
-        return Columns(names or range(n_columns), of_target, of_ids, [j in places for j in range(n_columns)])
+        return Columns(names or range(n_columns), of_target, of_ids, [j in places for j in range(n_columns)], further)
     if features is None or names is None:
-        return Columns(names or range(n_columns), of_target, of_ids, [j not in used for j in range(n_columns)])
+        return Columns(names or range(n_columns), of_target, of_ids, [j not in used for j in range(n_columns)], further)
     refuse_missing(source, features, [name for j, name in enumerate(names) if j not in used])
     wanted = set(features)
-    return Columns(names, of_target, of_ids, [j not in used and name in wanted for j, name in enumerate(names)])
+    are_features = [j not in used and name in wanted for j, name in enumerate(names)]
+    return Columns(names, of_target, of_ids, are_features, further)
 
 
 def _place_of_text(source: object, column: str | int, names: list[str] | None, n_columns: int) -> int | None:

@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from fcfast.datafiles import header, texts, transposed
+from fcfast.datafiles import header, several, texts, transposed
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.cells import looks_numeric
 from fcfast.datafiles.checks import FEATURES_REMEDY, refuse_gaps
@@ -70,13 +70,14 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     ):
         names = first
     data = records if names is first or layout.short_header else chain([(line, text)], records)
-    _refuse_lines(source, top, names or [], asked.target, ids)
+    _refuse_lines(source, top, names or [], *asked.targets, ids)
     if names is not None:
         _refuse_two_meanings(source, names, ids)
-    if hint and names is not None and isinstance(asked.target, str) and asked.target not in names:
-        _refuse_absent(source, names, asked.target)
+    for target in asked.targets:
+        if hint and names is not None and isinstance(target, str) and target not in names:
+            _refuse_absent(source, names, target)
     n_columns = layout.n_cells if names is None else len(names)
-    columns = columns_of(source, names, n_columns, asked.target, ids, asked.features, asked.text)
+    columns = columns_of(source, names, n_columns, asked.target, ids, asked.features, asked.text, asked.more)
     if names is None:
         names_from = ""
     elif asked.features is None and not asked.text:
@@ -94,18 +95,21 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
     may_be_names = not asked.text and asked.header is None and names is None and not np.isfinite(X[0]).all()
     remedy = FEATURES_REMEDY + (f"; if line {line} has names, use --header" if may_be_names else "")
     refuse_gaps(source, X, features, rows.lines, remedy, asked.allow_missing)
-    y = None
-    if columns.target is not None:
+    y, of_targets = None, [columns.names[place] for place in columns.targets]
+    if columns.more:
+        y = several.from_texts(source, [rows.labels, *rows.more], of_targets, asked.target_type, cells, rows.lines)
+    elif columns.target is not None:
         y = from_text(source, rows.labels, columns.names[columns.target], asked.target_type, cells, rows.lines)
     return Table(
         X,
         y,
         None if names is None else [str(name) for name in features],
+        [str(name) for name in of_targets] if columns.more else None,
         ids=rows.ids if columns.ids is not None else None,
         skipped=columns.skipped,
         names_from=names_from,
         id_name="the rows' names" if layout.short_header and columns.ids == 0 else columns.told(columns.ids),
-        target_name=columns.told(columns.target),
+        target_name=columns.told_targets(),
         notes=top.notes + (texts.notes(X) if asked.text else []),
     )
 

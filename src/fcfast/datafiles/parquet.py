@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fcfast.datafiles import texts
+from fcfast.datafiles import several, texts
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.cells import not_a_number
 from fcfast.datafiles.checks import TARGET_REMEDY, refuse_gaps
-from fcfast.datafiles.columns import columns_of, index_of
+from fcfast.datafiles.columns import Target, columns_of, index_of
 from fcfast.datafiles.labels import from_array, from_text, refuse_unlabelled
 from fcfast.datafiles.sources import Source, decoding
 from fcfast.datafiles.table import Table
@@ -27,23 +27,24 @@ def read_parquet(source: Source, asked: Asked) -> Table:
     names: list[str] = content.column_names
     # The index comes last in the file but is not a column of the table, so it can be found only by its name.
     inner = [j for j, name in enumerate(names) if name not in index]
-    by_name = [j for j, name in enumerate(names) if name in index and name in (asked.target, asked.ids)]
+    by_name = [j for j, name in enumerate(names) if name in index and name in (*asked.targets, asked.ids)]
     ids = None if asked.ids == "" and index and "" not in names else asked.ids  # "" is the column without a name
-    levels = [name for name in index if name != asked.target] if ids is None else []
+    levels = [name for name in index if name not in asked.targets] if ids is None else []
     if len(levels) == 1:
         ids = levels[0]
         by_name = sorted({*by_name, names.index(ids)})
     order = inner + by_name
-    target = asked.target
-    if (place := index_of(target)) is not None and str(target) not in names and -len(inner) <= place < len(inner):
-        target = place % len(inner)
-    columns = columns_of(source, [names[j] for j in order], len(order), target, ids, asked.features, asked.text)
+    target, *more = [_within(target, names, len(inner)) for target in asked.targets] or [None]
+    columns = columns_of(source, [names[j] for j in order], len(order), target, ids, asked.features, asked.text, more)
     chosen = [(names[order[j]], content.column(order[j])) for j in columns.places]
     if not chosen:
         raise ValueError(f"{source} has no features, only {len(names)} column(s); at least one is needed")
     X = _text_matrix(source, chosen) if asked.text else _matrix(source, chosen)
-    y = None
-    if columns.target is not None:
+    y, of_targets = None, [str(columns.names[place]) for place in columns.targets]
+    if columns.more:
+        arrays = [_values(content.column(order[place])) for place in columns.targets]
+        y = several.from_arrays(source, arrays, of_targets, asked.target_type, asked.cells)
+    elif columns.target is not None:
         y = column_target(source, str(columns.names[columns.target]), content.column(order[columns.target]), asked)
     samples, id_name = None, columns.told(columns.ids)
     if columns.ids is not None:
@@ -56,11 +57,32 @@ def read_parquet(source: Source, asked: Asked) -> Table:
         X,
         y,
         list(map(str, columns.features)),
+        of_targets if columns.more else None,
         ids=samples,
         skipped=columns.skipped,
         id_name=id_name,
-        target_name=columns.told(columns.target),
+        target_name=columns.told_targets(),
         notes=texts.notes(X) if asked.text else [],
+    )
+
+
+def _within(target: Target, names: Sequence[str], n_inner: int) -> Any:
+    """Count a target that is an index among the columns that are no index of pandas."""
+    place = index_of(target)
+    return place % n_inner if place is not None and str(target) not in names and -n_inner <= place < n_inner else target
+
+
+def _values(column: Any) -> NDArray[Any]:
+    """Convert a column of one of several targets to an array: numbers with NaN for null, or text."""
+    from pyarrow import types
+
+    column = _decoded(column)
+    if types.is_boolean(column.type):
+        column = column.cast("uint8")
+    return (
+        column.to_numpy()
+        if types.is_integer(column.type) or types.is_floating(column.type)
+        else np.array(column.to_pylist(), object)
     )
 
 

@@ -30,6 +30,8 @@ class Rows:
         Features, row by row in one flat array, so that a large table is stored only once.
     labels, ids : list of str
         Cells of the target and of the sample names.
+    more : list of list of str
+        Cells of each further target.
     lines : array of int
         Line number of each row.
     """
@@ -43,6 +45,7 @@ class Rows:
     values: "array[float]" = field(default_factory=lambda: array("d"))
     labels: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    more: list[list[str]] = field(default_factory=list)
     lines: "array[int]" = field(default_factory=lambda: array("q"))
 
     def __post_init__(self) -> None:
@@ -51,6 +54,9 @@ class Rows:
         places = self.columns.places
         self._use = None if len(places) == self._n_cells else places
         self._features = self.columns.features
+        self.more = [[] for _ in self.columns.more]
+        kept = (self.columns.target, self.labels), (self.columns.ids, self.ids), *zip(self.columns.more, self.more, strict=True)
+        self._kept = [(column, cells) for column, cells in kept if column is not None]
         self._block: list[str] = []
         self._block_lines: list[int] = []
         self._size = 0
@@ -88,9 +94,7 @@ class Rows:
 
     def _keep_text(self, line: str) -> None:
         """Store the cells that are not features, searched from the nearer end of the line."""
-        for column, kept in ((self.columns.target, self.labels), (self.columns.ids, self.ids)):
-            if column is None:
-                continue
+        for column, kept in self._kept:
             if column < self._n_cells // 2:
                 cell = line.split(self.dialect.delimiter, column + 1)[column]
             else:
@@ -136,10 +140,8 @@ class Rows:
                 f"{self.source}: line {number} has {len(cells)} cell(s) instead of {self._n_cells}; "
                 "give every line as many as the first, with one delimiter (set it with --delimiter)"
             )
-        if self.columns.target is not None:
-            self.labels.append(cells[self.columns.target].strip())
-        if self.columns.ids is not None:
-            self.ids.append(cells[self.columns.ids].strip())
+        for column, kept in self._kept:
+            kept.append(cells[column].strip())
         self.values.extend(self._each(number, self._of_features(cells)))
         self.lines.append(number)
 

@@ -6,7 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from fcfast.datafiles import header
+from fcfast.datafiles import header, several
 from fcfast.datafiles.asked import Asked
 from fcfast.datafiles.checks import refuse_gaps
 from fcfast.datafiles.columns import Columns, choices, index_of, refuse_missing
@@ -20,7 +20,7 @@ from fcfast.datafiles.top import Top, is_comment
 
 def read(source: Source, top: Top, asked: Asked) -> Table:
     """Read a transposed table; the target is the name of a line, or an attribute in a series matrix of GEO."""
-    for column in (asked.target, asked.ids):
+    for column in (*asked.targets, asked.ids):
         if column is not None and index_of(column) is not None:
             raise ValueError(f"{source}: in a transposed table the target is a line; give its name instead of {column!r}")
     if top.layout.n_cells < 2:
@@ -39,7 +39,13 @@ def read(source: Source, top: Top, asked: Asked) -> Table:
     X = rows.matrix()
     refuse_gaps(source, X, [str(name) for name in names[1:]], rows.lines, allow_missing=asked.allow_missing)
     y, ids = None, samples
-    if asked.target is not None:
+    if asked.more:
+        found = [_found(source, str(name), apart, top, rows) for name in asked.targets]
+        named = list(map(str, asked.targets))
+        y = several.from_texts(
+            source, [cells for cells, _ in found], named, asked.target_type, asked.cells, [found[0][1]] * n_samples
+        )
+    elif asked.target is not None:
         texts, number = _found(source, str(asked.target), apart, top, rows)
         y = from_text(source, texts, str(asked.target), asked.target_type, asked.cells, [number] * n_samples)
     if asked.ids is not None:
@@ -48,11 +54,12 @@ def read(source: Source, top: Top, asked: Asked) -> Table:
         X.T,
         y,
         rows.ids,
+        list(map(str, asked.targets)) if asked.more else None,
         ids=ids,
         skipped=apart.skipped,
         names_from="the first column",
         id_name=repr(asked.ids) if asked.ids is not None else f"line {line}" if samples else "",
-        target_name="" if asked.target is None else repr(asked.target),
+        target_name=", ".join(map(repr, asked.targets)),
         notes=[*top.notes, "transposed: lines are features, columns samples"],
     )
 
@@ -83,7 +90,7 @@ class _Apart:
 
     def others(self, lines: Iterator[Line]) -> Iterator[Line]:
         """Yield the lines that are features."""
-        asked = {str(name) for name in (self.asked.target, self.asked.ids) if name is not None}
+        asked = {str(name) for name in (*self.asked.targets, self.asked.ids) if name is not None}
         wanted = None if self.asked.features is None else set(self.asked.features)
         for number, line in lines:
             name = self._first_cell(number, line)

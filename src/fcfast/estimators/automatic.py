@@ -6,12 +6,13 @@ The initial weights belong to it. One number, `Constants.step`, then suits every
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from scipy import sparse
 from sklearn.utils.validation import _num_samples
 
+from fcfast.estimators.targets import ROBUST
 from fcfast.gram.object import Gram, fan_in_of, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.losses import Loss
@@ -74,8 +75,18 @@ class Constants:
 
 
 CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200, few=16)
+LABELS = Constants(step=4.0, batch_step=8.0, decay=0.3, tall_decay=0.3, epochs=200, few=16)
 NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000, few=0)
 HAZARDS = Constants(step=0.1, batch_step=0.1, decay=1.0, tall_decay=1.0, epochs=200, few=16)
+NOISY = Constants(step=0.5, batch_step=0.5, decay=0.5, tall_decay=0.5, epochs=1000, few=0)
+
+
+def constants(loss: Loss) -> Constants:
+    """Give the constants of a regression with this loss."""
+    if not loss.expects_noise:
+        return NUMBERS
+    noisy, share = LABELS if loss.link == "logit" else NOISY, loss.decay_share
+    return replace(noisy, decay=share * noisy.decay, tall_decay=share * noisy.tall_decay)
 
 
 class Settings(Mapping[str, Any]):
@@ -179,9 +190,13 @@ def standardize_targets(loss: Loss, has_coefs: bool, streams: bool) -> Choice:
         return Choice(False, "coefs_init are weights for raw targets")
     if loss.kernel is None:
         return Choice(False, "the loss is your own")
+    if not loss.may_scale_targets:
+        return Choice(False, f"the {loss.name} loss needs targets as they are")
     if streams:
-        return Choice(RUNNING, "errors are squared, and the scale follows the stream")
-    return Choice(True, "errors are squared")
+        return Choice(RUNNING, "the rates suit errors of about 1, and the scale follows the stream")
+    if loss.is_robust:
+        return Choice(ROBUST, "targets that are far off hardly count")
+    return Choice(True, "the rates suit errors of about 1")
 
 
 def is_sparse(X: Any) -> bool:

@@ -95,6 +95,7 @@ class TrainedEstimator(BaseEstimator):
     network_: Any  # fcfast.training.Trainable
     random_state: Any
     form_: str
+    classes_: Array
     _optimizer_settings: ClassVar[dict[str, Any]] = DEFAULT_SETTINGS
     _largest_batch = 200  # of batch_size="auto"
     _stops_by_loss = True  # after epochs without improvement of the training loss, where no validation score decides
@@ -135,6 +136,10 @@ class TrainedEstimator(BaseEstimator):
     def _encode_known_targets(self, y: Array) -> Array:
         """Give checked raw targets of further samples as the network takes them, once it is known what it predicts."""
         raise NotImplementedError
+
+    def _as_given(self, y: Array) -> Array:
+        """Give checked raw targets the shape that the user gave them."""
+        return y
 
     def _card_targets(self) -> dict[str, Any]:
         """Describe the targets for the model card."""
@@ -248,28 +253,34 @@ class TrainedEstimator(BaseEstimator):
         y = gathered(y)
         if isinstance(X, Gram):
             self._accept(X, reset)
-            return X, self._checked_targets(X, y)
+            return X, self._checked_targets(X, y, reset)
         if not reset and self._front.takes_any_samples:
             raise ValueError("a function compares the samples; partial_fit takes rows of the Gram matrix of them, gram[rows]")
         source = source_in(X)
         if source is not None:
             check_features(self, source, reset)
-            return source, self._checked_targets(source, y)
+            return source, self._checked_targets(source, y, reset)
         return self._validated(X, y, reset)
 
     def _validated(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         """Check training data in memory as scikit-learn does."""
+        y, close = self._opened_targets(y, reset)
         is_numeric = not self._loss.has_classes
         errors = validation.clearer_errors(X, y if is_numeric else None, self._takes_features)
         with errors, np.errstate(over="ignore", invalid="ignore"):
             X, targets = validate_data(self, X, y, **self._taken(X), multi_output=True, y_numeric=is_numeric, reset=reset)
-        return X, targets
+        return X, close(targets)
 
-    def _checked_targets(self, X: Any, y: ArrayLike | None) -> Array:
+    def _checked_targets(self, X: Any, y: ArrayLike | None, reset: bool) -> Array:
         """Check the targets of samples that scikit-learn does not check."""
+        y, close = self._opened_targets(y, reset)
         targets: Any = _check_y(y, multi_output=True, y_numeric=not self._loss.has_classes, estimator=self)
         check_consistent_length(X, targets)
-        return targets
+        return close(targets)
+
+    def _opened_targets(self, y: Any, reset: bool) -> tuple[Any, Callable[[Array], Array]]:
+        """Give targets that scikit-learn can check, and a function that makes the network's targets of what it gives."""
+        return y, lambda targets: targets
 
     def _accept(self, X: Gram, reset: bool) -> None:
         """Take a Gram matrix as training data or, if not `reset`, as new data of a fitted estimator."""
@@ -460,7 +471,8 @@ class TrainedEstimator(BaseEstimator):
         remedies = []
         if not self._setting("standardize") and self._takes_features:
             remedies.append("scale X, unless it is scaled (standardize=True)")
-        if "standardize_targets" in self._automatic and not self._setting("standardize_targets"):
+        scales_targets = "standardize_targets" in self._automatic and self._loss.may_scale_targets
+        if scales_targets and not self._setting("standardize_targets"):
             remedies.append("scale y (standardize_targets=True)")
         rate = text_of(self._setting("learning_rate"))
         is_chosen = validation.is_auto(self.learning_rate)
@@ -594,7 +606,6 @@ def _named_optimizer(name: str) -> type[Optimizer]:
 class ClassTargets(TrainedEstimator):
     """Methods for targets that are classes."""
 
-    classes_: Array
     class_weight: Any
     _score_name = "accuracy"
 
@@ -604,7 +615,11 @@ class ClassTargets(TrainedEstimator):
 
     def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         X, y = super()._checked(X, y, reset)
-        return X, column_or_1d(y, warn=True)
+        return X, self._one_label_each(y)
+
+    def _one_label_each(self, y: Array) -> Array:
+        """Give the labels of samples as one column."""
+        return column_or_1d(y, warn=True)
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:
         validation.no_missing_labels(y)

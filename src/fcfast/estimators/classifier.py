@@ -10,18 +10,16 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 
 from fcfast.estimators import automatic
-from fcfast.estimators.base import ClassTargets
 from fcfast.estimators.front import FrontEstimator
-from fcfast.estimators.samples import gathered
+from fcfast.estimators.multilabel import LabelTargets, subset_accuracy
 from fcfast.estimators.store import stored
-from fcfast.estimators.stream_predictions import predictions_of, takes_streams
-from fcfast.losses import CrossEntropy, log_softmax, softmax
+from fcfast.estimators.stream_predictions import scored, takes_streams
+from fcfast.losses import CrossEntropy, log_sigmoid, log_softmax
 from fcfast.losses.cross_entropy import entropy
 from fcfast.modelfile.front import ClassifierHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
-from fcfast.streams import Stream
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -32,8 +30,11 @@ Array = NDArray[Any]
 
 
 @stored
-class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
+class FrontClassifier(ClassifierMixin, LabelTargets, FrontEstimator):
     """A dense network for classification, trained on the cross-entropy with its first layer in any form.
+
+    Targets are classes in one column, or several labels that a sample has or has not, in a column of 0 and 1 for each. Labels
+    are trained on the logistic loss, summed over the labels, and some of them may be missing (NaN).
 
     Training gives exactly the network that backpropagation with torch.optim.SGD's semantics gives. In form "contributions" the
     cost of a step does not depend on the number of features. `explain` splits a pre-activation by training sample.
@@ -174,16 +175,18 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         Weights of the classes, by which the weights of their samples are multiplied. "balanced" makes them inversely
         proportional to the class frequencies. Where classes are unequal it raises the balanced accuracy, but the probabilities
         then suit equally frequent classes, which costs log-loss.
+        It is refused for several labels.
     label_smoothing : float, default 0
         Share of the target probability in [0, 1) that is spread evenly over all classes, as in torch.nn.CrossEntropyLoss: a
         sample of class k has the target probabilities ``(1 - label_smoothing) * one_hot(k) + label_smoothing / c``. Weights of
         samples and of classes multiply the whole loss of a sample, whereas PyTorch's `weight` multiplies the terms of the
-        smoothed loss each by the weight of its own class.
+        smoothed loss each by the weight of its own class. With several labels a label y of 0 or 1 has the target
+        ``(1 - label_smoothing) y + label_smoothing / 2``.
 
     Attributes
     ----------
     classes_ : ndarray of shape (c,)
-        Class labels in sorted order.
+        Class labels in sorted order, or for several labels the numbers of their columns, from 0.
     settings_ : mapping of str to value
         Values of all parameters that may be "auto", as they were used, given ones included. ``str(settings_)`` is a table with
         the reason for each, and ``settings_.reasons`` has the reasons by name. Model files keep it.
@@ -249,7 +252,10 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
     """
 
     _header = ClassifierHeader
-    _constants = automatic.CLASSES
+
+    @property
+    def _constants(self) -> automatic.Constants:  # type: ignore[override]  # the targets decide here
+        return automatic.LABELS if self._is_multilabel else automatic.CLASSES
 
     def __init__(
         self,
@@ -305,20 +311,20 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
 
-    @property
-    def _loss(self) -> CrossEntropy:
-        return CrossEntropy(self.label_smoothing)
-
     def _check_parameters(self) -> None:
         super()._check_parameters()
         CrossEntropy(self.label_smoothing)
 
     def _chance(self, targets: Array, weights: Array | None) -> float:
-        """Give the entropy of the smoothed class frequencies."""
+        """Give the loss of the smoothed frequencies of the classes, or of the labels."""
+        if self._is_multilabel:
+            return self._loss_of_frequencies(targets, weights)
         counts = np.bincount(targets, weights, minlength=len(self.classes_))
-        return entropy(self._loss.smoothed(counts / counts.sum()))
+        return entropy(CrossEntropy(self.label_smoothing).smoothed(counts / counts.sum()))
 
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
+        if self._is_multilabel:
+            return self._more_labels(y, classes)
         check_classification_targets(y)
         given = None if classes is None else unique_labels(classes)
         known = getattr(self, "classes_", None)
@@ -343,10 +349,10 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
         ----------
         X : ndarray or sparse matrix of shape (N, d)
             New samples.
-        y : array-like of shape (N,)
-            Class labels.
+        y : array-like of shape (N,) or (N, L)
+            Class labels, or several labels of each sample as 0 and 1, some of which may be missing (NaN).
         classes : array-like of shape (c,), or None
-            All labels that will ever occur; the first call needs them.
+            All class labels that will ever occur; the first call needs them. Several labels need none.
         sample_weight : array-like of shape (N,) or None
             Weights of the samples; None weights all samples equally.
 
@@ -366,28 +372,46 @@ class FrontClassifier(ClassifierMixin, ClassTargets, FrontEstimator):
 
     @takes_streams
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Give the probability (M, c) of each class in `classes_`, which is the softmax of the outputs, in float64."""
-        return softmax(self._outputs_of(X).astype(np.float64))
+        """Give the probability (M, c) of each class in `classes_`, which is the softmax of the outputs, in float64.
+
+        If samples have several labels, it is the probability (M, L) that a sample has each label.
+        """
+        return self.network_.loss.predictions(self._outputs_of(X).astype(np.float64))
 
     @takes_streams
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Give the logarithms (M, c) of the probabilities in float64; they are finite even if `predict_proba` gives 0 or 1."""
-        return log_softmax(self._outputs_of(X).astype(np.float64))
+        outputs = self._outputs_of(X).astype(np.float64)
+        return log_sigmoid(outputs) if self._is_multilabel else log_softmax(outputs)
 
     @takes_streams
     def predict(self, X: Any) -> Array:
-        """Give the most probable class (M,)."""
+        """Give the most probable class (M,), or which labels (M, L) are more probable than not, as 0 and 1."""
         outputs = self._outputs_of(X)
+        if self._is_multilabel:
+            return (outputs > 0).astype(np.int64)
         return self.classes_[outputs.argmax(axis=1)]
 
     def _add_results(self, graph: "Graph", outputs: str) -> None:
-        from fcfast.onnx.results import add_classes
+        from fcfast.onnx.results import add_classes, add_labels
 
-        add_classes(graph, self.classes_, outputs, graph.node("Softmax", outputs, axis=1))
+        if self._is_multilabel:
+            add_labels(graph, outputs, self.network_.loss.onnx_predictions(graph, outputs), len(self.classes_))
+        else:
+            add_classes(graph, self.classes_, outputs, graph.node("Softmax", outputs, axis=1))
 
     def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Give the accuracy; the blocks of a stream hold `y` and `sample_weight`, which are left out then."""
-        if not isinstance(X, Stream):
-            return float(super().score(X, gathered(y), gathered(sample_weight)))
-        predicted, truth, weights = predictions_of(self, X, y, sample_weight)
+        """Give the accuracy; the blocks of a stream hold `y` and `sample_weight`, which are left out then.
+
+        If samples have several labels, it is the share of samples of which all labels are right; labels that are missing in `y`
+        do not count, nor do samples without any.
+        """
+        predicted, truth, weights = scored(self, X, y, sample_weight)
+        if self._is_multilabel:
+            return subset_accuracy(truth, predicted, weights)
         return float(accuracy_score(truth, predicted, sample_weight=weights))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -55,7 +55,9 @@ class FittedFront(ExportedEstimator):
     """Results of a fitted estimator, whose network was trained, loaded, or trained on scaled data and then unscaled."""
 
     network_: FrontNetwork
+    target_names_: Array | None = None  # of several columns
     n_jobs: int | None
+    _curvature = 1.0  # of the loss, by which chosen rates are divided
     _lengths: Lengths | None = None  # of a stream's samples, if rates or the start depend on them; replaced, never changed
     _begun_as: dict[str, Any] | None = None  # the parameters of the start and the kernel when training began
     _header: ClassVar[type[FrontHeader]]
@@ -258,6 +260,10 @@ class FittedFront(ExportedEstimator):
         if not (weights or contributed):
             raise ValueError(f"weights=False needs form 'contributions', but this is {self.form_!r}; use weights=True")
         as_contributions = contributed and not weights
+        if self._loss.name != self.network_.loss.name:
+            raise ValueError(
+                f"the loss is {self._loss.name!r} now, but was {self.network_.loss.name!r} in fit; set it back, or fit again"
+            )
         gram: Gram | None = self.network_.front.gram
         if weights and gram is not None and not gram.has_weights:
             raise ValueError(f"a {gram.kernel_name} kernel has no weights to store; use weights=False")
@@ -274,6 +280,8 @@ class FittedFront(ExportedEstimator):
             followed=list(followed := self._stored_stream()),
             lengths=lengths_entry(self._lengths),
             validation_losses=self.validation_loss_curve_ or [],
+            curvature=self._curvature if self._curvature > 1 else 0.0,
+            target_names=[] if self.target_names_ is None else self.target_names_.tolist(),
         )
         tensors = network_tensors(self.network_, header)
         return header, tensors | scaling_tensors(self._scaling) | stream_tensors(followed) | text_tensors(self.text_)
@@ -303,6 +311,9 @@ class FittedFront(ExportedEstimator):
         estimator = super()._from_file(header, tensors, X)
         if header.y_ndim is not None:
             estimator._y_ndim = int(header.y_ndim)
+        estimator._take_loss(header.loss)
+        estimator._curvature = header.curvature or 1.0
+        estimator.target_names_ = np.array(header.target_names, dtype=object) if header.target_names else None
         estimator._begun_as = estimator._asked_start
         estimator._scaling = scaling_in(header.scaled, tensors, header.n_features)
         estimator._restore_stream(stream_in(header.followed, tensors))
@@ -312,6 +323,9 @@ class FittedFront(ExportedEstimator):
             X = estimator._trained_inputs(X, header, tensors)
         estimator.network_ = network_of(header, tensors, X, estimator._loss, resolve_n_jobs(estimator.n_jobs))
         return estimator
+
+    def _take_loss(self, name: str) -> None:
+        """Take from a file what its name of a loss says."""
 
     def _trained_inputs(self, X: Any, header: FrontHeader, tensors: Tensors) -> Any:
         """Find the training inputs in the file, or the rows of `X` that the estimator was trained on."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fcfast.estimators.initial import InitialFront
 from fcfast.estimators.samples import SquaredLength
 from fcfast.estimators.starts import STARTS
+from fcfast.estimators.targets import ROBUST, robust_scale
 from fcfast.gram.occurring import is_stored_sparse
 from fcfast.sources import ArraySource, as_source
 from fcfast.sources.inputs import tidy
@@ -50,7 +51,10 @@ class FollowingFront(InitialFront):
         self._scaling = replace(self._scaling or Scaling(None, None), inputs=inputs, missing=missing)
 
     def _measure_targets(self, y: Array, sample_weight: Floats | None, first: bool) -> None:
-        if self._follows("standardize_targets", first) or (first and self._setting("standardize_targets")):
+        if first and self._setting("standardize_targets") == ROBUST:
+            targets = robust_scale(self._numbers(y), sample_weight)
+            self._scaling = replace(self._scaling or Scaling(None, None), targets=targets)
+        elif self._follows("standardize_targets", first) or (first and self._setting("standardize_targets")):
             self._take_targets(Moments.of(ArraySource(self._numbers(y)), sample_weight, "y"), first)
 
     def _take_targets(self, moments: Moments, first: bool) -> None:

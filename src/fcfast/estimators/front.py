@@ -19,6 +19,7 @@ from fcfast.estimators.following import FollowingFront
 from fcfast.estimators.samples import Length, SquaredLength, constant_columns, copied
 from fcfast.estimators.starts import GIVEN_START, STARTS
 from fcfast.estimators.streamed import fit_stream
+from fcfast.estimators.targets import names_of, warn_of_empty
 from fcfast.estimators.validated import Asked, parted, parted_entries, samples_to_validate, watched
 from fcfast.front import FORMS, FrontForm
 from fcfast.gram.held import kernel_of, products_of
@@ -138,6 +139,15 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
         raise NotImplementedError
 
+    def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
+        if reset:
+            self.target_names_ = names_of(y)
+        return super()._checked(X, y, reset)
+
+    def _held_loss(self) -> dict[str, tuple[Any, Any]]:
+        """Give the parameters that determine the loss, as they are and as the network has them."""
+        raise NotImplementedError
+
     def _chance(self, targets: Array, weights: Array | None) -> float:
         """Give the loss of the best predictions that ignore the inputs; 0 if there is nothing to compare with."""
         return 0.0
@@ -166,8 +176,10 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
             Training inputs. Form "contributions" keeps a reference to them for `predict` and `coefs_`, so do not change them in
             place. Methods that need them raise a RuntimeError if they were changed. A dask array is read and multiplied where
             dask computes (`fcfast.dask`). A stream (`fcfast.streams`) is read once before training, and once in every epoch.
-        y : array-like of shape (N,), or (N, c) for regression
-            Class labels or targets. They are left out for a stream, whose blocks hold them, and their weights.
+        y : array-like of shape (N,) or (N, L)
+            Class labels or targets. A classifier takes L >= 2 columns of 0 and 1 for labels that a sample has or has not. In
+            two columns or more targets may be missing (NaN). They are left out for a stream, whose blocks hold them, and their
+            weights.
         sample_weight : array-like of shape (N,) or None
             Weights of the samples in the mean over a batch; None weights all samples equally.
         coefs_init : sequence of array-like of shape (n_in, n_out), or None
@@ -225,12 +237,14 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
         others = samples_to_validate(self, asked, given, X, y, weights, targets, parts)
         X = prepared if self._is_pairwise else self._kernelized(prepared)
         targets, weights = targets[parts.rows], self._sample_weights(parts.weights, parts.y, X)
+        warn_of_empty(targets, self._loss.per_target)
         if before is not None:
             self._refuse_kernel(X)
             self._refuse_other_widths(before, X, targets)
             coefs_init, intercepts_init = self._continued(), self._intercepts() if intercepts_init is None else intercepts_init
         length = SquaredLength(X, weights)
-        self._choose_settings(X, length, before, coefs_init is not None)
+        curvature = self._loss.curvature(targets, weights)
+        self._choose_settings(X, length, before, coefs_init is not None, curvature)
         max_epochs = self._setting("max_epochs")
         self._start(X, length, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
         self._remember_scaling(X)
@@ -259,7 +273,7 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
         self._begun_as = self._asked_start
         if before is None:
             self._scaling, self._scaled_as, self._followed, self._lengths = None, self._asked_scaling, {}, None
-            self.text_ = None
+            self.text_ = self.target_names_ = None
         else:
             self._refuse_other_scaling("warm_start")
         return before
@@ -312,7 +326,7 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
             X = self._kernelized(X)
             length = SquaredLength(X, weights)
             if first:
-                self._choose_settings(X, length, None, False, streams=True)
+                self._choose_settings(X, length, None, False, self._loss.curvature(targets, weights), streams=True)
                 self._begin_lengths(length)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs
@@ -395,7 +409,7 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
             held["optimizer"] = self._optimizer(), network.optimizer
             held["rule"] = make_rule(self.rule), network.rule
             held["groups"] = self._groups(), network.groups
-            held["label_smoothing"] = self._loss.label_smoothing, network.loss.label_smoothing
+            held |= self._held_loss()
             held["form"] = self.form_ if self.form == "auto" else self.form, self.form_
         held |= {name: (asked, (self._begun_as or {}).get(name, asked)) for name, asked in self._asked_start.items()}
         for name, (asked, had) in held.items():
@@ -476,6 +490,7 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
         length: Length,
         before: FrontNetwork | None,
         has_coefs: bool,
+        curvature: float,
         streams: bool = False,
     ) -> None:
         """Choose everything that depends on the training samples; a network from before keeps its units.
@@ -495,7 +510,8 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
         # later portions of a stream may be larger than the first one
         batch = int(self._setting("batch_size")) if streams else self._batch_size(n_rows)
         hidden, rule = self._hidden(), make_rule(self.rule)
-        step = automatic.step(batch, batch >= n_rows and not streams, len(hidden), rule, self._constants)
+        self._curvature = curvature
+        step = automatic.step(batch, batch >= n_rows and not streams, len(hidden), rule, self._constants) / curvature
         self._choose_rates(X, length, n_samples, partial(self._layer_rates, X, step), step, streams)
         if self.verbose:
             print(self.settings_)
@@ -506,11 +522,12 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
         shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))
         rests = bool(optimizer.rests) and automatic.is_sparse(X)
         share = automatic.share_of_classes(len(self.classes_)) if rests and self._loss.has_classes else 1.0
+        measured += f", over the mean of y, {self._curvature:.3g}" if self._curvature > 1 else ""
         return automatic.learning_rate(shapes, optimizer, step, measured, share)
 
     def _choose_stream_rates(self, X: Any, lengths: Lengths) -> None:
         batch, is_tall = int(self._setting("batch_size")), automatic.has_more_samples(X, lengths.n_samples)
-        step = automatic.step(batch, False, len(self._hidden()), make_rule(self.rule), self._constants)
+        step = automatic.step(batch, False, len(self._hidden()), make_rule(self.rule), self._constants) / self._curvature
         n_in = automatic.front_inputs(X, lengths.chosen, is_tall, self._constants)
         self._choose("learning_rate", lambda: self._layer_rates(X, step, n_in, lengths.text))
 
@@ -586,7 +603,7 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
 
     def _widths(self, X: Any, targets: Array) -> tuple[int, ...]:
         """Give the numbers of features, of units in each hidden layer, and of outputs."""
-        n_outputs = targets.shape[1] if targets.ndim == 2 else len(getattr(self, "classes_", ()))
+        n_outputs = targets.shape[1] if targets.ndim == 2 else len(self.classes_)
         return n_features_of(X), *self._hidden(), n_outputs
 
     def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer, in_span: bool) -> Plan:

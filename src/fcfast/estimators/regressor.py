@@ -1,26 +1,24 @@
 """`FrontRegressor`: regression with the front layer in any form."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
 
 from fcfast import validation
 from fcfast.estimators import automatic
 from fcfast.estimators.front import FrontEstimator
-from fcfast.estimators.samples import gathered
 from fcfast.estimators.store import stored
-from fcfast.estimators.stream_predictions import predictions_of, takes_streams
+from fcfast.estimators.stream_predictions import scored, takes_streams
+from fcfast.estimators.targets import ROBUST, columns_of
 from fcfast.losses import Loss, make_loss
 from fcfast.modelfile.front import RegressorHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
 from fcfast.rules import Rule
 from fcfast.sources.running import RUNNING
-from fcfast.streams import Stream
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -32,10 +30,12 @@ Array = NDArray[Any]
 
 @stored
 class FrontRegressor(RegressorMixin, FrontEstimator):
-    """A dense network for regression, trained on half the squared error or your own loss with its first layer in any form.
+    """A dense network for regression, trained on half the squared error or another loss with its first layer in any form.
 
-    It works in the same way as `FrontClassifier`, and `y` may have several outputs. No argument is needed: parameters that are
-    "auto" are chosen in `fit` from the shape and the kind of X, each by itself, and `settings_` says what was chosen and why.
+    It works in the same way as `FrontClassifier`, and `y` may have several columns, in which targets may be missing (NaN). The
+    loss of a batch is then the sum over the columns of the mean over the samples that have a target there. No argument is
+    needed: parameters that are "auto" are chosen in `fit` from the shape and the kind of X, each by itself, and `settings_`
+    says what was chosen and why.
 
     Parameters
     ----------
@@ -164,13 +164,21 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Amount of output. 0 prints nothing. 1 prints the settings and shows a progress bar on a terminal (if rich is installed),
         or a line per epoch elsewhere. 2 always prints lines.
     loss : str or Loss, default "squared_error"
-        Loss function. "squared_error" is half the squared distance to the target. An instance of your own subclass of
-        `fcfast.losses.Loss`, or its registered name, trains the outputs by your own loss.
-    standardize_targets : bool, "running" or "auto", default "auto"
+        Loss function. "squared_error" is half the squared distance to the target. "poisson" is for counts and rates >= 0: the
+        outputs are the logarithms of the rates that `predict` gives. "huber" grows linearly for errors above 1
+        (`fcfast.losses.Huber` has other bounds), in the unit of the scaled targets, so that outliers count less. "quantile"
+        predicts the median, and ``Quantile(levels)`` other quantiles, several at once if levels are a sequence. "log_loss" is
+        for targets in [0, 1]. An object of `fcfast.losses` has its own settings; an instance of your own subclass of
+        `fcfast.losses.Loss`, its registered name, or a `fcfast.losses.FunctionLoss` of two functions, trains the outputs by
+        your own loss.
+    standardize_targets : bool, "robust", "running" or "auto", default "auto"
         Whether to scale every target to mean 0 and deviation 1 over the samples of the first `fit` or `partial_fit`, with their
-        weights. "running" does so, too, and follows the stream in `partial_fit`. Predictions, `coefs_` and `intercepts_` have
-        the unit of the raw targets; `loss_curve_` belongs to the scaled ones. "auto" is False for a loss of your own and with
-        `coefs_init`, "running" in a stream that begins with `partial_fit`, and True otherwise.
+        weights. "robust" takes the median in place of the mean and, in place of the deviation, the distance of the quartiles
+        over 1.349, which is the deviation of normal targets. "running" is the same as True and follows the stream in
+        `partial_fit`. Predictions, `coefs_` and `intercepts_` have the unit of the raw targets; `loss_curve_` belongs to the
+        scaled ones. "auto" is False for a loss of your own, with `coefs_init`, and for "poisson" and "log_loss", which need
+        targets as they are; otherwise it is "running" in a stream that begins with `partial_fit`, "robust" for "huber" and
+        "quantile", and True for "squared_error".
 
     Attributes
     ----------
@@ -290,14 +298,26 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     def _loss(self) -> Loss:
         return make_loss(self.loss)
 
+    def _held_loss(self) -> dict[str, tuple[Any, Any]]:
+        return {"loss": (self._loss, self.network_.loss)}
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        validation.switch(self.standardize_targets, "standardize_targets", (RUNNING, "auto"))
+        validation.switch(self.standardize_targets, "standardize_targets", (ROBUST, RUNNING, "auto"))
         if self._loss.has_classes:
             raise ValueError(f"loss={self._loss.name!r} compares outputs with classes; use FrontClassifier")
+        if not (self._loss.may_scale_targets or self.standardize_targets in (False, "auto")):
+            raise ValueError(
+                f"standardize_targets={self.standardize_targets!r} scales targets, but loss={self._loss.name!r} needs them as "
+                "they are; use False or 'auto'"
+            )
 
     _header = RegressorHeader
-    _constants = automatic.NUMBERS
+
+    @property
+    def _constants(self) -> automatic.Constants:  # type: ignore[override]  # the loss decides here
+        return automatic.constants(self._loss)
+
     _automatic = ("standardize", "standardize_targets", *FrontEstimator._automatic[1:])
 
     @property
@@ -308,20 +328,44 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         super()._choose_scaling(X, has_coefs, streams)
         self._choose("standardize_targets", lambda: automatic.standardize_targets(self._loss, has_coefs, streams))
 
+    def _opened_targets(self, y: Any, reset: bool) -> tuple[Any, Callable[[Array], Array]]:
+        loss, found = self._loss, columns_of(y)
+        if found is None or not found.has_gaps:
+            return y, lambda targets: self._for_outputs(targets, reset)
+        if not loss.may_lack_targets:
+            raise ValueError(
+                f"y lacks {found.gaps.sum()} values (NaN), which loss={loss.name!r} cannot leave out; leave out those samples, "
+                "or use a loss that is a sum over the outputs (fcfast.losses.Separable)"
+            )
+        return found.filled, lambda targets: self._for_outputs(found.with_gaps(targets), reset)
+
+    def _for_outputs(self, targets: Array, reset: bool) -> Array:
+        """Give a column of targets for each output, from checked ones."""
+        loss = self._loss
+        loss.check_targets(validation.real_array(targets, "y"))
+        if reset:
+            self._y_ndim = targets.ndim
+        if loss.per_target == 1:
+            return targets
+        return np.repeat(targets.reshape(len(targets), -1), loss.per_target, axis=1)
+
     def _encode_targets(self, y: Array, warm: bool) -> Array:
-        self._y_ndim = y.ndim
         return self._in_precision(y)
 
     def _encode_known_targets(self, y: Array) -> Array:
-        if y.ndim != self._y_ndim:
+        if self._loss.per_target == 1 and y.ndim != self._y_ndim:
             raise ValueError(f"it has {y.ndim} dimension(s), but y has {self._y_ndim}; give the same shape")
         numbers = validation.real_array(y, "y")
         return self._in_precision(numbers if self._scaling is None else self._scaling.scaled_targets(numbers))
 
+    def _as_given(self, y: Array) -> Array:
+        each = self._loss.per_target
+        return y if each == 1 else y[:, ::each].reshape((len(y), -1)[: self._y_ndim])
+
     def _in_precision(self, y: Array) -> Array:
         with np.errstate(over="ignore"):  # reported below
             targets = np.ascontiguousarray(validation.real_array(y, "y").reshape(len(y), -1), dtype=self.dtype)
-        if not validation.all_finite(targets):
+        if not validation.all_finite(targets) and np.isinf(targets).any():
             raise ValueError(f"y has values too large for dtype {self.dtype!r}; scale it, or use dtype='float64'")
         return targets
 
@@ -330,9 +374,11 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         X, targets = super()._checked(X, y, reset)
-        n_outputs = targets.shape[1] if targets.ndim == 2 else 1
-        if not reset and (targets.ndim, n_outputs) != (self._y_ndim, held := int(self.network_.widths[-1])):
-            raise ValueError(f"y has shape {targets.shape}, but the first call of partial_fit, or fit, had {held} output(s)")
+        if not reset:
+            n_outputs, held = targets.shape[1] if targets.ndim == 2 else 1, int(self.network_.widths[-1])
+            if n_outputs != held or (self._loss.per_target == 1 and targets.ndim != self._y_ndim):
+                shape = np.asarray(y).shape
+                raise ValueError(f"y has shape {shape}, but the first call of partial_fit, or fit, had {held} output(s)")
         return X, targets
 
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
@@ -349,8 +395,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         ----------
         X : ndarray or sparse matrix of shape (N, d)
             New samples.
-        y : array-like of shape (N,) or (N, c)
-            Targets.
+        y : array-like of shape (N,) or (N, L)
+            Targets; those in two columns or more may be missing (NaN).
         sample_weight : array-like of shape (N,) or None
             Weights of the samples; None weights all samples equally.
 
@@ -369,15 +415,28 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         return self._partial_fit(X, y, sample_weight, None)
 
     def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Array | None) -> float:
-        return float(r2_score(targets.astype(np.float64), outputs.astype(np.float64), sample_weight=sample_weight))
+        loss, each = self._loss, self._loss.per_target  # which have the same targets
+        return loss.score(targets[:, ::each].astype(np.float64), loss.predictions(outputs.astype(np.float64)), sample_weight)
 
-    def _shaped(self, outputs: Array) -> Array:
-        return outputs[:, 0] if self._y_ndim == 1 else outputs
+    @property
+    def _score_name(self) -> str:  # type: ignore[override]  # the loss decides here
+        return self._loss.share_name
+
+    def _shaped(self, predictions: Array) -> Array:
+        """Give predictions (M, c) the shape that targets had, with a last axis if there are several for each."""
+        loss = self.network_.loss
+        shape = [len(predictions)] if self._y_ndim == 1 else [len(predictions), predictions.shape[1] // loss.per_target]
+        return predictions.reshape(*shape, *([loss.per_target] if loss.lists_predictions else []))
 
     @takes_streams
     def predict(self, X: Any) -> Array:
-        """Give the outputs, of shape (M,) or (M, c) as `y` had in `fit`."""
-        return self._shaped(self._outputs_of(X)).astype(np.float64)
+        """Give predictions, of shape (M,) or (M, L) as `y` had in `fit`.
+
+        Quantiles of several levels have a last axis, one for each level.
+        """
+        predictions = self.network_.loss.predictions(self._outputs_of(X).astype(np.float64))
+        self._refuse_overflow(predictions)
+        return self._shaped(predictions)
 
     def _card_targets(self) -> dict[str, Any]:
         return {"outputs": int(self.network_.widths[-1])}
@@ -386,14 +445,17 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         by = None if self._scaling is None else self._scaling.targets
         if by is not None:
             outputs = graph.node("Add", graph.node("Mul", outputs, by.scale[None]), by.mean[None])
-        graph.output("variable", outputs, graph.element_type, int(self.network_.widths[-1]))
+        predictions = self.network_.loss.onnx_predictions(graph, outputs)
+        graph.output("variable", predictions, graph.element_type, int(self.network_.widths[-1]))
 
     def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
-        """Give R²; the blocks of a stream hold `y` and `sample_weight`, which are left out then."""
-        if not isinstance(X, Stream):
-            return float(super().score(X, gathered(y), gathered(sample_weight)))
-        predicted, truth, weights = predictions_of(self, X, y, sample_weight)
-        return float(r2_score(truth, predicted, sample_weight=weights))
+        """Give R²; the blocks of a stream hold `y` and `sample_weight`, which are left out then.
+
+        The score is the mean over the targets; those that are missing in `y` are left out. For "poisson" and "quantile" it is
+        the share of the loss that predictions explain (D²), as in scikit-learn's PoissonRegressor and `d2_pinball_score`.
+        """
+        predicted, truth, weights = scored(self, X, y, sample_weight)
+        return self.network_.loss.score(truth, predicted, weights)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

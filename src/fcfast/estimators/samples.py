@@ -165,10 +165,10 @@ def n_counted(X: Any, sample_weight: NDArray[np.float64] | None) -> int:
 
 
 def constant_columns(targets: NDArray[Any], sample_weight: NDArray[np.float64] | None) -> NDArray[np.bool_]:
-    """Tell which targets (N, c) are the same for all samples that count."""
+    """Tell which targets (N, c) are the same for all samples that count and have one."""
     counted = targets if sample_weight is None else targets[sample_weight > 0]
-    constant: NDArray[np.bool_] = (counted == counted[0]).all(axis=0)
-    return constant
+    varies: NDArray[np.bool_] = np.fmax.reduce(counted, axis=0) > np.fmin.reduce(counted, axis=0)
+    return ~varies
 
 
 class Remedies(Sequence[str]):

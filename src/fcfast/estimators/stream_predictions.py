@@ -10,6 +10,7 @@ from scipy import sparse
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from fcfast import validation
+from fcfast.estimators.samples import gathered
 from fcfast.streams import Block, Stream
 
 if TYPE_CHECKING:
@@ -67,6 +68,13 @@ def predictions_of(
         is_weighted |= block.sample_weight is not None
         weights.append(np.ones(len(truth[-1])) if block.sample_weight is None else np.asarray(block.sample_weight, np.float64))
     return np.concatenate(predicted), np.concatenate(truth), np.concatenate(weights) if is_weighted else None
+
+
+def scored(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Any, Any]:
+    """Give predictions for samples or a stream, and the targets and weights to score them with."""
+    if isinstance(X, Stream):
+        return predictions_of(estimator, X, y, sample_weight)
+    return estimator.predict(X), gathered(y), gathered(sample_weight)
 
 
 def of_width(X: Any, n_features: int) -> Any:

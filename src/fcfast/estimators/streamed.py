@@ -17,6 +17,7 @@ from fcfast.estimators.described import described, samples_entries
 from fcfast.estimators.scoring import Samples
 from fcfast.estimators.stream_predictions import NO_SAMPLES, of_width, without_targets
 from fcfast.estimators.survey import Survey
+from fcfast.estimators.targets import ROBUST
 from fcfast.estimators.validated import Asked, parted_entries, samples_beside, watched
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of
@@ -68,7 +69,8 @@ def fit_stream(
         intercepts_init = estimator._intercepts() if intercepts_init is None else intercepts_init
     random_state = check_random_state(estimator.random_state)
     length = StreamLength(survey, reader.class_weights, X.shape[1] if estimator._setting("standardize") else 0)
-    estimator._choose_settings(X, length, before, coefs_init is not None)
+    curvature = estimator._loss.curvature(targets, weights)
+    estimator._choose_settings(X, length, before, coefs_init is not None, curvature)
     form, max_epochs = _form_of(estimator, X), int(estimator._setting("max_epochs"))
     estimator._start(X, length, targets, weights, form, max_epochs, coefs_init, intercepts_init, random_state)
     network = estimator.network_
@@ -189,19 +191,20 @@ class Reader:
 
     def survey(self, chooses_scaling: bool, has_coefs: bool) -> Survey:
         """Read the stream for the first time."""
-        estimator = self.estimator
-        loss = estimator._loss
-        survey = Survey(loss.has_classes)
-        if loss.kernel is None:  # what such a loss makes of its targets is not known
-            self._kept = []
+        estimator, survey = self.estimator, None
         for X, y, weights in self._checked(surveys=True, chooses_scaling=chooses_scaling, has_coefs=has_coefs):
+            loss = estimator._loss  # the first block says what kind of targets there are
+            if survey is None:
+                survey = Survey(loss.has_classes)
+                if not (loss.has_classes or loss.starts_from_means) or self._scales_by_quartiles:
+                    self._kept = []
             standardize = estimator._setting("standardize")
             measures = chooses_scaling and bool(standardize or estimator.missing == "mean")
             numbers = y if loss.has_classes else estimator._numbers(y)
             survey.take(X, numbers, weights, measures, standardize in (CAPPED, RUNNING))
             if self._kept is not None:
                 self._kept.append((y, weights))
-        if not survey.n_rows:
+        if survey is None:
             raise ValueError(NO_SAMPLES)
         self._is_weighted = survey.is_weighted
         if survey.is_weighted:
@@ -222,7 +225,17 @@ class Reader:
             estimator._scaling = Scaling(scale if standardize else None, None, missing)
         if "standardize_targets" in estimator._automatic and estimator._setting("standardize_targets"):
             assert survey.targets is not None  # of a regression
-            estimator._take_targets(survey.targets, True)
+            if self._kept is not None and self._scales_by_quartiles:
+                every = [np.ones(len(y)) if weights is None else weights for y, weights in self._kept]
+                estimator._measure_targets(np.concatenate([y for y, _ in self._kept]), np.concatenate(every), True)
+            else:
+                estimator._take_targets(survey.targets, True)
+
+    @property
+    def _scales_by_quartiles(self) -> bool:
+        """Whether the scale of targets is none of their moments."""
+        estimator = self.estimator
+        return "standardize_targets" in estimator._automatic and bool(estimator._setting("standardize_targets") == ROBUST)
 
     def surveyed(self, survey: Survey) -> Surveyed:
         """Give what settings, plans and forms ask about the samples."""
@@ -252,7 +265,9 @@ class Reader:
             return np.concatenate([self._encoded(y) for y, _ in self._kept]), np.concatenate(every)
         assert survey.targets is not None  # there are samples
         moments = survey.targets
-        few = np.stack([moments.mean, moments.low, moments.high])
+        mean = self.estimator._loss.within(moments.mean, np.maximum(1, survey.n_targets))
+        few = np.stack([mean, *(np.where(moments.low < moments.high, end, mean) for end in (moments.low, moments.high))])
+        few[:, moments.weight == 0] = np.nan
         # The extremes hardly count; they tell which targets are the same for all samples.
         return self._encoded(few[:, 0] if self._y_shape == () else few), np.array([1.0, 1e-300, 1e-300])
 

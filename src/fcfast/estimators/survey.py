@@ -32,12 +32,14 @@ class Survey:
     def __init__(self, has_classes: bool) -> None:
         self.has_classes = has_classes
         self.n_rows = self.n_entries = self.largest_block = 0
+        self._weight = 0.0
         self.is_sparse = self.is_weighted = self.has_gaps = False
         self.features = Counts()
         self.labels = Labels()
         self.lengths = LengthCounts()
         self.inputs: Moments | None = None
         self.targets: Moments | None = None
+        self.n_targets: Any = 0  # in each column
 
     def take(self, X: Any, y: Array, sample_weight: Floats | None, measures: bool, is_capped: bool) -> None:
         """Take a validated block in.
@@ -47,12 +49,14 @@ class Survey:
         weights = np.ones(len(y)) if sample_weight is None else sample_weight
         self.is_weighted |= sample_weight is not None
         self.n_rows += len(y)
+        self._weight += float(weights.sum())
         self.largest_block = max(self.largest_block, len(y))
         if self.has_classes:
             numbers = self.labels.take(y, weights)
         else:
             numbers = np.zeros(len(y), np.intp)
             self.targets = _joined(self.targets, Moments.of(ArraySource(y), sample_weight, "y"))
+            self.n_targets = self.n_targets + (~np.isnan(y)).sum(axis=0)
         if sparse.issparse(X):
             self.is_sparse = True
             self.n_entries += X.nnz
@@ -74,7 +78,7 @@ class Survey:
         """Weight of all samples."""
         if self.has_classes:
             return float(np.sum(self.labels.weights))
-        return 0.0 if self.targets is None else float(self.targets.weight[0])
+        return self._weight
 
     def scale(self, is_capped: bool) -> Scale:
         """Give mean and scale of dense features, as `fcfast.sources.standardized.Statistics` measures samples in memory."""

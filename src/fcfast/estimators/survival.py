@@ -326,9 +326,9 @@ class FrontSurvival(FrontEstimator):
     def _validated(self, X: Any, y: Any, reset: bool) -> tuple[Any, Array]:
         with validation.clearer_errors(X, None, self._takes_features), np.errstate(over="ignore", invalid="ignore"):
             X = validate_data(self, X, **self._taken(X), reset=reset)
-        return X, self._checked_targets(X, y)
+        return X, self._checked_targets(X, y, reset)
 
-    def _checked_targets(self, X: Any, y: Any) -> Array:
+    def _checked_targets(self, X: Any, y: Any, reset: bool) -> Array:
         targets = survival_targets(y)
         check_consistent_length(X, targets)
         if not targets["event"].any():

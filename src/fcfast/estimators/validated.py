@@ -245,7 +245,9 @@ def samples_to_validate(
     if own is not None:
         validation.sample_weights(own, "sample_weight of the samples that are held out")
     shown = partial(_shown_rows, given, X, rows)
-    return Samples(rows_of(X, rows), shown, y[rows], held_out, own, _times(own, factors, held_out), is_checked=True)
+    return Samples(
+        rows_of(X, rows), shown, estimator._as_given(y[rows]), held_out, own, _times(own, factors, held_out), is_checked=True
+    )
 
 
 def samples_beside(
@@ -262,7 +264,7 @@ def samples_beside(
         given = gathered(asked.y_val)
         if _num_samples(given) != n_samples:
             raise ValueError(f"it has {_num_samples(given)} targets, but X_val has {n_samples} samples; give one for each")
-        y = estimator._checked_targets(X, given)
+        y = estimator._checked_targets(X, given, reset=False)
         y = column_or_1d(y, warn=True) if estimator._loss.has_classes else y
         targets = estimator._encode_known_targets(y)
         if targets.shape[1:] != shape:
@@ -275,7 +277,9 @@ def samples_beside(
                 f"sample_weight_val has {len(weights)} weights, but X_val has {n_samples} samples; give one for each"
             )
         validation.sample_weights(weights, "sample_weight_val")
-    return Samples(X, lambda: X, y, targets, weights, _times(weights, class_factors, targets), is_checked=False)
+    return Samples(
+        X, lambda: X, estimator._as_given(y), targets, weights, _times(weights, class_factors, targets), is_checked=False
+    )
 
 
 def watched(estimator: "TrainedEstimator", samples: Samples | None) -> Validated | None:

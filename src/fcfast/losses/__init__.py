@@ -4,10 +4,17 @@ from fcfast import validation
 from fcfast.losses.base import LOSSES, Loss, Targets, register
 from fcfast.losses.cox import Cox
 from fcfast.losses.cross_entropy import CrossEntropy, log_softmax, softmax
+from fcfast.losses.function import FunctionLoss
+from fcfast.losses.huber import Huber
+from fcfast.losses.logistic import Logistic, log_sigmoid, sigmoid
+from fcfast.losses.poisson import Poisson
+from fcfast.losses.quantile import Quantile
+from fcfast.losses.separable import Separable
 from fcfast.losses.squared_error import SquaredError
 
 __all__ = [
-    "LOSSES", "Cox", "CrossEntropy", "Loss", "SquaredError", "Targets", "log_softmax", "make_loss", "register", "softmax",
+    "LOSSES", "Cox", "CrossEntropy", "FunctionLoss", "Huber", "Logistic", "Loss", "Poisson", "Quantile", "Separable",
+    "SquaredError", "Targets", "log_sigmoid", "log_softmax", "make_loss", "register", "sigmoid", "softmax",
 ]  # fmt: skip
 
 

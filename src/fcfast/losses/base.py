@@ -1,28 +1,32 @@
 """The interface of losses.
 
 Most losses are a mean over the samples of a batch, weighted if they have weights. A loss that the kernels know trains at full
-speed. Any other loss is a class with one method: `of_samples` for a mean over samples, or `of_batch` where samples are compared
-with each other.
+speed. Any other loss is a class with one method: `of_outputs` for a sum over the outputs (`fcfast.losses.Separable`),
+`of_samples` for any other mean over samples, or `of_batch` where samples are compared with each other.
 """
 
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import backend
+from fcfast.losses.scores import errors, r2, share
 from fcfast.registry import Capable, Registry
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
+OPERATORS = {"identity": None, "log": "Exp", "logit": "Sigmoid"}  # of ONNX, which undo a link
+
 LOSSES = Registry("loss", make=lambda kind: kind())
 register = LOSSES.register
 
 
 class Loss(Capable):
-    """A loss of the outputs.
+    """A loss of the outputs. Two losses are equal if they have the same class and the same settings.
 
     Attributes
     ----------
@@ -30,10 +34,33 @@ class Loss(Capable):
         Name under which users find the loss.
     kernel : int or None
         Code of the loss in the kernels, or None if they do not know it. A subclass that does not set it has None.
+    parameters : tuple of float
+        Settings for the kernels, which repeat over the outputs.
     has_classes : bool
         Whether targets are class numbers (N,); otherwise they are numbers (N, c), one for each output.
-    label_smoothing : float
-        Share of the target probability that the kernels spread evenly over all classes. It is 0 for targets that are numbers.
+    per_target : int
+        Number of outputs for each target, which are side by side.
+    lists_predictions : bool
+        Whether predictions have a last axis for the outputs of a target.
+    link : {"identity", "log", "logit", "softmax", ""}
+        Function of predictions that the outputs are; empty for any other one, as in a subclass with `predictions` of its own
+        that does not say it.
+    may_lack_targets : bool
+        Whether targets may be NaN, which leaves them out of the loss.
+    may_scale_targets : bool
+        Whether targets may be standardised: the scale turns outputs for scaled targets into outputs for raw ones.
+    expects_noise : bool
+        Whether targets are mostly noise as a rule, as counts are, so that chosen settings shrink weights more.
+    decay_share : float
+        Factor of the weight decay that is chosen for such a loss.
+    is_robust : bool
+        Whether targets that are far off hardly count, so that they should not decide the scale of the others.
+    starts_from_means : bool
+        Whether `best_constant` depends on the means of the targets alone.
+    named_in_files : bool
+        Whether a model file names the loss apart from the parameters, because older versions of the library do not have it.
+    share_name : str
+        Name of what `score` gives, among the `measures`.
     """
 
     not_inherited: ClassVar[dict[str, Any]] = {"kernel": None}
@@ -41,7 +68,47 @@ class Loss(Capable):
     name: ClassVar[str]
     kernel: ClassVar[int | None] = None
     has_classes: ClassVar[bool] = False
-    label_smoothing: float = 0.0
+    link: Any = "identity"
+    may_lack_targets: ClassVar[bool] = False
+    may_scale_targets: Any = True
+    expects_noise: ClassVar[bool] = False
+    decay_share: Any = 1.0
+    is_robust: ClassVar[bool] = False
+    starts_from_means: ClassVar[bool] = False
+    named_in_files: ClassVar[bool] = False
+    share_name: ClassVar[str] = "r2"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "predictions" in vars(cls) and "link" not in vars(cls):
+            cls.link = ""
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """Settings for the kernels, which repeat over the outputs."""
+        return (0.0,)
+
+    @property
+    def per_target(self) -> int:
+        """Number of outputs for each target, which are side by side."""
+        return 1
+
+    @property
+    def lists_predictions(self) -> bool:
+        """Whether predictions have a last axis for the outputs of a target."""
+        return False
+
+    def check_targets(self, targets: Array) -> None:
+        """Raise a ValueError if the loss is not defined for some targets (N, c); NaN is none of them."""
 
     def of_samples(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Give the loss of each sample and its gradient.
@@ -110,9 +177,72 @@ class Loss(Capable):
         """
         return np.zeros(n_outputs)
 
+    def within(self, means: Floats, n_samples: Any) -> Floats:
+        """Give means (c,) of targets that have a best constant; those at the end of what targets may be have none.
+
+        Parameters
+        ----------
+        means : ndarray of shape (c,)
+            Means of the targets.
+        n_samples : int, or ndarray of int of shape (c,)
+            Number of samples that they are means of.
+        """
+        return means
+
+    def curvature(self, targets: Array, sample_weight: Floats | None) -> float:
+        """Give the second derivative of the loss near good outputs, by which chosen rates are divided; about 1 by default.
+
+        Parameters
+        ----------
+        targets : ndarray of shape (N, c), or (N,) for classes
+            Targets.
+        sample_weight : ndarray of shape (N,) or None
+            Weights of the samples.
+        """
+        return 1.0
+
     def lowest(self, n_outputs: int) -> float:
         """Give the loss of the best outputs."""
         return 0.0
+
+    def predictions(self, outputs: Array) -> Array:
+        """Give predictions (M, c) on the scale of the targets, from outputs (M, c)."""
+        return outputs
+
+    def onnx_predictions(self, graph: Any, outputs: str) -> str:
+        """Add the nodes of `predictions` to a `fcfast.onnx.graph.Graph`, and give the name of the last one.
+
+        Raises
+        ------
+        ValueError
+            If the loss has predictions of its own, and does not say how ONNX computes them.
+        """
+        if self.link not in OPERATORS:
+            raise ValueError(
+                f"loss {self.name!r} makes predictions in a way of its own, which ONNX does not know; write it as a subclass of "
+                "fcfast.losses.Loss, and define onnx_predictions beside predictions"
+            )
+        operator = OPERATORS[self.link]
+        return outputs if operator is None else str(graph.node(operator, outputs))
+
+    def score(self, targets: Array, predictions: Array, sample_weight: Floats | None = None) -> float:
+        """Score predictions, the more the better: R², unless a subclass says otherwise, as a mean over the targets.
+
+        Parameters
+        ----------
+        targets : ndarray of shape (N,) or (N, L)
+            Targets; those that are NaN are left out.
+        predictions : ndarray of shape (N,) or (N, L)
+            Predictions of the same samples.
+        sample_weight : ndarray of shape (N,) or None
+            Weights of the samples.
+        """
+        return r2(targets, predictions, sample_weight)
+
+    def measures(self, targets: Array, predictions: Array) -> list[dict[str, float]]:
+        """Give measures by name, for each of the predictions (n, `per_target`) of one target (n,), none of which is NaN."""
+        predicted = predictions[:, 0]
+        return [{"r2": share(r2, targets, predicted), **errors(targets, predicted)}]
 
 
 class Targets:
@@ -123,7 +253,7 @@ class Targets:
     loss : Loss
         Loss of the outputs.
     values : ndarray of shape (N, c), or (N,) for classes
-        Targets.
+        Targets; NaN where one is missing.
     sample_weight : ndarray of shape (N,) or None
         Weights of the samples; None weights all samples equally.
     """
@@ -131,15 +261,13 @@ class Targets:
     def __init__(self, loss: Loss, values: Array, sample_weight: Floats | None) -> None:
         self.loss, self.values, self.sample_weight = loss, values, sample_weight
 
-    @property
-    def numbers(self) -> Array | None:
-        """The targets (N, c) if they are numbers, otherwise None."""
-        return None if self.loss.has_classes else self.values
-
-    @property
-    def labels(self) -> Array | None:
-        """The targets (N,) if they are class numbers, otherwise None."""
-        return self.values if self.loss.has_classes else None
+    @cached_property
+    def of_kernel(self) -> Any:
+        """The same for the kernels, if they know the loss."""
+        loss, values = self.loss, self.values
+        numbers, labels = (None, values) if loss.has_classes else (values, None)
+        assert loss.kernel is not None
+        return backend.losses.Targets(numbers, labels, self.sample_weight, loss.kernel, np.array(loss.parameters, np.float64))
 
     def mean_loss(self, outputs: Array, rows: Rows, delta: Array) -> float:
         """Give the mean loss of a batch, and fill its gradient with respect to the outputs.
@@ -154,11 +282,7 @@ class Targets:
             Array that the gradient is written to.
         """
         if self.loss.kernel is not None:
-            return float(
-                backend.forward.loss_of_rows(
-                    outputs, rows, self.numbers, self.labels, self.sample_weight, delta, self.loss.label_smoothing
-                )
-            )
+            return float(backend.losses.loss_of_rows(self.of_kernel, outputs, rows, delta))
         weights = np.ones(len(rows)) if self.sample_weight is None else self.sample_weight[rows]
         loss, delta[:] = self.loss.of_batch(outputs, self.values[rows], weights)
         return loss

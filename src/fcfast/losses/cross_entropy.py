@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from fcfast import validation
+from fcfast._pure import lossfn
 from fcfast.losses.base import Array, Floats, Loss, register
 
 
@@ -39,12 +40,19 @@ class CrossEntropy(Loss):
     label_smoothing: float = 0.0
 
     name: ClassVar[str] = "cross_entropy"
-    kernel: ClassVar[int | None] = 1
+    kernel: ClassVar[int | None] = lossfn.CROSS_ENTROPY
     has_classes: ClassVar[bool] = True
+    link = "softmax"
+    may_scale_targets = False
 
     def __post_init__(self) -> None:
         validation.in_range(self.label_smoothing, "label_smoothing", 0, 1)
         validation.plain_numbers(self)
+
+    @property
+    def parameters(self) -> tuple[float, ...]:
+        """The share of smoothing."""
+        return (self.label_smoothing,)
 
     def smoothed(self, probabilities: Floats) -> Floats:
         """Mix probabilities of the classes, in the last axis, with equal ones."""
@@ -66,6 +74,10 @@ class CrossEntropy(Loss):
     def lowest(self, n_outputs: int) -> float:
         """Give the entropy of the target probabilities, which the best outputs have as their loss."""
         return entropy(self.smoothed(np.eye(n_outputs)[0]))
+
+    def predictions(self, outputs: Array) -> Array:
+        """Give the probability of each class."""
+        return softmax(outputs)
 
 
 def entropy(probabilities: Floats) -> float:

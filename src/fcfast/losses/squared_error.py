@@ -2,27 +2,27 @@
 
 from typing import ClassVar
 
-import numpy as np
-
-from fcfast.losses.base import LOSSES, Array, Floats, Loss, register
+from fcfast._pure import lossfn
+from fcfast.losses.averages import means
+from fcfast.losses.base import LOSSES, Array, Floats, register
+from fcfast.losses.separable import Separable
 
 
 @register
-class SquaredError(Loss):
+class SquaredError(Separable):
     """Half the squared distance between outputs and target."""
 
     name: ClassVar[str] = "squared_error"
-    kernel: ClassVar[int | None] = 0
+    kernel: ClassVar[int | None] = lossfn.SQUARED_ERROR
+    starts_from_means: ClassVar[bool] = True
 
-    def of_samples(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
-        """Give the loss of each sample and its gradient."""
-        error = outputs - targets
-        return (error * error).sum(axis=1) / 2, error
+    def of_outputs(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Give the loss of each output and its derivative."""
+        return lossfn.squared_error(outputs, targets)
 
     def best_constant(self, targets: Array, sample_weight: Floats | None, n_outputs: int) -> Floats:
         """Give the means of the targets."""
-        weights = sample_weight if sample_weight is not None and sample_weight.sum() > 0 else None
-        return np.average(targets.astype(np.float64), axis=0, weights=weights)
+        return means(targets, sample_weight)
 
 
 LOSSES["half_squared_error"] = LOSSES[SquaredError.name]  # its older name

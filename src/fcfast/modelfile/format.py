@@ -27,7 +27,7 @@ from fcfast.modelfile.headers import Header, Tensors, parse
 FORMAT = "fcfast-model"
 # 2: networks of scaled data; 3: a start in the span of the samples, and kernels; 4: what "auto" stands for;
 # 5: weights of the features that occur alone, scales that follow a stream, vectorisers of texts; 6: cards, validation losses,
-# survival
+# survival, losses of labels, counts and quantiles, names of targets
 VERSIONS = ("1", "2", "3", "4", "5", "6")
 METADATA = ("checksum", "format", "model", "version")
 MAX_HEADER_BYTES = 99_000_000  # safetensors reads no header over 100 MB

@@ -41,12 +41,13 @@ from fcfast.gram.start import GivenWeights, InitialWeights, NoWeights, RandomWei
 from fcfast.kernels import Kernel, Linear
 from fcfast.kernels.given import PRECOMPUTED
 from fcfast.kernels.stored import kernel_entry, kernel_of_entry
-from fcfast.losses import Loss
-from fcfast.modelfile.checks import chosen_settings, numbers, require
+from fcfast.losses import Logistic, Loss, SquaredError, make_loss
+from fcfast.modelfile.checks import chosen_settings, list_of, numbers, require
 from fcfast.modelfile.headers import Expected, Header, Tensors
 from fcfast.modelfile.scaling import INPUTS, SCALED, check_scaled, expected_tensors
 from fcfast.modelfile.stream import FOLLOWED, check_lengths, expected_stream
 from fcfast.modelfile.text import check_text, expected_text
+from fcfast.modelfile.values import decoded
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
 from fcfast.training.network import FrontNetwork
@@ -73,12 +74,14 @@ class FrontHeader(Header):
     0. `followed` lists what of `scaled` follows a stream. `n_scaled` is the number of features with scales of their own, if
     these are not all. `lengths` has what a stream has shown of the lengths of its samples (`fcfast.modelfile.stream`).
     `validation_losses` has the mean loss of the validation samples after each epoch, if there were any.
+    `loss` is the name of the loss if files before version 6 do not have it, otherwise empty. `target_names` are the names of
+    the targets in several columns, if they have any. `curvature` is that of the loss where it is above 1, otherwise 0.
     """
 
     later: ClassVar[dict[str, str]] = {
         "scaled": "2", "in_span": "3", "kernel": "3", "inputs": "3", "n_entries": "3", "settings": "4",
         "n_occurring": "5", "followed": "5", "n_scaled": "5", "lengths": "5", "text": "5", "card": "6",
-        "validation_losses": "6",
+        "validation_losses": "6", "loss": "6", "target_names": "6", "curvature": "6",
     }  # fmt: skip
     may_be_scaled: ClassVar[tuple[list[str], ...]]
 
@@ -100,6 +103,9 @@ class FrontHeader(Header):
     n_scaled: int = field(default_factory=int)
     lengths: list[float] = field(default_factory=list)
     validation_losses: list[float] = field(default_factory=list)
+    loss: str = field(default_factory=str)
+    target_names: list[str] = field(default_factory=list)
+    curvature: float = field(default_factory=float)
 
     @property
     def n_features(self) -> int:
@@ -110,6 +116,11 @@ class FrontHeader(Header):
     def n_outputs(self) -> int:
         """Number of outputs, which for a classifier is the number of classes."""
         return self.widths[-1]
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets, each of which has as many outputs."""
+        return self.n_outputs
 
     def check(self) -> None:
         """Raise a ValueError or a TypeError if an entry is invalid."""
@@ -123,6 +134,9 @@ class FrontHeader(Header):
         self._check_contributions()
         self._check_targets()
         numbers(self.validation_losses, "validation_losses")
+        validation.in_range(self.curvature, "curvature", 0, np.inf)
+        if self.target_names:
+            list_of(self.target_names, (str,), "target_names", self.n_targets)
         chosen_settings(self.settings, self.params)
         known = self.may_be_scaled
         require(self.scaled in known, f"scaled is {self.scaled!r}; it must be one of {known}")
@@ -219,7 +233,9 @@ class ClassifierHeader(FrontHeader):
 
     def _check_targets(self) -> None:
         require(self.y_ndim is None, "a classifier has no y_ndim")
-        self.classes()
+        require(self.loss in ("", Logistic.name), f"loss is {self.loss!r}; a classifier has none of that name")
+        classes = self.classes()
+        require(not self.loss or classes.tolist() == list(range(self.n_outputs)), "its labels are not numbered from 0")
 
 
 @dataclass(frozen=True)
@@ -234,7 +250,20 @@ class RegressorHeader(FrontHeader):
     def _check_targets(self) -> None:
         require(self.label_dtype is None and self.labels is None, "a regressor has no labels")
         require(type(self.y_ndim) is int and self.y_ndim in (1, 2), f"y_ndim is {self.y_ndim!r}; it must be 1 or 2")
-        require(self.y_ndim == 2 or self.widths[-1] == 1, f"y_ndim is 1, but there are {self.widths[-1]} outputs")
+        loss = self._loss
+        require(self.loss in ("", loss.name), f"loss is {self.loss!r}, but params has {loss.name!r}")
+        require(self.n_outputs % loss.per_target == 0, f"{loss.name} needs {loss.per_target} outputs for each target")
+        require(self.y_ndim == 2 or self.n_targets == 1, f"y_ndim is 1, but there are {self.n_targets} targets")
+        require(loss.may_scale_targets or "targets" not in self.scaled, f"targets are scaled, which {loss.name} does not allow")
+
+    @property
+    def _loss(self) -> Loss:
+        return make_loss(decoded(self.params.get("loss", SquaredError.name)))
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets, each of which has as many outputs."""
+        return self.n_outputs // self._loss.per_target
 
 
 def kernel_in(entry: Any) -> Kernel | None:
@@ -300,6 +329,7 @@ def network_entries(network: FrontNetwork, as_contributions: bool, inputs: bool 
         "initial_scale": getattr(initial, "scale", None),
         "n_occurring": len(scattered.features) if scattered else 0,
         "in_span": as_contributions and front.in_span,
+        "loss": network.loss.name if network.loss.named_in_files else "",
     }
 
 

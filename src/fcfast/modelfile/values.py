@@ -43,6 +43,8 @@ def encoded(value: Any, name: str) -> Any:
         own = fields(value) if is_dataclass(value) else ()
         settings = {field.name: getattr(value, field.name) for field in own}
         return {"settings": [type(value).__name__, encoded(settings, name)]}
+    if why := getattr(value, "not_stored", ""):
+        raise TypeError(f"{name}={value!r} cannot be stored: {why}")
     raise TypeError(
         f"{name}={value!r} cannot be stored; use numbers, strings, None, lists and dicts of them, or an object of a class that "
         "is registered (as fcfast.optimizers.register does)"

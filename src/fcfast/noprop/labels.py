@@ -9,14 +9,14 @@ from scipy import sparse
 from scipy.spatial.distance import pdist
 from sklearn.metrics import pairwise_distances_chunked
 
-from fcfast import backend
-from fcfast.losses import softmax
+from fcfast.losses import CrossEntropy, Targets, softmax
 from fcfast.noprop.blocks import Place
 
 Array = NDArray[Any]
 Labels = NDArray[np.intp]
 
 EMBEDDINGS = ("one-hot", "learned", "prototype")
+OF_CLASSES = CrossEntropy()
 
 
 def orthogonal(n_classes: int, dimension: int, generator: np.random.Generator) -> NDArray[np.float64]:
@@ -167,7 +167,7 @@ class LabelSpace:
         m, d = self.shape
         scores = np.ascontiguousarray(self.classify(z))
         delta = np.empty_like(scores)
-        loss = float(backend.forward.loss_of_rows(scores, np.arange(len(scores)), None, labels, shares, delta))
+        loss = Targets(OF_CLASSES, labels, shares).mean_loss(scores, np.arange(len(scores)), delta)
         self.grad[m * d : 2 * m * d] += (delta.T @ z).ravel()
         self.grad[2 * m * d :] += delta.sum(axis=0)
         return loss, delta @ self.head[0]

@@ -135,6 +135,13 @@ class Graph:
         missing = self.node("Sub", self.node("Mul", sine, rough_cosine), self.node("Mul", cosine, self.node("Sin", rough)))
         return self.node("Add", rough, missing)
 
+    def sorted(self, value: str, n: int) -> str:
+        """Sort the last axis, which has n numbers."""
+        values, places = (f"sorted_{part}_{len(self._nodes)}" for part in ("values", "places"))
+        attributes: dict[str, Any] = {"axis": -1, "largest": 0, "sorted": 1, "name": values}
+        self._nodes.append(helper.make_node("TopK", [value, self.constant(np.array([n]))], [values, places], **attributes))
+        return values
+
     def output(self, name: str, value: str, elem_type: int, width: int | None = None) -> None:
         """Make a tensor an output of that name, of shape (N,) or (N, width)."""
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))

@@ -25,6 +25,13 @@ def add_classes(graph: Graph, classes: Array, scores: str, probabilities: str) -
     graph.output("probabilities", probabilities, graph.element_type, len(classes))
 
 
+def add_labels(graph: Graph, outputs: str, probabilities: str, n_labels: int) -> None:
+    """Add the outputs of a classifier of several labels, which are 1 if they are more probable than not."""
+    labels = graph.cast(graph.node("Greater", outputs, 0.0), np.dtype(np.int64))
+    graph.output("label", labels, TensorProto.INT64, n_labels)
+    graph.output("probabilities", probabilities, graph.element_type, n_labels)
+
+
 def _labels(classes: Array) -> tuple[Array, int]:
     """Give class labels in a type that ONNX has, and its code."""
     kind = classes.dtype.kind

@@ -14,6 +14,7 @@ from scipy import optimize, sparse
 from fcfast import backend
 from fcfast.activations import ACTIVATIONS
 from fcfast.gram.start import RandomWeights
+from fcfast.losses import CrossEntropy, Targets
 from fcfast.planning.figures import DTYPES, SIDES, WORKING_SETS, Machine
 from fcfast.threads import available_threads, blas, one_blas_thread
 
@@ -143,7 +144,7 @@ def _epoch_step(
     network = kernel.Network(
         base, velocities[0], source, None, None, params, velocities[1], widths, ACTIVATIONS["relu"], None, None, None
     )
-    targets = kernel.Targets(None, np.zeros(n_rows, dtype=np.intp), None, 0.0)
+    targets = Targets(CrossEntropy(), np.zeros(n_rows, dtype=np.intp), None).of_kernel
     sgd = kernel.Sgd(momentum, 0.0, False, 0.0, np.ones(by_layer), np.zeros(by_layer))
     workspace = kernel.Workspace(network, n_rows, batch_size, batch_size)
     rows, rates, losses = np.arange(n_rows, dtype=np.intp)[None], np.full((1, n_steps), 1e-6), np.empty((1, n_steps))

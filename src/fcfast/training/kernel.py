@@ -41,10 +41,9 @@ class EpochKernel:
         self._take(targets, n_rows)
 
     def _take(self, targets: Targets, n_rows: int) -> None:
-        kernel = backend.front
         self._held, self.n_rows = _arrays(self.front, targets), n_rows
-        self._targets = kernel.Targets(targets.numbers, targets.labels, targets.sample_weight, targets.loss.label_smoothing)
-        self._workspace = kernel.Workspace(self._network, n_rows, *self._sizes)
+        self._targets = targets.of_kernel
+        self._workspace = backend.front.Workspace(self._network, n_rows, *self._sizes)
 
     def continues(self, front: FrontForm, batch_size: int, window: int) -> bool:
         """Whether the kernel can go on with the samples that the front layer has now, on the same weights."""
