@@ -465,9 +465,7 @@ def test_forms_that_hold_samples():
     X, y, _, _ = problem()
     held = da.from_array(X, chunks=(30, 100))
     for form in ("weights", "windowed"):
-        with pytest.raises(
-            ValueError, match=f"form='{form}' needs all samples in this process, and a dask array stays on its"
-        ):
+        with pytest.raises(ValueError, match=f"form='{form}' needs all samples in this process, and a dask array stays on its"):
             FrontClassifier(form=form).fit(held, y)
         with pytest.raises(ValueError, match="needs all samples in this process"):
             FrontClassifier(form=form).partial_fit(held, y, classes=[0, 1, 2])

@@ -258,6 +258,7 @@ def test_samples_of_weight_0_do_not_count(data, form):
     np.testing.assert_allclose(model.baseline_survival_.y, alone.baseline_survival_.y, rtol=1e-8)
 
 
+@pytest.mark.bits
 def test_the_number_of_threads_changes_no_bit(data):
     X, y = data
     models = [FrontSurvival(max_epochs=8, random_state=0, n_jobs=n_jobs).fit(X, y) for n_jobs in (1, 2)]
