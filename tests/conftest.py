@@ -3,6 +3,7 @@
 Environment variables
 ---------------------
 FCFAST_TEST_SEED   for ``global_random_seed``: a number (default 42), a range "a-b", "all" (0-99), "any" (one of them)
+FCFAST_TEST_EFFORT "full": as many random cases as CI tries (tests/effort.py)
 FCFAST_DATA        folder of the real data sets (default: ../shared/data, beside the repository)
 """
 
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 
+import effort  # noqa: F401  # before whatever loads OpenMP
 import hypothesis
 import numpy as np
 import pytest

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from classic import FrontClassifier, FrontRegressor
+from effort import cases
 from sklearn.exceptions import ConvergenceWarning
 
 from fcfast import backend
@@ -18,7 +19,7 @@ torch = pytest.importorskip("torch", reason="the reference of these tests is PyT
 
 torch.set_num_threads(1)  # tiny products; more threads only wait for one another
 
-N_CONFIGURATIONS = 300 if backend.NAME == "compiled" else 30
+N_CONFIGURATIONS = cases(300) if backend.NAME == "compiled" else 30
 GROUPS = 10
 MODULES = {
     "relu": torch.nn.ReLU, "leaky_relu": torch.nn.LeakyReLU, "tanh": torch.nn.Tanh, "logistic": torch.nn.Sigmoid,

@@ -3,6 +3,7 @@
 import ast
 import importlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TypeGuard
 
@@ -79,6 +80,7 @@ def modules_of(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
             yield ".".join(parts) or "__init__"
 
 
+@cache
 def is_module(path: Path) -> bool:
     """Tell whether there is a package of that name, or a module, compiled ones included."""
     return path.is_dir() or any(path.parent.glob(f"{path.name}.py*"))
@@ -89,6 +91,7 @@ def package_of(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+@cache
 def dependencies() -> dict[tuple[str, str], list[str]]:
     """Give the places where a module imports another, by the two."""
     found: dict[tuple[str, str], list[str]] = {}

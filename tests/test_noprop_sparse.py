@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from effort import cases
 from noprop_cases import VARIANTS, trained
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -23,7 +24,7 @@ from fcfast.modelfile.format import _checksum
 from fcfast.optimizers import SGD, Adagrad, NeuronAdam, RMSprop
 from fcfast.training import TrainingWarning
 
-N_CONFIGURATIONS = 48 if backend.NAME == "compiled" else 8
+N_CONFIGURATIONS = cases(48) if backend.NAME == "compiled" else 8
 
 
 def configuration(seed):

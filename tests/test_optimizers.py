@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from classic import FrontClassifier, FrontRegressor
+from effort import cases
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from test_front_exact import MODULES, distance, random_configuration
@@ -13,7 +14,7 @@ from fcfast.optimizers import SGD, Adagrad, Adam, AdamW, Muon, NeuronAdam, RMSpr
 
 torch = pytest.importorskip("torch", reason="the reference of these tests is PyTorch")
 
-N_CONFIGURATIONS = 40 if backend.NAME == "compiled" else 6
+N_CONFIGURATIONS = cases(40) if backend.NAME == "compiled" else 6
 DETERMINED = {"shuffle": False, "tol": 0, "n_iter_no_change": 10**6}
 FORMS = ("weights", "auto"), ("windowed", 16), ("contributions", "auto")
 

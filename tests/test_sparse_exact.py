@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from effort import cases
 from scipy import sparse
 from test_front_exact import GROUPS, N_CONFIGURATIONS, distance, random_configuration, torch, train_front, train_torch
 from twins import CORE, PURE
@@ -152,7 +153,7 @@ def trained(kernels, seed, dtype, n_threads, shape=None, fails=False):
 @pytest.mark.parametrize("group", range(5))
 def test_kernel_and_twin(group):
     """Histories of several chunks, windows of several steps, rows that occur twice in a window: as on dense samples."""
-    for seed in range(group, 150, 5):
+    for seed in range(group, cases(150), 5):
         ours, naive = (trained(kernels, seed, "float64", 1) for kernels in (CORE, PURE))
         for a, b in zip(ours, naive, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12, err_msg=f"seed {seed}")
@@ -160,7 +161,7 @@ def test_kernel_and_twin(group):
 
 def test_a_loss_that_is_not_finite():
     """The step is not taken, and all features are up to date."""
-    for seed in range(40):
+    for seed in range(cases(40)):
         ours, naive = (trained(kernels, seed, "float64", 1, fails=True) for kernels in (CORE, PURE))
         assert ours[0] == naive[0]
         for a, b in zip(ours[1:], naive[1:], strict=True):

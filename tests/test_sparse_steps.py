@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from classic import FrontClassifier
+from effort import cases
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from test_front_exact import distance
@@ -33,7 +34,7 @@ FRONT_RULES = [
     ForwardGradient(target="local", guess="gaussian", n_tangents=2),
     LocalLoss(2, (5,)),
 ]
-N_CONFIGURATIONS = 104 if backend.NAME == "compiled" else 24
+N_CONFIGURATIONS = cases(104) if backend.NAME == "compiled" else 24
 GROUPS = 4
 
 

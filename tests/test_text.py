@@ -110,8 +110,9 @@ def test_regressors_and_blocks(path):
 
 
 def test_networks_without_texts(path):
-    """They have no vectoriser, and their files nothing of one: older versions of the library read them."""
+    """They have no vectoriser, and their files nothing of one: without a card, older versions of the library read them."""
     network = FrontClassifier((3,), max_epochs=2, random_state=0).fit(np.random.default_rng(0).normal(size=(8, 5)), LABELS)
+    network.card_ = None
     network.save(path)
     assert fcfast.load(path).text_ is None
     assert metadata_of(path)["version"] == "4"

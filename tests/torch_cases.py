@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+from effort import cases
 
 pytest.importorskip("torch", reason="fcfast.torch needs PyTorch")
 import torch
@@ -14,7 +15,7 @@ from fcfast.torch import FrontLinear, NeuronAdam, Rows
 TOLERANCE = 1e-9
 N_STEPS = 8
 DOUBLE = {"dtype": torch.float64}
-N_CONFIGURATIONS = 40
+N_CONFIGURATIONS = cases(40)
 
 
 def samples(rng, kind):
