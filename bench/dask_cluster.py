@@ -143,7 +143,7 @@ def main() -> None:
     for dtype in ("float32", "int8"):
         with (
             tempfile.TemporaryDirectory(dir=asked.folder) as folder,
-            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
             Client(cluster) as client,
         ):
             warm_up(client)

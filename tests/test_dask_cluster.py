@@ -1,6 +1,7 @@
 """Dask arrays on a cluster of two processes: the same bits as without one, whatever happens to a worker."""
 
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from sklearn.model_selection import GridSearchCV
 
 from fcfast import FrontClassifier, Gram
 from fcfast.gram.held import Products
+from fcfast.sources import dask as dask_sources
 from fcfast.sources import dask_jobs
 
 pytest.importorskip("distributed", reason="dask arrays need fcfast[dask]")
@@ -26,7 +28,7 @@ SETTINGS = {"max_epochs": 3, "random_state": 0, "hidden_layer_sizes": (8,)}
 def client():
     """Two workers with one thread each."""
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
@@ -80,6 +82,17 @@ def test_chunks_in_memory_stay_where_they_are(client, data):
     np.testing.assert_allclose(Gram(divided, standardize=True).matrix, matrix, rtol=1e-4, atol=0.05)
 
 
+@pytest.mark.parametrize("method", ["tasks", "p2p"])
+def test_chunks_of_rows_are_rearranged(client, data, tmp_path, monkeypatch, method):
+    """By dask, in either of its ways; each chunk is made once."""
+    X, _, matrix, _, _ = data
+    monkeypatch.setattr(dask_sources, "BAND_BYTES", 1000)
+    with dask.config.set({"array.rechunk.method": method}):
+        source = DaskSource(counted(X, (5, 6000), tmp_path), group=400)
+        np.testing.assert_array_equal(Gram(source, standardize=True).matrix, matrix)
+    assert sorted(row for _, row, *_ in made(tmp_path)) == list(range(0, 40, 5))
+
+
 def test_errors_come_back(client, data):
     """As they are without a cluster, and nothing goes on after them."""
     X = data[0].copy()
@@ -87,6 +100,9 @@ def test_errors_come_back(client, data):
     with pytest.raises(ValueError, match=r"column 4321, counted from 0; fill them in"):
         Gram(DaskSource(da.from_array(X, chunks=(40, 200)), group=400), standardize=True)
     assert Gram(DaskSource(da.from_array(X, chunks=(40, 200)), group=400), standardize=True, missing="mean").shape == (40, 40)
+    lock = threading.Lock()  # as an open file, it cannot be sent
+    with pytest.raises(TypeError, match=r"chunks of X cannot be made in other processes \(cannot pickle '_thread.lock' object"):
+        Gram(da.zeros((3, 9), chunks=3).map_blocks(lambda block: (lock, block)[1], dtype=float))
 
 
 def test_search_sends_a_gram_once(client, data, monkeypatch):

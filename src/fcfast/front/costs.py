@@ -61,7 +61,7 @@ class FormCosts:
         if cls.needs_features and not problem.has_features:
             return "holds weights for features, and the samples are given by their products (a Gram matrix or a kernel)"
         if cls.needs_features and problem.is_elsewhere:
-            return "needs all samples in this process, and a dask array stays on its cluster (give X.compute() or a stream of rows)"
+            return "needs all samples in this process, and a dask array stays on its cluster (use X.compute() or a stream)"
         if not cls.updates_each_weight and not problem.optimizer.commutes:
             return f"{cls._without_weights}, and {problem.optimizer.name} scales every weight by itself in every step"
         if not cls.updates_each_weight and not problem.rule.stays_in_span:

@@ -219,8 +219,8 @@ class Loss(Capable):
         """
         if self.link not in OPERATORS:
             raise ValueError(
-                f"loss {self.name!r} makes predictions in a way of its own, which ONNX does not know; write it as a subclass of "
-                "fcfast.losses.Loss, and define onnx_predictions beside predictions"
+                f"loss {self.name!r} makes predictions in a way of its own, which ONNX does not know; write it as a subclass "
+                "of fcfast.losses.Loss, and define onnx_predictions beside predictions"
             )
         operator = OPERATORS[self.link]
         return outputs if operator is None else str(graph.node(operator, outputs))

@@ -83,7 +83,13 @@ def pickled(job: Job) -> tuple[bytes, list[Any]]:
             return len(chunks) - 1
 
     buffer = io.BytesIO()
-    Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(job)
+    try:
+        Pickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(job)
+    except (TypeError, AttributeError, pickle.PicklingError) as error:
+        raise TypeError(
+            f"chunks of X cannot be made in other processes ({error}); let them open a file by themselves, as those of "
+            "dask.array.from_zarr do, or use threads: with dask.config.set(scheduler='threads')"
+        ) from error
     return buffer.getvalue(), chunks
 
 
