@@ -376,7 +376,8 @@ class FrontClassifier(ClassifierMixin, LabelTargets, FrontEstimator):
 
         If samples have several labels, it is the probability (M, L) that a sample has each label.
         """
-        return self.network_.loss.predictions(self._outputs_of(X).astype(np.float64))
+        outputs = self._outputs_of(X).astype(np.float64)
+        return self.network_.loss.predictions(outputs)
 
     @takes_streams
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:

@@ -434,7 +434,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
         Quantiles of several levels have a last axis, one for each level.
         """
-        predictions = self.network_.loss.predictions(self._outputs_of(X).astype(np.float64))
+        outputs = self._outputs_of(X).astype(np.float64)
+        predictions = self.network_.loss.predictions(outputs)
         self._refuse_overflow(predictions)
         return self._shaped(predictions)
 
