@@ -448,6 +448,22 @@ def test_smooth_networks_that_need_many_steps(monkeypatch, most):
 # arguments
 
 
+def test_other_losses():
+    """What `predict` makes of outputs is left out; a sample of several labels has all outputs."""
+    X, new, _, _ = data()
+    labels = np.random.default_rng(1).integers(0, 2, (14, 3))
+    several = fcfast.FrontClassifier((6,), **SETTINGS).fit(X, labels).attribute(new, baseline="zero")
+    assert several.shape == (5, 23, 3)
+    counts = fcfast.FrontRegressor((6,), loss="poisson", **SETTINGS).fit(X, labels.sum(axis=1))
+    found = counts.attribute(new)
+    np.testing.assert_allclose(np.exp(found.outputs_), counts.predict(new), rtol=1e-9)
+    times = np.array([(True, 1.0 + i) for i in range(14)], dtype=[("event", bool), ("time", float)])
+    survival = fcfast.FrontSurvival((6,), **SETTINGS).fit(X, times)
+    found = survival.attribute(new)
+    np.testing.assert_allclose(found.outputs_, survival.predict(new), rtol=1e-9)
+    np.testing.assert_allclose(found.to_array().sum(axis=1), found.outputs_ - found.baseline_outputs_, rtol=1e-8)
+
+
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
     [

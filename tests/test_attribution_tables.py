@@ -370,6 +370,7 @@ def test_explain_prints_json(files):
     content = json.loads(stable.stdout)
     assert content["stability"]["n_fits"] == 3
     assert content["ranking"]["share"][0] == 1.0
+    assert content["ranking"]["name"][0] == "g2"
     printed = run("explain", model, table, "--top", 1, "--method", "gradient_x_input", "--baseline", "zero")
     assert "g2" in printed.stdout
     every = json.loads(run("explain", model, table, "--output", "all", "--top", 1, "--json").stdout)["ranking"]

@@ -38,6 +38,15 @@ def test_reads_the_same(tmp_path, n_samples):
     assert pickle.loads(pickle.dumps(PlinkBed(path, count_A1=False))).read(slice(0, 1)).tolist() == (2 - array[:, :1]).tolist()
 
 
+def test_places_of_variants(tmp_path):
+    """Chromosomes and positions are those of the .bim file."""
+    places = {"chromosome": ["1", "1", "X"], "bp_position": [100, 250, 7]}
+    source = PlinkBed(write(tmp_path / "x.bed", genotypes(4, 3), **places))
+    assert source.chromosomes == places["chromosome"]
+    np.testing.assert_array_equal(source.positions, places["bp_position"])
+    assert not {"chromosomes", "positions"} & vars(pickle.loads(pickle.dumps(source))).keys()
+
+
 def test_by_samples(tmp_path):
     """The layout by samples, which old versions of PLINK write."""
     array = genotypes(9, 37)

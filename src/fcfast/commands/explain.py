@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fcfast.commands.explained import BASELINES, METHODS, PLOTS, draw, explained, feature_groups, refits
+from fcfast.commands.explained import (
+    BASELINES,
+    METHODS,
+    PLOTS,
+    draw,
+    explained,
+    feature_groups,
+    refits,
+    with_features,
+    with_names,
+)
 from fcfast.commands.newsamples import samples_for
 from fcfast.commands.options import (
     SEED,
@@ -20,6 +30,7 @@ from fcfast.commands.options import (
     Missing,
     Thousands,
     Transpose,
+    target_of,
 )
 from fcfast.commands.predicted import csv_text, delimiter_of
 from fcfast.commands.shared import (
@@ -85,7 +96,10 @@ def explain(
             min=2, help="Refit so many times on draws of these samples, and say how often each feature is at the top again."
         ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Target in the data, which --stability trains on.")] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Target in the data, or several, which --stability trains on.", metavar="TEXT", show_default=False),
+    ] = None,
     ids: Annotated[
         str | None, typer.Option("--id", help="Column that names the samples.", show_default="the names that the file has")
     ] = None,
@@ -120,7 +134,7 @@ def explain(
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
         }  # fmt: skip
         estimator = _loaded(model)
-        table, X, notes = samples_for(estimator, model, data, target, ids, text, written)
+        table, X, notes = samples_for(estimator, model, data, target_of(target), ids, text, written)
         asked = {"method": method, "baseline": baseline, "steps": "auto" if steps is None else steps}
         with collected_warnings() as warned:
             found = explained(estimator, X, output, asked)
@@ -128,7 +142,7 @@ def explain(
             stable = None
             if stability is not None:
                 stable = refits(estimator, X, table, data, top, stability, output, asked, seed)
-                ranking = stable.ranking
+                ranking = stable.ranking = with_features(stable.ranking, found)
             if plot is not None:
                 draw(plot, plot_kind, found, ranking, X, data)
         for note in (*notes, *warned):
@@ -145,14 +159,19 @@ def explain(
 
 
 def _refuse_contradictions(
-    each: bool, groups: Path | None, stability: int | None, target: str | None, plot: Path | None, plot_kind: str
+    each: bool,
+    groups: Path | None,
+    stability: int | None,
+    target: list[str] | None,
+    plot: Path | None,
+    plot_kind: str,
 ) -> None:
     if each and (groups is not None or stability is not None):
         raise ValueError(f"--each ranks features of single samples; leave out {'--groups' if groups else '--stability'}")
     if groups is not None and stability is not None:
         raise ValueError("--stability ranks features; leave out --groups")
-    if target is not None and stability is None:
-        raise ValueError(f"--target {target} is for --stability, which trains on it; leave it out")
+    if target and stability is None:
+        raise ValueError(f"--target {target[0]} is for --stability, which trains on it; leave it out")
     if plot is None and plot_kind != PLOTS[0]:
         raise ValueError(f"--plot-kind {plot_kind} needs the name of a file, --plot")
 
@@ -171,8 +190,6 @@ def _ranking(found: "Attributions", top: int, each: bool, groups: Path | None, i
         return found.by_group(feature_groups(groups), unknown="ignore").top(top)
     if not each:
         return found.top(top)
-    from fcfast.commands.explained import with_names
-
     return with_names(found.top(top, sample=slice(None)), ids)
 
 

@@ -79,6 +79,16 @@ def with_names(ranking: "Ranking", ids: list[str] | None) -> "Ranking":
     return Ranking({**ranking, "sample": np.array(ids)[ranking["sample"]]})
 
 
+def with_features(ranking: "Ranking", found: "Attributions") -> "Ranking":
+    """Put the names that the model has for its features in the place of those of refits, which are trained on an array."""
+    import numpy as np
+
+    from fcfast.attribution import Ranking
+
+    names = found.feature_names
+    return ranking if names is None else Ranking({**ranking, "name": np.array(names)[ranking["feature"]]})
+
+
 def refits(
     estimator: Any,
     X: Any,
@@ -91,15 +101,21 @@ def refits(
     seed: int,
 ) -> "Stability":
     """Train again on draws of the samples, with the settings of the model."""
-    from fcfast.attribution import stability
-    from fcfast.commands.data import task_of, with_targets
+    from sklearn.base import is_classifier, is_regressor
 
+    from fcfast.attribution import stability
+    from fcfast.commands.data import known_targets, targets_like, with_targets
+
+    if not (is_classifier(estimator) or is_regressor(estimator)):
+        kind = type(estimator).__name__
+        raise ValueError(f"--stability trains classifiers and regressors; use fcfast.attribution.stability for a {kind}")
     if table.y is None:
         raise ValueError(f"{data}: --stability trains on the samples, which have no target; name it with --target")
-    task = "classification" if hasattr(estimator, "classes_") else "regression"
     if table.known is not None:
         X, table = X[table.known.nonzero()[0]], with_targets(table, data)
-    y, _, _ = task_of(table, data, task)
+    y = targets_like(known_targets(estimator), table, data, "classification" if is_classifier(estimator) else "regression")
+    if is_classifier(estimator) and estimator.classes_.dtype.kind == "b":
+        y = y == str(True)  # truth values are compared as text
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         return stability(estimator, X, y, k, n_fits, output=_output(estimator, output), random_state=seed, **asked)

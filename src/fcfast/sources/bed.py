@@ -17,6 +17,7 @@ Array = NDArray[Any]
 HEADER = 3  # bytes: two that mark the format, and one that says whether variants or samples lie together
 MAGIC, BY_VARIANTS, BY_SAMPLES = b"l\x1b", b"\x01", b"\x00"
 MISSING_CALL = -127  # bed-reader's, in int8
+READ_AGAIN = "_names", "chromosomes", "positions"  # ends of the names of what is left out of pickles
 MISSING = {"-9", "NA", "nan", "NaN", ""}  # phenotypes; 0 is missing, too, where cases are 2 and controls 1
 
 
@@ -195,8 +196,8 @@ class PlinkBed(FileSource):
         return [line[place] for line in lines]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the open file, and names that can be read again."""
-        return {name: held for name, held in self.__dict__.items() if not name.endswith("_names")} | {"_bed": None}
+        """Leave out the open file, and what can be read again."""
+        return {name: held for name, held in self.__dict__.items() if not name.endswith(READ_AGAIN)} | {"_bed": None}
 
 
 def _bed_reader(path: str) -> Any:
