@@ -66,7 +66,7 @@ COLUMNS = "--time", "days", "--event", "died"
 
 @pytest.mark.parametrize("kind", ["csv", "words", "parquet", "npz"])
 def test_trains_and_tests(data, tmp_path, kind):
-    """Times and events in files of several kinds; the model is that of the estimator, and the score that of its test samples."""
+    """Times and events in files of several kinds; the model is that of the estimator."""
     X, y = data
     columns = COLUMNS
     if kind == "npz":
