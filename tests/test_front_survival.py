@@ -100,6 +100,7 @@ def test_every_form_equals_pytorch(form, global_random_seed):
         rng = np.random.default_rng(seed)
         y = random_targets(rng, len(X), rng.choice([3, 10, 10**6]))
         coefs[-1], biases[-1] = coefs[-1][:, :1], biases[-1][:1]
+        parameters["batch_size"] = max(2, parameters["batch_size"])
         parameters["max_epochs"] = max(1, 20 // -(-len(X) // parameters["batch_size"]))
         weights = rng.choice([0.0, 0.5, 1, 2.5], len(X)) if seed % 2 else np.ones(len(X))
         weights[y["event"].argmax()] = 1

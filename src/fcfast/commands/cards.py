@@ -5,7 +5,7 @@ from typing import Any
 
 from fcfast.modelfile.cards import ModelCard
 
-OVERALL = ("accuracy", "balanced_accuracy", "label_accuracy", "subset_accuracy", "r2", "d2")
+OVERALL = ("accuracy", "balanced_accuracy", "label_accuracy", "subset_accuracy", "r2", "d2", "concordance")
 OF_ONE_OUTPUT = ("rmse", "mae")
 
 

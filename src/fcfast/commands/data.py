@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn import config_context
 
+from fcfast.commands import survival
 from fcfast.commands.shared import listed, tell_user
 from fcfast.datafiles import Table, from_array, refuse_missing
+from fcfast.losses.cox import SURVIVAL
 from fcfast.scaling import Scale, Scaling, by_blocks, measure, take
 from fcfast.sources import SelectedFeatures, Source, Standardized, as_source
 from fcfast.sources.mapped import is_mapped
@@ -53,7 +55,9 @@ def with_targets(table: Table, path: Path) -> Table:
 
 
 def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
-    """Return the targets, the task (classification or regression), and the reason for this choice."""
+    """Return the targets, the task (classification, regression or survival), and the reason for this choice."""
+    if asked == survival.TASK:
+        return survival.survival_of(table, path), asked, "as asked"
     if table.y is None:
         raise ValueError(f"{path}: no target; name it with --target (.npy: the .npy file that holds it)")
     y = table.y[:, 0] if table.y.ndim == 2 and table.y.shape[1] == 1 else table.y
@@ -93,6 +97,8 @@ def has_labels(estimator: Any) -> bool:
 def known_targets(estimator: Any) -> Array:
     """Give targets of the kind that a fitted estimator predicts: all classes, or none of the right shape."""
     classes: Array | None = getattr(estimator, "classes_", None)
+    if hasattr(estimator, "predict_survival_function"):
+        return np.zeros(0, SURVIVAL)
     if classes is None:
         n_targets = int(estimator.network_.widths[-1]) // estimator.network_.loss.per_target
         return np.zeros((0,) if estimator._y_ndim == 1 else (0, n_targets))
@@ -119,7 +125,7 @@ def _guess(y: Array, has_names: bool) -> tuple[str, str]:
 
 def type_of_targets(known: Array) -> str:
     """Choose how `read_table` reads targets to compare with these: if classes are text, 1 and "1" are the same class."""
-    return "numbers" if known.dtype.kind in "iuf" else "labels"
+    return "numbers" if known.dtype.kind in "iufV" else "labels"  # V: times and events
 
 
 def targets_like(known: Array, table: Table, path: Path, task: str) -> Array:
@@ -127,6 +133,8 @@ def targets_like(known: Array, table: Table, path: Path, task: str) -> Array:
 
     `known` holds known targets, and all classes if they are text.
     """
+    if known.dtype == SURVIVAL:
+        return survival.survival_of(table, path)
     if table.y is not None and table.target_names is None:
         as_known = type_of_targets(known) if known.dtype.kind == "U" else "auto"
         table = replace(table, y=from_array(path, table.y, as_known))

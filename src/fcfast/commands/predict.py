@@ -23,6 +23,7 @@ from fcfast.commands.options import (
 )
 from fcfast.commands.predicted import csv_text, delimiter_of, prediction_columns
 from fcfast.commands.shared import check_file, clear_errors, json_text, messages, print_data, screen, tell_user
+from fcfast.commands.survival import AskedTimes, Event, Time, asked_columns, columns_at
 from fcfast.files import write_text
 
 
@@ -57,6 +58,9 @@ def predict(
             rich_help_panel=TEXTS,
         ),
     ] = None,
+    time: Time = None,
+    event: Event = None,
+    times: AskedTimes = None,
     header: Header = None,
     delimiter: Delimiter = None,
     comment: Comment = None,
@@ -83,12 +87,12 @@ def predict(
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
         }  # fmt: skip
-        rows, named = rows_of_block(data, block_rows), target_of(target)
+        rows, named = rows_of_block(data, block_rows), asked_columns(time, event, target) or target_of(target)
         if rows is not None:
             refuse_whole(data, named, ids, text=text)
             n_samples, columns, result, notes = predict_in_blocks(model, data, rows, proba, out, keeps=as_json)
         else:
-            columns, result, notes = run(model, data, proba, named, ids, text, written)
+            columns, result, notes = run(model, data, proba, named, ids, text, written, times)
             n_samples = len(columns["sample"])
             if out is not None:
                 write_text(out, csv_text(columns, delimiter_of(out)))
@@ -117,30 +121,31 @@ def run(
     ids: str | None,
     text: list[str] | None,
     written: dict[str, Any],
+    times: str | None = None,
 ) -> tuple[dict[str, list[Any]], dict[str, Any] | None, list[str]]:
     """Return the columns of the table of predictions, the scores if the targets are known, and notes for the user."""
     import numpy as np
 
     from fcfast.commands.data import known_targets, targets_like, type_of_targets
     from fcfast.commands.scores import scores_of
-    from fcfast.estimators import FrontRegressor
     from fcfast.estimators.store import load
 
     estimator = load(model)
-    classifier = None if isinstance(estimator, FrontRegressor) else estimator
-    task = "regression" if classifier is None else "classification"
-    if proba and classifier is None:
-        raise ValueError(f"--proba needs a classifier, but {model} holds a regressor; leave it out")
+    is_classifier = hasattr(estimator, "classes_")
+    task = "classification" if is_classifier else "regression"
+    if proba and not is_classifier:
+        raise ValueError(f"--proba needs a classifier, but {model} holds a {type(estimator).__name__}; leave it out")
     known = known_targets(estimator)
     target_type = "auto" if target is None else type_of_targets(known)
     table, X, notes = samples_for(estimator, model, data, target, ids, text, written, target_type)
     columns, predicted = prediction_columns(estimator, X, np.arange(X.shape[0]), proba, table.ids)
+    columns |= columns_at(estimator, predicted, times, model)
     result = None
     if table.y is not None:
         try:
             scored = predicted if table.known is None else predicted[table.known]
             truth = targets_like(known, table.labelled(), data, task)
-            if classifier is not None:
+            if is_classifier:
                 scored = scored.astype(known.dtype)
             result = scores_of(estimator, truth, scored)
         except ValueError as error:

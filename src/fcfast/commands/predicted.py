@@ -42,6 +42,8 @@ def _names(estimator: Any) -> list[str]:
     from fcfast.commands.data import known_targets
 
     known = known_targets(estimator)
+    if known.dtype.names is not None:
+        return ["risk"]
     targets = [f"_{name}" for name in _of_targets(estimator, known.shape[1])] if known.ndim == 2 else [""]
     if hasattr(estimator, "classes_") or not estimator.network_.loss.lists_predictions:
         return [f"prediction{target}" for target in targets]

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from sklearn.metrics import precision_recall_fscore_support
 
 from fcfast.commands.shared import number, plain_table
+from fcfast.commands.survival import scores_of_risk
 
 if TYPE_CHECKING:
     from fcfast.losses import Loss
@@ -34,6 +35,8 @@ def scores(
 
 def scores_of(estimator: Any, truth: Array, predicted: Array) -> dict[str, Any]:
     """Score predictions of a fitted estimator, a regression by its loss."""
+    if truth.dtype.names is not None:
+        return scores_of_risk(truth, predicted)
     is_classifier = hasattr(estimator, "classes_")
     names = getattr(estimator, "target_names_", None)
     return scores(truth, predicted, is_classifier, None if is_classifier else estimator.network_.loss, names)
@@ -99,6 +102,9 @@ def lines(result: dict[str, Any]) -> Iterator[RenderableType]:
     if "classes" in result:
         yield f"accuracy {result['accuracy']:.3f}, balanced accuracy {result['balanced_accuracy']:.3f}"
         yield from _table(result["classes"], ("class", "precision", "recall", "support"), "recall")
+        return
+    if "concordance" in result:
+        yield f"concordance {_three(result['concordance'])} ({result['events']} events of {result['samples']} samples)"
         return
     if "labels" in result:
         shares = (_three(result[name]) for name in ("label_accuracy", "subset_accuracy"))

@@ -1,8 +1,8 @@
 """``fcfast train``: train on a data file, report scores on held-out samples, and write a model file."""
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,6 +66,8 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
+from fcfast.commands.survival import TASK as SURVIVAL
+from fcfast.commands.survival import Event, Time, asked_columns, refuse_other_options, strata_of
 from fcfast.commands.texts import Texts, asked_texts, columns_of, texts_of, vectorized
 from fcfast.commands.validation import (
     HELD_OUT,
@@ -96,6 +98,8 @@ def train(
     data: DataFile,
     save: Annotated[Path, in_output(help="Model file to write, .safetensors.")],
     target: Target = None,
+    time: Time = None,
+    event: Event = None,
     task: Task = "auto",
     target_type: TargetType = "auto",
     ids: Ids = None,
@@ -205,6 +209,8 @@ def train(
 
     For texts: fcfast train reviews.csv --target label --text review --ngrams 1-2 --save model.safetensors
 
+    For survival times: fcfast train patients.csv --time days --event died --save model.safetensors
+
     Ctrl-C ends the command with exit code 130, kill with 143; in both cases nothing is written.
     """
     sizes = AUTO if hidden == AUTO else widths(hidden)
@@ -225,9 +231,14 @@ def train(
             "allow_missing": impute != "none",
         }  # fmt: skip
         texts = asked_texts(text, vectorizer, ngrams, min_count, bits, early_stopping and validated is None)
+        rows = rows_of_block(data, block_rows)
+        times_and_events = asked_columns(time, event, target)
+        if times_and_events is not None:
+            refuse_other_options(task, label_smoothing, loss, text, rows is not None, data)
+            task = SURVIVAL
         given_loss = asked_loss(loss, levels, delta, task)
         task = task if given_loss is None else "regression"
-        named, test_named = target_of(target), target_of(test_target)
+        named, test_named = times_and_events or target_of(target), target_of(test_target)
         settings: dict[str, Any] = {
             "hidden_layer_sizes": sizes, "activation": activation, "init_scale": init_scale,
             "optimizer": optimizer, "learning_rate": given(learning_rate),
@@ -239,6 +250,8 @@ def train(
         }  # fmt: skip
 
         def settings_for(task: str) -> dict[str, Any]:
+            if task == SURVIVAL:
+                return settings
             if task == "classification":
                 return settings | {"label_smoothing": label_smoothing}
             if label_smoothing != 0:
@@ -252,7 +265,6 @@ def train(
                 "loss": given_loss.name if levels is None and delta is None else given_loss,
             }
 
-        rows = rows_of_block(data, block_rows)
         if rows is None:
             source = read_source(
                 data, named, task, target_type, n_features, ids, test, test_file, test_named, seed, written, texts, validated
@@ -342,6 +354,7 @@ def read_source(
         refuse_repeated(table.feature_names, data)  # or `fcfast predict` could not tell them apart
     y, task, reason = task_of(table, data, asked_task)
     has_classes = task == "classification" and y.ndim == 1
+    strata, has_strata = strata_of(y), has_classes or task == SURVIVAL
     if has_classes and len(np.unique(y)) < 2:
         raise ValueError(f"{data}: the target is {str(y[0])!r} in every sample; at least two classes are needed")
     names_of_targets = table.target_names if y.ndim == 2 else None
@@ -364,18 +377,18 @@ def read_source(
 
     share = 0.0 if test_file is not None else share
     if marks is None:
-        rows, test_rows, how = split(y, table.n_train, share, has_classes, seed)
+        rows, test_rows, how = split(strata, table.n_train, share, has_strata, seed)
         held_out = rows[:0]
     else:
         parts = marked_parts(marks, table.ids, data)
         if test_file is not None and (parts == TEST).any():
             raise ValueError(f"--test-file was given, but the column {marks!r} marks test samples; leave one out")
-        rows, held_out, test_rows, how = split_by_marks(parts, y, table.n_train, share, has_classes, seed)
+        rows, held_out, test_rows, how = split_by_marks(parts, strata, table.n_train, share, has_strata, seed)
     test = Samples(table.X, y, test_rows) if len(test_rows) else None
     if test_file is not None:
         test, how = samples_of(test_file, test_target or target), str(test_file)
     if validated is not None and validated.share is not None:
-        rows, held_out = shared_off(y, rows, validated.share, has_classes, seed)
+        rows, held_out = shared_off(strata, rows, validated.share, has_strata, seed)
     validation = Samples(table.X, y, held_out) if len(held_out) else None
     if validated is not None and validated.file is not None:
         validation = samples_of(validated.file, target)
@@ -404,20 +417,18 @@ def run(source: Source, settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         training_rows,
     )
     from fcfast.commands.scores import scores_of
-    from fcfast.estimators import FrontClassifier, FrontRegressor
+    from fcfast.estimators import FrontClassifier, FrontRegressor, FrontSurvival
     from fcfast.scaling import of_raw_data
 
-    started = time.perf_counter()
-    kind: type[FrontClassifier | FrontRegressor] = FrontClassifier
-    if source.task == "regression":
-        kind = FrontRegressor
-    estimator = kind(**settings)
+    started = perf_counter()
+    kinds: dict[str, Any] = {"classification": FrontClassifier, "regression": FrontRegressor, SURVIVAL: FrontSurvival}
+    estimator = kinds[source.task](**settings)
     read = [part.X for part in (source.train, source.validation) if part is not None]
     with already_looked_at(*read):
         sentences = fit(estimator, training_rows(source.train), source.train.targets(), **for_fit(source.validation))
     raw = of_raw_data(estimator, None)
     raw.target_names_ = None if source.target_names is None else np.array(source.target_names, dtype=object)
-    seconds = time.perf_counter() - started
+    seconds = perf_counter() - started
     test = source.test
     result = None
     if test is not None:
