@@ -1,6 +1,6 @@
 """A dask array on a cluster of two processes against the same file read by one: results, bits, CPU time, memory, a lost worker.
 
-    python -m bench.dask_cluster [--samples 500] [--features 2000000] [--folder DIR] [--json FILE]
+    python -m bench.dask_cluster [--samples 500] [--features 2000000] [--types float32 int8] [--folder DIR] [--json FILE]
 
 The arrays are written to a temporary folder, 4 GB in single precision and 1 GB as int8 with the default size. CPU time is that
 of all processes that take part, so that other work on the machine changes little.
@@ -9,7 +9,6 @@ of all processes that take part, so that other work on the machine changes littl
 import argparse
 import json
 import os
-import resource
 import signal
 import tempfile
 import time
@@ -42,7 +41,8 @@ def written(folder: Path, dtype: str, n_samples: int, n_features: int) -> tuple[
     for number, start in enumerate(range(0, n_features, width)):
         rng, size = np.random.default_rng(number), (n_samples, min(width, n_features - start))
         if dtype == "int8":
-            block = rng.binomial(2, np.clip(rng.beta(0.5, 0.5, size[1]) + 0.01 * y[:, None], 0, 1), size)
+            share = np.clip(rng.beta(0.5, 0.5, size[1]) + 0.01 * y[:, None], 0, 1).astype(np.float32)
+            block = sum((rng.random(size, np.float32) < share).astype("int8") for _ in range(2))
         else:
             block = rng.normal(size=size, scale=rng.lognormal(size=size[1])) + 0.02 * y[:, None]
         array[:, start : start + size[1]] = block.astype(dtype)
@@ -71,7 +71,8 @@ def measured(run: Callable[[], Any], client: Client | None = None) -> tuple[Any,
 
 def memory() -> tuple[int, int]:
     """Give the memory of this process in bytes, now and at its highest."""
-    return psutil.Process().memory_info().rss, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status").read_text()
+    return psutil.Process().memory_info().rss, 1024 * int(status.split("VmHWM:")[1].split()[0])
 
 
 class Noted:
@@ -137,10 +138,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--features", type=int, default=2_000_000)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--types", nargs="+", default=["float32", "int8"])
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     results = {}
-    for dtype in ("float32", "int8"):
+    for dtype in asked.types:
         with (
             tempfile.TemporaryDirectory(dir=asked.folder) as folder,
             LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
