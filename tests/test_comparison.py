@@ -694,9 +694,8 @@ def test_command_errors(data, tmp_path, monkeypatch, arguments, message):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-@pytest.mark.parametrize(("name", "returncode"), [("SIGINT", 130), ("SIGTERM", 143)])
-def test_interrupt_keeps_what_is_finished(name, returncode, data, tmp_path):
-    """Ctrl-C or kill while the second rule trains: one line, the first rule's results and no other file."""
+def test_interrupt_keeps_what_is_finished(data, tmp_path):
+    """Ctrl-C while the second rule trains: one line, the first rule's results and no other file."""
     pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -712,9 +711,9 @@ def test_interrupt_keeps_what_is_finished(name, returncode, data, tmp_path):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, **pipes) as process:
         assert process.stdout.readline() == "training\n", process.stderr.read()
-        process.send_signal(getattr(signal, name))
+        process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
-    assert process.returncode == returncode, errors
+    assert process.returncode == 130, errors
     assert (output, "interrupted" in errors, "Traceback" in errors) == ("", True, False)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["comparison.json"]
     kept = Comparison.from_dict(json.loads((tmp_path / "out" / "comparison.json").read_text()))

@@ -19,23 +19,14 @@ from fcfast import backend
 from fcfast.front.base import FORMS
 from fcfast.optimizers import Constant
 
-ROUNDING = "equal up to float32's rounding, which the check does not allow; in float64 it passes"
 EPOCHS = 200 if backend.NAME == "compiled" else 20
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # few epochs on purpose
 
 
-def expected_failures(estimator):
-    """Checks that compare with float64's tolerance."""
-    if estimator.dtype == "float64":
-        return {}
-    return {f"check_sample_weight_equivalence_on_{kind}_data": ROUNDING for kind in ("dense", "sparse")}
-
-
 @pytest.mark.skipif(backend.NAME == "python", reason="the checks fit hundreds of networks; the compiled kernels do")
 @parametrize_with_checks(
-    [FrontClassifier(), FrontRegressor(), FrontClassifier(dtype="float64"), FrontRegressor(dtype="float64")],
-    expected_failed_checks=expected_failures,
+    [kind(dtype="float64") for kind in (FrontClassifier, FrontRegressor)]  # test_automatic checks float32
 )
 @pytest.mark.filterwarnings("ignore")  # the checks provoke warnings
 def test_scikit_learn_checks(estimator, check):

@@ -362,14 +362,15 @@ def test_sgd_epochs_stop(form, step, global_random_seed):
 @pytest.mark.bits
 @pytest.mark.parametrize("form", FORMS)
 def test_sgd_epochs_do_not_depend_on_threads(form, dtype, global_random_seed):
-    """Batches, layers and products large enough for threads give the same bits, and end where the twin does."""
-    for n_samples, h in ((400, 270), (100, 130)):
+    """Batches, layers and products large enough for threads give the same bits, and end where the twin does, which is slow."""
+    for n_samples, h, with_twin in ((400, 270, False), (100, 130, True)):
         rng = np.random.default_rng(global_random_seed)
         arguments = epochs(rng, dtype, form, True, False, n_samples=n_samples, h=h, momentum=0.9)
         one, two = (run(CORE, sgd_epochs, arguments, n_threads) for n_threads in (1, 2))
         assert_same_bits(one, two)
-        rtol = 1e-3 if dtype == np.float32 else 1e-10
-        np.testing.assert_allclose(one["base"], run(PURE, sgd_epochs, arguments)["base"], rtol, atol=rtol * 1e-2)
+        if with_twin:
+            rtol = 1e-3 if dtype == np.float32 else 1e-10
+            np.testing.assert_allclose(one["base"], run(PURE, sgd_epochs, arguments)["base"], rtol, atol=rtol * 1e-2)
 
 
 @pytest.mark.parametrize(

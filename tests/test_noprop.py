@@ -75,7 +75,6 @@ CHECKED = {"n_blocks": 2, "max_epochs": 20, "learning_rate": 0.01, "hidden": (32
     [
         # in float64: on some kernels float32 rounds by the place in the batch, by more than the checks allow
         NoPropClassifier(**CHECKED | {"optimizer": "adamw", "max_epochs": 10}, dtype="float64"),
-        NoPropClassifier(**CHECKED, dtype="float64", optimizer="neuron-adam"),
         NoPropClassifier("ct", **CHECKED, dtype="float64", n_steps=5),
         NoPropClassifier("fm", **CHECKED, dtype="float64", n_steps=5, embedding="learned"),
         NoPropClassifier("backprop", **CHECKED, dtype="float64", batch_norm=True),

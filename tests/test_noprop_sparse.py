@@ -101,7 +101,13 @@ def test_blocks_share_samples_and_slots():
 @pytest.mark.parametrize("settings", [{}, {"order": "random"}, {"variant": "backprop"}, {"variant": "fm"}], ids=str)
 def test_threads_give_the_same_bits(settings):
     X, y = text(200)
-    settings = settings | {"hidden": (300, 8), "batch_size": 100, "form": "weights", "optimizer": "neuron-adam"}
+    settings = settings | {
+        "hidden": (300, 8),
+        "batch_size": 100,
+        "form": "weights",
+        "optimizer": "neuron-adam",
+        "max_epochs": 1,
+    }
     one, two = (trained(X, y, n_jobs=n_jobs, **settings) for n_jobs in (1, 2))
     for a, b in zip(one.network_.fronts.held, two.network_.fronts.held, strict=True):
         np.testing.assert_array_equal(a, b)

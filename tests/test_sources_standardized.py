@@ -140,7 +140,7 @@ def test_nearly_constant_columns_count_as_constant():
     assert scale_of(mean, np.array([4.0, 4.0, 4.0]), 100).tolist() == [2, 2, 2]
 
 
-@pytest.mark.parametrize(("density", "d", "stays_sparse"), [(0.03, 157, True), (0.2, 157, False), (0.0004, 5000, True)])
+@pytest.mark.parametrize(("density", "d", "stays_sparse"), [(0.03, 157, True), (0.2, 157, False), (0.0016, 1200, True)])
 @pytest.mark.parametrize("missing", ["error", "mean"])
 @pytest.mark.parametrize("layout", ["csr", "csc"])
 def test_sparse_products_are_centred(layout, missing, density, d, stays_sparse):

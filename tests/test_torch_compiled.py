@@ -14,7 +14,6 @@ from fcfast.torch import FrontLinear, NeuronAdam, Rows, compiled_step
 
 SETTINGS = [
     {"lr": 0.1},
-    {"lr": 0.1, "momentum": 0.9},
     {"lr": 0.05, "momentum": 0.8, "dampening": 0.4, "weight_decay": 0.1},
     {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.05},
     {"lr": 0.01, "momentum": 0.5, "maximize": True},

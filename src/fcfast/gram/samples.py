@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import check_array
-from sklearn.utils.validation import _get_feature_names
 
 from fcfast import validation
 from fcfast.sources import Source, source_in
@@ -35,6 +33,8 @@ def checked_samples(X: Any, missing: str = "error", fills_in: bool = True) -> An
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError("X is a masked array; fill it with NaN, X.astype(float).filled(np.nan), and use missing='mean'")
     is_kept = (isinstance(X, np.ndarray) or sparse.issparse(X)) and is_numeric(X.dtype)
+    from sklearn.utils import check_array  # the command line imports this module to show its help
+
     # check_array looks for infinities itself
     with validation.clearer_errors(X, fills_in=fills_in), np.errstate(over="ignore", invalid="ignore"):
         return check_array(
@@ -69,6 +69,8 @@ def any_samples(X: Any) -> Any:
 
 def feature_names_of(X: Any) -> list[str] | None:
     """Give the names of the features, if X has any."""
+    from sklearn.utils.validation import _get_feature_names
+
     source = source_in(X)
     names = _get_feature_names(X) if source is None else source.feature_names
     return None if names is None else list(map(str, names))
