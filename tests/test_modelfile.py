@@ -519,7 +519,7 @@ HOSTILE = {
         {"header": {"estimator": "FrontRegressor", "labels": None, "label_dtype": None}}, "y_ndim is None",
     ),
     "regressor of one dimension": (
-        {"header": {"estimator": "FrontRegressor", "labels": None, "label_dtype": None, "y_ndim": 1}}, "3 outputs",
+        {"header": {"estimator": "FrontRegressor", "labels": None, "label_dtype": None, "y_ndim": 1}}, "3 targets",
     ),
 }  # fmt: skip
 

@@ -145,7 +145,8 @@ class FrontClassifier(ClassifierMixin, LabelTargets, FrontEstimator):
     validation_fraction : float, default 0.1
         Fraction of the data that `early_stopping` holds out, or of the groups if `fit` gets any.
     scoring : str, callable or None, default None
-        Score of validation samples; the higher, the better. None is the accuracy, as `score` gives it, and "loss" is minus the
+        Score of validation samples; the higher, the better. None is the accuracy, as `score` gives it, but of several labels
+        the share of all labels that are right, because all labels of a sample are rarely right at once. "loss" is minus the
         validation loss. Any other name is that of a scorer of scikit-learn, such as "roc_auc", "neg_log_loss" or
         "balanced_accuracy"; a function ``scorer(estimator, X, y)`` may be what sklearn.metrics.make_scorer gives.
     shuffle : bool, default True
@@ -174,8 +175,7 @@ class FrontClassifier(ClassifierMixin, LabelTargets, FrontEstimator):
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, by which the weights of their samples are multiplied. "balanced" makes them inversely
         proportional to the class frequencies. Where classes are unequal it raises the balanced accuracy, but the probabilities
-        then suit equally frequent classes, which costs log-loss.
-        It is refused for several labels.
+        then suit equally frequent classes, which costs log-loss. It is refused for several labels.
     label_smoothing : float, default 0
         Share of the target probability in [0, 1) that is spread evenly over all classes, as in torch.nn.CrossEntropyLoss: a
         sample of class k has the target probabilities ``(1 - label_smoothing) * one_hot(k) + label_smoothing / c``. Weights of

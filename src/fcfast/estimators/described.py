@@ -69,6 +69,11 @@ def classes_entries(classes: Any) -> dict[str, Any]:
     return few if len(classes) <= SHOWN else few | {"number of classes": len(classes)}
 
 
+def targets_entry(names: Any) -> dict[str, Any]:
+    """Give the first names of targets in several columns, if they have any."""
+    return {} if names is None else {"targets": names[:SHOWN].tolist()}
+
+
 def validation_entries(scores: list[float]) -> dict[str, Any]:
     """Give the best score of validation samples, which the network that was kept has."""
     finite = [score for score in scores if np.isfinite(score)]

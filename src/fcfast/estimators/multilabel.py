@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fcfast.estimators.base import ClassTargets
+from fcfast.estimators.described import targets_entry
 from fcfast.estimators.targets import Columns, columns_of
 from fcfast.losses import CrossEntropy, Logistic, Loss
 
@@ -18,6 +19,7 @@ class LabelTargets(ClassTargets):
     """Methods for targets that are classes or several labels, as the targets of the first fit say."""
 
     label_smoothing: float
+    target_names_: Array | None
     _is_multilabel = False  # whether samples have several labels
 
     @property
@@ -97,7 +99,12 @@ class LabelTargets(ClassTargets):
             return super()._score_outputs(outputs, targets, sample_weight)
         there = ~np.isnan(targets)
         weights = there if sample_weight is None else there * sample_weight[:, None]
-        return float(np.average((outputs > 0) == targets, weights=weights))
+        return float(np.average((outputs > 0) == targets, weights=weights)) if weights.any() else np.nan
+
+    def _card_targets(self) -> dict[str, Any]:
+        if not self._is_multilabel:
+            return super()._card_targets()
+        return {"labels": len(self.classes_)} | targets_entry(self.target_names_)
 
 
 def subset_accuracy(truth: Any, predicted: Array, sample_weight: Any) -> float:

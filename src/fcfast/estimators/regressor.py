@@ -9,6 +9,7 @@ from sklearn.base import RegressorMixin
 
 from fcfast import validation
 from fcfast.estimators import automatic
+from fcfast.estimators.described import targets_entry
 from fcfast.estimators.front import FrontEstimator
 from fcfast.estimators.store import stored
 from fcfast.estimators.stream_predictions import scored, takes_streams
@@ -137,7 +138,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     validation_fraction : float, default 0.1
         Fraction of the data that `early_stopping` holds out, or of the groups if `fit` gets any.
     scoring : str, callable or None, default None
-        Score of validation samples; the higher, the better. None is R², as `score` gives it, and "loss" is minus the
+        Score of validation samples; the higher, the better. None is R² or D², as `score` gives it, and "loss" is minus the
         validation loss. Any other name is that of a scorer of scikit-learn, such as "neg_mean_absolute_error" or
         "neg_max_error"; a function ``scorer(estimator, X, y)`` may be what sklearn.metrics.make_scorer gives.
     shuffle : bool, default True
@@ -440,7 +441,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         return self._shaped(predictions)
 
     def _card_targets(self) -> dict[str, Any]:
-        return {"outputs": int(self.network_.widths[-1])}
+        return {"outputs": int(self.network_.widths[-1])} | targets_entry(self.target_names_)
 
     def _add_results(self, graph: "Graph", outputs: str) -> None:
         by = None if self._scaling is None else self._scaling.targets

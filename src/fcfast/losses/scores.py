@@ -61,12 +61,16 @@ def pinball_d2(levels: Floats) -> Score:
 
 
 def over_targets(score: Score, targets: Array, predictions: Array, sample_weight: Floats | None) -> float:
-    """Give the mean of a score over the targets (N,) or (N, L) that two samples or more have; NaN if there is none."""
+    """Give the mean of a score over the targets (N,) or (N, L) that two samples or more have; NaN if there is none.
+
+    Samples of weight 0 do not count.
+    """
     values = np.asarray(targets, dtype=np.float64).reshape(len(targets), -1)
     predicted = np.asarray(predictions).reshape(*values.shape, -1)
+    counts = np.ones(len(values), bool) if sample_weight is None else np.asarray(sample_weight) > 0
     found = []
     for k, column in enumerate(values.T):
-        there = ~np.isnan(column)
+        there = ~np.isnan(column) & counts
         if there.sum() >= FEWEST or len(values) < FEWEST:
             weights = None if sample_weight is None else np.asarray(sample_weight)[there]
             of_target = predicted[there, k]
