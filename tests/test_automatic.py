@@ -367,7 +367,7 @@ def test_decay_that_is_chosen_beside_a_given_rate_says_so():
             {"standardize_targets": "yes"},
             FrontRegressor,
             ValueError,
-            "standardize_targets='yes' is unknown; use True, False, 'running' or 'auto'",
+            "standardize_targets='yes' is unknown; use True, False, 'robust', 'running' or 'auto'",
         ),
         ({"standardize": "yes"}, FrontRegressor, ValueError, "use True, False, 'capped', 'scale', 'running' or 'auto'"),
     ],
