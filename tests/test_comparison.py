@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -76,15 +77,16 @@ def test_rules_by_name(text, rule):
     assert parse_rule(text) == rule
 
 
-@given(
-    st.sampled_from(["global", "local"]), st.sampled_from(["gaussian", "rademacher", "local", "ntk", "global"]),
-    st.sampled_from(["activation", "weight"]), st.sampled_from([True, False, "auto"]), st.sampled_from([(), (5,), (5, 6)]),
-)  # fmt: skip
-def test_a_rule_is_read_from_its_name(target, guess, space, normalize, heads):
+def test_a_rule_is_read_from_its_name():
     """Whatever its settings."""
-    heads = heads if target == "local" or guess in ("local", "ntk") else ()
-    rule = ForwardGradient(target, guess, space, normalize, head_layer_sizes=heads)
-    assert parse_rule(rule_name(rule)) == rule
+    settings = (
+        ["global", "local"], ["gaussian", "rademacher", "local", "ntk", "global"], ["activation", "weight"],
+        [True, False, "auto"], [(), (5,), (5, 6)],
+    )  # fmt: skip
+    for target, guess, space, normalize, heads in product(*settings):
+        heads = heads if target == "local" or guess in ("local", "ntk") else ()
+        rule = ForwardGradient(target, guess, space, normalize, head_layer_sizes=heads)
+        assert parse_rule(rule_name(rule)) == rule
 
 
 @pytest.mark.parametrize(
