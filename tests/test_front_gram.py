@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from fcfast.gram import budget, products, reading
+from fcfast.gram import budget, passes, products, reading
 from fcfast.gram.products import cross_gram_and_preactivations, expand, gram_and_preactivations, preactivations_of
 from fcfast.gram.start import GivenWeights, NoWeights, RandomWeights
 from fcfast.gram.work import Work
@@ -154,6 +154,12 @@ def set_block_size(monkeypatch: pytest.MonkeyPatch, n_bytes: int, min_side: int,
     monkeypatch.setattr(budget, "WEIGHT_BYTES", n_bytes)
     monkeypatch.setattr(budget, "MIN_SIDE", min_side)
     monkeypatch.setattr(budget, "MAX_SIDE", max_side)
+
+
+def take_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `n_jobs` be the number of threads, with or without OpenMP."""
+    for module in (passes, products):
+        monkeypatch.setattr(module, "resolve_n_jobs", lambda n_jobs: n_jobs)
 
 
 @pytest.fixture(params=["sparse products", "dense blocks"])
@@ -351,7 +357,7 @@ def test_gram_matrix_is_exactly_symmetric(container, n_samples, dtype, monkeypat
 def test_threads_change_no_bit(container, dtype, monkeypatch, global_random_seed):
     """The same bits for any n_jobs."""
     set_block_size(monkeypatch, n_bytes=4096, min_side=8)
-    monkeypatch.setattr(products, "resolve_n_jobs", lambda n_jobs: n_jobs)  # so many, with or without OpenMP
+    take_all_threads(monkeypatch)
     rng = np.random.default_rng(global_random_seed)
     X, A = rng.standard_normal((60, 300)), rng.standard_normal((60, 3))
     X[rng.random(X.shape) < 0.9] = 0
@@ -375,7 +381,7 @@ def test_weights_are_made_by_several_threads(monkeypatch):
     """With n_jobs=2 two blocks of W1(0) are being made at the same time: each waits for the other."""
     set_block_size(monkeypatch, n_bytes=4 * 4 * 8, min_side=1)
     monkeypatch.setattr(budget, "WEIGHT_BYTES", 8)
-    monkeypatch.setattr(products, "resolve_n_jobs", lambda n_jobs: n_jobs)
+    take_all_threads(monkeypatch)
     meeting = threading.Barrier(2, timeout=10)
 
     class Meeting(RandomWeights):
@@ -404,7 +410,7 @@ class Recorded(RandomWeights):
 
 def test_overflow_is_as_loud_in_threads(monkeypatch):
     """Where the caller silences overflow, the threads that multiply are silent too; where not, they warn."""
-    monkeypatch.setattr(products, "resolve_n_jobs", lambda n_jobs: n_jobs)
+    take_all_threads(monkeypatch)
     X, initial = np.full((70, 9), 1e30, np.float32), GivenWeights(np.full((70, 9), 1e30))
     with np.errstate(over="ignore", invalid="ignore"):
         for product in gram_and_preactivations(X, initial, "float32", n_jobs=2):
