@@ -310,7 +310,8 @@ the forest has {FOREST["n_estimators"]} trees with at least {FOREST["min_samples
 error, corrected for training parts that overlap; the best mean in bold. Differences below two standard errors say little.
 lifelines solves equations in all features, so that it has sets of fewer than {MOST_LIFELINES:,} features only.
 
-fcfast's own constants were chosen by looking at the first five of these sets, and at six with more samples than features.
+fcfast's own constants were chosen by looking at the first five of these sets, and at six with more samples than features;
+a few folds of the other sets had been seen, too, before the decay was settled.
 
 <!-- --8<-- [start:scores] -->
 {scores_table(cells, n_folds)}
