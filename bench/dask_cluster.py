@@ -128,8 +128,13 @@ def compare(folder: Path, dtype: str, n_samples: int, n_features: int, client: C
 
 def warm_up(client: Client) -> None:
     """Let each worker import what it needs, which takes it seconds once."""
-    for _ in client.run(lambda: [import_module(name).__name__ for name in ("zarr", "fcfast.estimators")]):
-        FrontClassifier(**SETTINGS).fit(da.random.random((20, 2000), chunks=(20, 100)), np.arange(20) % 2)
+    client.run(_import)
+    FrontClassifier(**SETTINGS).fit(da.random.random((20, 2000), chunks=(20, 100)), np.arange(20) % 2)
+
+
+def _import() -> None:
+    import_module("zarr")
+    import_module("fcfast.gram.products")
 
 
 def main() -> None:

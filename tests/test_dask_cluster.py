@@ -25,8 +25,8 @@ SETTINGS = {"max_epochs": 3, "random_state": 0, "hidden_layer_sizes": (8,)}
 
 
 @pytest.fixture(scope="module")
-def client():
-    """Two workers with one thread each."""
+def client(data):
+    """Two workers with one thread each, which are there when all has been computed without them."""
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ TOLD = 10  # lines about a pass
 @contextmanager
 def passes_told(verbose: Any) -> Iterator[None]:
     """Let passes over samples that lie elsewhere show how far they are: 1 in a bar on a terminal or lines, 2 in lines."""
-    token = _verbose.set(int(verbose) if isinstance(verbose, int) else 0)
+    token = _verbose.set(int(verbose) if isinstance(verbose, Integral) else 0)
     try:
         yield
     finally:

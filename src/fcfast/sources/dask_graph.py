@@ -16,6 +16,15 @@ def chunks_of(array: Any) -> tuple[dict[Any, Any], list[list[Any]]]:
     return dict(optimized.__dask_graph__()), [list(column) for column in zip(*rows, strict=True)]
 
 
+def made_of(graph: dict[Any, Any], chunks: list[list[Any]]) -> Sequence[Any]:
+    """Make the chunks of these keys one after another, in this thread."""
+    from dask.local import get_sync
+    from dask.optimization import cull
+
+    keys = [key for column in chunks for key in column]
+    return get_sync(cull(graph, keys)[0], chunks)  # some versions of dask would run all tasks
+
+
 def needs_sharing(array: Any, groups: Sequence[slice]) -> bool:
     """Whether groups of columns of chunks should not each make their chunks by themselves.
 
