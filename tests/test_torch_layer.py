@@ -5,6 +5,7 @@ import io
 import math
 import pickle
 import tracemalloc
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -429,7 +430,8 @@ def test_hooks_and_zero_grad(X, form):
     layer.register_forward_hook(lambda module, given, output: seen.append(tuple(output.shape)))
     layer.register_full_backward_hook(lambda module, given, output: seen.append("backward"))
     layer.weight.register_hook(lambda gradient: seen.append(tuple(gradient.shape)))
-    with pytest.warns(UserWarning, match="no inputs require gradients"):  # PyTorch says so of nn.Embedding, too
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*no inputs require gradients")  # since PyTorch 2.7, as of nn.Embedding
         layer(torch.arange(4)).sum().backward()
     assert set(seen) == {(4, 3), "backward", tuple(layer.weight.shape)}
     layer.zero_grad(set_to_none=False)
