@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fcfast.estimators.base import ClassTargets
+from fcfast.estimators.classes import ClassTargets
 from fcfast.estimators.described import targets_entry
 from fcfast.estimators.targets import Columns, columns_of
 from fcfast.losses import CrossEntropy, Logistic, Loss

@@ -16,8 +16,9 @@ from fcfast import validation
 from fcfast.activations import ACTIVATIONS
 from fcfast.estimators import automatic, noprop_automatic
 from fcfast.estimators.automatic import Choice, Settings
-from fcfast.estimators.base import ClassTargets, all_or_nothing
+from fcfast.estimators.base import all_or_nothing
 from fcfast.estimators.chosen import AutomaticEstimator
+from fcfast.estimators.classes import ClassTargets
 from fcfast.estimators.described import described, samples_entries
 from fcfast.estimators.exported import ExportedEstimator
 from fcfast.estimators.noprop_settings import inference_of, variant_of

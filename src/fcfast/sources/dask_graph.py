@@ -16,8 +16,8 @@ def chunks_of(array: Any) -> tuple[dict[Any, Any], list[list[Any]]]:
     return dict(optimized.__dask_graph__()), [list(column) for column in zip(*rows, strict=True)]
 
 
-def made_of(graph: dict[Any, Any], chunks: list[list[Any]]) -> Sequence[Any]:
-    """Make the chunks of these keys one after another, in this thread."""
+def made_of(graph: dict[Any, Any], chunks: Any) -> Sequence[Any]:
+    """Make the chunks of these keys, a list of lists, one after another, in this thread."""
     from dask.local import get_sync
     from dask.optimization import cull
 

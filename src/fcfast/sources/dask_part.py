@@ -1,7 +1,6 @@
 """Parts of dask arrays, whose chunks are made in the process that reads them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
