@@ -1,8 +1,7 @@
-"""Base class of the estimators with a front layer: their parameters, and the training of such a network."""
+"""Base class of the estimators with a front layer: the training of such a network."""
 
 from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,34 +12,25 @@ from fcfast.estimators import automatic
 from fcfast.estimators.attributed import AttributedFront
 from fcfast.estimators.automatic import GIVEN, Choice, Settings
 from fcfast.estimators.base import all_or_nothing
-from fcfast.estimators.chosen import AutomaticEstimator
 from fcfast.estimators.described import described, samples_entries, with_earlier
 from fcfast.estimators.following import FollowingFront
+from fcfast.estimators.front_choices import ChosenFront
 from fcfast.estimators.samples import Length, SquaredLength, constant_columns, copied
 from fcfast.estimators.starts import GIVEN_START, STARTS
 from fcfast.estimators.streamed import fit_stream
 from fcfast.estimators.targets import names_of, warn_of_empty
 from fcfast.estimators.validated import Asked, parted, parted_entries, samples_to_validate, watched
-from fcfast.front import FORMS, FrontForm
+from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of, products_of
 from fcfast.gram.object import Gram, n_features_of
 from fcfast.gram.occurring import is_stored_sparse
-from fcfast.kernels.given import PRECOMPUTED
-from fcfast.optimizers import SCHEDULES, Constant, Optimizer, Schedule
-from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT, Plan, plan_for
-from fcfast.planning.problem import Problem, of_inputs
-from fcfast.rules import Rule, make_rule
-from fcfast.sources import source_in
-from fcfast.sources.elsewhere import elsewhere
-from fcfast.sources.lengths import Lengths
+from fcfast.optimizers import SCHEDULES, Constant
+from fcfast.rules import make_rule
 from fcfast.sources.protocol import Source
-from fcfast.sources.running import RUNNING
-from fcfast.sources.standardized import SCALE
 from fcfast.sources.surveyed import Surveyed
 from fcfast.streams import Stream
 from fcfast.threads import resolve_n_jobs
 from fcfast.training import Callback
-from fcfast.training.compiled import is_compiled
 from fcfast.training.network import FrontNetwork
 
 if TYPE_CHECKING:
@@ -49,92 +39,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
+class FrontEstimator(AttributedFront, FollowingFront, ChosenFront):
     """Base class of the estimators with a front layer, which add their targets and the meaning of their outputs."""
-
-    _inits = ("auto", *STARTS)
-    _automatic: ClassVar[tuple[str, ...]] = (
-        "standardize", "hidden_layer_sizes", "optimizer", "init", "batch_size", "max_epochs", "n_iter_no_change", "schedule",
-        "learning_rate", "weight_decay",
-    )  # fmt: skip
-    settings_: Settings
-
-    def __init__(
-        self,
-        hidden_layer_sizes: int | str | Sequence[int] = "auto",
-        activation: str = "relu",
-        *,
-        rule: str | Rule = "backprop",
-        groups: int | Sequence[int] = 1,
-        init: str = "auto",
-        init_scale: float = 1.0,
-        kernel: Any = "linear",
-        gamma: float | str = "scale",
-        degree: int = 3,
-        coef0: float = 1.0,
-        standardize: bool | str = "auto",
-        missing: str = "error",
-        optimizer: str | Optimizer = "auto",
-        learning_rate: float | str | Sequence[Any] = "auto",
-        schedule: str | Schedule = "auto",
-        momentum: float = 0.9,
-        dampening: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float | str | Sequence[Any] = "auto",
-        max_grad_norm: float | None = None,
-        batch_size: int | str = "auto",
-        max_epochs: int | str = "auto",
-        tol: float = 0.0,
-        n_iter_no_change: int | str = "auto",
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        scoring: Any = None,
-        shuffle: bool = True,
-        form: str = "auto",
-        window: int | str = "auto",
-        memory_limit: int = DEFAULT_MEMORY_LIMIT,
-        dtype: str = "float32",
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.rule = rule
-        self.groups = groups
-        self.init = init
-        self.init_scale = init_scale
-        self.kernel = kernel
-        self.gamma = gamma
-        self.degree = degree
-        self.coef0 = coef0
-        self.standardize = standardize
-        self.missing = missing
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.momentum = momentum
-        self.dampening = dampening
-        self.nesterov = nesterov
-        self.weight_decay = weight_decay
-        self.max_grad_norm = max_grad_norm
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.scoring = scoring
-        self.shuffle = shuffle
-        self.form = form
-        self.window = window
-        self.memory_limit = memory_limit
-        self.dtype = dtype
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
 
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
         raise NotImplementedError
@@ -368,35 +274,6 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
             if not validation.is_auto(value := getattr(self, name)):
                 self.settings_ = self.settings_.with_choice(name, Choice(value, GIVEN))
 
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        validation.boolean(self.warm_start, "warm_start")
-        optimizer = self._optimizer()
-        if max(self._groups()) > 1 and optimizer.mixes_units:
-            raise ValueError(
-                f"optimizer={optimizer.name!r} mixes all units of a layer, which groups={self.groups} forbids; use another "
-                "optimizer"
-            )
-        make_rule(self.rule)
-        kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
-
-    @property
-    def _is_pairwise(self) -> bool:
-        """Whether X holds the products of samples with the training samples."""
-        return isinstance(self.kernel, str) and self.kernel == PRECOMPUTED
-
-    @property
-    def _takes_features(self) -> bool:
-        return kernel_of(self.kernel, self.gamma, self.degree, self.coef0).takes_features
-
-    def _takes_sparse(self) -> bool:
-        return super()._takes_sparse() and not self._is_pairwise
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self._is_pairwise
-        return tags
-
     def _refuse_changes(self) -> None:
         """Refuse parameters that differ from those of the network that partial_fit continues to train."""
         network = self.network_
@@ -416,139 +293,10 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
             if asked is not had and asked != had:
                 raise ValueError(f"partial_fit continues with {name}={had!r}, but it is {asked!r} now; set it back, or use fit")
 
-    def _hidden(self) -> tuple[int, ...]:
-        sizes: Any = self.hidden_layer_sizes
-        if validation.is_auto(sizes):
-            sizes = self.settings_.get("hidden_layer_sizes", automatic.WIDE_UNITS)
-        if isinstance(sizes, str):
-            raise TypeError(
-                f"hidden_layer_sizes must be integers, got the string {sizes!r}; write (256,), (256, 128) or 'auto'"
-            )
-        widths = tuple(sizes) if validation.has_items(sizes) else (sizes,)
-        if not widths:
-            raise ValueError("hidden_layer_sizes is empty; give at least one hidden layer, the front layer")
-        return tuple(validation.size(width, "hidden_layer_sizes") for width in widths)
-
-    def _groups(self) -> tuple[int, ...]:
-        """Give the number of groups of each hidden layer; the front layer has 1."""
-        hidden = self._hidden()
-        asked: Any = self.groups
-        if isinstance(asked, str):
-            raise TypeError(
-                f"groups must be a number of groups of units, or a sequence of one for each hidden layer, got {asked!r}; "
-                "1 connects all units"
-            )
-        if not validation.has_items(asked):
-            validation.integer(asked, "groups", 1)
-        given = tuple(asked) if validation.has_items(asked) else (1, *[asked] * (len(hidden) - 1))
-        groups = tuple(validation.integer(count, "groups", 1) for count in given)
-        if len(groups) != len(hidden) or groups[0] != 1:
-            raise ValueError(f"groups={self.groups!r} must have one number per hidden layer, {len(hidden)}, the first one 1")
-        for n_in, n_out, count in zip(hidden, hidden[1:], groups[1:], strict=False):
-            if n_in % count or n_out % count:
-                raise ValueError(f"groups={self.groups!r}: {count} does not divide hidden layers of {n_in} and {n_out} units")
-        return groups
-
-    @property
-    def _n_layers(self) -> int:
-        return len(self._hidden()) + 1
-
     def _set_groups(self) -> None:
         """Give each layer its learning rate and weight decay if they differ between layers."""
         rates, decays = self._groups_by_layer()
         self.network_.upper.set_groups(1.0 if rates is None else rates, decays)
-
-    # ------------------------------------------------------------------------------------------------------------------
-    # what "auto" stands for
-
-    def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
-        """Choose whether samples are scaled, before they are read."""
-        follows = streams and self._can_follow(X)
-        if streams and not follows and self.standardize == RUNNING:
-            raise ValueError(
-                f"standardize={RUNNING!r} changes the weights of each feature in partial_fit; it needs a dense X, no kernel, "
-                f"and form='windowed' or 'weights' (or 'auto'), got form={self.form!r}; use standardize='capped'"
-            )
-        self._choose(
-            "standardize",
-            lambda: automatic.standardize(
-                X, has_coefs=has_coefs, compares_samples=self._compares_samples, streams=streams, follows=follows
-            ),
-        )
-
-    def _can_follow(self, X: Any) -> bool:
-        """Whether the form that a stream of these samples gets holds the weights of each feature."""
-        kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
-        if isinstance(X, Gram) or not kernel.has_weights or automatic.is_sparse(X) or self.init == "span":
-            return False
-        form = self._streaming_form(X)
-        return form in FORMS and FORMS[form].changes_units
-
-    def _choose_settings(
-        self,
-        X: Any,
-        length: Length,
-        before: FrontNetwork | None,
-        has_coefs: bool,
-        curvature: float,
-        streams: bool = False,
-    ) -> None:
-        """Choose everything that depends on the training samples; a network from before keeps its units.
-
-        Samples of weight 0 do not count, except that a batch may hold them, too.
-        """
-        n_rows, n_samples = X.shape[0], length.n_counted
-        widths = None if before is None else tuple(map(int, before.widths[:-1]))
-        is_features = not (streams or isinstance(X, Gram))
-        text = is_features and automatic.is_text(automatic.is_sparse(X), n_samples, n_features_of(X))
-        self._choose("hidden_layer_sizes", lambda: automatic.hidden_layer_sizes(n_samples, streams, widths, text))
-        self._choose("optimizer", lambda: automatic.optimizer(text, self._loss, self._leaves_optimizer_free))
-        optimizer = self._optimizer()
-        self._choose("init", lambda: automatic.init(X, n_samples, has_coefs, streams or isinstance(X, Surveyed)))
-        rests = bool(optimizer.rests) and automatic.is_sparse(X)
-        self._choose_course(n_samples, n_rows, streams, rests)
-        # later portions of a stream may be larger than the first one
-        batch = int(self._setting("batch_size")) if streams else self._batch_size(n_rows)
-        hidden, rule = self._hidden(), make_rule(self.rule)
-        self._curvature = curvature
-        step = automatic.step(batch, batch >= n_rows and not streams, len(hidden), rule, self._constants) / curvature
-        self._choose_rates(X, length, n_samples, partial(self._layer_rates, X, step), step, streams)
-        if self.verbose:
-            print(self.settings_)
-
-    def _layer_rates(self, X: Any, step: float, n_in: float, measured: str) -> Choice:
-        """Choose the rate of each layer, where the front layer has so many inputs."""
-        hidden, optimizer = self._hidden(), self._optimizer()
-        shapes = list(zip((n_in, *hidden), (*hidden, 1), strict=True))
-        rests = bool(optimizer.rests) and automatic.is_sparse(X)
-        share = automatic.share_of_classes(len(self.classes_)) if rests and self._loss.has_classes else 1.0
-        measured += f", over the mean of y, {self._curvature:.3g}" if self._curvature > 1 else ""
-        return automatic.learning_rate(shapes, optimizer, step, measured, share)
-
-    def _choose_stream_rates(self, X: Any, lengths: Lengths) -> None:
-        batch, is_tall = int(self._setting("batch_size")), automatic.has_more_samples(X, lengths.n_samples)
-        step = automatic.step(batch, False, len(self._hidden()), make_rule(self.rule), self._constants) / self._curvature
-        n_in = automatic.front_inputs(X, lengths.chosen, is_tall, self._constants)
-        self._choose("learning_rate", lambda: self._layer_rates(X, step, n_in, lengths.text))
-
-    @property
-    def _leaves_optimizer_free(self) -> bool:
-        """Whether no parameter speaks of SGD, or of what other optimisers cannot do on sparse samples."""
-        of_sgd = self.nesterov or self.dampening or self.max_grad_norm is not None or not validation.is_auto(self.learning_rate)
-        kernel = kernel_of(self.kernel, self.gamma, self.degree, self.coef0)
-        return bool(
-            not of_sgd
-            and validation.is_auto(self.weight_decay)
-            and kernel.has_weights
-            and self._setting("standardize") in (False, SCALE)
-            and make_rule(self.rule).is_baseline
-            and (self.form == "auto" or FORMS[self.form].updates_each_weight)
-        )
-
-    @property
-    def _compares_samples(self) -> bool:
-        """Whether the kernel takes products or samples of any kind in place of features."""
-        return not kernel_of(self.kernel, self.gamma, self.degree, self.coef0).takes_features
 
     def _start(
         self,
@@ -605,43 +353,3 @@ class FrontEstimator(AttributedFront, FollowingFront, AutomaticEstimator):
         """Give the numbers of features, of units in each hidden layer, and of outputs."""
         n_outputs = targets.shape[1] if targets.ndim == 2 else len(self.classes_)
         return n_features_of(X), *self._hidden(), n_outputs
-
-    def _plan(self, form: str, X: Any, widths: Sequence[int], n_epochs: int, optimizer: Optimizer, in_span: bool) -> Plan:
-        rule = make_rule(self.rule)
-        problem = Problem(
-            **of_inputs(X, self.dtype), hidden=tuple(widths[1:-1]), n_outputs=widths[-1],
-            batch_size=self._batch_size(X.shape[0]), n_epochs=n_epochs, dtype=self.dtype, optimizer=optimizer, rule=rule,
-            compiled=is_compiled(rule, optimizer, self._groups(), self._loss), in_span=in_span,
-        )  # fmt: skip
-        why = "as asked"
-        if form != self.form:  # the number of samples is not known to all who choose a form
-            why = f"because samples {'are read in blocks' if isinstance(X, Surveyed) else 'come in portions'}"
-        return plan_for(problem, form, self.window, self.memory_limit, why_asked=why)
-
-    def _streaming_form(self, X: Any) -> str:
-        """Give the form for samples whose number is not known yet; a form that does not keep them is preferred."""
-        if self.form != "auto":
-            return self.form
-        init = self._setting("init")
-        if isinstance(X, Gram) or (not validation.is_auto(init) and STARTS[init].in_span):
-            return "auto"  # the plan leaves no other form than one that keeps the samples
-        optimizer, rule = self._optimizer(), make_rule(self.rule)
-        any_form = optimizer.commutes and rule.stays_in_span
-        far = elsewhere(source_in(X)) is not None
-        possible = [
-            (kind.keeps_inputs, kind.updates_each_weight, name)
-            for name, kind in ((name, kind.variant(is_stored_sparse(X))) for name, kind in FORMS.items())
-            if kind.is_automatic
-            and not (far and kind.needs_features)
-            and (any_form or kind.updates_each_weight)
-            and (kind.takes_sparse or not is_stored_sparse(X))
-            and (not kind.leaves_alone or (optimizer.is_lazy and rule.stays_in_span))
-        ]
-        # The first of equals: the library's own forms come before those that users register.
-        return min(possible, default=(False, True, "auto"), key=lambda form: form[:2])[-1]
-
-    def _batch_and_window(self, n_samples: int, form: type[FrontForm]) -> tuple[int, int]:
-        """Give the batch size and the number of rows in a window for so many samples in a form."""
-        batch_size = self._batch_size(n_samples)
-        has_velocity = self._optimizer().has_velocity
-        return batch_size, form.choose_window(self.window, batch_size, n_samples, has_velocity)
