@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FrontEstimator(AttributedFront, FollowingFront, ChosenFront):
+class FrontEstimator(ChosenFront, AttributedFront, FollowingFront):
     """Base class of the estimators with a front layer, which add their targets and the meaning of their outputs."""
 
     def _encode_more_targets(self, y: Array, classes: ArrayLike | None) -> Array:
