@@ -67,8 +67,8 @@ def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
     if task == "regression":
         if y.dtype.kind == "U":
             raise ValueError(
-                f"{path}: the target is text ({str(y[0])!r}), which --task regression cannot predict; truth values "
-                "are numbers with --target-type numbers"
+                f"{path}: the target is text ({str(y[0])!r}), which a regression cannot predict; truth values are "
+                "numbers with --target-type numbers"
             )
         return y.astype(np.float64), task, reason
     if y.ndim == 2:

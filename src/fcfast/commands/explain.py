@@ -15,6 +15,7 @@ from fcfast.commands.explained import (
     refits,
     with_features,
     with_names,
+    with_outputs,
 )
 from fcfast.commands.newsamples import samples_for
 from fcfast.commands.options import (
@@ -69,8 +70,9 @@ def explain(
     output: Annotated[
         str | None,
         typer.Option(
-            help="Output to explain: a class, the number of an output, or all.",
-            show_default="the predicted class of each sample",
+            help="Output to explain: a class, the name of a target or of a label (with its level, such as weight_0.9, if there "
+            "are several), or all.",
+            show_default="the predicted class of each sample, all targets or all labels",
         ),
     ] = None,
     method: Annotated[str, choice(METHODS, "Method.")] = METHODS[0],
@@ -138,9 +140,11 @@ def explain(
         asked = {"method": method, "baseline": baseline, "steps": "auto" if steps is None else steps}
         with collected_warnings() as warned:
             found = explained(estimator, X, output, asked)
-            ranking = _ranking(found, top, each, groups, table.ids)
+            ranking = with_outputs(_ranking(found, top, each, groups, table.ids), estimator)
             stable = None
             if stability is not None:
+                if len(found.shape) > 2:
+                    raise ValueError("--stability ranks the features of one output; name it with --output")
                 stable = refits(estimator, X, table, data, top, stability, output, asked, seed)
                 ranking = stable.ranking = with_features(stable.ranking, found)
             if plot is not None:

@@ -1,11 +1,11 @@
 """Attributions for ``fcfast explain``: of a loaded model, over groups in a file, beside refits, and as figures."""
 
 import csv
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcfast.commands.predicted import delimiter_of
+from fcfast.commands.predicted import delimiter_of, output_names
+from fcfast.commands.shared import listed
 
 if TYPE_CHECKING:
     from fcfast.attribution import Attributions, Ranking, Stability
@@ -15,22 +15,27 @@ METHODS = ("integrated_gradients", "gradient_x_input")
 BASELINES = ("auto", "mean", "zero")
 PLOTS = BARS, MANHATTAN, SPECTRUM = "bars", "manhattan", "spectrum"
 GMT = ".gmt"
+ALL = "all"  # outputs
 
 
 def explained(estimator: Any, X: Any, output: str | None, asked: dict[str, Any]) -> "Attributions":
     """Attribute the output that is named in text."""
     from fcfast.commands.data import already_looked_at
 
-    with already_looked_at(X), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")  # the columns have been compared by name
+    with already_looked_at(X):
         found: Attributions = estimator.attribute(X, output=_output(estimator, output), **asked)
     return found
 
 
 def _output(estimator: Any, output: str | None) -> Any:
     """Give the class, or the number of the output, that the text means."""
-    if output is None:
-        return None
+    names = output_names(estimator)
+    if output is None or output == ALL:
+        return output
+    if output in names:
+        return names.index(output)
+    if names and not output.isdecimal():
+        raise ValueError(f"--output {output} is unknown; use one of {listed(names)}, or {ALL}")
     classes = getattr(estimator, "classes_", None)
     if classes is not None:
         return next((label for label in classes.tolist() if str(label) == output), output)
@@ -79,6 +84,18 @@ def with_names(ranking: "Ranking", ids: list[str] | None) -> "Ranking":
     return Ranking({**ranking, "sample": np.array(ids)[ranking["sample"]]})
 
 
+def with_outputs(ranking: "Ranking", estimator: Any) -> "Ranking":
+    """Put the names of targets, labels and levels in the place of the numbers of outputs."""
+    import numpy as np
+
+    from fcfast.attribution import Ranking
+
+    names = output_names(estimator)
+    if "output" not in ranking or not names:
+        return ranking
+    return Ranking({**ranking, "output": np.array(names)[ranking["output"]]})
+
+
 def with_features(ranking: "Ranking", found: "Attributions") -> "Ranking":
     """Put the names that the model has for its features in the place of those of refits, which are trained on an array."""
     import numpy as np
@@ -116,9 +133,7 @@ def refits(
     y = targets_like(known_targets(estimator), table, data, "classification" if is_classifier(estimator) else "regression")
     if is_classifier(estimator) and estimator.classes_.dtype.kind == "b":
         y = y == str(True)  # truth values are compared as text
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "X does not have valid feature names")
-        return stability(estimator, X, y, k, n_fits, output=_output(estimator, output), random_state=seed, **asked)
+    return stability(estimator, X, y, k, n_fits, output=_output(estimator, output), random_state=seed, **asked)
 
 
 def draw(out: Path, kind: str, found: "Attributions", ranking: "Ranking", X: Any, data: Path) -> None:

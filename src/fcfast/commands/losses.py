@@ -45,10 +45,13 @@ def asked_loss(name: str | None, levels: str | None, delta: float | None, task: 
         return None
     from fcfast.losses import Huber, Quantile, make_loss
 
-    if levels is not None:
-        listed = _numbers(levels)
-        return Quantile(listed if "," in levels else listed[0])
-    return make_loss(name) if delta is None else Huber(delta)
+    try:
+        if levels is not None:
+            listed = _numbers(levels)
+            return Quantile(listed if "," in levels else listed[0])
+        return make_loss(name) if delta is None else Huber(delta)
+    except ValueError as error:  # which begins with the name of the parameter
+        raise ValueError(f"--{error}") from error
 
 
 def _numbers(text: str) -> list[float]:

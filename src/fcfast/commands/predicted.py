@@ -38,16 +38,27 @@ def _of_targets(estimator: Any, n_targets: int) -> list[Any]:
 
 
 def _names(estimator: Any) -> list[str]:
-    """Give the names of the columns with predictions: by target or label, and by level where there are several for each."""
+    """Give the names of the columns with predictions."""
+    from fcfast.commands.data import known_targets
+
+    if known_targets(estimator).dtype.names is not None:
+        return ["risk"]
+    return [f"prediction_{name}" for name in output_names(estimator)] or ["prediction"]
+
+
+def output_names(estimator: Any) -> list[str]:
+    """Give a name for each output, of its target or label, of its level where there are several, or of both.
+
+    Classes, of which a sample has one, and a single number have none.
+    """
     from fcfast.commands.data import known_targets
 
     known = known_targets(estimator)
-    if known.dtype.names is not None:
-        return ["risk"]
-    targets = [f"_{name}" for name in _of_targets(estimator, known.shape[1])] if known.ndim == 2 else [""]
+    targets = list(map(str, _of_targets(estimator, known.shape[1]))) if known.ndim == 2 else []
     if hasattr(estimator, "classes_") or not estimator.network_.loss.lists_predictions:
-        return [f"prediction{target}" for target in targets]
-    return [f"prediction{target}_{level:g}" for target, level in product(targets, estimator.network_.loss.parameters)]
+        return targets
+    levels = [f"{level:g}" for level in estimator.network_.loss.parameters]
+    return list(map("_".join, product(targets, levels))) if targets else levels
 
 
 def delimiter_of(out: Path) -> str:

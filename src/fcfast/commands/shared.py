@@ -74,10 +74,15 @@ def ending_on_interrupt() -> Iterator[None]:
 
 @contextmanager
 def collected_warnings() -> Iterator[list[str]]:
-    """Collect warnings as plain sentences for the report, each once, without Python's source lines."""
+    """Collect warnings as plain sentences for the report, each once, without Python's source lines.
+
+    Names of features are none of them: commands compare these themselves, because some formats keep them with the samples and
+    others beside them.
+    """
     sentences: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
+        warnings.filterwarnings("ignore", "X (does not have valid|has) feature names")
         yield sentences
     sentences += dict.fromkeys(str(warning.message) for warning in caught)
 

@@ -153,7 +153,7 @@ class Validated:
         except Exception as error:
             weighted = ", which have a sample_weight that it has to take" if weights else ""
             raise ValueError(
-                f"scoring={self._name} failed on the {len(samples.y)} validation samples{weighted}: "
+                f"scoring={self._name} failed on the {len(samples.y)} validation samples{weighted}{self._lacking}: "
                 f"{type(error).__name__}: {error}"
             ) from error
         if not np.isfinite(score):
@@ -162,10 +162,19 @@ class Validated:
 
     def _refuse(self, score: float) -> None:
         raise ValueError(
-            f"scoring={self._name} gave {score} for the {len(self._samples.y)} validation samples, which no epoch can improve; "
+            f"scoring={self._name} gave {score} for the {len(self._samples.y)} validation samples{self._lacking}, which no "
+            "epoch can improve; "
             "validate on samples for which it is defined, such as some of each class for 'roc_auc' and at least 2 for R², or "
             "use another scoring"
         )
+
+    @property
+    def _lacking(self) -> str:
+        """Say that targets are missing, which few scorers of scikit-learn take."""
+        y = self._samples.y
+        if y.ndim < 2 or y.dtype.kind != "f" or not np.isnan(y).any():
+            return ""
+        return f" (some targets of which are missing: scoring=None and scoring={LOSS!r} leave these out)"
 
     @property
     def _name(self) -> str:
