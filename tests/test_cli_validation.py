@@ -85,6 +85,66 @@ def test_files_and_columns_are_the_same(folder, tmp_path):
         assert (by_column["n_train"], by_column["validation"]["n_samples"]) == (45, 15)
 
 
+def marked(folder, kind):
+    """A file of this kind with names of samples, targets and marks; and how it is read."""
+    table = pd.read_csv(folder / "all.csv").drop(columns=["flag", "all"])
+    table.insert(2, "name", [f"s{i}" for i in range(60)])
+    genes, path = [name for name in table if name.startswith("gene")], folder / f"marked.{kind}"
+    if kind == "csv":
+        table.to_csv(path, index=False)
+    elif kind == "parquet":
+        table.set_index("name").to_parquet(path)
+        return path, ()
+    elif kind == "transposed.csv":
+        table.set_index("name").T.to_csv(path)
+        return path, ("--transpose",)
+    elif kind == "npz":
+        arrays = {name: table[name].to_numpy(str) for name in ("kind", "split", "name")}
+        np.savez(path, X=table[genes].to_numpy(), feature_names=np.array(genes), **arrays)
+    else:
+        anndata = pytest.importorskip("anndata", reason="reading .h5ad needs fcfast[anndata]")
+        cells = table.set_index(table["name"].to_numpy())[["kind", "split"]]
+        anndata.AnnData(table[genes].to_numpy(), obs=cells, var=pd.DataFrame(index=genes)).write_h5ad(path)
+        return path, ()
+    return path, ("--id", "name")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz", "h5ad", "transposed.csv"])
+def test_marks_beside_names_of_samples(folder, tmp_path, kind):
+    """A column of marks takes nothing from the column of names, nor from an index, and is no feature."""
+    path, options = marked(folder, kind)
+    by_column, model = train(path, tmp_path, "--target", "kind", *options, "--validation", "split")
+    assert (by_column["n_features"], by_column["n_train"], by_column["validation"]["n_samples"]) == (8, 45, 15)
+    _, same = train(folder / "train.csv", tmp_path, "--target", "kind", "--validation", folder / "val.csv")
+    np.testing.assert_allclose(model.validation_loss_curve_, same.validation_loss_curve_, rtol=1e-4)
+    said = " ".join(
+        run(
+            "train", path, "--save", tmp_path / "m.safetensors", "--target", "kind", *options, "--validation", "split"
+        ).stderr.split()
+    )
+    assert "; marks 'split'; " in said
+    assert "no id" not in said
+
+
+def test_marks_in_hdf5_and_without_names(folder, tmp_path):
+    """As another dataset, and as the number of a column; formats without columns refuse them."""
+    h5py = pytest.importorskip("h5py", reason="reading .h5 needs fcfast[hdf5]")
+    table = pd.read_csv(folder / "all.csv")
+    X = table[[f"gene {j}" for j in range(8)]].to_numpy()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["X"], file["y"], file["flag"] = X, table["kind"].to_numpy("S"), table["flag"].to_numpy() == 1
+    options = ("--dataset", "X", "--target", "y")
+    report, _ = train(tmp_path / "a.h5", tmp_path, *options, "--validation", "flag")
+    assert (report["n_train"], report["validation"]["n_samples"]) == (45, 15)
+    save = ("--save", tmp_path / "m.safetensors")
+    assert "no dataset 'none' that could be the marks" in refused(tmp_path / "a.h5", *save, *options, "--validation", "none")
+    plain = table[["kind", "flag", *(f"gene {j}" for j in range(8))]]
+    plain.to_csv(tmp_path / "a.csv", index=False, header=False)
+    report, _ = train(tmp_path / "a.csv", tmp_path, "--target", 0, "--validation", 1)
+    assert (report["n_features"], report["n_train"], report["validation"]["n_samples"]) == (8, 45, 15)
+    assert "cannot hold marks of samples" in refused(folder / "val.svm", *save, "--validation", "split")
+
+
 def test_a_column_may_mark_the_test_too(folder, tmp_path):
     """Otherwise test samples are drawn from those to train on."""
     left = pd.read_csv(folder / "all.csv").drop(columns=["split", "flag"])
@@ -171,7 +231,8 @@ def test_a_file_that_is_read_in_blocks(folder, tmp_path):
         (["--validation", 0.999], "leaves none to train on"),
         (["--validation", "gene 0"], "but --validation knows train: train, training, 0"),
         (["--validation", "no such column"], "no such column"),
-        (["--validation", "gene 0", "--id", "gene 1"], "leave out --id"),
+        (["--validation", "gene 0", "--id", "gene 0"], "marks the samples and names the samples too"),
+        (["--validation", "kind"], "column 'kind' marks the samples and is a target too"),
     ],
 )
 def test_bad_options(folder, tmp_path, arguments, message):

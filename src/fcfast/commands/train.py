@@ -217,7 +217,7 @@ def train(
     with clear_errors():
         from fcfast.commands.blocks import refuse_whole, rows_of_block, train_in_blocks
 
-        validated = asked_validation(validation, scoring, early_stopping, ids)
+        validated = asked_validation(validation, scoring, early_stopping)
         inputs = data, test_file, None if validated is None else validated.file
         check_file(save, "--save", ".safetensors", inputs)
         check_file(plot, "--plot", ".png", inputs)
@@ -345,9 +345,10 @@ def read_source(
     if test_target is not None and test_file is None:
         raise ValueError("--test-target was given without --test-file")
     asked = None if texts is None else texts.columns
-    marks = None if validated is None else validated.column  # they are no features, as names of samples are none
-    ids = ids if marks is None else marks
-    table = read_table(data, target, n_features=n_features, ids=ids, target_type=target_type, text=asked, **written)
+    marks = None if validated is None else validated.column
+    table = read_table(
+        data, target, n_features=n_features, ids=ids, target_type=target_type, text=asked, marks=marks, **written
+    )
     tell_user(f"{data}: {table}")
     table = with_targets(table, data)
     if table.feature_names is not None:
@@ -367,7 +368,8 @@ def read_source(
         names = None if columns else table.feature_names
         other = read_table(
             path, target, n_features=None if columns else table.X.shape[1],
-            ids=ids if names is None else None, features=names, target_type=type_of_targets(y), text=columns, **written,
+            ids=ids if names is None else None, marks=marks if names is None else None, features=names,
+            target_type=type_of_targets(y), text=columns, **written,
         )  # fmt: skip
         tell_user(f"{path}: {other}")
         other = with_targets(other, path)
@@ -380,7 +382,7 @@ def read_source(
         rows, test_rows, how = split(strata, table.n_train, share, has_strata, seed)
         held_out = rows[:0]
     else:
-        parts = marked_parts(marks, table.ids, data)
+        parts = marked_parts(marks, table.marks, data)
         if test_file is not None and (parts == TEST).any():
             raise ValueError(f"--test-file was given, but the column {marks!r} marks test samples; leave one out")
         rows, held_out, test_rows, how = split_by_marks(parts, strata, table.n_train, share, has_strata, seed)

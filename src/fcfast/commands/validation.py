@@ -50,7 +50,7 @@ class Asked:
     column: str | None = None
 
 
-def asked_validation(text: str | None, scoring: str | None, early_stopping: bool, ids: str | None) -> Asked | None:
+def asked_validation(text: str | None, scoring: str | None, early_stopping: bool) -> Asked | None:
     """Read --validation, and refuse what contradicts it; None without it."""
     if text is None:
         if scoring is not None and not early_stopping:
@@ -71,11 +71,6 @@ def asked_validation(text: str | None, scoring: str | None, early_stopping: bool
         if text != "-" and not path.exists():
             raise FileNotFoundError(f"--validation {text}: there is no such file")
         return Asked(text, file=path)
-    if ids is not None:
-        raise ValueError(
-            f"--validation {text} names a column, but --id {ids} names another that is no feature; leave out --id, or put the "
-            "validation samples into a file"
-        )
     return Asked(text, column=text)
 
 

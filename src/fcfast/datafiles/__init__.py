@@ -53,6 +53,7 @@ READERS: dict[str, Callable[[Source, Asked], Table]] = {
 }
 
 WITH_IDS = (*DELIMITED, ".parquet", ".npz", ".h5ad", ".zarr")
+WITH_MARKS = (*WITH_IDS, ".h5", ".hdf5")
 
 
 def read_table(
@@ -74,6 +75,7 @@ def read_table(
     dataset: str | None = None,
     allow_missing: bool = False,
     text: str | int | Sequence[str | int] | None = None,
+    marks: str | int | None = None,
 ) -> Table:
     r"""Read a table from a file, in the format given by its extension.
 
@@ -134,6 +136,9 @@ def read_table(
     text : str, int or sequence of them, optional
         Columns of texts in delimited text or .parquet, by name or index. They take the place of features: `X` is an array of
         str, and all other columns but the target and the names of samples are skipped. A missing text is an empty one.
+    marks : str or int, optional
+        Column (line of a transposed table) that says something of each sample and is no feature, such as a set that it belongs
+        to. For .npz, an array; for .h5ad, a column of `obs`; for .h5 and .zarr, another dataset.
 
     Returns
     -------
@@ -167,13 +172,17 @@ def read_table(
     cells = cells_of(decimal, thousands, missing)
     asked = Asked(
         target, header, n_features, ids, features, delimiter_of(delimiter), comment, transpose, target_type, cells,
-        layer, dataset, allow_missing, text_of(text), more,
+        layer, dataset, allow_missing, text_of(text), more, marks,
     )  # fmt: skip
     with source_of(path) as source:
         if asked.text:
             texts.refuse_other_options(source, asked, allow_missing)
         if ids is not None and source.ending not in WITH_IDS:
             raise ValueError(f"{source} cannot hold names of samples; leave out ids={ids!r}")
+        if marks is not None and source.ending not in WITH_MARKS:
+            raise ValueError(
+                f"{source} cannot hold marks of samples; leave out marks={marks!r} (--validation), or use another file"
+            )
         for option, value in (("layer", layer), ("dataset", dataset)):
             if value is not None and source.ending not in BLOCKS:
                 raise ValueError(f"{option}={value!r} means nothing for {source}; leave it out")

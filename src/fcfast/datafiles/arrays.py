@@ -27,7 +27,7 @@ Arrays = dict[str, NDArray[Any]]
 def read_npz(source: Source, asked: Asked) -> Table:
     """Read an archive: `X` or the arrays of a sparse matrix, the target and the names."""
     wanted = "y" if asked.target is None else str(asked.target)
-    of_table = {"X", wanted, *map(str, asked.more), asked.ids, "feature_names", "target_names", "n_train"}
+    of_table = {"X", wanted, *map(str, asked.more), asked.ids, asked.marks, "feature_names", "target_names", "n_train"}
     with decoding(source, "an .npz archive", REMEDY.format("numpy.savez")), source.seekable() as file:
         if not zipfile.is_zipfile(file):
             raise ValueError("it is not a zip archive, or it is truncated")
@@ -36,7 +36,7 @@ def read_npz(source: Source, asked: Asked) -> Table:
             names = list(archive.files)
             _refuse_objects(file, [name for name in names if name in of_table])
             arrays = {name: np.asarray(archive[name]) for name in names if name in of_table.union(CSR_ARRAYS, OF_FORMATS)}
-    for name in (*asked.targets, asked.ids):
+    for name in (*asked.targets, asked.ids, asked.marks):
         if name is not None and name not in arrays:
             raise ValueError(f"{source} has no array {name!r}; {choices(str(name), names)}")
     X = arrays["X"] if "X" in arrays else _sparse(source, arrays, names)
@@ -58,10 +58,12 @@ def read_npz(source: Source, asked: Asked) -> Table:
         feature_names,
         target_names,
         _count(source, arrays, "n_train"),
-        None if asked.ids is None else _ids(source, arrays[str(asked.ids)]),
+        None if asked.ids is None else _words(source, arrays[str(asked.ids)]),
         names_from="" if feature_names is None else "feature_names",
         id_name="" if asked.ids is None else repr(asked.ids),
         target_name="" if y is None else ", ".join(map(repr, asked.targets or (wanted,))),
+        marks=None if asked.marks is None else _words(source, arrays[str(asked.marks)], "marks", "USiub"),
+        marks_name="" if asked.marks is None else repr(asked.marks),
     )
 
 
@@ -144,9 +146,9 @@ def _sparse(source: Source, arrays: Arrays, names: list[str]) -> Any:
     return matrix
 
 
-def _ids(source: object, names: NDArray[Any]) -> list[str]:
-    if names.ndim != 1 or names.dtype.kind not in "USiu":
-        raise ValueError(f"{source}: names of samples have dtype {names.dtype} and shape {names.shape}; save a list of strings")
+def _words(source: object, names: NDArray[Any], what: str = "names of samples", kinds: str = "USiu") -> list[str]:
+    if names.ndim != 1 or names.dtype.kind not in kinds:
+        raise ValueError(f"{source}: {what} have dtype {names.dtype} and shape {names.shape}; save a list of strings")
     if names.dtype.kind == "S":
         names = np.char.decode(names, "utf-8")
     return list(map(str, names.tolist()))
@@ -157,7 +159,7 @@ def _names(source: object, arrays: Arrays, key: str) -> list[str] | None:
         return None
     if arrays[key].ndim != 1 or arrays[key].dtype.kind not in "US":
         raise ValueError(f"{source}: {key} has dtype {arrays[key].dtype} and shape {arrays[key].shape}; save a list of strings")
-    return _ids(source, arrays[key])
+    return _words(source, arrays[key])
 
 
 def _count(source: object, arrays: Arrays, key: str) -> int | None:

@@ -29,6 +29,7 @@ class Asked:
     allow_missing: bool = False
     text: tuple[str | int, ...] = ()
     more: tuple[str | int, ...] = ()  # further targets, beside the first
+    marks: str | int | None = None
 
     @property
     def targets(self) -> tuple[Target, ...]:

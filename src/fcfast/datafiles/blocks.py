@@ -59,14 +59,16 @@ def _cells(source: Source, asked: Asked, X: AnnDataSource) -> Table:
         found = X.target(str(asked.target), missing="nan"), repr(asked.target)
     if asked.ids is not None:
         ids, id_name = list(map(str, X.target(str(asked.ids)).tolist())), repr(asked.ids)
-    return _table(source, asked, X, found, "var", id_name, ids)
+    marks = None if asked.marks is None else X.target(str(asked.marks))
+    return _table(source, asked, X, found, "var", id_name, ids, marks)
 
 
 def read_hdf5(source: Source, asked: Asked) -> Table:
     """Read a dataset; the target is another dataset of the file, or an .npy file."""
     with _clear_errors(source):
         X = cast(Hdf5Source, _opened(source, asked))
-        return _table(source, asked, X, _beside(source, asked, X.handle.get().file))
+        group = X.handle.get().file
+        return _table(source, asked, X, _beside(source, asked, group), marks=_marks(source, asked, group))
 
 
 def read_zarr(source: Source, asked: Asked) -> Table:
@@ -79,7 +81,8 @@ def read_zarr(source: Source, asked: Asked) -> Table:
             raise ValueError(f"{source} holds no names of samples; leave out ids={asked.ids!r}")
         import zarr
 
-        return _table(source, asked, cast(ZarrSource, X), _beside(source, asked, zarr.open(str(source.path), mode="r")))
+        group = zarr.open(str(source.path), mode="r")
+        return _table(source, asked, cast(ZarrSource, X), _beside(source, asked, group), marks=_marks(source, asked, group))
 
 
 def read_matrix_market(source: Source, asked: Asked) -> Table:
@@ -121,6 +124,7 @@ def _table(
     names_from: str = "",
     id_name: str = "",
     ids: Sequence[str] | None = None,
+    marks: Array | None = None,
 ) -> Table:
     """Make the table, with a target from an .npy file if none was found."""
     notes: list[str] = []
@@ -148,6 +152,8 @@ def _table(
         target_name=target_name if y is not None else "",
         notes=notes,
         known=known,
+        marks=None if marks is None else list(map(_text, marks.tolist())),
+        marks_name="" if marks is None else repr(asked.marks),
     )
 
 
@@ -172,13 +178,20 @@ def _beside(source: Source, asked: Asked, group: Any) -> Found | None:
     return _dataset(source, name, group), repr(name)
 
 
-def _dataset(source: Source, name: object, group: Any) -> Array:
+def _marks(source: Source, asked: Asked, group: Any) -> Array | None:
+    """Read the dataset that marks samples."""
+    return None if asked.marks is None else _dataset(source, asked.marks, group, "marks")
+
+
+def _dataset(source: Source, name: object, group: Any, role: str = "target") -> Array:
+    may_be_beside = role == "target"
     if hasattr(group, "dtype"):
-        raise ValueError(f"{source} is one array, so target={name!r} is unknown; give the path of an .npy file with the target")
+        remedy = "give the path of an .npy file with the target" if may_be_beside else f"leave out {role}"
+        raise ValueError(f"{source} is one array, so {role}={name!r} is unknown; {remedy}")
     if str(name) not in group or not hasattr(group[str(name)], "dtype"):
+        or_file = ", or the path of an .npy file" if may_be_beside else ""
         raise ValueError(
-            f"{source} has no dataset {name!r} that could be the target; it has {names_in(group)}; give one of these, or the "
-            "path of an .npy file"
+            f"{source} has no dataset {name!r} that could be the {role}; it has {names_in(group)}; give one of these{or_file}"
         )
     return np.asarray(group[str(name)][()])
 

@@ -31,6 +31,8 @@ def check_table(
         raise ValueError(f"{source}: n_train is {table.n_train}, but there are {X.shape[0]} samples; use 1 to {X.shape[0]}")
     if table.ids is not None and len(table.ids) != X.shape[0]:
         raise ValueError(f"{source} has {len(table.ids)} names of samples for {X.shape[0]} samples; give one for each")
+    if table.marks is not None and len(table.marks) != X.shape[0]:
+        raise ValueError(f"{source} has {len(table.marks)} marks for {X.shape[0]} samples; give one for each")
     if not isinstance(X, (np.memmap, Source)):  # training reads all of a large file anyway, and checks it then
         refuse_gaps(source, X, table.feature_names, None, remedy, allow_missing, first_row)
     if y is None:

@@ -12,13 +12,14 @@ Target = str | int | os.PathLike[str] | None
 
 @dataclass(frozen=True)
 class Columns:
-    """Roles of columns: features, targets (the first, and `more` of them), one column of sample names; others are skipped."""
+    """Roles of columns: features, targets (the first, and `more` of them), names of samples, marks; others are skipped."""
 
     names: Sequence[str | int]
     target: int | None
     ids: int | None
     is_feature: Sequence[bool]
     more: Sequence[int] = ()
+    marks: int | None = None
 
     @property
     def features(self) -> list[str | int]:
@@ -33,7 +34,7 @@ class Columns:
     @property
     def skipped(self) -> list[str]:
         """Return the names of the skipped columns."""
-        used = self.target, self.ids, *self.more
+        used = self.target, self.ids, self.marks, *self.more
         return [str(name) for j, name in enumerate(self.names) if not self.is_feature[j] and j not in used]
 
     @property
@@ -62,6 +63,7 @@ def columns_of(
     features: Collection[str] | None,
     text: Sequence[str | int] = (),
     more: Sequence[str | int] = (),
+    marks: str | int | None = None,
 ) -> Columns:
     """Find the role of each column; if there are columns of text, they alone are features."""
     of_target, of_ids = (column_of(source, column, names, n_columns) for column in (target, ids))
@@ -71,22 +73,30 @@ def columns_of(
     for column, place in zip(more, others, strict=True):
         if place in (of_target, of_ids) or others.count(place) > 1:
             raise ValueError(f"{source}: column {column!r} is asked for twice; name each target once, and none of them as --id")
-    used = of_target, of_ids, *others
+    of_marks = column_of(source, marks, names, n_columns)
+    if of_marks is not None and of_marks in (of_target, of_ids, *others):
+        what = "names the samples" if of_marks == of_ids else "is a target"
+        raise ValueError(f"{source}: column {marks!r} marks the samples and {what} too; choose another column for one of them")
+    used = of_target, of_ids, of_marks, *others
     further = [place for place in others if place is not None]
+
+    def roles(names: Sequence[str | int], are_features: Sequence[bool]) -> Columns:
+        return Columns(names, of_target, of_ids, are_features, further, of_marks)
+
     if text:
         places = [_place_of_text(source, column, names, n_columns) for column in text]
         for column, place in zip(text, places, strict=True):
             if place in used or places.count(place) > 1:
-                other = "the target" if place == of_target else "the samples' names" if place == of_ids else "there twice"
+                roles_of = {of_target: "the target", of_ids: "the samples' names", of_marks: "that of the marks"}
+                other = roles_of.get(place, "there twice")
                 what = f"holds texts and is {other}" if place in used else f"of texts is {other}"
                 raise ValueError(f"{source}: column {column!r} {what}; choose another column for one of them")
-        return Columns(names or range(n_columns), of_target, of_ids, [j in places for j in range(n_columns)], further)
+        return roles(names or range(n_columns), [j in places for j in range(n_columns)])
     if features is None or names is None:
-        return Columns(names or range(n_columns), of_target, of_ids, [j not in used for j in range(n_columns)], further)
+        return roles(names or range(n_columns), [j not in used for j in range(n_columns)])
     refuse_missing(source, features, [name for j, name in enumerate(names) if j not in used])
     wanted = set(features)
-    are_features = [j not in used and name in wanted for j, name in enumerate(names)]
-    return Columns(names, of_target, of_ids, are_features, further)
+    return roles(names, [j not in used and name in wanted for j, name in enumerate(names)])
 
 
 def _place_of_text(source: object, column: str | int, names: list[str] | None, n_columns: int) -> int | None:

@@ -66,18 +66,18 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
         names_from, names = f"line {top.commented_names[0]}", top.commented_names[1]
     elif asked.header or (
         asked.header is None
-        and header.has_header(source, line, first, top.layout.below, asked.target, ids, asked.features, cells)
+        and header.has_header(source, line, first, top.layout.below, asked.target, ids, asked.features, cells, asked.marks)
     ):
         names = first
     data = records if names is first or layout.short_header else chain([(line, text)], records)
-    _refuse_lines(source, top, names or [], *asked.targets, ids)
+    _refuse_lines(source, top, names or [], *asked.targets, ids, asked.marks)
     if names is not None:
         _refuse_two_meanings(source, names, ids)
     for target in asked.targets:
         if hint and names is not None and isinstance(target, str) and target not in names:
             _refuse_absent(source, names, target)
     n_columns = layout.n_cells if names is None else len(names)
-    columns = columns_of(source, names, n_columns, asked.target, ids, asked.features, asked.text, asked.more)
+    columns = columns_of(source, names, n_columns, asked.target, ids, asked.features, asked.text, asked.more, asked.marks)
     if names is None:
         names_from = ""
     elif asked.features is None and not asked.text:
@@ -111,17 +111,21 @@ def _read(source: Source, top: Top, asked: Asked) -> Table:
         id_name="the rows' names" if layout.short_header and columns.ids == 0 else columns.told(columns.ids),
         target_name=columns.told_targets(),
         notes=top.notes + (texts.notes(X) if asked.text else []),
+        marks=rows.marks if columns.marks is not None else None,
+        marks_name=columns.told(columns.marks),
     )
 
 
 def _has_header_below(source: Source, top: Top, line: int, first: list[str], asked: Asked) -> bool:
-    """Tell whether a header follows a comment that might be names as well; the target and ids may be named in either."""
+    """Tell whether a header follows a comment that might be names as well; target, ids and marks may be named in either."""
     names = top.commented_names[1] if top.commented_names else []
     # counted from the end, because an index from 0 might be a name in that line
-    target = names.index(str(asked.target)) - len(names) if asked.target in names else asked.target
-    ids = names.index(str(asked.ids)) - len(names) if asked.ids in names else asked.ids
+    target, ids, marks = (
+        names.index(str(column)) - len(names) if column in names else column
+        for column in (asked.target, asked.ids, asked.marks)
+    )
     try:
-        return header.has_header(source, line, first, top.layout.below, target, ids, None, asked.cells)
+        return header.has_header(source, line, first, top.layout.below, target, ids, None, asked.cells, marks)
     except ValueError:
         if asked.header:
             return True

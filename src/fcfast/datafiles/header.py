@@ -29,16 +29,17 @@ def has_header(
     first: list[str],
     below: Sequence[list[str]],
     target: Target,
-    ids: str | int | None,
+    ids: Target,
     wanted: Collection[str] | None,
     cells: Cells,
+    marks: Target = None,
 ) -> bool:
     """Decide from the first lines of a table, or raise a ValueError that asks the user."""
     if wanted is not None and 2 * len({cell.strip() for cell in first}.intersection(wanted)) >= len(wanted):
         return True  # missing ones are reported later
-    if any(column is not None and index_of(column) is None for column in (target, ids)):
+    if any(column is not None and index_of(column) is None for column in (target, ids, marks)):
         return True
-    used = _place(target, first), _place(ids, first)
+    used = _place(target, first), _place(ids, first), _place(marks, first)
     others = [j for j in range(len(first)) if j not in used]
     features = [first[j] for j in others]
     rows = [row for row in below if len(row) == len(first)]

@@ -27,15 +27,16 @@ def read_parquet(source: Source, asked: Asked) -> Table:
     names: list[str] = content.column_names
     # The index comes last in the file but is not a column of the table, so it can be found only by its name.
     inner = [j for j, name in enumerate(names) if name not in index]
-    by_name = [j for j, name in enumerate(names) if name in index and name in (*asked.targets, asked.ids)]
+    by_name = [j for j, name in enumerate(names) if name in index and name in (*asked.targets, asked.ids, asked.marks)]
     ids = None if asked.ids == "" and index and "" not in names else asked.ids  # "" is the column without a name
-    levels = [name for name in index if name not in asked.targets] if ids is None else []
+    levels = [name for name in index if name not in (*asked.targets, asked.marks)] if ids is None else []
     if len(levels) == 1:
         ids = levels[0]
         by_name = sorted({*by_name, names.index(ids)})
     order = inner + by_name
     target, *more = [_within(target, names, len(inner)) for target in asked.targets] or [None]
-    columns = columns_of(source, [names[j] for j in order], len(order), target, ids, asked.features, asked.text, more)
+    marks = _within(asked.marks, names, len(inner))
+    columns = columns_of(source, [names[j] for j in order], len(order), target, ids, asked.features, asked.text, more, marks)
     chosen = [(names[order[j]], content.column(order[j])) for j in columns.places]
     if not chosen:
         raise ValueError(f"{source} has no features, only {len(names)} column(s); at least one is needed")
@@ -63,6 +64,8 @@ def read_parquet(source: Source, asked: Asked) -> Table:
         id_name=id_name,
         target_name=columns.told_targets(),
         notes=texts.notes(X) if asked.text else [],
+        marks=None if columns.marks is None else _texts(content.column(order[columns.marks])),
+        marks_name=columns.told(columns.marks),
     )
 
 

@@ -28,8 +28,8 @@ class Rows:
     ----------
     values : array
         Features, row by row in one flat array, so that a large table is stored only once.
-    labels, ids : list of str
-        Cells of the target and of the sample names.
+    labels, ids, marks : list of str
+        Cells of the target, of the sample names and of the marks.
     more : list of list of str
         Cells of each further target.
     lines : array of int
@@ -45,6 +45,7 @@ class Rows:
     values: "array[float]" = field(default_factory=lambda: array("d"))
     labels: list[str] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
     more: list[list[str]] = field(default_factory=list)
     lines: "array[int]" = field(default_factory=lambda: array("q"))
 
@@ -55,7 +56,9 @@ class Rows:
         self._use = None if len(places) == self._n_cells else places
         self._features = self.columns.features
         self.more = [[] for _ in self.columns.more]
-        kept = (self.columns.target, self.labels), (self.columns.ids, self.ids), *zip(self.columns.more, self.more, strict=True)
+        columns = self.columns
+        alone = (columns.target, self.labels), (columns.ids, self.ids), (columns.marks, self.marks)
+        kept = *alone, *zip(columns.more, self.more, strict=True)
         self._kept = [(column, cells) for column, cells in kept if column is not None]
         self._block: list[str] = []
         self._block_lines: list[int] = []

@@ -40,6 +40,10 @@ class Table:
         Further decisions of the reader, for the user.
     known : array of bool of shape (n_samples,), or None
         Which samples have a target, if some have none: `y` is NaN or an empty name there. None if all have one.
+    marks : list of str, or None
+        What the column of marks says of each sample.
+    marks_name : str
+        This column; empty if there is none.
     """
 
     X: Any
@@ -54,6 +58,8 @@ class Table:
     target_name: str = ""
     notes: list[str] = field(default_factory=list)
     known: NDArray[np.bool_] | None = None
+    marks: list[str] | None = None
+    marks_name: str = ""
 
     @property
     def has_texts(self) -> bool:
@@ -65,8 +71,8 @@ class Table:
         if self.known is None or self.y is None:
             return self
         rows = np.flatnonzero(self.known)
-        ids = None if self.ids is None else [self.ids[row] for row in rows.tolist()]
-        return replace(self, X=self.X[rows], y=self.y[rows], ids=ids, known=None)
+        ids, marks = (None if each is None else [each[row] for row in rows.tolist()] for each in (self.ids, self.marks))
+        return replace(self, X=self.X[rows], y=self.y[rows], ids=ids, marks=marks, known=None)
 
     def __str__(self) -> str:
         """Describe in one line the columns used as names, id, target and features."""
@@ -77,6 +83,7 @@ class Table:
             names,
             f"id {self.id_name}" if self.id_name else "no id",
             f"target {self.target_name} ({self._about_target()})" if self.y is not None else "no target",
+            *([f"marks {self.marks_name}"] if self.marks_name else []),
             self._about_features(),
         ]
         if self.skipped:

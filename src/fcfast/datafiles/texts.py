@@ -72,7 +72,7 @@ def notes(X: Array) -> list[str]:
 
 def wanted_names(asked: Asked) -> set[str]:
     """Give the names by which columns are asked for."""
-    columns = *asked.targets, asked.ids, *asked.text
+    columns = *asked.targets, asked.ids, asked.marks, *asked.text
     return {str(column) for column in columns if column is not None and index_of(column) is None}
 
 

@@ -20,7 +20,7 @@ from fcfast.datafiles.top import Top, is_comment
 
 def read(source: Source, top: Top, asked: Asked) -> Table:
     """Read a transposed table; the target is the name of a line, or an attribute in a series matrix of GEO."""
-    for column in (*asked.targets, asked.ids):
+    for column in (*asked.targets, asked.ids, asked.marks):
         if column is not None and index_of(column) is not None:
             raise ValueError(f"{source}: in a transposed table the target is a line; give its name instead of {column!r}")
     if top.layout.n_cells < 2:
@@ -50,6 +50,7 @@ def read(source: Source, top: Top, asked: Asked) -> Table:
         y = from_text(source, texts, str(asked.target), asked.target_type, asked.cells, [number] * n_samples)
     if asked.ids is not None:
         ids = _found(source, str(asked.ids), apart, top, rows)[0]
+    marks = None if asked.marks is None else _found(source, str(asked.marks), apart, top, rows)[0]
     return Table(
         X.T,
         y,
@@ -61,6 +62,8 @@ def read(source: Source, top: Top, asked: Asked) -> Table:
         id_name=repr(asked.ids) if asked.ids is not None else f"line {line}" if samples else "",
         target_name=", ".join(map(repr, asked.targets)),
         notes=[*top.notes, "transposed: lines are features, columns samples"],
+        marks=marks,
+        marks_name="" if marks is None else repr(asked.marks),
     )
 
 
@@ -90,7 +93,7 @@ class _Apart:
 
     def others(self, lines: Iterator[Line]) -> Iterator[Line]:
         """Yield the lines that are features."""
-        asked = {str(name) for name in (*self.asked.targets, self.asked.ids) if name is not None}
+        asked = {str(name) for name in (*self.asked.targets, self.asked.ids, self.asked.marks) if name is not None}
         wanted = None if self.asked.features is None else set(self.asked.features)
         for number, line in lines:
             name = self._first_cell(number, line)
