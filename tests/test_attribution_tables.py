@@ -8,7 +8,7 @@ import pytest
 from classic import FrontClassifier
 
 import fcfast
-from fcfast import FrontRegressor, Gram, feature_plots
+from fcfast import FrontRegressor, FrontSurvival, Gram, feature_plots
 from fcfast.attribution import Ranking, stability
 
 SETTINGS = {"max_epochs": 8, "dtype": "float64", "learning_rate": 0.02, "random_state": 0, "form": "contributions"}
@@ -219,6 +219,26 @@ def test_stability_of_a_regression(fitted):
         stability(estimator, X, y, n_fits=2)
     found = stability(estimator, X, y, k=1, n_fits=3, output=1, random_state=0)
     assert found.ranking["feature"].tolist() == [11]
+
+
+def test_stability_of_a_survival_analysis(fitted):
+    """Each draw has as many events as there are, of any names of the fields."""
+    _, X, _ = fitted
+    y = np.array([(3 - x, x > 1) for x in X[:, 4]], dtype=[("days", float), ("died", bool)])
+    y["days"] -= y["days"].min()
+    draws = []
+
+    class Noted(FrontSurvival):
+        def fit(self, X, y):
+            draws.append((y["died"].sum(), len(np.unique(y["days"]))))
+            return super().fit(X, y)
+
+    found = stability(Noted((64,), max_epochs=60), X, y, k=3, n_fits=4, random_state=0)
+    assert set(found.ranking["feature"]) == {4, 11, 25}
+    assert {events for events, _ in draws} == {y["died"].sum()}
+    assert max(times for _, times in draws[1:]) < 30
+    with pytest.raises(ValueError, match="with or without an event"):
+        stability(FrontSurvival((6,)), X, y, n_fits=25, resample="folds")
 
 
 @pytest.mark.parametrize(

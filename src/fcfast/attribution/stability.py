@@ -15,6 +15,7 @@ from fcfast.attribution.ranking import Ranking, order_of
 from fcfast.gram.object import Gram
 from fcfast.gram.samples import is_numeric
 from fcfast.sources import as_source
+from fcfast.survival import survival_targets
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -87,19 +88,20 @@ def stability(
 
     Parameters
     ----------
-    estimator : FrontClassifier or FrontRegressor
+    estimator : FrontClassifier, FrontRegressor or FrontSurvival
         Estimator with its settings; it need not be fitted, and is not changed.
     X : array, sparse matrix, source or Gram of shape (N, d)
         Training samples, with features.
     y : array-like of shape (N,), or (N, c)
-        Targets.
+        Targets; those of a survival analysis are a structured array.
     k : int, default 50
         Number of features at the top; all if there are no more.
     n_fits : int, default 20
         Number of refits, at least 2.
     resample : {"bootstrap", "folds", "seeds"}, default "bootstrap"
-        What differs between refits: "bootstrap" draws as many samples with replacement, each class by itself; "folds" leaves
-        out one of `n_fits` parts; "seeds" only changes the seed of initial weights and batches. All change the seed.
+        What differs between refits: "bootstrap" draws as many samples with replacement, each class by itself, and observed
+        events apart from censored ones; "folds" leaves out one of `n_fits` parts; "seeds" only changes the seed of initial
+        weights and batches. All change the seed.
     output, method, baseline, steps
         As for `FrontClassifier.attribute`; a ranking needs one output for each sample.
     random_state : int, RandomState or None, default None
@@ -144,7 +146,7 @@ def stability(
         raise ValueError("stability ranks one output of each sample; give output=, the class or the number of the output")
     importance = attributions.importance_
     k = min(k, len(importance))
-    draws = _draws(resample, targets, n_fits, is_classifier(estimator) and targets.ndim == 1, random)
+    draws = _draws(resample, len(targets), n_fits, _kinds(estimator, targets), random)
     refit = _refits(estimator, reference, X, targets)
     tops, top, ranks = np.empty((n_fits, k), np.intp), order_of(importance, k), np.zeros(k)
     for fit, (rows, seed) in enumerate(zip(draws, seeds[1:], strict=True)):
@@ -161,21 +163,30 @@ def stability(
     return Stability(ranking, tops, len(importance), resample)
 
 
-def _draws(resample: str, y: Array, n_fits: int, has_classes: bool, random: np.random.RandomState) -> Iterator[Rows]:
+def _kinds(estimator: Any, y: Array) -> Array | None:
+    """Give the kind of each sample, of which a draw has as many as there are: its class, or whether its event was observed."""
+    if y.dtype.names is not None:
+        events: Array = survival_targets(y)["event"]
+        return events
+    return y if is_classifier(estimator) and y.ndim == 1 else None
+
+
+def _draws(resample: str, n_samples: int, n_fits: int, kinds: Array | None, random: np.random.RandomState) -> Iterator[Rows]:
     """Give the rows of each refit."""
-    rows = np.arange(len(y))
+    rows = np.arange(n_samples)
     if resample == "seeds":
         return iter([rows] * n_fits)
     if resample == "folds":
-        fewest = min(np.unique(y, return_counts=True)[1]) if has_classes else len(y)
+        fewest = n_samples if kinds is None else min(np.unique(kinds, return_counts=True)[1])
         if n_fits > fewest:
             raise ValueError(
                 f"n_fits={n_fits}, but resample='folds' leaves out one of so many parts, and there are {fewest} samples"
-                f"{' of a class' if has_classes else ''}; use fewer fits, or resample='bootstrap'"
+                f"{'' if kinds is None else ' of a class, or with or without an event'}; use fewer fits, or "
+                "resample='bootstrap'"
             )
-        kind = StratifiedKFold if has_classes else KFold
-        return (train for train, _ in kind(n_fits, shuffle=True, random_state=random).split(rows, y if has_classes else None))
-    each = [np.flatnonzero(y == label) for label in np.unique(y)] if has_classes else [rows]
+        folds = KFold if kinds is None else StratifiedKFold
+        return (train for train, _ in folds(n_fits, shuffle=True, random_state=random).split(rows, kinds))
+    each = [rows] if kinds is None else [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
     return (np.concatenate([part[random.randint(len(part), size=len(part))] for part in each]) for _ in range(n_fits))
 
 

@@ -47,6 +47,7 @@ from fcfast.commands.shared import (
     screen,
     tell_user,
 )
+from fcfast.commands.survival import Event, Time, asked_columns
 from fcfast.files import write_text
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def explain(
         list[str] | None,
         typer.Option(help="Target in the data, or several, which --stability trains on.", metavar="TEXT", show_default=False),
     ] = None,
+    time: Time = None,
+    event: Event = None,
     ids: Annotated[
         str | None, typer.Option("--id", help="Column that names the samples.", show_default="the names that the file has")
     ] = None,
@@ -130,13 +133,14 @@ def explain(
     with clear_errors():
         check_file(out, "--out", inputs=(model, data, groups))
         check_file(plot, "--plot", ".png", inputs=(model, data, groups))
-        _refuse_contradictions(each, groups, stability, target, plot, plot_kind)
+        named = asked_columns(time, event, target) or target_of(target)
+        _refuse_contradictions(each, groups, stability, named, plot, plot_kind)
         written = {
             "header": header, "delimiter": delimiter, "comment": comment, "missing": missing, "decimal": decimal,
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
         }  # fmt: skip
         estimator = _loaded(model)
-        table, X, notes = samples_for(estimator, model, data, target_of(target), ids, text, written)
+        table, X, notes = samples_for(estimator, model, data, named, ids, text, written)
         asked = {"method": method, "baseline": baseline, "steps": "auto" if steps is None else steps}
         with collected_warnings() as warned:
             found = explained(estimator, X, output, asked)
@@ -166,7 +170,7 @@ def _refuse_contradictions(
     each: bool,
     groups: Path | None,
     stability: int | None,
-    target: list[str] | None,
+    named: str | list[str] | None,
     plot: Path | None,
     plot_kind: str,
 ) -> None:
@@ -174,8 +178,8 @@ def _refuse_contradictions(
         raise ValueError(f"--each ranks features of single samples; leave out {'--groups' if groups else '--stability'}")
     if groups is not None and stability is not None:
         raise ValueError("--stability ranks features; leave out --groups")
-    if target and stability is None:
-        raise ValueError(f"--target {target[0]} is for --stability, which trains on it; leave it out")
+    if named and stability is None:
+        raise ValueError(f"the target {named} is for --stability, which trains on it; leave it out, or add --stability 20")
     if plot is None and plot_kind != PLOTS[0]:
         raise ValueError(f"--plot-kind {plot_kind} needs the name of a file, --plot")
 

@@ -118,16 +118,14 @@ def refits(
     seed: int,
 ) -> "Stability":
     """Train again on draws of the samples, with the settings of the model."""
-    from sklearn.base import is_classifier, is_regressor
+    from sklearn.base import is_classifier
 
     from fcfast.attribution import stability
     from fcfast.commands.data import known_targets, targets_like, with_targets
 
-    if not (is_classifier(estimator) or is_regressor(estimator)):
-        kind = type(estimator).__name__
-        raise ValueError(f"--stability trains classifiers and regressors; use fcfast.attribution.stability for a {kind}")
     if table.y is None:
-        raise ValueError(f"{data}: --stability trains on the samples, which have no target; name it with --target")
+        columns = "--time and --event" if hasattr(estimator, "predict_survival_function") else "--target"
+        raise ValueError(f"{data}: --stability trains on the samples, which have no target; name it with {columns}")
     if table.known is not None:
         X, table = X[table.known.nonzero()[0]], with_targets(table, data)
     y = targets_like(known_targets(estimator), table, data, "classification" if is_classifier(estimator) else "regression")
