@@ -3,11 +3,20 @@
 import numpy as np
 
 SURVIVAL = [("event", bool), ("time", float)]
+QUICK = {"hidden_layer_sizes": (8,), "max_epochs": 5, "random_state": 0, "dtype": "float64"}
 
 
 def survival(event, time):
     """Make targets as scikit-survival has them."""
     return np.array(list(zip(np.asarray(event, bool), time, strict=True)), dtype=SURVIVAL)
+
+
+def changed(y, **fields):
+    """Replace fields of targets."""
+    y = y.copy()
+    for name, values in fields.items():
+        y[name] = values
+    return y
 
 
 def random_targets(rng, n, n_times=None, share=0.6):
