@@ -24,7 +24,7 @@ import numpy as np
 
 from bench import data as real_data
 from fcfast import comparison
-from fcfast.commands.compare import CURVES, REPORT, RESULTS, read_earlier, report
+from fcfast.commands.compared import CURVES, REPORT, RESULTS, read_earlier, report
 from fcfast.commands.shared import json_text, progress_on_terminal
 from fcfast.files import write_text
 from fcfast.plots import comparison_figure

@@ -121,6 +121,24 @@ def test_plan_has_the_defaults_of_train():
         assert planned[name].default == trained[name].default
 
 
+def test_the_help_of_train_has_a_panel_for_each_question():
+    """What is predicted, and what it is tested on, come before the formats of files and the settings of training."""
+    lines = run("train", "--help").stdout.splitlines()
+    panels = {line.strip("╭╮─ "): number for number, line in enumerate(lines) if line.startswith("╭")}
+    names = ["Output", "Targets", "Test and validation", "Data", "File formats", "Texts", "Network", "Training"]
+    assert [name for name in panels if name in names] == names
+
+    def panel_of(option):
+        place = next(number for number, line in enumerate(lines) if f" {option} " in line and line.startswith("│"))
+        return max((start, name) for name, start in panels.items() if start < place)[1]
+
+    for option in ("--target", "--time", "--event", "--loss", "--levels", "--delta"):
+        assert panel_of(option) == "Targets"
+    for option in ("--test", "--validation", "--early-stopping", "--scoring"):
+        assert panel_of(option) == "Test and validation"
+    assert panel_of("--delimiter") == "File formats"
+
+
 def test_unwritable_folder(tmp_path):
     """Found out before the work begins."""
     (tmp_path / "file").write_text("")

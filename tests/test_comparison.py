@@ -644,7 +644,7 @@ def test_all_commands_are_kept(data, tmp_path, monkeypatch):
 def test_report_of_another_program():
     """That gave the network only what differs from the defaults, and notes a single command."""
     pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
-    from fcfast.commands.compare import report
+    from fcfast.commands.compared import report
 
     about = {
         "data": "digits", "command": "python own.py", "task": "classification", "task_reason": "three", "n_train": 48,

@@ -1,15 +1,13 @@
 """``fcfast compare``: learning rules side by side on a data file."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.table import Table
 
+from fcfast.commands.compared import CURVES, REPORT, RESULTS, earlier_commands, facts, read_earlier, report, table
 from fcfast.commands.options import (
     DATA,
     FORMS,
@@ -47,9 +45,9 @@ from fcfast.commands.options import (
     Thousands,
     Transpose,
     WeightDecay,
-    in_data,
     in_network,
     in_output,
+    in_tests,
     in_training,
     target_of,
     widths,
@@ -67,7 +65,7 @@ from fcfast.commands.shared import (
     tell_user,
 )
 from fcfast.commands.texts import asked_texts
-from fcfast.commands.train import Source, read_source
+from fcfast.commands.trainingdata import Source, Wanted, read_source
 from fcfast.files import write_text
 
 if TYPE_CHECKING:
@@ -75,7 +73,6 @@ if TYPE_CHECKING:
     from fcfast.sources import Standardized
 
 LARGEST_BATCH = 100  # by default, so that an epoch of few samples still has several steps
-RESULTS, REPORT, CURVES = "comparison.json", "comparison.md", "curves.png"
 
 
 def compare(
@@ -109,7 +106,7 @@ def compare(
     ids: Ids = None,
     test: Annotated[
         float | None,
-        in_data(
+        in_tests(
             min=0,
             max=0.99,
             help="Share of the samples to hold out for testing.",
@@ -201,10 +198,11 @@ def compare(
             "allow_missing": impute != "none",
         }  # fmt: skip
         texts = asked_texts(text, vectorizer, ngrams, min_count, bits)
-        source = read_source(
+        wanted = Wanted(
             data, target_of(target), task, target_type, n_features, ids, test, test_file, target_of(test_target), seed, written,
             texts,
         )  # fmt: skip
+        source = read_source(wanted)
         refuse_labels(source)
         about = source.about | {"commands": []}
         comparison, sentences = run(
@@ -324,80 +322,3 @@ def loaded(samples: "Standardized") -> Any:
     if samples.is_sparse:
         return samples.read(slice(0, samples.shape[1])).tocsr()
     return samples.dense("float32")
-
-
-def read_earlier(file: Path) -> "Comparison | None":
-    """Read the finished results of an earlier call."""
-    from fcfast.comparison import Comparison
-
-    if not file.exists():
-        return None
-    try:
-        return Comparison.from_dict(json.loads(file.read_text(encoding="utf-8")))
-    except ValueError as error:  # includes JSON errors and bytes that are not text
-        raise ValueError(f"{file} cannot be read: {error}; choose another folder, or delete it") from error
-
-
-def earlier_commands(file: Path) -> list[str]:
-    """Read the commands that made the results in a file."""
-    return commands_in(json.loads(file.read_text(encoding="utf-8")).get("about", {})) if file.exists() else []
-
-
-def commands_in(about: dict[str, Any]) -> list[str]:
-    """Return all recorded commands; some records have a single one."""
-    return list(about["commands"]) if "commands" in about else [about["command"]] if "command" in about else []
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# what is printed
-
-
-def facts(comparison: "Comparison", about: dict[str, Any]) -> str:
-    """Describe the data and the settings of a comparison."""
-    said = comparison.settings
-    network = said["network"]
-    rates = (
-        f"learning rate {said['learning_rate']:g} for all rules"
-        if said["learning_rate"] is not None
-        else f"{said['n_rates']} learning rates tried for each rule on {said['validation_share']:.0%} of the training samples"
-        if said["n_rates"] > 1
-        else "each rule's default learning rate, not tuned"
-    )
-    if any(result.rate_is_given for result in comparison.results):
-        rates += "; a rule with a rate in its name uses that rate"
-    seeds = f"{said['n_seeds']} seeds (mean ± standard error)" if said["n_seeds"] > 1 else "1 seed"
-    return (
-        f"{about['task']} ({about['task_reason']}): {about['n_train']} training and {about['n_test']} test samples "
-        f"({about['test_set']}) x {about['n_features']} features\n"
-        f"hidden layers {', '.join(map(str, network['hidden_layer_sizes']))}; {network.get('optimizer', 'sgd')}, "
-        f"{said['epochs']} epochs, {seeds}; {rates}"
-    )
-
-
-def table(headings: list[str], rows: list[list[str]]) -> Table:
-    """Make a table of text and numbers; text wraps, numbers do not."""
-    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    words = ("rule", "remark", "backward passes", "transposes")
-    for heading in headings:
-        drawn.add_column(heading, justify="left" if heading in words else "right", no_wrap=heading not in words[1:])
-    for row in rows:
-        drawn.add_row(*row)
-    return drawn
-
-
-def report(comparison: "Comparison", about: dict[str, Any]) -> str:
-    """Format the comparison as Markdown, with the commands that made it and the machine they ran on."""
-    commands = "\n".join(commands_in(about))
-    machine = listed_values(comparison.machine)
-    for result in comparison.results:
-        if different := comparison.differences(result):
-            machine += f"\n\n{result.rule} was measured with different ones:\n\n{listed_values(different)}"
-    return (
-        f"# Learning rules on {Path(about['data']).name}\n\n```\n{commands}\n```\n\n{facts(comparison, about)}\n\n"
-        f"{comparison.table()}\n\n![training loss and test error]({CURVES})\n\n## Made with\n\n{machine}\n"
-    )
-
-
-def listed_values(values: dict[str, Any]) -> str:
-    """Format a Markdown list."""
-    return "\n".join(f"- {name}: {value}" for name, value in values.items())

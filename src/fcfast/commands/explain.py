@@ -31,6 +31,7 @@ from fcfast.commands.options import (
     Missing,
     Thousands,
     Transpose,
+    in_targets,
     target_of,
 )
 from fcfast.commands.predicted import csv_text, delimiter_of
@@ -101,7 +102,7 @@ def explain(
     ] = None,
     target: Annotated[
         list[str] | None,
-        typer.Option(help="Target in the data, or several, which --stability trains on.", metavar="TEXT", show_default=False),
+        in_targets(help="Target in the data, or several, which --stability trains on.", metavar="TEXT", show_default=False),
     ] = None,
     time: Time = None,
     event: Event = None,

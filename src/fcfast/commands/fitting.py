@@ -1,12 +1,50 @@
 """The training of a command, with progress on a terminal, and what the report says of it."""
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fcfast.commands.shared import collected_warnings, ending_on_interrupt, number, progress_on_terminal
+from fcfast.commands.survival import TASK as SURVIVAL
+from fcfast.commands.validation import HELD_OUT, for_fit, validation_report
 
 if TYPE_CHECKING:
     from fcfast.commands.data import Array
+    from fcfast.commands.trainingdata import Source
     from fcfast.estimators import FrontClassifier, FrontRegressor
+
+
+def trained(source: "Source", settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Train and test with settings of an estimator; return the estimator of raw data and the report."""
+    import numpy as np
+
+    from fcfast.commands.data import already_looked_at, predictions, training_rows
+    from fcfast.commands.scores import scores_of
+    from fcfast.estimators import FrontClassifier, FrontRegressor, FrontSurvival
+    from fcfast.scaling import of_raw_data
+
+    started = perf_counter()
+    kinds: dict[str, Any] = {"classification": FrontClassifier, "regression": FrontRegressor, SURVIVAL: FrontSurvival}
+    estimator = kinds[source.task](**settings)
+    read = [part.X for part in (source.train, source.validation) if part is not None]
+    with already_looked_at(*read):
+        sentences = fit(estimator, training_rows(source.train), source.train.targets(), **for_fit(source.validation))
+    raw = of_raw_data(estimator, None)
+    raw.target_names_ = None if source.target_names is None else np.array(source.target_names, dtype=object)
+    seconds = perf_counter() - started
+    test = source.test
+    result = None
+    if test is not None:
+        predicted = predictions(raw, test.X, test.rows)
+        result = scores_of(raw, test.targets(), predicted)
+    if source.feature_names is not None:
+        raw.feature_names_in_ = np.array(source.feature_names, dtype=object)
+    elif hasattr(raw, "feature_names_in_"):
+        del raw.feature_names_in_  # names that occur more than once
+    raw.text_ = source.text
+    n_validated = None if source.validation is None else len(source.validation.rows)
+    report = training_report(estimator, seconds, sentences, result)
+    report["validation"] = validation_report(estimator, n_validated, source.about["validation_set"] or HELD_OUT)
+    return raw, source.about | report
 
 
 def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array | None", **more: Any) -> list[str]:

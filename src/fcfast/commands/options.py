@@ -16,9 +16,13 @@ AUTO = "auto"  # what the estimators call a value that they choose
 FORMS = (AUTO, "contributions", "windowed", "weights")
 IMPUTATIONS = ("none", "mean")
 TASKS = ("auto", "classification", "regression")
-PANELS = DATA, TEXTS, NETWORK, TRAINING, OUTPUT = "Data", "Texts", "Network", "Training", "Output"
+PANELS = TARGETS, TESTS, DATA, FILES, TEXTS, NETWORK, TRAINING, OUTPUT = (
+    "Targets", "Test and validation", "Data", "File formats", "Texts", "Network", "Training", "Output",
+)  # fmt: skip
 
-in_data, in_texts, in_network, in_training, in_output = (partial(typer.Option, rich_help_panel=panel) for panel in PANELS)
+in_targets, in_tests, in_data, in_files, in_texts, in_network, in_training, in_output = (
+    partial(typer.Option, rich_help_panel=panel) for panel in PANELS
+)
 
 DataFile = Annotated[
     Path,
@@ -31,7 +35,7 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all available by
 
 Target = Annotated[
     list[str] | None,
-    in_data(
+    in_targets(
         metavar="TEXT",
         show_default=False,
         help="Column to predict: its name, or index from 0 (-1 is the last). Repeat it for several columns of numbers, or of "
@@ -40,7 +44,9 @@ Target = Annotated[
         ".fam file by default; these and .mtx also take an .npy file.",
     ),
 ]
-Task = Annotated[str, choice(TASKS, "Kind of target; auto decides from the data and prints the reason.", rich_help_panel=DATA)]
+Task = Annotated[
+    str, choice(TASKS, "Kind of target; auto decides from the data and prints the reason.", rich_help_panel=TARGETS)
+]
 Ids = Annotated[
     str | None,
     in_data(
@@ -51,44 +57,44 @@ Ids = Annotated[
 ]
 TestShare = Annotated[
     float | None,
-    in_data(
+    in_tests(
         min=0,
         max=0.99,
         help="Share of the samples to hold out for testing; 0: no test.",
         show_default="the file's own test part, else 0.2",
     ),
 ]
-TestFile = Annotated[Path | None, in_data(help="Test on this file instead.")]
+TestFile = Annotated[Path | None, in_tests(help="Test on this file instead.")]
 TestTarget = Annotated[
     list[str] | None,
-    in_data(help="Target in the test file, if it differs from --target.", metavar="TEXT", show_default=False),
+    in_tests(help="Target in the test file, if it differs from --target.", metavar="TEXT", show_default=False),
 ]
-Header = Annotated[bool | None, in_data(help="Whether a text file begins with column names.", show_default="detected")]
+Header = Annotated[bool | None, in_files(help="Whether a text file begins with column names.", show_default="detected")]
 Delimiter = Annotated[
-    str | None, in_data(help="Cell separator of text: a character, tab, or space (any white space).", show_default="detected")
+    str | None, in_files(help="Cell separator of text: a character, tab, or space (any white space).", show_default="detected")
 ]
 Comment = Annotated[
     str | None,
-    in_data(help="Skip lines of text that begin with this; '': skip none.", show_default="# and ! where they cannot be rows"),
+    in_files(help="Skip lines of text that begin with this; '': skip none.", show_default="# and ! where they cannot be rows"),
 ]
 Missing = Annotated[
     str | None,
-    in_data(
+    in_files(
         help="Words for a missing value, separated by commas; '': only an empty cell is missing, so that NA can be a class.",
         show_default="NA, N/A, NaN, null, ?, Excel's errors",
     ),
 ]
-Decimal = Annotated[str, in_data(help="Decimal mark of text, a point or a comma.")]
-Thousands = Annotated[str | None, in_data(help="Separator of groups of three digits in text.", show_default="none")]
+Decimal = Annotated[str, in_files(help="Decimal mark of text, a point or a comma.")]
+Thousands = Annotated[str | None, in_files(help="Separator of groups of three digits in text.", show_default="none")]
 Transpose = Annotated[
     bool | None,
-    in_data(
+    in_files(
         help="Lines are features and columns are samples; the target is a line. For .mtx as 10x writes it, too.",
         show_default="only GEO series matrices",
     ),
 ]
-Layer = Annotated[str | None, in_data(help="Layer of AnnData (.h5ad).", show_default="X")]
-Dataset = Annotated[str | None, in_data(help="Matrix in an HDF5 file or zarr group.", show_default="the only one")]
+Layer = Annotated[str | None, in_files(help="Layer of AnnData (.h5ad).", show_default="X")]
+Dataset = Annotated[str | None, in_files(help="Matrix in an HDF5 file or zarr group.", show_default="the only one")]
 Impute = Annotated[
     str,
     choice(
@@ -103,7 +109,7 @@ TargetType = Annotated[
         ("auto", "labels", "numbers"),
         "Read the target as class names, exactly as written, or as numbers; auto reads numbers if no information is lost (01 "
         "is a name).",
-        rich_help_panel=DATA,
+        rich_help_panel=TARGETS,
     ),
 ]
 Text = Annotated[
@@ -135,7 +141,7 @@ Bits = Annotated[
 ]
 FileWidth = Annotated[
     int | None,
-    in_data(
+    in_files(
         min=1,
         help="Number of features of an svmlight file; further features are ignored.",
         show_default="the largest index in the file",
@@ -143,7 +149,7 @@ FileWidth = Annotated[
 ]
 BlockRows = Annotated[
     int | None,
-    in_data(
+    in_files(
         min=1,
         help="Read an svmlight file in blocks of so many rows, one in memory at a time; blocks below 1000 rows are slow.",
         show_default="the whole file, or blocks of 100000 rows if it is large beside memory",

@@ -19,6 +19,7 @@ from fcfast.commands.options import (
     Missing,
     Thousands,
     Transpose,
+    in_targets,
     target_of,
 )
 from fcfast.commands.predicted import csv_text, delimiter_of, prediction_columns
@@ -34,7 +35,7 @@ def predict(
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of each class.")] = False,
     target: Annotated[
         list[str] | None,
-        typer.Option(
+        in_targets(
             help="Target to score the predictions with, or several, as for train; required for tables, found in NPZ (y), "
             "svmlight and .fam files.",
             metavar="TEXT",

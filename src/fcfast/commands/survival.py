@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fcfast.commands.options import in_data
+from fcfast.commands.options import in_targets
 
 if TYPE_CHECKING:
     from fcfast.commands.data import Array
@@ -15,11 +15,11 @@ TASK = "survival"
 
 Time = Annotated[
     str | None,
-    in_data("--time", metavar="COLUMN", help="Column of times of a survival analysis, in place of --target; needs --event."),
+    in_targets("--time", metavar="COLUMN", help="Column of times of a survival analysis, in place of --target; needs --event."),
 ]
 Event = Annotated[
     str | None,
-    in_data(
+    in_targets(
         "--event",
         metavar="COLUMN",
         help="Column that says what --time is: 1 or true, when an event came; 0 or false, until when none had come.",

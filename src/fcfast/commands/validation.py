@@ -6,7 +6,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fcfast.commands.options import in_training
+from fcfast.commands.options import in_tests
 from fcfast.commands.shared import listed, number
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PARTS = {word: part for part, words in WORDS.items() for word in words}
 
 ValidationSet = Annotated[
     str | None,
-    in_training(
+    in_tests(
         "--validation",
         metavar="FILE|SHARE|COLUMN",
         help="Score these samples after each epoch: another file, a share of the training samples such as 0.2, or the rows "
@@ -32,7 +32,7 @@ ValidationSet = Annotated[
 ]
 Scoring = Annotated[
     str | None,
-    in_training(
+    in_tests(
         metavar="NAME",
         help="Score of validation samples: a scorer of scikit-learn such as roc_auc, or loss.",
         show_default="accuracy, or R² for numbers",
