@@ -1,4 +1,4 @@
-"""``fcfast train`` and ``fcfast predict`` on svmlight files that are read in blocks."""
+"""``fcfast train``, ``predict`` and ``explain`` on svmlight files that are read in blocks."""
 
 import csv
 import io
@@ -149,3 +149,49 @@ def test_refusals(samples, monkeypatch, arguments, message):
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
     assert not (samples / "m.safetensors").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--output", "all"), ("--each",), ("--each", "--output", "all"), ("--groups",)])
+def test_explains_in_blocks(tmp_path, options):
+    """The ranking is that of the whole file, with sums over blocks of rows; samples keep their numbers."""
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((90, 40)) < 0.2, rng.normal(size=(90, 40)), 0.0).round(3)
+    y = np.digitize(X[:, :4].sum(axis=1), [-0.3, 0.3])
+    data, model = tmp_path / "a.svm", tmp_path / "m.safetensors"
+    dump_svmlight_file(X, y, str(data), zero_based=True)
+    quick = ("--hidden", 6, "--epochs", 10, "--jobs", 1, "--test", 0)
+    assert run("train", data, "--save", model, *quick).exit_code == 0
+    if options == ("--groups",):
+        (tmp_path / "g.csv").write_text("".join(f"x{j},{'even' if j % 2 == 0 else 'odd'}\n" for j in range(40)))
+        named = load(model)
+        named.feature_names_in_ = np.array([f"x{j}" for j in range(40)], dtype=object)
+        named.save(model)
+        options = (*options, tmp_path / "g.csv")
+    asked = ("explain", model, data, "--top", 5, "--json", *options)
+    whole, parts = (json.loads(run(*asked, *more).stdout) for more in ((), ("--block-rows", 20)))
+    assert (parts["n_samples"], parts["n_features"], parts["baseline"]) == (90, 40, "zero")
+    for name, column in whole["ranking"].items():
+        if isinstance(column[0], float):
+            assert parts["ranking"][name] == pytest.approx(column, rel=1e-5)
+        else:
+            assert parts["ranking"][name] == column
+    assert parts["completeness_error"] == pytest.approx(whole["completeness_error"], abs=1e-6)
+
+
+def test_what_explain_cannot_do_in_blocks(tmp_path):
+    data, model = tmp_path / "a.svm", tmp_path / "m.safetensors"
+    dump_svmlight_file(np.eye(20), np.arange(20) % 2, str(data), zero_based=True)
+    assert run("train", data, "--save", model, "--hidden", 2, "--epochs", 1, "--test", 0).exit_code == 0
+    asked = ("explain", model, data, "--block-rows", 5)
+    for options, message in (
+        (("--stability", 2), "--stability needs all samples in memory"),
+        (("--plot", tmp_path / "a.png", "--plot-kind", "spectrum"), "--plot-kind spectrum needs all samples in memory"),
+        (("--stability", 2, "--target", "0"), "--stability needs all samples"),
+        (("--id", "name"), "cannot hold names of samples"),
+        (("--text", "words"), "holds numbers, no texts"),
+    ):
+        result = run(*asked, *options)
+        assert result.exit_code == 2
+        assert message in " ".join(result.stderr.split())
+    data.write_text("")
+    assert "has no samples" in run(*asked).output

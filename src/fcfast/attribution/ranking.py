@@ -1,6 +1,6 @@
 """Rankings of features, and of groups of features, as tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,6 +97,33 @@ def _cell(value: Any) -> str:
 def order_of(importance: Array, k: int) -> NDArray[np.intp]:
     """Give the places of the k largest numbers, the largest first and equal ones in their order."""
     return np.argsort(-importance, kind="stable")[:k]
+
+
+def ranked(features: Array, importance: Array, mean: Array, names: Sequence[str] | None, k: int) -> Ranking:
+    """Rank some features by their importance.
+
+    Parameters
+    ----------
+    features : ndarray of int of shape (t,)
+        Numbers of the features; all others have the importance 0.
+    importance, mean : ndarray of shape (t,)
+        Means over the samples of the absolute attributions, and of the attributions.
+    names : sequence of str or None
+        Names of all features.
+    k : int
+        Number of features at the top.
+    """
+    order = order_of(importance, k)
+    total = float(importance.sum()) or 1.0
+    return Ranking({
+        "rank": np.arange(1, len(order) + 1), "feature": features[order], "name": names_of(features[order], names),
+        "importance": importance[order], "mean": mean[order], "share": importance[order] / total,
+    })  # fmt: skip
+
+
+def names_of(features: Array, names: Sequence[str] | None) -> Array:
+    """Give names to the numbers of features: x0, x1 ... without any."""
+    return np.array([f"x{j}" if names is None else str(names[j]) for j in features.tolist()], dtype=str)
 
 
 def stacked(rankings: list[Ranking], label: str, values: list[Any]) -> Ranking:

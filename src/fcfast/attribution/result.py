@@ -12,7 +12,7 @@ from fcfast import validation
 from fcfast.attribution.facts import Block, Facts
 from fcfast.attribution.groups import GroupSums, Members
 from fcfast.attribution.parts import NONE, Largest, Part, Totals, merged
-from fcfast.attribution.ranking import Ranking, order_of, stacked
+from fcfast.attribution.ranking import Ranking, names_of, ranked, stacked
 from fcfast.attribution.stream import FeatureStream
 
 Array = NDArray[Any]
@@ -226,20 +226,9 @@ class Attributions:
         if sample is not None:
             return self._top_of_samples(k, sample)
         means = self._means
-        rankings = [self._ranked(k, *pair) for pair in zip(means.absolute, means.signed, strict=True)]
+        pairs = zip(means.absolute, means.signed, strict=True)
+        rankings = [ranked(self._features, *pair, self.feature_names, k) for pair in pairs]
         return stacked(rankings, "output", self.labels_.tolist()) if self._facts.has_axis else rankings[0]
-
-    def _ranked(self, k: int, importance: Floats, mean: Floats) -> Ranking:
-        order = order_of(importance, k)
-        features, total = self._features[order], float(importance.sum()) or 1.0
-        return Ranking({
-            "rank": np.arange(1, len(order) + 1), "feature": features, "name": self._names(features),
-            "importance": importance[order], "mean": mean[order], "share": importance[order] / total,
-        })  # fmt: skip
-
-    def _names(self, features: Places) -> Array:
-        names = self.feature_names
-        return np.array([f"x{j}" if names is None else str(names[j]) for j in features.tolist()], dtype=str)
 
     def _top_of_samples(self, k: int, sample: Any) -> Ranking:
         n_samples = self.shape[0]
@@ -272,7 +261,7 @@ class Attributions:
         chosen = features.ravel()[there]
         return Ranking({
             "sample": np.repeat(samples, k)[there], "rank": np.tile(np.arange(1, k + 1), n_samples)[there], "feature": chosen,
-            "name": self._names(chosen), "attribution": values.ravel()[there].astype(np.float64),
+            "name": names_of(chosen, self.feature_names), "attribution": values.ravel()[there].astype(np.float64),
         })  # fmt: skip
 
     def by_group(self, groups: Any, unknown: str = "error") -> GroupSums:

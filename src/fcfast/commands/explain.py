@@ -9,6 +9,7 @@ from fcfast.commands.explained import (
     BASELINES,
     METHODS,
     PLOTS,
+    SPECTRUM,
     draw,
     explained,
     feature_groups,
@@ -21,6 +22,7 @@ from fcfast.commands.newsamples import samples_for
 from fcfast.commands.options import (
     SEED,
     TEXTS,
+    BlockRows,
     Comment,
     DataFile,
     Dataset,
@@ -53,6 +55,7 @@ from fcfast.files import write_text
 
 if TYPE_CHECKING:
     from fcfast.attribution import Attributions, Ranking
+    from fcfast.commands.explainedblocks import BlockedAttributions
 
 
 def explain(
@@ -123,6 +126,7 @@ def explain(
     transpose: Transpose = None,
     layer: Layer = None,
     dataset: Dataset = None,
+    block_rows: BlockRows = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with nothing else on stdout.")] = False,
 ) -> None:
     """Trace the predictions of a model to features, and rank them by their mean absolute attributions.
@@ -132,6 +136,9 @@ def explain(
     Rankings of wide data are unstable; --stability says by how much.
     """
     with clear_errors():
+        from fcfast.commands.blocks import refuse_whole, rows_of_block
+        from fcfast.commands.explainedblocks import explained_in_blocks
+
         check_file(out, "--out", inputs=(model, data, groups))
         check_file(plot, "--plot", ".png", inputs=(model, data, groups))
         named = asked_columns(time, event, target) or target_of(target)
@@ -141,12 +148,19 @@ def explain(
             "thousands": thousands, "transpose": transpose, "layer": layer, "dataset": dataset,
         }  # fmt: skip
         estimator = _loaded(model)
-        table, X, notes = samples_for(estimator, model, data, named, ids, text, written)
         asked = {"method": method, "baseline": baseline, "steps": "auto" if steps is None else steps}
+        rows, stable = rows_of_block(data, block_rows), None
+        found: Attributions | BlockedAttributions
         with collected_warnings() as warned:
-            found = explained(estimator, X, output, asked)
-            ranking = with_outputs(_ranking(found, top, each, groups, table.ids), estimator)
-            stable = None
+            if rows is None:
+                table, X, notes = samples_for(estimator, model, data, named, ids, text, written)
+                names, found = table.ids, explained(estimator, X, output, asked)
+            else:
+                _refuse_in_blocks(data, stability, plot_kind)
+                refuse_whole(data, named, ids, text=text)
+                names, notes = None, []
+                found = explained_in_blocks(estimator, model, data, rows, lambda X: explained(estimator, X, output, asked))
+            ranking = with_outputs(_ranking(found, top, each, groups, names), estimator)
             if stability is not None:
                 if len(found.shape) > 2:
                     raise ValueError("--stability ranks the features of one output; name it with --output")
@@ -185,6 +199,13 @@ def _refuse_contradictions(
         raise ValueError(f"--plot-kind {plot_kind} needs the name of a file, --plot")
 
 
+def _refuse_in_blocks(data: Path, stability: int | None, plot_kind: str) -> None:
+    """Refuse what needs all samples in memory."""
+    for option, is_given in (("--stability", stability is not None), (f"--plot-kind {SPECTRUM}", plot_kind == SPECTRUM)):
+        if is_given:
+            raise ValueError(f"{data} is read in blocks (--block-rows), but {option} needs all samples in memory; leave it out")
+
+
 def _loaded(model: Path) -> Any:
     from fcfast.estimators.store import load
 
@@ -194,7 +215,9 @@ def _loaded(model: Path) -> Any:
     return estimator
 
 
-def _ranking(found: "Attributions", top: int, each: bool, groups: Path | None, ids: list[str] | None) -> "Ranking":
+def _ranking(
+    found: "Attributions | BlockedAttributions", top: int, each: bool, groups: Path | None, ids: list[str] | None
+) -> "Ranking":
     if groups is not None:
         return found.by_group(feature_groups(groups), unknown="ignore").top(top)
     if not each:
@@ -202,7 +225,9 @@ def _ranking(found: "Attributions", top: int, each: bool, groups: Path | None, i
     return with_names(found.top(top, sample=slice(None)), ids)
 
 
-def _content(found: "Attributions", ranking: "Ranking", stable: Any, out: Path | None, plot: Path | None) -> dict[str, Any]:
+def _content(
+    found: "Attributions | BlockedAttributions", ranking: "Ranking", stable: Any, out: Path | None, plot: Path | None
+) -> dict[str, Any]:
     """Give what is printed as JSON."""
     content: dict[str, Any] = {
         "n_samples": found.shape[0], "n_features": found.shape[1], "method": found.method, "baseline": found.baseline,
@@ -228,7 +253,7 @@ def _print(ranking: "Ranking") -> None:
     screen.print(table)
 
 
-def _summary(found: "Attributions", stable: Any, out: Path | None, plot: Path | None) -> list[str]:
+def _summary(found: "Attributions | BlockedAttributions", stable: Any, out: Path | None, plot: Path | None) -> list[str]:
     from fcfast.commands.shared import messages
 
     lines = []

@@ -9,6 +9,7 @@ from fcfast.commands.shared import listed
 
 if TYPE_CHECKING:
     from fcfast.attribution import Attributions, Ranking, Stability
+    from fcfast.commands.explainedblocks import BlockedAttributions
     from fcfast.datafiles import Table
 
 METHODS = ("integrated_gradients", "gradient_x_input")
@@ -96,7 +97,7 @@ def with_outputs(ranking: "Ranking", estimator: Any) -> "Ranking":
     return Ranking({**ranking, "output": np.array(names)[ranking["output"]]})
 
 
-def with_features(ranking: "Ranking", found: "Attributions") -> "Ranking":
+def with_features(ranking: "Ranking", found: "Attributions | BlockedAttributions") -> "Ranking":
     """Put the names that the model has for its features in the place of those of refits, which are trained on an array."""
     import numpy as np
 
@@ -134,7 +135,7 @@ def refits(
     return stability(estimator, X, y, k, n_fits, output=_output(estimator, output), random_state=seed, **asked)
 
 
-def draw(out: Path, kind: str, found: "Attributions", ranking: "Ranking", X: Any, data: Path) -> None:
+def draw(out: Path, kind: str, found: Any, ranking: "Ranking", X: Any, data: Path) -> None:
     """Draw the figure of a kind."""
     from fcfast import feature_plots
 
