@@ -216,20 +216,28 @@ def test_several_labels(table, files, tmp_path, kind, gaps):
 
 
 def test_targets_are_found_by_their_names(table, files, tmp_path):
-    """Not by their order, in `predict` and among refits; other names are taken in the order in which they are given."""
+    """Not by their order, in `predict`, in a test file and among refits; other names are taken as they are given."""
     names = ["u", "v"]
     data = files(names)
     train(data, tmp_path, *asked(names))
     scores = [
         json.loads(run("predict", tmp_path / "m.safetensors", data, *asked(order), "--json").stdout)["score"]
-        for order in (names, names[::-1])
+        for order in (names, names[::-1], [4, 5], [5, 4])  # positions in the file
     ]
-    assert scores[0] == scores[1]
+    assert all(score == scores[0] for score in scores)
     assert [row["output"] for row in scores[0]["outputs"]] == names
     renamed = files([], first=table["u"], second=table["v"])
     other = json.loads(run("predict", tmp_path / "m.safetensors", renamed, *asked(["first", "second"]), "--json").stdout)
     assert other["score"] == scores[0]
     assert "is not of the kind that is predicted" in refused("predict", tmp_path / "m.safetensors", data, "--target", "u")
+    tests = [
+        run(
+            "train", data, "--save", tmp_path / "other.safetensors", *QUICK, *asked(names), "--test-file", data, "--json",
+            *(part for name in order for part in ("--test-target", name)),
+        ).stdout
+        for order in (names, names[::-1])
+    ]  # fmt: skip
+    assert json.loads(tests[0])["test"] == json.loads(tests[1])["test"]
     stable = [
         run("explain", tmp_path / "m.safetensors", data, "--output", "v", "--stability", 2, *asked(order), "--json").stdout
         for order in (names, names[::-1])

@@ -54,6 +54,14 @@ def with_targets(table: Table, path: Path) -> Table:
     return table.labelled()
 
 
+def with_targets_in_order(table: Table, names: Sequence[str] | None) -> Table:
+    """Put several targets into the order of these names, in which they were trained on, if the table has the same ones."""
+    if names is None or table.y is None or table.y.ndim != 2 or sorted(table.target_names or ()) != sorted(names):
+        return table
+    given = list(table.target_names or ())
+    return replace(table, y=table.y[:, [given.index(name) for name in names]], target_names=list(names))
+
+
 def task_of(table: Table, path: Path, asked: str) -> tuple[Array, str, str]:
     """Return the targets, the task (classification, regression or survival), and the reason for this choice."""
     if asked == survival.TASK:

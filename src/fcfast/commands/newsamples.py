@@ -9,14 +9,6 @@ if TYPE_CHECKING:
     from fcfast.datafiles import Table
 
 
-def _in_order(estimator: Any, target: str | list[str] | None) -> str | list[str] | None:
-    """Give several targets in the order in which the model predicts them, if these are the names that it knows."""
-    names = getattr(estimator, "target_names_", None)
-    if isinstance(target, list) and names is not None and sorted(target) == sorted(names):
-        return list(names)
-    return target
-
-
 def samples_for(
     estimator: Any,
     model: Path,
@@ -28,7 +20,7 @@ def samples_for(
     target_type: str = "auto",
 ) -> "tuple[Table, Any, list[str]]":
     """Read a file; give the table, the features of its samples, and notes for the user."""
-    from fcfast.commands.data import in_order
+    from fcfast.commands.data import in_order, with_targets_in_order
     from fcfast.commands.texts import needed_columns, texts_of, unknown_in
     from fcfast.datafiles import read_table
 
@@ -39,8 +31,9 @@ def samples_for(
     }  # fmt: skip
     texts = needed_columns(estimator.text_, text, model)
     wanted = {"text": texts} if texts else of_numbers
-    table = read_table(data, _in_order(estimator, target), ids=ids, target_type=target_type, **wanted, **written)
+    table = read_table(data, target, ids=ids, target_type=target_type, **wanted, **written)
     tell_user(f"{data}: {table}")
+    table = with_targets_in_order(table, getattr(estimator, "target_names_", None))
     if estimator.text_ is not None:  # the line about the table names what is left out
         X = estimator.text_.transform(texts_of(table, texts))
         return table, X, unknown_in(X)

@@ -178,7 +178,7 @@ def _from_file(
     """Read samples like those of the data from another file."""
     import numpy as np
 
-    from fcfast.commands.data import Samples, in_order, targets_like, type_of_targets, with_targets
+    from fcfast.commands.data import Samples, in_order, targets_like, type_of_targets, with_targets, with_targets_in_order
     from fcfast.datafiles import read_table
 
     # columns without names are identified by position, as in the training file
@@ -189,7 +189,7 @@ def _from_file(
         text=columns, **no_features, **wanted.written,
     )  # fmt: skip
     tell_user(f"{path}: {other}")
-    other = with_targets(other, path)
+    other = with_targets_in_order(with_targets(other, path), table.target_names if y.ndim == 2 else None)
     X = texts_of(other, columns) if columns else in_order(other, names, table.X.shape[1], path)[0]
     other_y = targets_like(y, other, path, task)
     return Samples(X, other_y, np.arange(len(other_y)))
