@@ -123,6 +123,8 @@ def table(data: Draw) -> None:
         options["n_features"] = data.draw(st.sampled_from((1, 3, 4, 10**6)))
     if chance(data, 6):
         options["features"] = data.draw(st.sampled_from((["a", "b", "c"], ["c", "a"], [], ["z"])))
+    if chance(data, 6):
+        options["marks"] = data.draw(st.sampled_from(("b", "id", 1, -2, "none")))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"table{ending}")
         path.write_bytes(content)
@@ -134,6 +136,8 @@ def table(data: Draw) -> None:
         obey(lambda: read.y)
         if len(read.y) != read.X.shape[0]:
             raise BrokenLaw(f"{read.X.shape[0]} samples, but {len(read.y)} targets")
+    if options.get("marks") is not None and len(read.marks or ()) != read.X.shape[0]:
+        raise BrokenLaw(f"{read.X.shape[0]} samples, but {len(read.marks or ())} marks")
     if read.feature_names is not None and len(read.feature_names) != read.X.shape[1]:
         raise BrokenLaw(f"{read.X.shape[1]} features, but {len(read.feature_names)} names")
 
