@@ -37,10 +37,12 @@ def test_a_card_says_what_was_trained():
     assert {name: entry["value"] for name, entry in held["settings"].items()} == plain(dict(classifier.settings_))
     assert held["settings"]["init"]["reason"] == classifier.settings_.reasons["init"]
     assert held["parameters"] == {"activation": "tanh", "early_stopping": True, "random_state": 0}
+    kept = classifier.best_epoch_
     assert held["training"] == {
-        "epochs": classifier.n_epochs_, "loss": classifier.loss_curve_[-1], "outcome": classifier.outcome_.value,
+        "epochs": classifier.n_epochs_, "kept epoch": kept, "loss": classifier.loss_curve_[kept - 1],
+        "outcome": classifier.outcome_.value,
     }  # fmt: skip
-    assert held["scores"] == {"validation": max(classifier.validation_scores_)}
+    assert held["scores"] == {"validation": {"accuracy": max(classifier.validation_scores_)}}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", held["trained"])
 
 
@@ -54,7 +56,7 @@ def test_kinds_of_samples():
     assert data(regressor.fit(sparse.csr_array(X), X[:, :2])) == {"kind": "sparse csr", "samples": 30, "features": 40}
     assert regressor.card_["data"]["outputs"] == 2
     classifier = FrontClassifier((4,), **BRIEF)
-    assert data(classifier.fit(fcfast.sources.ArraySource(X), Y)) == {"kind": "ArraySource", "samples": 30, "features": 40}
+    assert data(classifier.fit(fcfast.sources.ArraySource(X), Y)) == {"kind": "array", "samples": 30, "features": 40}
     assert data(classifier.fit(Gram(X, kernel="rbf"), Y)) == {"kind": "Gram matrix", "samples": 30, "features": 40}
     assert classifier.card_["network"]["kernel"] == "rbf"
     stream = Stream(lambda: iter([(X[:10], Y[:10]), (X[10:], Y[10:])]))

@@ -183,7 +183,12 @@ def test_losses_by_value():
     assert {name: LOSSES[name] for name in ("poisson", "huber", "quantile", "log_loss")} == {
         "poisson": Poisson(), "huber": Huber(1.0), "quantile": Quantile(0.5), "log_loss": Logistic(0.0)
     }  # fmt: skip
-    for wrong, message in ((0.0, "levels must be"), (1, "levels must be in"), ((), "must rise"), ((0.5, 0.5), "must rise")):
+    for wrong, message in (
+        (0.0, "levels must be"),
+        (1, "levels must be above 0 and below 1"),
+        ((), "must rise"),
+        ((0.5, 0.5), "must rise"),
+    ):
         with pytest.raises(ValueError, match=message):
             Quantile(wrong)
     for wrong in ("0.5", True, ["0.5"]):
@@ -235,7 +240,9 @@ def test_rates_that_overflow_are_refused(problem):
     """Infinity does not travel: the samples are too far from those of the training."""
     X, y = problem
     model = FrontRegressor(loss="poisson", random_state=0).fit(X, y)
-    with pytest.raises(ValueError, match="X has values so large"):
+    with pytest.raises(
+        ValueError, match=r"X gives outputs from .* of which loss='poisson' makes predictions that are not finite"
+    ):
         model.predict(1e5 * X)
 
 
@@ -315,7 +322,7 @@ def test_the_loss_cannot_change_between_portions(problem):
     pickle.loads(pickle.dumps(model)).partial_fit(X, y)
     with pytest.raises(ValueError, match=r"continues with loss=Huber\(delta=2.0\), but it is Poisson"):
         model.set_params(loss=Poisson()).partial_fit(X, y)
-    with pytest.raises(ValueError, match="the loss is 'poisson' now, but was 'huber' in fit"):
+    with pytest.raises(ValueError, match=r"the loss is Poisson\(\) now, but was Huber\(delta=2.0\) in fit"):
         model.save("never")
     assert model.set_params(loss="poisson").fit(X, y).network_.loss == Poisson()
     plain = FrontRegressor(**EXACT).partial_fit(X, y)

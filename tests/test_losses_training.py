@@ -157,6 +157,7 @@ def test_portions_and_streams_equal_fits():
         streamed = kind(**parameters, form="windowed", dtype="float64", shuffle=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", "y has no value in")
             streamed.fit(Stream(blocks), coefs_init=coefs, intercepts_init=biases)
         assert distance([streamed.loss_curve_], [whole.loss_curve_]) < 1e-9, f"seed {seed}, {parameters}"
         assert distance(streamed.coefs_, whole.coefs_) < 1e-9, f"seed {seed}, {parameters}"

@@ -84,11 +84,11 @@ def test_what_is_no_label_is_refused(labels):
     X, Y = labels
     with pytest.raises(ValueError, match="y has 3 columns with other values than 0 and 1"):
         FrontClassifier().fit(X, 2 * Y)
-    with pytest.raises(ValueError, match="should be a 1d array"):
+    with pytest.raises(ValueError, match="classes in one column, or, where samples have several labels, a column of 0 and 1"):
         FrontClassifier().fit(X, Y.astype(str))
     with pytest.raises(ValueError, match="class_weight='balanced' weights classes in one column, but y has 3 labels"):
         FrontClassifier(class_weight="balanced").fit(X, Y)
-    with pytest.raises(ValueError, match="should be a 1d array"):
+    with pytest.raises(ValueError, match="classes in one column, or, where samples have several labels, a column of 0 and 1"):
         NoPropClassifier().fit(X, Y)
     with pytest.warns(UserWarning, match="A column-vector y was passed"):
         model = FrontClassifier(**EXACT).fit(X, Y[:, :1])

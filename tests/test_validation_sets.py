@@ -359,8 +359,8 @@ def test_cards_tell_the_score_of_the_network_that_is_kept():
     settings = {"scoring": "neg_log_loss", "learning_rate": 0.1, "max_epochs": 12}
     best = make(FrontClassifier, early_stopping=True, **settings).fit(X, y, validation_indices=VAL)
     last = make(FrontClassifier, **settings).fit(X[TRAIN], y[TRAIN], X_val=X[VAL], y_val=y[VAL])
-    assert best.card_["scores"]["validation"] == max(best.validation_scores_)
-    assert last.card_["scores"]["validation"] == last.validation_scores_[-1] < max(last.validation_scores_)
+    assert best.card_["scores"]["validation"]["neg_log_loss"] == max(best.validation_scores_)
+    assert last.card_["scores"]["validation"]["neg_log_loss"] == last.validation_scores_[-1] < max(last.validation_scores_)
     assert (best.card_["data"]["samples"], best.card_["data"]["held out"]) == (40, 10)
     assert (last.card_["data"]["samples"], last.card_["data"]["validation samples"]) == (30, 10)
     assert best.card_["parameters"]["scoring"] == "neg_log_loss"

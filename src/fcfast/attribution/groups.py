@@ -83,6 +83,10 @@ def _members(name: Any, group: Any, n_features: int, places: Mapping[str, int] |
         return np.zeros(0, np.intp)
     if numbers.dtype == bool and len(numbers) == n_features:
         return np.flatnonzero(numbers)
+    if numbers.dtype == bool:
+        raise ValueError(
+            f"groups[{name!r}] is a mask of {len(numbers)} features, but there are {n_features}; give True or False for each"
+        )
     if numbers.dtype.kind not in "iu":
         raise TypeError(f"groups[{name!r}] must hold numbers or names of features, got {_few(listed)}")
     if numbers.min() < -n_features or numbers.max() >= n_features:

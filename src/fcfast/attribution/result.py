@@ -238,6 +238,8 @@ class Attributions:
             samples = np.atleast_1d(np.arange(n_samples)[sample])
         except IndexError as error:
             raise IndexError(f"sample={sample!r} is no sample; there are {n_samples}, counted from 0") from error
+        if samples.ndim > 1:
+            raise ValueError(f"sample must be a number of a sample, a slice or a sequence of numbers, got {sample!r}")
         if not len(samples):
             raise ValueError(f"sample={sample!r} are no samples; there are {n_samples}")
         found = self._largest(samples, min(k, self.shape[1]))

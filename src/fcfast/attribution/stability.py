@@ -1,6 +1,7 @@
 """How stable a ranking of features is: the share of refits, on other draws of the samples, with a feature at the top."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -135,7 +136,7 @@ def stability(
         raise TypeError(f"estimator must have the method attribute, as a FrontClassifier has, got a {type(estimator).__name__}")
     if isinstance(X, np.ndarray) and X.ndim == 2 and is_numeric(X.dtype):
         X = as_source(X)  # whose rows are selected while they are read
-    targets = np.asarray(y)
+    targets = _array_of(y)
     check_consistent_length(X, targets)
     random = check_random_state(random_state)
     asked = {"method": method, "baseline": baseline, "steps": steps}
@@ -161,6 +162,15 @@ def stability(
         "share": share, "mean_rank": ranks,
     })  # fmt: skip
     return Stability(ranking, tops, len(importance), resample)
+
+
+def _array_of(y: Any) -> Array:
+    """Give targets as an array, missing values of pandas (NA) as NaN."""
+    targets = np.asarray(y)
+    if targets.dtype == object and hasattr(y, "to_numpy"):
+        with suppress(TypeError, ValueError):  # labels that are text
+            targets = y.to_numpy(dtype=np.float64, na_value=np.nan)
+    return targets
 
 
 def _kinds(estimator: Any, y: Array) -> Array | None:

@@ -14,7 +14,7 @@ from fcfast.estimators.automatic import Settings, text_of
 from fcfast.estimators.checked import CheckedSamples
 from fcfast.estimators.described import validation_entries
 from fcfast.estimators.samples import Remedies
-from fcfast.estimators.scoring import Known
+from fcfast.estimators.scoring import Known, scoring_name
 from fcfast.estimators.validated import held_out_at_random
 from fcfast.front import ContributionsForm, FrontForm
 from fcfast.gram.object import Gram
@@ -95,6 +95,12 @@ class TrainedEstimator(CheckedSamples):
         """Give what `score` gives for samples with these outputs and encoded targets."""
         raise NotImplementedError
 
+    def _check_scorable(self, targets: Array, sample_weight: Array | None) -> None:
+        """Raise a ValueError if validation samples with these encoded targets have no score that could improve."""
+
+    def _show_classes(self) -> None:
+        """Let scorers of scikit-learn, to which a copy is given, see what kind of classes there are."""
+
     def _drawn_to_hold_out(self, y: Array, share: float, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
         """Draw rows for early stopping; give the rows to train on, and these."""
         return held_out_at_random(y, share, random_state, self._loss.has_classes)
@@ -102,10 +108,6 @@ class TrainedEstimator(CheckedSamples):
     def _encode_known_targets(self, y: Array) -> Array:
         """Give checked raw targets of further samples as the network takes them, once it is known what it predicts."""
         raise NotImplementedError
-
-    def _as_given(self, y: Array) -> Array:
-        """Give checked raw targets the shape that the user gave them."""
-        return y
 
     def _card_targets(self) -> dict[str, Any]:
         """Describe the targets for the model card."""
@@ -118,7 +120,7 @@ class TrainedEstimator(CheckedSamples):
     def _card_scores(self) -> dict[str, Any]:
         """Give the score of validation samples for the model card, that of the network that was kept."""
         scores = self.validation_scores_ or []
-        return validation_entries(scores if self.early_stopping else scores[-1:])
+        return validation_entries(scores if self.early_stopping else scores[-1:], scoring_name(self))
 
     # ------------------------------------------------------------------------------------------------------------------
 

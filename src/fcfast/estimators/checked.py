@@ -37,7 +37,7 @@ class CheckedSamples(CheckedParameters):
     _loss: Any
     _front: Any
     _scaling: Scaling | None = None  # set if the network takes scaled samples or targets, and predicts on raw data
-    _scaled_as: tuple[Any, ...] | None = None  # the parameters that said how samples are prepared when training began
+    _scaled_as: dict[str, Any] | None = None  # the parameters that said how samples are prepared when training began
 
     def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         """Check training data, which stay raw."""
@@ -69,6 +69,14 @@ class CheckedSamples(CheckedParameters):
         targets: Any = _check_y(y, multi_output=True, y_numeric=not self._loss.has_classes, estimator=self)
         check_consistent_length(X, targets)
         return close(targets)
+
+    def _truth(self, predictions: Array, y: Any) -> Array:
+        """Check the targets of samples that are scored, of which there are predictions."""
+        return self._as_given(self._checked_targets(predictions, gathered(y), reset=False))
+
+    def _as_given(self, y: Array) -> Array:
+        """Give checked raw targets the shape that the user gave them."""
+        return y
 
     def _opened_targets(self, y: Any, reset: bool) -> tuple[Any, Callable[[Array], Array]]:
         """Give targets that scikit-learn can check, and a function that makes the network's targets of what it gives."""
@@ -150,12 +158,14 @@ class CheckedSamples(CheckedParameters):
             self._scaling = Scaling.of_source(read, None if self._scaling is None else self._scaling.targets)
 
     def _refuse_other_scaling(self, method: str) -> None:
-        """Refuse to continue training with samples that would be scaled in another way."""
-        asked = self._asked_scaling
-        if self._scaled_as not in (None, asked):
+        """Refuse to continue training with samples or targets that would be scaled in another way."""
+        for name, had in (self._scaled_as or {}).items():
+            if (asked := self._asked_scaling[name]) != had:
+                raise ValueError(f"{method} continues with {name}={had!r}, but it is {asked!r} now; set it back, or fit anew")
+        if self._scaling is not None and self._scaling.targets is not None and not self._loss.may_scale_targets:
             raise ValueError(
-                f"{method} continues with (standardize, missing)={self._scaled_as}, but they are {asked} now; set them back, "
-                "or use fit"
+                f"{method} continues a network of scaled targets, but loss={self._loss.name!r} needs them as they are; set the "
+                "loss back, or fit anew"
             )
 
     @property
@@ -164,9 +174,9 @@ class CheckedSamples(CheckedParameters):
         return self._scaling is not None and self._scaling.changes_features
 
     @property
-    def _asked_scaling(self) -> tuple[Any, ...]:
+    def _asked_scaling(self) -> dict[str, Any]:
         """The parameters that say how samples are prepared."""
-        return self.standardize, self.missing
+        return {"standardize": self.standardize, "missing": self.missing}
 
     @property
     def _dtypes(self) -> tuple[str, ...]:

@@ -30,8 +30,21 @@ class ClassTargets(TrainedEstimator):
         X, y = super()._checked(X, y, reset)
         return X, self._one_label_each(y)
 
+    def _truth(self, predictions: Array, y: Any) -> Array:
+        truth = self._one_label_each(super()._truth(predictions, y))
+        if truth.shape != predictions.shape:
+            raise ValueError(
+                f"y has shape {truth.shape}, but predictions have shape {predictions.shape}; give the same targets"
+            )
+        return truth
+
     def _one_label_each(self, y: Array) -> Array:
         """Give the labels of samples as one column."""
+        if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+            raise ValueError(
+                f"y has shape {np.shape(y)} and dtype {np.asarray(y).dtype}; give classes in one column, or, where samples "
+                "have several labels, a column of 0 and 1 for each label"
+            )
         return column_or_1d(y, warn=True)
 
     def _encode_targets(self, y: Array, warm: bool) -> Array:

@@ -12,17 +12,25 @@ from scipy import sparse
 from fcfast._version import __version__
 from fcfast.gram.object import n_features_of
 from fcfast.modelfile.cards import SHOWN, ModelCard, plain
+from fcfast.sources.protocol import SelectedRows
 
 if TYPE_CHECKING:
     from fcfast.estimators.base import TrainedEstimator
 
-KINDS = {"ndarray": "array", "memmap": "memory map", "Gram": "Gram matrix", "Surveyed": "stream"}
+KINDS = {
+    "ndarray": "array",
+    "ArraySource": "array",
+    "SparseSource": "sparse",
+    "memmap": "memory map",
+    "Gram": "Gram matrix",
+    "Surveyed": "stream",
+}
 OF_MACHINE = ("n_jobs", "verbose")  # parameters that change no result
 
 
 def samples_entries(X: Any) -> dict[str, Any]:
     """Describe checked training samples: an array, a sparse matrix, a source, a Gram matrix, or what is known of a stream."""
-    name = type(X).__name__
+    name = type(X.base if isinstance(X, SelectedRows) else X).__name__
     kind = f"sparse {X.format}" if sparse.issparse(X) else KINDS.get(name, name)
     return {"kind": kind, "dtype": str(X.dtype), "samples": int(X.shape[0]), "features": int(n_features_of(X))}
 
@@ -46,14 +54,22 @@ def described(estimator: "TrainedEstimator", samples: dict[str, Any]) -> ModelCa
         "network": estimator._card_network(),
         "settings": {name: {"value": value, "reason": settings.reasons[name]} for name, value in settings.items()},
         "parameters": {name: value for name, value in _given(estimator).items() if name not in settings},
-        "training": {
-            "epochs": estimator.n_epochs_,
-            "loss": estimator.loss_curve_[-1] if estimator.loss_curve_ else None,
-            "outcome": str(estimator.outcome_),
-        },
+        "training": _training_entries(estimator),
         "scores": estimator._card_scores(),
     }
     return ModelCard({name: plain(value) for name, value in entries.items() if value or value == 0})
+
+
+def _training_entries(estimator: "TrainedEstimator") -> dict[str, Any]:
+    """Describe the training; the loss is that of the epoch whose network was kept."""
+    kept = estimator.best_epoch_ if estimator.early_stopping else None
+    losses = estimator.loss_curve_
+    return {
+        "epochs": estimator.n_epochs_,
+        **({} if kept is None else {"kept epoch": kept}),
+        "loss": losses[(kept or len(losses)) - 1] if losses else None,
+        "outcome": str(estimator.outcome_),
+    }
 
 
 def with_earlier(samples: dict[str, Any], card: ModelCard | None) -> dict[str, Any]:
@@ -74,10 +90,10 @@ def targets_entry(names: Any) -> dict[str, Any]:
     return {} if names is None else {"targets": names[:SHOWN].tolist()}
 
 
-def validation_entries(scores: list[float]) -> dict[str, Any]:
-    """Give the best score of validation samples, which the network that was kept has."""
+def validation_entries(scores: list[float], name: str) -> dict[str, Any]:
+    """Give the best score of validation samples, which the network that was kept has, and what was scored."""
     finite = [score for score in scores if np.isfinite(score)]
-    return {"validation": max(finite)} if finite else {}
+    return {"validation": {name: max(finite)}} if finite else {}
 
 
 def timestamp() -> str:

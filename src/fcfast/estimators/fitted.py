@@ -260,9 +260,9 @@ class FittedFront(ExportedEstimator):
         if not (weights or contributed):
             raise ValueError(f"weights=False needs form 'contributions', but this is {self.form_!r}; use weights=True")
         as_contributions = contributed and not weights
-        if self._loss.name != self.network_.loss.name:
+        if self._loss != self.network_.loss:
             raise ValueError(
-                f"the loss is {self._loss.name!r} now, but was {self.network_.loss.name!r} in fit; set it back, or fit again"
+                f"the loss is {self._loss!r} now, but was {self.network_.loss!r} in fit; set it back, or fit again"
             )
         gram: Gram | None = self.network_.front.gram
         if weights and gram is not None and not gram.has_weights:

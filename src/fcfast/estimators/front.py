@@ -1,6 +1,6 @@
 """Base class of the estimators with a front layer: the training of such a network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from fcfast.estimators.front_choices import ChosenFront
 from fcfast.estimators.samples import Length, SquaredLength, constant_columns, copied
 from fcfast.estimators.starts import GIVEN_START, STARTS
 from fcfast.estimators.streamed import fit_stream
-from fcfast.estimators.targets import names_of, warn_of_empty
+from fcfast.estimators.targets import names_of, refuse_other_names, warn_of_empty, weights_of_columns
 from fcfast.estimators.validated import Asked, parted, parted_entries, samples_to_validate, watched
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of, products_of
@@ -46,9 +46,13 @@ class FrontEstimator(ChosenFront, AttributedFront, FollowingFront):
         raise NotImplementedError
 
     def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
-        if reset:
+        if reset and self.target_names_ is None:  # otherwise a network is continued
             self.target_names_ = names_of(y)
         return super()._checked(X, y, reset)
+
+    def _opened_targets(self, y: Any, reset: bool) -> tuple[Any, Callable[[Array], Array]]:
+        refuse_other_names(y, self.target_names_)
+        return super()._opened_targets(y, reset)
 
     def _held_loss(self) -> dict[str, tuple[Any, Any]]:
         """Give the parameters that determine the loss, as they are and as the network has them."""
@@ -143,13 +147,13 @@ class FrontEstimator(ChosenFront, AttributedFront, FollowingFront):
         others = samples_to_validate(self, asked, given, X, y, weights, targets, parts)
         X = prepared if self._is_pairwise else self._kernelized(prepared)
         targets, weights = targets[parts.rows], self._sample_weights(parts.weights, parts.y, X)
-        warn_of_empty(targets, self._loss.per_target)
+        warn_of_empty(weights_of_columns(targets, weights), self._loss.per_target)
         if before is not None:
             self._refuse_kernel(X)
             self._refuse_other_widths(before, X, targets)
             coefs_init, intercepts_init = self._continued(), self._intercepts() if intercepts_init is None else intercepts_init
         length = SquaredLength(X, weights)
-        curvature = self._loss.curvature(targets, weights)
+        curvature = self._checked_curvature(targets, weights)
         self._choose_settings(X, length, before, coefs_init is not None, curvature)
         max_epochs = self._setting("max_epochs")
         self._start(X, length, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
@@ -184,12 +188,10 @@ class FrontEstimator(ChosenFront, AttributedFront, FollowingFront):
             self._refuse_other_scaling("warm_start")
         return before
 
-    @staticmethod
-    def _refuse_kernel(X: Any) -> None:
+    def _refuse_kernel(self, X: Any) -> None:
         if isinstance(X, Gram) and not X.has_weights:
-            raise ValueError(
-                f"warm_start=True continues from weights, but the {X.kernel_name} kernel has none; use partial_fit"
-            )
+            instead = "partial_fit" if hasattr(self, "partial_fit") else "warm_start=False"
+            raise ValueError(f"warm_start=True continues from weights, but the {X.kernel_name} kernel has none; use {instead}")
 
     def _refuse_other_widths(self, before: FrontNetwork, X: Any, targets: Array) -> None:
         held, wanted = (before.front.n_features, *map(int, before.widths)), self._widths(X, targets)
@@ -232,7 +234,7 @@ class FrontEstimator(ChosenFront, AttributedFront, FollowingFront):
             X = self._kernelized(X)
             length = SquaredLength(X, weights)
             if first:
-                self._choose_settings(X, length, None, False, self._loss.curvature(targets, weights), streams=True)
+                self._choose_settings(X, length, None, False, self._checked_curvature(targets, weights), streams=True)
                 self._begin_lengths(length)
             form = self._streaming_form(X)
             keeps = form == "auto" or FORMS[form].keeps_inputs

@@ -91,6 +91,10 @@ class ChosenFront(FrontParameters):
         if self.verbose:
             print(self.settings_)
 
+    def _checked_curvature(self, targets: Array, weights: Array | None) -> float:
+        """Give the curvature of the loss, by which rates are divided; a loss of the user may give anything."""
+        return validation.positive(self._loss.curvature(targets, weights), f"curvature of the loss {self._loss.name!r}")
+
     def _layer_rates(self, X: Any, step: float, n_in: float, measured: str) -> Choice:
         """Choose the rate of each layer, where the front layer has so many inputs."""
         hidden, optimizer = self._hidden(), self._optimizer()

@@ -116,7 +116,13 @@ class InitialFront(FittedFront):
             hidden = [np.zeros(width) for width in widths[1:-1]]
             if start.has_biases:
                 hidden[0] = random_state.standard_normal(widths[1]) * (float(self.init_scale) * start.size)
-            return [*hidden, self._loss.best_constant(targets, sample_weight, widths[-1])]
+            constant = self._loss.best_constant(targets, sample_weight, widths[-1])
+            if np.shape(constant) != (widths[-1],):
+                raise ValueError(
+                    f"best_constant of the loss {self._loss.name!r} gave shape {np.shape(constant)}, but there are "
+                    f"{widths[-1]} output(s); give a number for each"
+                )
+            return [*hidden, constant]
         bounds = [self._bound(fan_in_of(X), widths[1]), *(self._bound(i, o) for i, o in pairwise(widths[1:]))]
         return [random_state.uniform(-bound, bound, o) for bound, o in zip(bounds, widths[1:], strict=True)]
 

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import log_loss
 
 from fcfast.estimators.classes import ClassTargets
 from fcfast.estimators.described import targets_entry
+from fcfast.estimators.scoring import scorer_of
 from fcfast.estimators.targets import Columns, columns_of
 from fcfast.losses import CrossEntropy, Logistic, Loss
 
@@ -34,6 +36,7 @@ class LabelTargets(ClassTargets):
 
     def _opened_targets(self, y: Any, reset: bool) -> tuple[Any, Callable[[Array], Array]]:
         found = columns_of(y)
+        opened = super()._opened_targets(y, reset)
         if found is not None:
             self._check_labels(found)
         if reset:
@@ -41,7 +44,7 @@ class LabelTargets(ClassTargets):
         elif self._is_multilabel != (found is not None):
             before = "several labels" if self._is_multilabel else "classes in one column"
             raise ValueError(f"y has shape {np.shape(y)}, but it had {before} before; give y of the same kind")
-        return super()._opened_targets(y, reset) if found is None else (found.filled, found.with_gaps)
+        return opened if found is None else (found.filled, found.with_gaps)
 
     def _check_labels(self, found: Columns) -> None:
         """Refuse columns that are no labels, and what is meant for classes."""
@@ -93,13 +96,31 @@ class LabelTargets(ClassTargets):
     def _score_name(self) -> str:  # type: ignore[override]  # the targets decide here
         return "accuracy of labels" if self._is_multilabel else "accuracy"
 
+    def _show_classes(self) -> None:
+        if self._is_multilabel:  # scikit-learn would take the numbers of two labels for two classes
+            own: Any = self
+            own.classes_ = [np.arange(2)] * len(self.classes_)  # as its own estimators of several labels have it
+
+    def _check_scorable(self, targets: Array, sample_weight: Floats | None) -> None:
+        if self._is_multilabel and getattr(scorer_of(self), "_score_func", None) is log_loss:
+            raise ValueError(
+                f"scoring={self.scoring!r} compares the probabilities of classes that exclude each other, but y has several "
+                "labels; use scoring='loss', which is the sum over the labels"
+            )
+        counted = targets if sample_weight is None else targets[sample_weight > 0]
+        if self._is_multilabel and np.isnan(counted).all():
+            raise ValueError(
+                f"no label of the {len(targets)} validation samples is known; validate on samples that have some, and weights "
+                "above 0"
+            )
+
     def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Floats | None) -> float:
         """Give the accuracy; of several labels, few samples may have all right, so that it is that of single labels."""
         if not self._is_multilabel:
             return super()._score_outputs(outputs, targets, sample_weight)
         there = ~np.isnan(targets)
         weights = there if sample_weight is None else there * sample_weight[:, None]
-        return float(np.average((outputs > 0) == targets, weights=weights)) if weights.any() else np.nan
+        return float(np.average((outputs > 0) == targets, weights=weights))
 
     def _card_targets(self) -> dict[str, Any]:
         if not self._is_multilabel:
@@ -107,11 +128,11 @@ class LabelTargets(ClassTargets):
         return {"labels": len(self.classes_)} | targets_entry(self.target_names_)
 
 
-def subset_accuracy(truth: Any, predicted: Array, sample_weight: Any) -> float:
-    """Give the share of samples whose labels are all right, as far as they are known."""
-    found = columns_of(truth)
-    if found is None or found.filled.shape != predicted.shape:
-        raise ValueError(f"y has shape {np.shape(truth)}, but labels of shape {predicted.shape} are predicted")
-    there = ~found.gaps.all(axis=1)
-    is_right = (found.gaps | (found.filled == predicted)).all(axis=1)
-    return float(np.average(is_right[there], weights=None if sample_weight is None else np.asarray(sample_weight)[there]))
+def subset_accuracy(truth: Array, predicted: Array, sample_weight: Floats | None) -> float:
+    """Give the share of samples whose labels are all right, as far as they are known; NaN marks those that are not."""
+    gaps = np.isnan(truth)
+    there = ~gaps.all(axis=1)
+    weights = there * 1.0 if sample_weight is None else there * sample_weight
+    if not weights.any():
+        raise ValueError("no label in y is known of a sample with a weight above 0, so that there is nothing to score")
+    return float(np.average((gaps | (truth == predicted)).all(axis=1), weights=weights))

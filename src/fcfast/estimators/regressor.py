@@ -15,6 +15,7 @@ from fcfast.estimators.store import stored
 from fcfast.estimators.stream_predictions import scored, takes_streams
 from fcfast.estimators.targets import ROBUST, columns_of
 from fcfast.losses import Loss, make_loss
+from fcfast.losses.scores import varies
 from fcfast.modelfile.front import RegressorHeader
 from fcfast.optimizers import Optimizer, Schedule
 from fcfast.planning.plan import DEFAULT_MEMORY_LIMIT
@@ -322,8 +323,8 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
     _automatic = ("standardize", "standardize_targets", *FrontEstimator._automatic[1:])
 
     @property
-    def _asked_scaling(self) -> tuple[Any, ...]:
-        return *super()._asked_scaling, self.standardize_targets
+    def _asked_scaling(self) -> dict[str, Any]:
+        return super()._asked_scaling | {"standardize_targets": self.standardize_targets}
 
     def _choose_scaling(self, X: Any, has_coefs: bool, streams: bool) -> None:
         super()._choose_scaling(X, has_coefs, streams)
@@ -331,6 +332,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
 
     def _opened_targets(self, y: Any, reset: bool) -> tuple[Any, Callable[[Array], Array]]:
         loss, found = self._loss, columns_of(y)
+        y, _ = super()._opened_targets(y, reset)
         if found is None or not found.has_gaps:
             return y, lambda targets: self._for_outputs(targets, reset)
         if not loss.may_lack_targets:
@@ -415,9 +417,26 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         """
         return self._partial_fit(X, y, sample_weight, None)
 
+    def _truth(self, predictions: Array, y: Any) -> Array:
+        truth, each = super()._truth(predictions, y), int(self.network_.loss.per_target)
+        n_targets = int(self.network_.widths[-1]) // each
+        if truth.reshape(len(truth), -1).shape[1] != n_targets:
+            raise ValueError(f"y has shape {truth.shape}, but {n_targets} number(s) are predicted for each sample")
+        return truth
+
+    def _check_scorable(self, targets: Array, sample_weight: Array | None) -> None:
+        if self.scoring is None and not varies(targets, sample_weight):
+            raise ValueError(
+                f"all targets of the {len(targets)} validation samples are the same, of which no prediction explains more than "
+                f"another ({self._score_name}); validate on more samples, or use scoring='loss'"
+            )
+
     def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Array | None) -> float:
         loss, each = self._loss, self._loss.per_target  # which have the same targets
-        return loss.score(targets[:, ::each].astype(np.float64), loss.predictions(outputs.astype(np.float64)), sample_weight)
+        outputs, targets = outputs.astype(np.float64), targets.astype(np.float64)
+        if self._scaling is not None:
+            outputs, targets = self._scaling.raw_outputs(outputs), self._scaling.raw_outputs(targets)
+        return loss.score(targets[:, ::each], loss.predictions(outputs), sample_weight)
 
     @property
     def _score_name(self) -> str:  # type: ignore[override]  # the loss decides here
@@ -436,8 +455,14 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Quantiles of several levels have a last axis, one for each level.
         """
         outputs = self._outputs_of(X).astype(np.float64)
-        predictions = self.network_.loss.predictions(outputs)
-        self._refuse_overflow(predictions)
+        loss = self.network_.loss
+        with np.errstate(over="ignore"):  # reported below
+            predictions = loss.predictions(outputs)
+        if not validation.all_finite(predictions):
+            raise ValueError(
+                f"X gives outputs from {outputs.min():.3g} to {outputs.max():.3g}, of which loss={loss.name!r} makes "
+                "predictions that are not finite; look whether X has the scale of the training samples"
+            )
         return self._shaped(predictions)
 
     def _card_targets(self) -> dict[str, Any]:

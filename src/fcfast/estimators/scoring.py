@@ -92,10 +92,18 @@ def scorer_of(estimator: "TrainedEstimator") -> Callable[..., Any] | None:
         scorer: Callable[..., Any] = check_scoring(estimator, scoring=scoring)
     except ValueError as error:
         raise ValueError(
-            f"scoring={scoring!r} is unknown: {error}; use {LOSS!r}, a name that sklearn.metrics.get_scorer_names() lists, or "
-            "what sklearn.metrics.make_scorer makes of a metric"
+            f"scoring={scoring!r} is unknown; use {LOSS!r}, a name that sklearn.metrics.get_scorer_names() lists, or what "
+            "sklearn.metrics.make_scorer makes of a metric"
         ) from error
     return scorer
+
+
+def scoring_name(estimator: "TrainedEstimator") -> str:
+    """Give the name of what validation samples are scored by."""
+    scoring = estimator.scoring
+    if scoring is None:
+        return estimator._score_name
+    return scoring if isinstance(scoring, str) else str(getattr(scoring, "__name__", repr(scoring)))
 
 
 class Validated:
@@ -114,6 +122,7 @@ class Validated:
     def __init__(self, estimator: "TrainedEstimator", samples: Samples, outputs: Callable[[], Array]) -> None:
         self._estimator, self._samples, self._outputs = estimator, samples, outputs
         self._scorer, self._by_loss = scorer_of(estimator), estimator.scoring is not None
+        estimator._check_scorable(samples.targets, samples.weights)
         self._loss: Targets | None = None
         if estimator._has_validation_loss:
             self._loss = Targets(estimator._loss, samples.targets, samples.loss_weights)
@@ -122,6 +131,8 @@ class Validated:
         self._known = Known(samples.shown() if is_own else samples.X, np.empty((0, 0)))
         self._seen = copy(estimator)  # predicts from these outputs
         self._seen._known = self._known
+        if not is_own:
+            self._seen._show_classes()
 
     def __call__(self) -> Validation:
         """Score the network as it is; give NaN if its outputs, or their squares, are not finite."""

@@ -10,7 +10,6 @@ from scipy import sparse
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from fcfast import validation
-from fcfast.estimators.samples import gathered
 from fcfast.streams import Block, Stream
 
 if TYPE_CHECKING:
@@ -64,17 +63,21 @@ def predictions_of(
         if block.y is None:
             raise ValueError(without_targets(number, block))
         predicted.append(estimator.predict(block.X))
-        truth.append(np.asarray(block.y))
+        truth.append(estimator._truth(predicted[-1], block.y))
         is_weighted |= block.sample_weight is not None
-        weights.append(np.ones(len(truth[-1])) if block.sample_weight is None else np.asarray(block.sample_weight, np.float64))
-    return np.concatenate(predicted), np.concatenate(truth), np.concatenate(weights) if is_weighted else None
+        given = np.ones(len(truth[-1])) if block.sample_weight is None else block.sample_weight
+        weights.append(np.asarray(given, np.float64))
+    predictions = np.concatenate(predicted)
+    joined = estimator._given_weights(np.concatenate(weights), predictions) if is_weighted else None
+    return predictions, np.concatenate(truth), joined
 
 
-def scored(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Any, Any]:
-    """Give predictions for samples or a stream, and the targets and weights to score them with."""
+def scored(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Floats | None]:
+    """Give predictions for samples or a stream, and the targets and weights to score them with, checked as `fit` does."""
     if isinstance(X, Stream):
         return predictions_of(estimator, X, y, sample_weight)
-    return estimator.predict(X), gathered(y), gathered(sample_weight)
+    predictions = estimator.predict(X)
+    return predictions, estimator._truth(predictions, y), estimator._given_weights(sample_weight, predictions)
 
 
 def of_width(X: Any, n_features: int) -> Any:

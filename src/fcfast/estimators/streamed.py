@@ -17,7 +17,7 @@ from fcfast.estimators.described import described, samples_entries
 from fcfast.estimators.scoring import Samples
 from fcfast.estimators.stream_predictions import NO_SAMPLES, of_width, without_targets
 from fcfast.estimators.survey import Survey
-from fcfast.estimators.targets import ROBUST
+from fcfast.estimators.targets import ROBUST, warn_of_empty
 from fcfast.estimators.validated import Asked, parted_entries, samples_beside, watched
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of
@@ -62,6 +62,8 @@ def fit_stream(
     survey = reader.survey(before is None, coefs_init is not None)
     X = reader.surveyed(survey)
     targets, weights = reader.targets(survey, before is not None)
+    if survey.targets is not None:
+        warn_of_empty(survey.targets.weight, estimator._loss.per_target)
     others = _samples_beside(estimator, asked, reader, targets)
     if before is not None:
         estimator._refuse_other_widths(before, X, targets)
@@ -69,7 +71,7 @@ def fit_stream(
         intercepts_init = estimator._intercepts() if intercepts_init is None else intercepts_init
     random_state = check_random_state(estimator.random_state)
     length = StreamLength(survey, reader.class_weights, X.shape[1] if estimator._setting("standardize") else 0)
-    curvature = estimator._loss.curvature(targets, weights)
+    curvature = estimator._checked_curvature(targets, weights)
     estimator._choose_settings(X, length, before, coefs_init is not None, curvature)
     form, max_epochs = _form_of(estimator, X), int(estimator._setting("max_epochs"))
     estimator._start(X, length, targets, weights, form, max_epochs, coefs_init, intercepts_init, random_state)

@@ -22,6 +22,7 @@ from fcfast.splitting import split_at_random
 from fcfast.streams import Stream
 from fcfast.survival import Baseline, StepFunction, comparable_weight, concordance_index, survival_targets
 from fcfast.training import Callback
+from fcfast.training.network import FrontNetwork
 
 if TYPE_CHECKING:
     from typing import Self  # Python 3.11
@@ -236,7 +237,7 @@ class FrontSurvival(FrontEstimator):
     _header = SurvivalHeader
     _constants = automatic.HAZARDS
     _score_name = "concordance"
-    _baseline: Baseline
+    _baseline: Baseline | None = None  # None until the training has ended
     _n_events: int
 
     @property
@@ -245,6 +246,11 @@ class FrontSurvival(FrontEstimator):
 
     # ------------------------------------------------------------------------------------------------------------------
     # training
+
+    def _begin(self, coefs_init: Sequence[ArrayLike] | None) -> FrontNetwork | None:
+        before = super()._begin(coefs_init)
+        self._baseline = None
+        return before
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -331,7 +337,7 @@ class FrontSurvival(FrontEstimator):
     def _checked_targets(self, X: Any, y: Any, reset: bool) -> Array:
         targets = survival_targets(y)
         check_consistent_length(X, targets)
-        if not targets["event"].any():
+        if reset and not targets["event"].any():
             raise ValueError(
                 f"y has no events, all {len(targets)} samples are censored; there is nothing to learn from (the event of a "
                 "sample is True where it was observed)"
@@ -371,6 +377,15 @@ class FrontSurvival(FrontEstimator):
             f"early_stopping holds out validation_fraction={share} of {len(y)} samples, {n_held_out}, with "
             f"{int(y['event'].sum())} events in all: too few for an event among the others and a comparable pair here; use "
             "more samples, another fraction, or early_stopping=False"
+        )
+
+    def _check_scorable(self, targets: Array, sample_weight: Array | None) -> None:
+        counted = targets if sample_weight is None else targets[sample_weight > 0]
+        if comparable_weight(counted):
+            return
+        raise ValueError(
+            f"the {len(counted)} validation samples (with a weight above 0) have no comparable pairs: no sample with an event "
+            "has another one that was observed for longer; validate on more samples"
         )
 
     def _score_outputs(self, outputs: Array, targets: Array, sample_weight: Array | None) -> float:
@@ -417,7 +432,7 @@ class FrontSurvival(FrontEstimator):
         """
         validation.boolean(return_array, "return_array")
         risk = self.predict(X)
-        return self._baseline.cumulative_hazards(risk) if return_array else self._baseline.hazard_functions(risk)
+        return self._hazard.cumulative_hazards(risk) if return_array else self._hazard.hazard_functions(risk)
 
     def predict_survival_function(self, X: Any, return_array: bool = False) -> Array:
         """Give the probability that a sample has had no event, as a function of time: exp(-cumulative hazard).
@@ -436,13 +451,23 @@ class FrontSurvival(FrontEstimator):
         """
         validation.boolean(return_array, "return_array")
         risk = self.predict(X)
-        return self._baseline.survival(risk) if return_array else self._baseline.survival_functions(risk)
+        return self._hazard.survival(risk) if return_array else self._hazard.survival_functions(risk)
+
+    @property
+    def _hazard(self) -> Baseline:
+        """The baseline of the fitted network; a scorer that is called during training has none."""
+        if self._baseline is None:
+            raise ValueError(
+                "the baseline hazard is estimated when training ends, so that scoring= cannot ask for hazards or survival "
+                "functions; score the risk scores that predict gives, or the fitted estimator"
+            )
+        return self._baseline
 
     @property
     def unique_times_(self) -> Floats:
         """All distinct times of the training samples in rising order, read-only."""
         check_is_fitted(self, "network_")
-        times = self._baseline.times.view()
+        times = self._hazard.times.view()
         times.flags.writeable = False
         return times
 
@@ -450,13 +475,13 @@ class FrontSurvival(FrontEstimator):
     def cumulative_baseline_hazard_(self) -> StepFunction:
         """Breslow's cumulative hazard of a sample with risk score 0."""
         check_is_fitted(self, "network_")
-        return self._baseline.hazard_functions(np.zeros(1))[0]
+        return self._hazard.hazard_functions(np.zeros(1))[0]
 
     @property
     def baseline_survival_(self) -> StepFunction:
         """Probability that a sample with risk score 0 has had no event."""
         check_is_fitted(self, "network_")
-        return self._baseline.survival_functions(np.zeros(1))[0]
+        return self._hazard.survival_functions(np.zeros(1))[0]
 
     # ------------------------------------------------------------------------------------------------------------------
     # model files, cards, ONNX
@@ -468,11 +493,11 @@ class FrontSurvival(FrontEstimator):
         graph.output("variable", outputs, graph.element_type, 1)
 
     def _header_entries(self) -> dict[str, Any]:
-        return super()._header_entries() | baseline_entries(self._baseline)
+        return super()._header_entries() | baseline_entries(self._hazard)
 
     def _to_file(self, weights: bool, inputs: bool) -> tuple[FrontHeader, Tensors]:
         header, tensors = super()._to_file(weights, inputs)
-        return header, tensors | baseline_tensors(self._baseline)
+        return header, tensors | baseline_tensors(self._hazard)
 
     @classmethod
     def _from_file(cls, header: FrontHeader, tensors: Tensors, X: Any) -> "Self":

@@ -78,19 +78,34 @@ def _has_columns(y: Any) -> bool:
     return hasattr(y, "to_numpy") and hasattr(y, "columns")
 
 
-def warn_of_empty(outputs: Array, per_target: int) -> None:
-    """Warn of columns without any target: there is nothing to learn. Targets (N, c) have a column for each output."""
-    if outputs.ndim < 2:
-        return
-    targets = outputs[:, ::per_target]
-    empty = np.flatnonzero(np.isnan(targets).all(axis=0))
+def weights_of_columns(targets: Array, sample_weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Give the weight of all samples that have a target, for each column of targets (N, c); one for classes (N,)."""
+    there = np.isfinite(targets.reshape(len(targets), -1)) if targets.dtype.kind == "f" else np.ones((len(targets), 1), bool)
+    return there.sum(axis=0) * 1.0 if sample_weight is None else sample_weight @ there
+
+
+def warn_of_empty(weights: NDArray[np.float64], per_target: int) -> None:
+    """Warn of columns without any target that counts: there is nothing to learn. There is a weight for each output."""
+    of_targets = weights[::per_target]
+    empty = np.flatnonzero(of_targets == 0)
     if len(empty):
         listed = ", ".join(map(str, empty[:5])) + (" ..." if len(empty) > 5 else "")
         warnings.warn(
-            f"y has no value in {len(empty)} of {targets.shape[1]} columns ({listed}, counted from 0), whose predictions mean "
-            "nothing; leave them out",
+            f"y has no value in {len(empty)} of {len(of_targets)} columns ({listed}, counted from 0) of a sample with a weight "
+            "above 0; what is predicted for them means nothing, so leave them out",
             stacklevel=1 + frames_within(),
         )
+
+
+def refuse_other_names(y: Any, known: Array | None) -> None:
+    """Refuse a DataFrame whose columns are not those that a network was trained on, in their order."""
+    names = names_of(y)
+    if names is None or known is None or np.array_equal(names, known):
+        return
+    listed, before = (", ".join(map(repr, each[:5].tolist())) + (", ..." if len(each) > 5 else "") for each in (names, known))
+    raise ValueError(
+        f"y has the columns {listed}, but the network was trained on {before}; give the same ones in the same order"
+    )
 
 
 def robust_scale(y: Array, sample_weight: NDArray[np.float64] | None) -> Scale:
@@ -107,4 +122,7 @@ def robust_scale(y: Array, sample_weight: NDArray[np.float64] | None) -> Scale:
 def names_of(y: Any) -> Array | None:
     """Give the names of targets in two columns or more of a DataFrame, if they are strings, otherwise None."""
     names = list(getattr(y, "columns", ()))
+    twice = {str(name) for name in names if names.count(name) > 1}
+    if twice:
+        raise ValueError(f"y has several columns of the name {min(twice)!r}; give each target a name of its own")
     return np.array(names, dtype=object) if len(names) > 1 and all(isinstance(name, str) for name in names) else None

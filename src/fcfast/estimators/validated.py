@@ -171,10 +171,10 @@ def held_out_at_random(y: Array, share: float, random_state: np.random.RandomSta
         check_classification_targets(y)
     n_held_out, n_classes = round(share * len(y)), len(np.unique(y)) if has_classes else 1
     if n_held_out < max(2, n_classes) or len(y) - n_held_out < n_classes:
+        few = "held out to score" if n_held_out < max(2, n_classes) else "left to train on"
         raise ValueError(
-            f"early_stopping holds out validation_fraction={share} of {len(y)} samples, {n_held_out}: "
-            f"too few to score {n_classes} class(es) or a regression; use more samples, another fraction, or "
-            "early_stopping=False"
+            f"early_stopping holds out validation_fraction={share} of {len(y)} samples, {n_held_out}: too few are {few}"
+            f"{f' {n_classes} classes' if has_classes else ''}; use more samples, another fraction, or early_stopping=False"
         )
     return split_at_random(y, n_held_out, random_state, stratify=has_classes)
 

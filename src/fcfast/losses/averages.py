@@ -12,11 +12,9 @@ HALVINGS = 60  # of the interval that holds Huber's location: it is then as narr
 
 
 def shares_of(targets: Array, sample_weight: Floats | None) -> Floats:
-    """Give the share (N, c) of each target in its column; equal ones where all have weight 0, and 0 for NaN."""
+    """Give the share (N, c) of each target in its column; 0 for NaN, and in a column where nothing has a weight."""
     there = ~np.isnan(targets)
     weights = there * 1.0 if sample_weight is None else there * sample_weight[:, None]
-    totals = weights.sum(axis=0)
-    weights = np.where(totals > 0, weights, there)
     totals = weights.sum(axis=0)
     return np.asarray(weights / np.where(totals > 0, totals, 1.0))
 

@@ -65,7 +65,7 @@ class Loss(Capable):
 
     not_inherited: ClassVar[dict[str, Any]] = {"kernel": None}
 
-    name: ClassVar[str]
+    name: ClassVar[str] = "unnamed"
     kernel: ClassVar[int | None] = None
     has_classes: ClassVar[bool] = False
     link: Any = "identity"
@@ -127,7 +127,7 @@ class Loss(Capable):
         gradient : ndarray of shape (B, c)
             Derivatives of each sample's loss with respect to its outputs.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"the loss {type(self).__name__} must define of_outputs, of_samples or of_batch")
 
     def of_batch(self, outputs: Array, targets: Array, sample_weight: Floats) -> tuple[float, Array]:
         """Give the loss of a batch and its gradient: the weighted mean over the samples, unless a subclass says otherwise.

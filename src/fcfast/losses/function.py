@@ -8,6 +8,7 @@ import numpy as np
 
 from fcfast.losses.base import Array
 from fcfast.losses.separable import Separable
+from fcfast.validation import all_finite
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,40 @@ class FunctionLoss(Separable):
 
     def of_samples(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Give the loss of each sample, summed over its outputs if the function gives one for each, and its gradient."""
-        losses = np.asarray(self.value(outputs, targets))
-        return losses.sum(axis=1) if losses.ndim == 2 else losses, np.asarray(self.gradient(outputs, targets))
+        losses, gradient = self._given(outputs, targets)
+        return losses.sum(axis=1) if losses.ndim == 2 else losses, gradient
 
     def of_outputs(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Give the loss of each output and its derivative, where some targets are missing."""
-        losses = np.asarray(self.value(outputs, targets))
+        losses, gradient = self._given(outputs, targets)
         if losses.ndim == 1:
             raise ValueError(
                 f"y lacks some targets, but value gave losses of samples, shape {losses.shape}; give one for each output, "
                 f"shape {outputs.shape}, so that those without a target can be left out"
             )
-        return losses, np.asarray(self.gradient(outputs, targets))
+        return losses, gradient
+
+    def _given(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
+        """Give what the functions give, once it is known that these are numbers of the right shape."""
+        losses, gradient = (np.asarray(function(outputs, targets)) for function in (self.value, self.gradient))
+        for name, given, shapes in (
+            ("value", losses, {outputs.shape, outputs.shape[:1]}),
+            ("gradient", gradient, {outputs.shape}),
+        ):
+            if given.shape not in shapes:
+                wanted = " or ".join(map(str, sorted(shapes, key=len)))
+                raise ValueError(
+                    f"{name} gave an array of shape {given.shape} for {outputs.shape[0]} samples; it must be {wanted}"
+                )
+            if given.dtype.kind not in "biuf":
+                raise TypeError(f"{name} gave values of dtype {given.dtype}; it must give real numbers")
+        if all_finite(outputs):
+            is_known = ~np.isnan(targets)
+            known = is_known if losses.ndim == 2 else is_known.all(axis=1)
+            for name, given in (("value", losses[known]), ("gradient", gradient[known])):
+                if np.isnan(given).any():
+                    raise ValueError(f"{name} gave NaN for outputs that are finite; it must give a number for each")
+        return losses, gradient
 
     def predictions(self, outputs: Array) -> Array:
         """Give predictions on the scale of the targets."""

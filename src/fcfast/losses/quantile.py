@@ -16,8 +16,9 @@ from fcfast.losses.separable import Separable
 
 
 def _level(level: object) -> float:
-    validation.in_range(level, "levels", 0, 1)
-    return validation.positive(level, "levels")
+    if not 0 < validation.in_range(level, "levels", 0, np.nextafter(1, 2)) < 1:
+        raise ValueError(f"levels must be above 0 and below 1, got {level!r}")
+    return float(level)  # type: ignore[arg-type]  # a number
 
 
 @register

@@ -20,7 +20,7 @@ def r2(targets: Array, predictions: Array, sample_weight: Floats | None) -> floa
     """Give R², as scikit-learn does."""
     from sklearn.metrics import r2_score
 
-    if not _has_gaps(targets):
+    if not _has_gaps(targets) and (sample_weight is None or np.count_nonzero(sample_weight) >= FEWEST):
         return float(r2_score(targets, predictions, sample_weight=sample_weight))
     return over_targets(lambda y, p, w: float(r2_score(y, p, sample_weight=w)), targets, predictions, sample_weight)
 
@@ -76,6 +76,13 @@ def over_targets(score: Score, targets: Array, predictions: Array, sample_weight
             of_target = predicted[there, k]
             found.append(score(column[there], of_target[:, 0] if of_target.shape[1] == 1 else of_target, weights))
     return float(np.mean(found)) if found else float("nan")
+
+
+def varies(targets: Array, sample_weight: Floats | None) -> bool:
+    """Whether a column of targets (N, c) has two different values, of samples with weights above 0."""
+    counts = slice(None) if sample_weight is None else np.asarray(sample_weight) > 0
+    columns = np.ma.masked_invalid(targets[counts])
+    return bool((np.ma.filled(columns.max(axis=0), 0) > np.ma.filled(columns.min(axis=0), 0)).any()) if columns.size else False
 
 
 def _has_gaps(targets: Array) -> bool:

@@ -29,7 +29,7 @@ class ModelCard(Mapping[str, Any]):
     - data: kind, type and number of samples and features, classes or outputs, and on the command line the names of files
     - network: layers, activation, precision, and the form in which it was trained
     - settings: value and reason of what "auto" stands for; parameters: all others that differ from their default
-    - training: epochs, the last loss, and how it ended (`fcfast.training.Outcome`)
+    - training: epochs, which of them was kept, its loss, and how it ended (`fcfast.training.Outcome`)
     - scores: of held-out samples
 
     Parameters

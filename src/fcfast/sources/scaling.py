@@ -99,6 +99,10 @@ class Scaling:
     def scaled_targets(self, y: Array) -> Array:
         """Return targets (N,) or (N, c) scaled for the network."""
         by = self.targets
+        if by is not None and y.size // max(1, len(y)) != len(by.mean):
+            raise ValueError(
+                f"y needs {y.size // max(1, len(y))} output(s), but the network has {len(by.mean)}; give the same targets"
+            )
         return y if by is None else ((y.reshape(len(y), -1) - by.mean) / by.scale).reshape(y.shape)
 
     def raw_outputs(self, outputs: Array) -> Array:

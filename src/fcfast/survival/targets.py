@@ -66,8 +66,9 @@ def _fields(y: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
             f"{name} must be a structured array of two fields, the event (bool) and the time (numbers), got {got}; make it "
             f"with {HOW_TO}, where event is bool"
         )
-    if y.ndim != 1:
-        raise ValueError(f"{name} must have one event and one time for each sample, got shape {y.shape}")
+    if y.ndim != 1 or any(field.ndim != 1 for field in fields):
+        shape = f"shape {y.shape}" if y.ndim != 1 else f"fields of shapes {[field.shape for field in fields]}"
+        raise ValueError(f"{name} must have one event and one time for each sample, got {shape}")
     return events[0], times[0]
 
 
