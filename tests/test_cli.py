@@ -163,8 +163,8 @@ def test_interrupt_leaves_nothing_half_written(name, returncode, tmp_path):
     """Ctrl-C, kill and a closed terminal: the exit code that shells give them, one line, no file."""
     handler = "default_int_handler" if name == "SIGINT" else "SIG_DFL"
     code = (
-        f"import signal, sys; signal.signal(signal.{name}, signal.{handler}); import fcfast.cli"
-        "; print('ready', flush=True)"
+        f"import signal, sys; signal.signal(signal.{name}, signal.{handler}); import fcfast.cli; main = fcfast.cli.main"
+        "; fcfast.cli.main = lambda: (print('ready', flush=True), main())"  # from now on signals are caught
         "; sys.argv[1:] = ['reproduce', '--seeds', '100000', '--out', 'out']; fcfast.cli.run()"
     )
     process = subprocess.Popen(
