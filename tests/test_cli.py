@@ -181,7 +181,9 @@ def test_interrupt_leaves_nothing_half_written(name, returncode, tmp_path):
 
 
 @pytest.mark.parametrize(("ending", "code"), [("cli.Ended(143)", 143), ("KeyboardInterrupt", 130)])
-@pytest.mark.parametrize("made", ["ImportError('initialization failed')", "RuntimeError('__set_name__') from error"])
+@pytest.mark.parametrize(
+    "made", ["ImportError('initialization failed')", "RuntimeError('__set_name__') from error", "SystemExit(130) from error"]
+)
 def test_interrupt_during_an_import(ending, code, made):
     """Python makes an error of its own of whatever ends an import, which is an interruption all the same."""
     program = f"""

@@ -76,7 +76,7 @@ def run() -> None:
     write_anything()
     try:
         main()
-    except (KeyboardInterrupt, Ended, Exception) as error:
+    except (KeyboardInterrupt, SystemExit, Exception) as error:  # Typer exits without a word before a command has begun
         code = _exit_code(error)
         if code is None:
             raise
@@ -85,13 +85,16 @@ def run() -> None:
 
 
 def _exit_code(error: BaseException | None) -> int | None:
-    """Give the exit code of the signal that led to an error, or None; imports make an ImportError or RuntimeError of it."""
+    """Give the exit code of the signal that led to an error, or None; imports make an ImportError or RuntimeError of it.
+
+    What hides its context (`from None`) has told the user already.
+    """
     while error is not None:
         if isinstance(error, Ended):
             return int(str(error.code))
         if isinstance(error, KeyboardInterrupt):
             return 130
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None
 
 
