@@ -86,3 +86,38 @@ def test_refusals():
         compiled_step(net, squared, NeuronAdam(net.parameters()))
     with pytest.raises(ValueError, match="net does not have"):
         compiled_step(net, squared, torch.optim.SGD(nn.Linear(2, 2).parameters()))
+
+
+@pytest.mark.parametrize("is_sequential", [True, False])
+def test_rows_that_cannot_be_trained_on(is_sequential):
+    """They are refused before the first compilation and after it, and draw nothing from PyTorch's generator."""
+    X = np.random.default_rng(0).normal(size=(8, 50))
+    front, above = FrontLinear(Rows(X[:6], X[6:]), 3), nn.Sequential(nn.Dropout(0.5), nn.Linear(3, 1))
+    net = nn.Sequential(front, above) if is_sequential else Wrapped(front, above)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    cases = [(torch.tensor([0, 6]), IndexError, "0 to 5, got 0 to 6"), (torch.tensor([-1]), IndexError, "0 to 5, got -1")]
+    cases += [(torch.randn(2, 50), TypeError, "integers"), (X[:2], TypeError, "integers"), ([1, 2], TypeError, "integers")]
+    for rows, error, message in cases:
+        fresh = compiled_step(net, lambda outputs: outputs.square().mean(), optimizer, backend="eager")
+        state = torch.get_rng_state()
+        with pytest.raises(error, match=message):
+            fresh(rows)
+        assert torch.equal(torch.get_rng_state(), state)
+    step = compiled_step(net, lambda outputs: outputs.square().mean(), optimizer, backend="eager")
+    step(torch.tensor([0, 5, 5]))
+    net.eval()  # evaluation samples teach nothing in either mode
+    for rows, error, message in [*cases, (front.rows.evaluation, IndexError, "got 6 to 7")]:
+        with pytest.raises(error, match=message):
+            step(rows)
+
+
+class Wrapped(nn.Module):
+    """A network with a forward of its own."""
+
+    def __init__(self, front, above):
+        super().__init__()
+        self.front, self.above = front, above
+
+    def forward(self, rows):
+        """Give the outputs for some rows."""
+        return self.above(self.front(rows))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch_cases import DOUBLE
 
-from fcfast.torch import FrontLinear, InexactOptimizerError, NeuronAdam, Rows, allow_optimizer, guard
+from fcfast.torch import FrontLinear, InexactOptimizerError, NeuronAdam, Rows, allow_optimizer, clip_grad_norm_, guard
 
 INEXACT = [
     torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop, torch.optim.Adagrad, torch.optim.LBFGS, torch.optim.Adadelta,
@@ -112,6 +112,16 @@ def test_a_layer_whose_parameter_was_replaced(X):
         torch.optim.Adam(net.parameters()).step()
 
 
+def test_parameters_that_are_exchanged(X):
+    """As many as before, one of which is now a front layer's."""
+    net = network(X)
+    optimizer = torch.optim.Adam(net[2].parameters())
+    optimizer.step()
+    optimizer.param_groups[0]["params"][0] = net[0].weight
+    with pytest.raises(InexactOptimizerError):
+        optimizer.step()
+
+
 def test_other_networks_are_left_alone(X):
     """Optimisers without a front layer work as ever, and layers that are gone are forgotten."""
     net = network(X)
@@ -119,7 +129,6 @@ def test_other_networks_are_left_alone(X):
     linear(torch.ones(1, 3)).sum().backward()
     optimizer = torch.optim.Adam(linear.parameters())
     optimizer.step()
-    assert optimizer in guard._harmless
     before = len(guard._layers)
     del net
     gc.collect()
@@ -178,6 +187,29 @@ def test_invalid_settings_of_neuron_adam():
     for settings in ({"lr": -1}, {"betas": (1.0, 0.9)}, {"betas": (0.9, -0.1)}, {"eps": 0.0}, {"weight_decay": -1}):
         with pytest.raises(ValueError, match=next(iter(settings))):
             NeuronAdam(parameter, **settings)
+    for betas in (0.9, (0.9, 0.9, 0.9)):
+        with pytest.raises(ValueError, match="betas must be two numbers"):
+            NeuronAdam(parameter, betas=betas)
+    for settings in ({"lr": -1}, {"eps": 0}, {"betas": (0.9, 1)}):
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            NeuronAdam([{"params": parameter, **settings}])
+
+
+def test_other_invalid_settings(X):
+    """Each is named, and nothing is clipped or drawn."""
+    layer = network(X)[0]
+    for settings in ({"lr": -1}, {"lr": float("nan")}, {"weight_decay": -1}, {"adjust_lr_fn": "x"}):
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            layer.muon_group(**settings)
+    before = layer.weight.grad.clone()
+    for max_norm, error in ((-1, ValueError), (float("nan"), ValueError), ("1", TypeError)):
+        with pytest.raises(error, match="max_norm"):
+            clip_grad_norm_(layer.parameters(), max_norm)
+    clip_grad_norm_(layer.parameters(), float("inf"))
+    torch.testing.assert_close(layer.weight.grad, before)
+    for draw in (lambda: FrontLinear(layer.rows, 2, generator=5), lambda: layer.reset_parameters(5)):
+        with pytest.raises(TypeError, match=r"generator must be a torch\.Generator or None, got 5"):
+            draw()
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -210,6 +242,22 @@ def test_weight_norm_is_exact(X):
     assert beside_its_peer(X, change) < 1e-9
     net = network(X)
     change(net)
+    net(None).sum().backward()
+    with pytest.raises(InexactOptimizerError):
+        torch.optim.Adam(net.parameters()).step()
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated")
+@pytest.mark.parametrize("change", [nn.utils.parametrizations.weight_norm, nn.utils.weight_norm])
+def test_contributions_are_not_parametrised(X, change):
+    """They have other lengths than the weights, and none at all before training."""
+    layer = FrontLinear(Rows(X), 4, form="contributions")
+    change(layer)
+    for use in (lambda: layer(None), lambda: layer(torch.tensor([3])), lambda: layer(X), layer.expand):
+        with pytest.raises(ValueError, match="cannot be parametrised"):
+            use()
+    net = network(X)
+    change(net[0])
     net(None).sum().backward()
     with pytest.raises(InexactOptimizerError):
         torch.optim.Adam(net.parameters()).step()

@@ -351,6 +351,70 @@ def test_wrong_rows(X):
         FrontLinear(Rows(X), 0)
 
 
+def test_integers(X):
+    """Features in a matrix with their number of columns, row numbers in one dimension and in tensors of any shape."""
+    G = (10 * X).round().astype(int)
+    layer = FrontLinear(Rows(G), 3, **DOUBLE)
+    expected = array(layer(None))
+    for kind in ("int64", "int32", "int16", "int8"):
+        np.testing.assert_allclose(array(layer(G[:3].astype(kind))), expected[:3], **CLOSE)
+    for rows in ([1, 2], (1, 2), range(1, 3), np.array([1, 2], "int16"), pd.Series([1, 2]), np.array([1, 2], "uint8")):
+        np.testing.assert_allclose(array(layer(rows)), expected[1:3], **CLOSE)
+    for row in (3, np.int16(3), np.array(3)):
+        np.testing.assert_allclose(array(layer(row)), expected[3], **CLOSE)
+    assert layer(torch.zeros((2, 300), dtype=torch.int64)).shape == (2, 300, 3)
+    with pytest.raises(ValueError, match=r"shape \(3, 7\), which are neither 300 features .* give a tensor of integers"):
+        layer(G[:3, :7])
+    for nothing in ([], np.array([]), torch.tensor([])):
+        with pytest.raises(TypeError, match="give a tensor of integers"):
+            layer(nothing)
+    for mask in ([True] * 12, np.ones(12, bool)):
+        with pytest.raises(TypeError, match="nonzero"):
+            layer(mask)
+    with pytest.raises(IndexError, match="from 0 to 11"):
+        layer([12])
+
+
+def test_features_that_need_a_gradient_are_features(X, form):
+    """Their number is checked, and any precision is taken, as without a gradient."""
+    layer = FrontLinear(Rows(X), 3, form=form)
+    x = torch.tensor(X[:2], requires_grad=True)
+    torch.testing.assert_close(layer(x), layer(X[:2]), rtol=1e-5, atol=1e-6)
+    assert layer(x.detach().half().requires_grad_()).dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.float32
+    with pytest.raises(ValueError, match=r"x has shape \(2, 7\), but the samples of the layer have 300 features"):
+        layer(x[:, :7])
+    with pytest.raises(TypeError, match="sparse tensor"):
+        layer(x.detach().to_sparse())
+
+
+def test_what_is_refused_as_rows(X):
+    """The advice is one that can be followed, and names what it is about."""
+    gaps = X.copy()
+    gaps[1, 2] = np.nan
+    advice = r"use Rows\(Gram\(X, missing='mean', dtype='float64'\)\)"
+    with pytest.raises(ValueError, match=advice):
+        Rows(gaps)
+    with pytest.raises(ValueError, match=f"^X_eval: .*{advice}"):
+        Rows(X, gaps)
+    with pytest.raises(ValueError, match="^X_eval: X_new has 7 feature"):
+        Rows(X, X[:, :7])
+    with pytest.raises(ValueError, match="^X_eval: X is a Gram matrix of other samples than those that were trained on"):
+        Rows(X, Gram(X, dtype="float64"))
+    with pytest.raises(TypeError, match="X is a sparse tensor"):
+        Rows(torch.eye(4).to_sparse())
+    with pytest.raises(ValueError, match="n_jobs=2 is for features"):
+        Rows(Gram(X, dtype="float64"), n_jobs=2)
+    with pytest.raises(ValueError, match="overflows float64; scale X$"):
+        Rows(1e200 * X)
+    linear = nn.Linear(300, 2)
+    with torch.no_grad():
+        linear.weight[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"linear\.weight holds values that are NaN"):
+        FrontLinear.from_linear(linear, Rows(X))
+
+
 def test_changed_samples_are_noticed(X, X_new):
     """Features that were changed in place would give wrong weights."""
     layer = FrontLinear(Rows(X), 3)
@@ -511,6 +575,37 @@ def test_states_of_other_samples_are_refused(X, form):
             FrontLinear(Rows(X), 3).load_state_dict(state)
     with pytest.raises(RuntimeError, match="its form is"):
         FrontLinear(Rows(X), 3, form=FORMS[form == "coordinates"]).load_state_dict(state)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_states_that_are_incomplete(X, form, strict):
+    """They are refused before anything changes, also below a parametrisation; what is not for the layer is left alone."""
+    net = nn.Sequential(FrontLinear(Rows(X), 3, form=form), nn.Linear(3, 2))
+    before, state = copy.deepcopy(net.state_dict()), nn.Sequential(*map(copy.deepcopy, net)).state_dict()
+    extra = state["0._extra_state"]
+    state = {name: held + 1 if isinstance(held, torch.Tensor) else held for name, held in state.items()}
+    without = {name: held for name, held in state.items() if name != "0._extra_state"}
+    cases = [(without, "the state lacks '0._extra_state'"), ({**without, "0._extra_state": None}, "damaged")]
+    cases += [({name: held for name, held in state.items() if name != "0.weight"}, "the state lacks '0.weight'")]
+    cases += [({**state, "0._extra_state": {**extra, "seed": "x"}}, "damaged")]
+    cases += [({**state, "0._extra_state": {"form": form}}, "damaged"), ({**state, "0.weight": torch.ones(2, 2)}, "shape")]
+    for given, message in cases:
+        with pytest.raises(RuntimeError, match=message):
+            net.load_state_dict(given, strict=strict)
+        for name, held in net.state_dict().items():
+            assert not isinstance(held, torch.Tensor) or torch.equal(held, before[name])
+    head = {name: held for name, held in state.items() if name.startswith("1")}
+    net.load_state_dict(head, strict=False)
+    assert torch.equal(net[1].weight, head["1.weight"])
+    net.load_state_dict(state, strict=strict)
+    if form == "coordinates":
+        layer, other = (nn.utils.parametrizations.weight_norm(FrontLinear(Rows(X), 3)) for _ in range(2))
+        outputs, state = layer(X).detach(), other.state_dict()
+        with pytest.raises(RuntimeError, match="lacks"):
+            layer.load_state_dict({name: held for name, held in state.items() if "extra" not in name}, strict=strict)
+        assert torch.equal(layer(X), outputs)
+        layer.load_state_dict(state, strict=strict)
+        torch.testing.assert_close(layer(X), other(X))
 
 
 def test_the_state_of_an_optimizer(X, form):

@@ -190,6 +190,5 @@ def _too_small(name: str, what: str, dtype: np.dtype[Any]) -> str:
 def refuse_overflow(*arrays: Array) -> None:
     """Raise a ValueError unless all products are finite."""
     if not all_finite(*arrays):
-        raise ValueError(
-            f"X has values so large that its Gram matrix overflows {arrays[0].dtype}; scale X, or use dtype='float64'"
-        )
+        other = ", or use dtype='float64'" if arrays[0].dtype == np.float32 else ""
+        raise ValueError(f"X has values so large that its Gram matrix overflows {arrays[0].dtype}; scale X{other}")

@@ -459,7 +459,7 @@ class Gram:
             )
         if X._products.token != self._products.token:
             raise ValueError(
-                "X is a Gram matrix of other samples than the estimator was fitted on; give rows of the same Gram, or features"
+                "X is a Gram matrix of other samples than those that were trained on; give rows of the same Gram, or features"
             )
 
     # ------------------------------------------------------------------------------------------------------------------

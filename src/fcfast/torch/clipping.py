@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import torch
 
+from fcfast import validation
 from fcfast.torch.guard import layers_by_parameter
 
 
@@ -19,12 +20,17 @@ def clip_grad_norm_(parameters: torch.Tensor | Iterable[torch.Tensor], max_norm:
     parameters : iterable of Tensor, or Tensor
         Parameters whose gradients are clipped in place.
     max_norm : float
-        Largest norm of all gradients together.
+        Largest norm of all gradients together, >= 0; infinity changes nothing.
 
     Returns
     -------
     Tensor
         The norm before.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `max_norm` is negative, NaN or no number.
 
     Examples
     --------
@@ -36,6 +42,9 @@ def clip_grad_norm_(parameters: torch.Tensor | Iterable[torch.Tensor], max_norm:
     >>> round(norm.item(), 3), round(weight.grad.norm().item(), 3)
     (5.0, 1.0)
     """
+    largest = float(max_norm) if isinstance(max_norm, torch.Tensor) else max_norm
+    if largest != float("inf"):
+        validation.in_range(largest, "max_norm", 0, float("inf"))
     given = [parameters] if isinstance(parameters, torch.Tensor) else list(parameters)
     with_gradient = [parameter for parameter in given if parameter.grad is not None]
     if not with_gradient:

@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from fcfast.torch.linear import FrontLinear
+from fcfast.torch.tensors import INTEGERS
+
 
 def compiled_step(
     net: nn.Module, loss: Callable[..., torch.Tensor], optimizer: torch.optim.SGD, *, backend: Any = "inductor", **options: Any
@@ -28,7 +31,9 @@ def compiled_step(
     Returns
     -------
     callable
-        ``step(rows, *targets)`` makes a step and gives the loss before it, as a tensor without a gradient.
+        ``step(rows, *targets)`` makes a step and gives the loss before it, as a tensor without a gradient. Its first call runs
+        the network once before it is compiled. It raises an IndexError or a TypeError if a front layer would be trained on
+        numbers of other than its training samples, or on features.
 
     Raises
     ------
@@ -59,6 +64,7 @@ class _Step:
     def __init__(self, net: nn.Module, loss: Any, optimizer: torch.optim.SGD, options: dict[str, Any]) -> None:
         names = {id(parameter): name for name, parameter in net.named_parameters()}
         self.optimizer, self.groups = optimizer, []
+        self.net, self._receivers = net, None
         trained: dict[str, nn.Parameter] = {}
         for group in optimizer.param_groups:
             held = [parameter for parameter in group["params"] if parameter.requires_grad]
@@ -79,6 +85,10 @@ class _Step:
 
     def __call__(self, rows: Any, *targets: Any) -> torch.Tensor:
         """Make a step, and give the loss before it."""
+        if self._receivers is None:
+            self._receivers = _receivers(self.net, rows)
+        for layer in self._receivers:
+            _refuse_untrainable(rows, layer)
         velocities: dict[str, torch.Tensor] = {}
         rates, fresh = [], []
         for group, members, settings in self.groups:
@@ -109,6 +119,47 @@ class _Step:
             dtype = torch.float32 if device.type == "mps" else torch.float64
             self._numbers[key] = torch.tensor(value, dtype=dtype, device=device)
         return self._numbers[key]
+
+
+@torch.no_grad()
+def _receivers(net: nn.Module, rows: Any) -> list[FrontLinear]:
+    """Run a network once, and give the front layers that get the rows as they are."""
+    found: list[FrontLinear] = []
+    handles = []
+    for layer in net.modules():
+        if isinstance(layer, FrontLinear):
+
+            def note(module: nn.Module, given: tuple[Any, ...], layer: FrontLinear = layer) -> None:
+                if given and given[0] is rows:
+                    found.append(layer)
+                    _refuse_untrainable(rows, layer)
+
+            handles.append(layer.register_forward_pre_hook(note))
+    devices = {parameter.device for parameter in net.parameters() if parameter.device.type == "cuda"}
+    try:
+        with torch.random.fork_rng(devices=devices):  # dropout draws from it
+            net(rows)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _refuse_untrainable(rows: Any, layer: FrontLinear) -> None:
+    """Refuse what a compiled program would read from other places, or could not learn from."""
+    is_trained = any(parameter.requires_grad for parameter in layer.standing_for_weights())
+    if rows is None or not is_trained:
+        return
+    if not isinstance(rows, torch.Tensor) or rows.dtype not in INTEGERS:
+        kind = rows.dtype if isinstance(rows, torch.Tensor) else type(rows).__name__
+        raise TypeError(f"rows must be a tensor of integers, numbers of training samples, or None, got {kind}")
+    if rows.device.type == "cpu" and rows.numel():  # elsewhere a look would wait for the device
+        (low, high), n_samples = map(int, torch.aminmax(rows)), len(layer.rows)
+        if low < 0 or high >= n_samples:
+            raise IndexError(
+                f"rows must be numbers of training samples from 0 to {n_samples - 1}, got {low} to {high}; a layer cannot be "
+                "trained on others, nor on evaluation samples"
+            )
 
 
 def _step_of(net: nn.Module, loss: Any, parts: list[Any], others: dict[str, torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -1,7 +1,7 @@
 """The guard against optimisers that would train a front layer otherwise than its weights."""
 
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import torch
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
@@ -9,7 +9,6 @@ from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 # A front layer has to be known by its parameter, whatever the parameter went through: a subclass of Parameter would get lost in
 # pickles, and an attribute in copies. So layers are known, each of which registers itself whenever it comes into being.
 _layers: "WeakSet[Any]" = WeakSet()
-_harmless: "WeakKeyDictionary[Optimizer, int]" = WeakKeyDictionary()  # with the number of parameters that they had
 _exact: set[type[Optimizer]] = {torch.optim.SGD, torch.optim.ASGD}
 
 Kind = TypeVar("Kind", bound=type[Optimizer])
@@ -69,20 +68,14 @@ def _check(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     kind = type(optimizer)
     if kind in _exact:
         return
-    n_parameters = sum(len(group["params"]) for group in optimizer.param_groups)
-    if _harmless.get(optimizer) == n_parameters:
+    layers = layers_by_parameter()
+    if not layers:
         return
-    layers, may_change = layers_by_parameter(), False
-    for group in optimizer.param_groups:
+    for group in optimizer.param_groups:  # at each step, because a parameter may be exchanged or thawed
         for parameter in group["params"]:
             layer = layers.get(id(parameter))
-            if layer is None:
-                continue
-            may_change = True  # it may be thawed, or its group changed
-            if parameter.requires_grad:
+            if layer is not None and parameter.requires_grad:
                 _refuse(kind, layer, group)
-    if not may_change:
-        _harmless[optimizer] = n_parameters
 
 
 def _refuse(kind: type[Optimizer], layer: Any, group: dict[str, Any]) -> None:
@@ -91,7 +84,7 @@ def _refuse(kind: type[Optimizer], layer: Any, group: dict[str, Any]) -> None:
             raise InexactOptimizerError(
                 f"Muon needs the coordinates of {layer}, which it has in form='coordinates' only; use that form, or SGD"
             )
-        if group.get("adjusted_for") == layer.muon_adjustment(group.get("adjust_lr_fn")):
+        if "adjusted_for" in group and group["adjusted_for"] == layer.muon_adjustment(group.get("adjust_lr_fn")):
             return
         raise InexactOptimizerError(
             f"Muon would take its rate from the shape of the coordinates of {layer}, not from that of its weights; give it "

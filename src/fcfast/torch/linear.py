@@ -9,6 +9,7 @@ from torch import nn
 
 from fcfast import validation
 from fcfast.gram.products import expand
+from fcfast.torch.calls import row_numbers
 from fcfast.torch.contributions import Contributions
 from fcfast.torch.coordinates import Coordinates
 from fcfast.torch.form import Form
@@ -16,12 +17,18 @@ from fcfast.torch.guard import watch
 from fcfast.torch.initial import SEEDS, ScaledWeights, Start
 from fcfast.torch.new_samples import preactivations_of_features
 from fcfast.torch.rows import Rows
+from fcfast.torch.states import why_not
 from fcfast.torch.tensors import INTEGERS, as_array, as_doubles
 
 PRECISIONS = (torch.float32, torch.float64)
 MOST_ROWS = 10_000  # with more, finding the coordinates takes minutes and two more arrays as large as the Gram matrix
+NOT_REPARAMETRIZED = (
+    "the weight of a FrontLinear in form='contributions' cannot be parametrised (weight_norm and the like), because its "
+    "contributions have other lengths than the weights; use form='coordinates', or no parametrisation"
+)
 FORMS: dict[str, type[Form]] = {form.name: form for form in (Coordinates, Contributions)}
 INITS = "auto", "uniform", "span"
+ADJUSTMENTS = "original", "match_rms_adamw"  # of rates to shapes, by torch.optim.Muon
 
 
 class FrontLinear(nn.Module):
@@ -98,6 +105,7 @@ class FrontLinear(nn.Module):
     ) -> None:
         super().__init__()
         rows = _checked_rows(rows)
+        _check_generator(generator)
         out_features = validation.size(out_features, "out_features")
         validation.choice(init, "init", INITS)
         has_weights = rows.gram.has_weights and not rows.gram.is_centred
@@ -136,7 +144,7 @@ class FrontLinear(nn.Module):
         TypeError
             If it is no nn.Linear.
         ValueError
-            If the numbers of features differ, or the samples have no features.
+            If the numbers of features differ, the samples have no features, or weights are NaN or infinite.
 
         Examples
         --------
@@ -156,6 +164,9 @@ class FrontLinear(nn.Module):
             )
         if linear.in_features != rows.n_features:
             raise ValueError(f"linear has {linear.in_features} inputs, but the samples have {rows.n_features} features")
+        for name, held in linear.named_parameters():
+            if not bool(torch.isfinite(held.detach()).all()):
+                raise ValueError(f"linear.{name} holds values that are NaN or infinite; give a layer with finite numbers")
         layer = cls.__new__(cls)
         nn.Module.__init__(layer)
         layer._begin(rows, Start.given(as_array(linear.weight).copy()), form)
@@ -198,6 +209,7 @@ class FrontLinear(nn.Module):
         generator : torch.Generator or None
             The same as for the class.
         """
+        _check_generator(generator)
         kind = "span" if self.form.start.init == "span" else "uniform"
         self.form = type(self.form)(self.rows, Start.drawn(kind, self.out_features, self.in_features, _seed(generator)))
         self._set_weight()
@@ -216,11 +228,12 @@ class FrontLinear(nn.Module):
 
         Parameters
         ----------
-        x : Tensor, ndarray, sparse matrix, Source, Gram or None
-            Integers (int64 or int32) of any shape (...): numbers of training samples, and in evaluation mode of
-            `Rows.evaluation`. None: all training samples. Floating point numbers of shape (..., d), or anything else that
-            holds samples: features of new samples. The layer cannot be trained on these: a backward pass to its weights raises
-            a RuntimeError.
+        x : Tensor, ndarray, int, list, sparse matrix, Source, Gram or None
+            A tensor of integers (int64 or int32) of any shape (...), an integer, or integers in an array or a list of one
+            dimension: numbers of training samples, and in evaluation mode of `Rows.evaluation`. None: all training samples.
+            Floating point numbers of shape (..., d), an array of integers of shape (M, d), or anything else that holds
+            samples: features of new samples. The layer cannot be trained on these: a backward pass to its weights raises a
+            RuntimeError.
 
         Returns
         -------
@@ -231,13 +244,16 @@ class FrontLinear(nn.Module):
         IndexError
             If there is no sample with such a number. On a GPU PyTorch stops with an assertion, as for nn.Embedding.
         ValueError, TypeError
-            If the features are invalid.
+            If the features are invalid, integers may be neither, or the contributions are parametrised (weight_norm).
         """
+        if self._is_reparametrized and not self.form.keeps_lengths:
+            raise ValueError(NOT_REPARAMETRIZED)
         if x is None or (isinstance(x, torch.Tensor) and x.dtype in INTEGERS):
             return self._of_rows(x)
-        if isinstance(x, np.ndarray) and x.dtype in (np.int64, np.int32):
-            return self._of_rows(torch.from_numpy(x.astype(np.int64)).to(self.weight.device))
-        return preactivations_of_features(self, x)
+        # A function may compare samples that are integers themselves.
+        takes_any = self.rows.gram.takes_any_samples and isinstance(x, (list, tuple))
+        rows = None if takes_any else row_numbers(x, self.in_features, self.weight.device)
+        return preactivations_of_features(self, x) if rows is None else self._of_rows(rows)
 
     def _of_rows(self, rows: torch.Tensor | None) -> torch.Tensor:
         kind = self.weight.device.type
@@ -274,6 +290,8 @@ class FrontLinear(nn.Module):
             raise AttributeError(
                 f"the layer has no weights for features, because its samples are known by the {gram.kernel_name} kernel"
             )
+        if self._is_reparametrized and not self.form.keeps_lengths:
+            raise ValueError(NOT_REPARAMETRIZED)
         A, c = self.form.split(as_doubles(self.weight))
         has_bias = self.bias is not None or gram.is_centred
         linear = nn.utils.skip_init(
@@ -294,18 +312,23 @@ class FrontLinear(nn.Module):
 
     def standing_for_weights(self) -> list[nn.Parameter]:
         """Give the parameters that stand for weights; a parametrisation (weight_norm) has others than `weight`."""
-        shape = self.form.shape
-        parametrized = self._modules.get("parametrizations")
-        if parametrized is None:
-            return [self.weight]
-        return [parameter for parameter in parametrized.parameters() if tuple(parameter.shape) == shape]
+        weight = self._parameters.get("weight")
+        if weight is not None:
+            return [weight]
+        return [parameter for parameter in self.parameters() if tuple(parameter.shape) == self.form.shape]
+
+    @property
+    def _is_reparametrized(self) -> bool:
+        """Whether `weight` is made of other parameters, in either of PyTorch's ways."""
+        parametrized: Any = self._modules.get("parametrizations", ())
+        return "weight" in parametrized or "weight_v" in self._parameters or "weight_orig" in self._parameters
 
     def muon_adjustment(self, adjust_lr_fn: str | None = None) -> float:
         """Give the factor between the rates that Muon takes from the shape of the weights and from that of the parameter."""
         h, d, r = self.out_features, self.rows.gram.fan_in or 1.0, self.weight.shape[1]
         if adjust_lr_fn in (None, "original"):
             return math.sqrt(max(1.0, h / d) / max(1.0, h / r))
-        return math.sqrt(max(h, d) / max(h, r)) if adjust_lr_fn == "match_rms_adamw" else 1.0
+        return math.sqrt(max(h, d) / max(h, r))
 
     def muon_group(self, lr: float = 1e-3, weight_decay: float = 0.1, *, adjust_lr_fn: str | None = None) -> dict[str, Any]:
         """Give the parameter group with which torch.optim.Muon does to the weights what it does to those of nn.Linear.
@@ -327,8 +350,8 @@ class FrontLinear(nn.Module):
 
         Raises
         ------
-        ValueError
-            If the form has no coordinates.
+        ValueError, TypeError
+            If the form has no coordinates, or a setting is invalid.
 
         Examples
         --------
@@ -344,6 +367,10 @@ class FrontLinear(nn.Module):
             raise ValueError(
                 f"Muon needs coordinates, but the layer has form={self.form.name!r}; use form='coordinates', or SGD"
             )
+        validation.in_range(float(lr) if isinstance(lr, torch.Tensor) else lr, "lr", 0, math.inf)
+        validation.in_range(weight_decay, "weight_decay", 0, math.inf)
+        if adjust_lr_fn is not None:
+            validation.choice(adjust_lr_fn, "adjust_lr_fn", ADJUSTMENTS)
         factor = self.muon_adjustment(adjust_lr_fn)
         return {
             "params": [self.weight], "lr": lr * factor, "weight_decay": weight_decay / factor, "adjust_lr_fn": adjust_lr_fn,
@@ -383,23 +410,22 @@ class FrontLinear(nn.Module):
     def _load_from_state_dict(
         self, state_dict: Any, prefix: str, local_metadata: Any, strict: bool, missing: Any, unexpected: Any, errors: Any
     ) -> None:
-        """Load nothing of a state that belongs to other samples or another form."""
-        state = state_dict.get(f"{prefix}_extra_state")
-        if state is not None and (reason := self._stranger(state)):
-            errors.append(f"{prefix.removesuffix('.') or 'the FrontLinear'} cannot be loaded: {reason}")
-            return
+        """Load nothing of a state that is incomplete, or belongs to other samples or another form."""
+        if reason := why_not(self, state_dict, prefix):
+            # An error that PyTorch collects would come when a parametrisation has been loaded.
+            raise RuntimeError(f"{prefix.removesuffix('.') or 'the FrontLinear'} cannot be loaded: {reason}")
         super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing, unexpected, errors)
-
-    def _stranger(self, state: dict[str, Any]) -> str:
-        if state["form"] != self.form.name:
-            return f"its form is {state['form']!r}, not {self.form.name!r}; make the layer with that form"
-        if not self.rows.has_sketch(state["samples"]) or (self.form.keeps_lengths and state["order"] != self.rows.order()):
-            return "its weights refer to other samples, or to these in another order; give Rows of the same samples"
-        return ""
 
 
 def _seed(generator: torch.Generator | None) -> int:
     return int(torch.randint(SEEDS, (), generator=generator, device=_device_of(generator)))
+
+
+def _check_generator(generator: torch.Generator | None) -> None:
+    if not (generator is None or isinstance(generator, torch.Generator)):
+        raise TypeError(
+            f"generator must be a torch.Generator or None, got {generator!r}; use torch.Generator().manual_seed(seed)"
+        )
 
 
 def _device_of(generator: torch.Generator | None) -> torch.device:

@@ -59,14 +59,20 @@ class NeuronAdam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        validation.in_range(float(lr), "lr", 0, float("inf"))
-        for beta, name in zip(betas, ("betas[0]", "betas[1]"), strict=True):
-            validation.in_range(beta, name, 0, 1)
-        validation.positive(eps, "eps")
-        validation.in_range(weight_decay, "weight_decay", 0, float("inf"))
-        validation.boolean(maximize, "maximize")
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        _check(defaults)
         super().__init__(params, defaults)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add parameters with settings of their own, which are checked.
+
+        Parameters
+        ----------
+        param_group : dict
+            Parameters as "params", and settings.
+        """
+        _check(self.defaults | param_group)
+        super().add_param_group(param_group)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -108,6 +114,19 @@ class NeuronAdam(Optimizer):
             parameter.mul_(1 - lr * group["weight_decay"])
         rate = lr / (1 - beta1 ** state["step"])
         parameter.sub_(velocity * (rate / root).reshape(shape))
+
+
+def _check(settings: dict[str, Any]) -> None:
+    """Raise a ValueError or TypeError for settings of a group that are out of range."""
+    lr, betas = settings["lr"], settings["betas"]
+    validation.in_range(float(lr) if isinstance(lr, torch.Tensor) else lr, "lr", 0, float("inf"))
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise ValueError(f"betas must be two numbers, of the velocity and of the second moment, got {betas!r}")
+    for place, beta in enumerate(betas):
+        validation.in_range(beta, f"betas[{place}]", 0, 1)
+    validation.positive(settings["eps"], "eps")
+    validation.in_range(settings["weight_decay"], "weight_decay", 0, float("inf"))
+    validation.boolean(settings["maximize"], "maximize")
 
 
 def _mean_squares(gradient: torch.Tensor, layer: Any) -> tuple[torch.Tensor, tuple[int, ...]]:

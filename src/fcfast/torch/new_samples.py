@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from fcfast.torch.form import NOT_TRAINED
 from fcfast.torch.initial import ScaledWeights
-from fcfast.torch.tensors import as_array, as_doubles
+from fcfast.torch.tensors import SPARSE_TENSOR, as_array, as_doubles
 
 if TYPE_CHECKING:
     from fcfast.torch.linear import FrontLinear
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def preactivations_of_features(layer: "FrontLinear", x: Any) -> torch.Tensor:
     """Give the pre-activations (..., h) of features (..., d), through which the layer's weights cannot be trained."""
     if isinstance(x, torch.Tensor):
+        if x.layout != torch.strided:
+            raise TypeError(SPARSE_TENSOR.format("x", x.layout))
         if not x.dtype.is_floating_point:
             raise TypeError(
                 f"x must hold numbers of training samples, int64 or int32, or features, floating point numbers, got {x.dtype}; "
@@ -42,15 +44,19 @@ def _preactivations(layer: "FrontLinear", x: Any) -> torch.Tensor:
 
 def _with_gradient_of_features(layer: "FrontLinear", x: torch.Tensor) -> torch.Tensor:
     """Multiply features that need a gradient by the weights, which are made for it."""
+    if x.ndim == 0 or x.shape[-1] != layer.in_features:
+        raise ValueError(f"x has shape {tuple(x.shape)}, but the samples of the layer have {layer.in_features} features")
     if not bool(torch.isfinite(x.detach()).all()):
         raise ValueError("x holds values that are NaN or infinite, and needs a gradient; remove or impute them")
     gram = layer.rows.gram
     linear = layer.expand().requires_grad_(False)
+    x = x.to(linear.weight)  # in any precision, on any device, as features without a gradient
     if gram.scale is not None:
         parts = (gram.scale.mean, gram.scale.scale)
         mean, scale = (torch.from_numpy(np.asarray(part)).to(x.dtype).to(x.device) for part in parts)
         x = (x - mean) / scale
-    S = F.linear(x, linear.weight, linear.bias)
+    with torch.autocast(x.device.type, enabled=False):
+        S = F.linear(x, linear.weight, linear.bias)
     return S if layer.bias is None else S + (layer.bias - layer.bias.detach())  # a 0 with the gradient of the bias
 
 

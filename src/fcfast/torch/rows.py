@@ -2,6 +2,8 @@
 
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -18,12 +20,13 @@ from fcfast.gram.start import InitialWeights
 from fcfast.sources import open_source
 from fcfast.sources.inputs import TrainingInputs
 from fcfast.tiles import slices
-from fcfast.torch.tensors import Constant, as_array
+from fcfast.torch.tensors import SPARSE_TENSOR, Constant, as_array
 
 Array = NDArray[Any]
 
 SUMS = 8  # sums of samples that tell whether a state belongs to these rows
 AS_MADE = 1e-5  # relative difference between products of the same samples on different machines, in single precision
+FILLED_IN = "use missing='mean'", "use Rows(Gram(X, missing='mean', dtype='float64'))"  # a Gram's advice, and that for rows
 READ_ROWS = 1024  # rows of products that are read at a time
 
 
@@ -71,17 +74,19 @@ class Rows:
     """
 
     def __init__(self, X: Any, X_eval: Any = None, *, n_jobs: int | None = None) -> None:
-        X = _opened(X)
-        self.gram = X if isinstance(X, Gram) else Gram(X, dtype="float64", n_jobs=n_jobs)
+        if isinstance(X, Gram) and n_jobs is not None:
+            raise ValueError(f"n_jobs={n_jobs!r} is for features, and X is a Gram with its own threads; give n_jobs to Gram")
+        self.gram = X if isinstance(X, Gram) else _gram_of(X, n_jobs)
         if not len(self.gram):
             raise ValueError("X has no samples; a layer needs at least one to be trained on")
         self._eval_inputs: TrainingInputs | None = None
         self._eval_products: Array | None = None
         if X_eval is not None:
-            X_eval = _opened(X_eval)
-            self._eval_products = self.products_with(X_eval)
-            if self.gram.has_weights:
-                self._eval_inputs = TrainingInputs(X_eval.X if isinstance(X_eval, Gram) else self._checked(X_eval))
+            with _named("X_eval"):
+                X_eval = _opened(X_eval)
+                self._eval_products = self.products_with(X_eval)
+                if self.gram.has_weights:
+                    self._eval_inputs = TrainingInputs(X_eval.X if isinstance(X_eval, Gram) else self._checked(X_eval))
 
     # ------------------------------------------------------------------------------------------------------------------
     # what they are
@@ -154,7 +159,8 @@ class Rows:
         """Compute the products (M, N) of new samples, or check those that are given."""
         gram = self.gram
         if gram.has_features or isinstance(X, Gram):
-            return gram.cross(X)
+            with _advised():
+                return gram.cross(X)
         products = validation.finite_array(X, "X", 2)
         if products.shape[1] != gram.n_features:
             raise ValueError(
@@ -183,7 +189,8 @@ class Rows:
         return preactivations_of(features, gram.X, A, 1.0, weights, "float64", gram.n_jobs)
 
     def _checked(self, X: Any) -> Any:
-        checked = self.gram.prepared(checked_samples(X, self.gram.missing))
+        with _advised():
+            checked = self.gram.prepared(checked_samples(X, self.gram.missing))
         if checked.shape[1] != self.n_features:
             raise ValueError(f"X has {checked.shape[1]} features, but the samples of the layer have {self.n_features}")
         return checked
@@ -213,8 +220,35 @@ class Rows:
         return self
 
 
+def _gram_of(X: Any, n_jobs: int | None) -> Gram:
+    X = _opened(X)
+    with _advised():
+        return Gram(X, dtype="float64", n_jobs=n_jobs)
+
+
 def _opened(X: Any) -> Any:
     """Give what a Gram takes, for a tensor or the path of a file."""
     if isinstance(X, torch.Tensor):
+        if X.layout != torch.strided:
+            raise TypeError(SPARSE_TENSOR.format("X", X.layout))
         return as_array(X)
     return open_source(X) if isinstance(X, (str, os.PathLike)) else X
+
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """Give the advice that there is for rows, where that of a Gram is about arguments that rows do not have."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).replace(*FILLED_IN)) from error
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which argument an error is about."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{name}: {error}") from error

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 INTEGERS = frozenset({torch.int64, torch.int32})  # of row numbers, as for nn.Embedding; smaller ones are likely features
 ROUNDED = frozenset({torch.bfloat16, torch.float16})  # NumPy has no bfloat16
+SPARSE_TENSOR = "{} is a sparse tensor ({}); give a SciPy sparse matrix, which stays sparse, or the dense tensor"
 
 
 class Constant:
