@@ -398,15 +398,15 @@ def test_what_is_refused_as_rows(X):
         Rows(gaps)
     with pytest.raises(ValueError, match=f"^X_eval: .*{advice}"):
         Rows(X, gaps)
-    with pytest.raises(ValueError, match="^X_eval: X_new has 7 feature"):
+    with pytest.raises(ValueError, match=r"^X_eval: X_new has 7 feature"):
         Rows(X, X[:, :7])
-    with pytest.raises(ValueError, match="^X_eval: X is a Gram matrix of other samples than those that were trained on"):
+    with pytest.raises(ValueError, match=r"^X_eval: X is a Gram matrix of other samples than those that were trained on"):
         Rows(X, Gram(X, dtype="float64"))
     with pytest.raises(TypeError, match="X is a sparse tensor"):
         Rows(torch.eye(4).to_sparse())
     with pytest.raises(ValueError, match="n_jobs=2 is for features"):
         Rows(Gram(X, dtype="float64"), n_jobs=2)
-    with pytest.raises(ValueError, match="overflows float64; scale X$"):
+    with pytest.raises(ValueError, match=r"overflows float64; scale X$"):
         Rows(1e200 * X)
     linear = nn.Linear(300, 2)
     with torch.no_grad():
