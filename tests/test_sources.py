@@ -68,7 +68,7 @@ def test_names_follow_rows():
         (np.array([[1, None]]), TypeError, "real numbers, got dtype object"),
         (np.ones((2, 2), complex), TypeError, "real numbers, got dtype complex128"),
         (sparse.csr_array(np.ones((2, 2), complex)), TypeError, "real numbers"),
-        (np.ma.masked_array(np.ones((2, 2))), TypeError, "masked array; fill it"),
+        (np.ma.masked_array(np.ones((2, 2)), [[True, False]] * 2), ValueError, r"X has masked values; fill them in \(X.filled"),
         ("x.bed", TypeError, "got builtins.str; open a file with"),
         (None, TypeError, "got builtins.NoneType$"),
         ([[1, 2]], TypeError, "got builtins.list$"),

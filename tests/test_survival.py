@@ -44,7 +44,7 @@ def test_a_table_is_one_line_away():
         (np.array([(True, 3.0, 1.0)], dtype=[("event", bool), ("time", float), ("x", float)]), TypeError, "two fields"),
         (GOOD[:, None], ValueError, r"shape \(3, 1\)"),
         (survival([1, 0], [np.nan, 1]), ValueError, "1 time.s. that are NaN"),
-        (np.ma.array(GOOD, mask=[False, True, False]), ValueError, "masked events or times"),
+        (np.ma.array(GOOD, mask=[False, True, False]), ValueError, "y has masked values"),
         (survival([1, 0], [1, np.inf]), ValueError, "1 time.s. that are NaN or infinite"),
         (survival([1, 0, 0], [1, -2, -0.5]), ValueError, "2 negative time.s., the smallest is -2"),
     ],

@@ -19,8 +19,25 @@ LONGEST_ERROR = 100  # characters of a quoted error
 MAX_SIZE = 10**12  # of any size, so that products of sizes fit in 64 bits
 
 
+def unmasked(value: Any, name: str) -> Any:
+    """Give the data of a masked array in which nothing is masked, and anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        If values are masked, which NumPy would take for numbers once the mask is lost.
+    """
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    mask = np.ma.getmask(value)
+    if mask is not np.ma.nomask and np.ascontiguousarray(mask).view(bool).any():
+        raise ValueError(f"{name} has masked values; fill them in ({name}.filled(...)), or leave the samples out")
+    return np.ma.getdata(value)
+
+
 def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
     """Convert to an array of real numbers, of any shape."""
+    value = unmasked(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:

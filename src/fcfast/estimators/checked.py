@@ -42,7 +42,7 @@ class CheckedSamples(CheckedParameters):
     def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
         """Check training data, which stay raw."""
         _refuse_stream(self, X)
-        y = gathered(y)
+        X, y = validation.unmasked(X, "X"), self._required(y)
         if isinstance(X, Gram):
             self._accept(X, reset)
             return X, self._checked_targets(X, y, reset)
@@ -72,7 +72,13 @@ class CheckedSamples(CheckedParameters):
 
     def _truth(self, predictions: Array, y: Any) -> Array:
         """Check the targets of samples that are scored, of which there are predictions."""
-        return self._as_given(self._checked_targets(predictions, gathered(y), reset=False))
+        return self._as_given(self._checked_targets(predictions, self._required(y), reset=False))
+
+    def _required(self, y: Any) -> Any:
+        """Give targets, which there must be, in this process."""
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        return gathered(y)
 
     def _as_given(self, y: Array) -> Array:
         """Give checked raw targets the shape that the user gave them."""
@@ -189,7 +195,8 @@ class CheckedSamples(CheckedParameters):
         """Check the weights that the samples themselves have."""
         if sample_weight is None:
             return None
-        weights: Array = _check_sample_weight(gathered(sample_weight), X, dtype=np.float64, ensure_non_negative=True)
+        given = gathered(sample_weight, "sample_weight")
+        weights: Array = _check_sample_weight(given, X, dtype=np.float64, ensure_non_negative=True)
         with np.errstate(over="ignore", invalid="ignore"):  # reported
             validation.sample_weights(weights, "sample_weight")
         return weights
@@ -207,6 +214,7 @@ class CheckedSamples(CheckedParameters):
     def _validate_new(self, X: Any) -> Any:
         check_is_fitted(self, "network_")
         _refuse_stream(self, X)
+        X = validation.unmasked(X, "X")
         if isinstance(X, Gram):
             self._accept(X, reset=False)
             return X

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.validation import _check_n_features
 
+from fcfast import validation
 from fcfast.gram.measures import squared_norms
 from fcfast.gram.object import Gram, fan_in_of
 from fcfast.gram.samples import is_numeric
@@ -246,9 +247,15 @@ def copied(X: Any) -> Any:
     return X if isinstance(X, Source) else X.copy()
 
 
-def gathered(y: Any) -> Any:
-    """Give targets or weights of samples as they are, except that those of dask are computed: there are few of them."""
-    return y.compute() if library_of(y) == DASK and hasattr(y, "compute") else y
+def gathered(y: Any, name: str = "y") -> Any:
+    """Give targets or weights of samples as they are, except that those of dask are computed: there are few of them.
+
+    Raises
+    ------
+    ValueError
+        If values are masked.
+    """
+    return validation.unmasked(y.compute() if library_of(y) == DASK and hasattr(y, "compute") else y, name)
 
 
 def has_one_dtype(X: Any) -> bool:

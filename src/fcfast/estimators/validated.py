@@ -15,7 +15,7 @@ from fcfast import validation
 from fcfast.estimators.samples import gathered
 from fcfast.estimators.scoring import Samples, Validated
 from fcfast.gram.object import Gram
-from fcfast.sources import as_source
+from fcfast.sources import as_source, source_in
 from fcfast.splitting import split_at_random
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _held_out_rows(
 def _row_numbers(given: ArrayLike, n_samples: int) -> Rows:
     """Check row numbers, or a mask of rows."""
     try:
-        array = np.asarray(given)
+        array = np.asarray(validation.unmasked(given, INDICES))
     except ValueError as error:
         raise ValueError(f"{INDICES} must hold row numbers, or True or False for each row: {error}") from error
     if array.ndim != 1:
@@ -148,7 +148,7 @@ def _row_numbers(given: ArrayLike, n_samples: int) -> Rows:
 
 def _by_groups(groups: ArrayLike, n_samples: int, share: float, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
     """Hold out whole groups, as scikit-learn's GroupShuffleSplit draws them."""
-    labels = np.asarray(groups)
+    labels = np.asarray(validation.unmasked(groups, GROUPS))
     if labels.shape != (n_samples,):
         raise ValueError(f"{GROUPS} has shape {labels.shape}, but X has {n_samples} rows; give the group of each row")
     if any(label is None or label != label for label in labels.tolist()):
@@ -257,11 +257,12 @@ def samples_beside(
 
     `shape` is that of the targets of a sample, as the network takes them.
     """
-    X, n_samples = asked.X_val, _num_samples(asked.X_val)
+    X, given = validation.unmasked(asked.X_val, "X_val"), gathered(asked.y_val, "y_val")
     with named("X_val"):
+        source_in(X)  # it refuses arrays of dask whose number of samples is unknown
+        n_samples = _num_samples(X)
         _refuse_other_width(estimator, X)
     with named("y_val"):
-        given = gathered(asked.y_val)
         if _num_samples(given) != n_samples:
             raise ValueError(f"it has {_num_samples(given)} targets, but X_val has {n_samples} samples; give one for each")
         y = estimator._checked_targets(X, given, reset=False)
@@ -271,7 +272,7 @@ def samples_beside(
             raise ValueError(f"it has {targets.shape[1:]} outputs, but y has {shape}; give the same")
     weights = None
     if asked.sample_weight_val is not None:
-        weights = validation.finite_array(gathered(asked.sample_weight_val), "sample_weight_val", 1)
+        weights = validation.finite_array(gathered(asked.sample_weight_val, "sample_weight_val"), "sample_weight_val", 1)
         if len(weights) != n_samples:
             raise ValueError(
                 f"sample_weight_val has {len(weights)} weights, but X_val has {n_samples} samples; give one for each"

@@ -30,8 +30,7 @@ def checked_samples(X: Any, missing: str = "error", fills_in: bool = True) -> An
     """
     if (source := source_in(X)) is not None:
         return source
-    if isinstance(X, np.ma.MaskedArray):
-        raise TypeError("X is a masked array; fill it with NaN, X.astype(float).filled(np.nan), and use missing='mean'")
+    X = validation.unmasked(X, "X")
     is_kept = (isinstance(X, np.ndarray) or sparse.issparse(X)) and is_numeric(X.dtype)
     from sklearn.utils import check_array  # the command line imports this module to show its help
 
@@ -54,6 +53,7 @@ def any_samples(X: Any) -> Any:
     TypeError
         If X is no sequence of samples.
     """
+    X = validation.unmasked(X, "X")
     if is_matrix(X) or source_in(X) is not None:
         validation.refuse_malformed(X)
         return X

@@ -56,10 +56,8 @@ def as_source(X: Any) -> Source:
         validation.refuse_malformed(held)
         return SparseSource(held)
     if isinstance(X, np.ndarray):
-        if isinstance(X, np.ma.MaskedArray):
-            raise TypeError("X is a masked array; fill it with NaN, X.astype(float).filled(np.nan), and use missing='mean'")
         check_content("X", X.shape, X.dtype)
-        return ArraySource(X)
+        return ArraySource(validation.unmasked(X, "X"))
     # The library that an object belongs to is known by its type's name: nothing has to be imported to find out.
     library, kind = library_of(X), type(X).__name__
     if library == DASK:

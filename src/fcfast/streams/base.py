@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from fcfast.validation import unmasked
+
 if TYPE_CHECKING:
     from fcfast.text import TextFeatures
 
@@ -85,9 +87,9 @@ class Stream:
             if isinstance(block, list) and block and getattr(block[0], "ndim", 0) == 2:
                 raise TypeError(f"block {number} of the stream is a list of {len(block)} arrays; give a tuple, (X, y)")
             if not isinstance(block, tuple):
-                yield Block(block)
+                yield Block(unmasked(block, "X"))
             elif 1 <= len(block) <= len(Block._fields):
-                yield Block(*block)
+                yield Block(*map(unmasked, block, Block._fields))
             else:
                 raise ValueError(
                     f"block {number} of the stream is a tuple of {len(block)}; give (X, y), (X, y, sample_weight) or X alone"

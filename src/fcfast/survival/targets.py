@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fcfast import validation
 from fcfast.losses.cox import SURVIVAL
 from fcfast.validation import all_finite
 
@@ -44,10 +45,10 @@ def survival_targets(y: Any, name: str = "y") -> NDArray[Any]:
     array([12., 30.])
     """
     if y is None:
-        raise ValueError(f"requires y to be passed, but the target y is None; {name} holds an event and a time of each sample")
-    if isinstance(y, np.ma.MaskedArray) and np.ma.getmaskarray(y).view(bool).any():
-        raise ValueError(f"{name} is an array with masked events or times; leave those samples out")
-    event, time = _fields(np.asarray(y), name)
+        raise ValueError(
+            f"survival_targets requires y to be passed, but the target y is None; {name} holds an event and a time of each sample"
+        )
+    event, time = _fields(np.asarray(validation.unmasked(y, name)), name)
     targets = np.empty(len(event), SURVIVAL)
     targets["event"] = event
     with np.errstate(over="ignore"):  # reported below

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fcfast import validation
 from fcfast.torch.tensors import INTEGERS
 
 NO_NUMBERS = (
@@ -56,7 +57,7 @@ def row_numbers(x: Any, n_features: int, device: torch.device) -> torch.Tensor |
 def _flat(x: Any) -> Any:
     """Give an array for what is one, for integers alone and in a flat sequence, and for a column of a table."""
     if isinstance(x, (np.ndarray, np.generic)):
-        return np.asarray(x)
+        return np.asarray(validation.unmasked(x, "x"))
     if isinstance(x, Integral):
         return np.asarray(x)
     if isinstance(x, (list, tuple, range)):
