@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import StandardScaler
 
-from fcfast import FrontClassifier, FrontRegressor, Gram, NoPropClassifier, load
+from fcfast import FrontClassifier, FrontRegressor, FrontSurvival, Gram, NoPropClassifier, load
 from fcfast.front import contributed
 from fcfast.gram import budget
 from fcfast.gram.accumulate import TriangleSum
@@ -254,6 +254,44 @@ def test_regressors_agree():
     assert_close(fitted.to_sklearn().coefs_[0], expected.coefs_[0])
 
 
+@pytest.mark.parametrize(
+    "settings", [{"standardize": "scale"}, {"standardize": False, "missing": "mean"}, {"standardize": False}]
+)
+@pytest.mark.parametrize("chunks", [(30, 150), (3, 150), (3, 600)])
+def test_two_passes(settings, chunks, tmp_path, monkeypatch):
+    """Scales that are measured for the lengths of the samples, whatever the chunks: each is made once for either pass."""
+    monkeypatch.setattr(dask_sources, "BAND_BYTES", 1000)
+    monkeypatch.setattr(dask_sources, "GROUP_NUMBERS", 900)
+    X, y, X_new, _ = problem(dtype="float32")
+    held = counted(X, chunks, tmp_path)
+    settings = settings | {"max_epochs": 5, "dtype": "float64", "random_state": 0}
+    fitted = FrontClassifier(**settings).fit(held, y)
+    assert len(made(tmp_path)) == 2 * held.npartitions
+    assert_close(fitted.predict_proba(X_new), FrontClassifier(form="contributions", **settings).fit(X, y).predict_proba(X_new))
+
+
+def test_digests_are_read_along_chunks(tmp_path, monkeypatch):
+    """A file without weights takes each chunk twice; chunks that are too wide to be read at once are made for each block."""
+    monkeypatch.setattr("fcfast.modelfile.front.BLOCK_BYTES", 8 * 30 * 64)  # 64 features
+    X, y, X_new, _ = problem()
+    for chunks, most, n_times in (
+        ((30, 150), 1 << 25, 2),
+        ((10, 150), 1 << 25, 2),
+        ((30, 7), 1 << 25, 2),
+        ((30, 600), 100, 20),
+    ):
+        monkeypatch.setattr(dask_sources, "READ_NUMBERS", most)
+        folder = tmp_path / f"{chunks[0]}-{chunks[1]}"
+        folder.mkdir()
+        held = counted(X, chunks, folder)
+        fitted = FrontClassifier(max_epochs=2, dtype="float64", standardize=False, random_state=0).fit(held, y)
+        n_made = len(made(folder))
+        fitted.save(folder / "network", weights=False)
+        assert len(made(folder)) - n_made == n_times * held.npartitions
+        for samples in (X, held):
+            assert_close(load(folder / "network", X=samples).predict_proba(X_new), fitted.predict_proba(X_new))
+
+
 def test_files(tmp_path):
     """Weights, or contributions that are loaded with a dask array or with the array that it holds."""
     X, y, X_new, _ = problem()
@@ -459,6 +497,37 @@ def test_bad_values_are_named_as_they_are_here(value, standardize):
     if value != 1e300:
         with pytest.raises(ValueError, match="column 731"):
             fitted.predict(DaskSource(held, group=50))
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([1, 2], r"X must be a dask array, got builtins.list; dask.array.from_array\(X\)"),
+        (np.ones((3, 3)), "X must be a dask array, got numpy.ndarray"),
+        (None, "X must be a dask array, got builtins.NoneType"),
+        (Frame(), r"X is a dask Frame; give X.to_dask_array\(lengths=True\)"),
+    ],
+)
+def test_sources_of_other_objects(X, message):
+    """They say so when they are made."""
+    with pytest.raises(TypeError, match=message):
+        DaskSource(X)
+
+
+def test_targets_and_validation_sets_are_named():
+    """Targets that lack or are masked, and samples to validate on whose number is unknown."""
+    X, y, _, _ = problem(n_classes=2)
+    held = da.from_array(X, chunks=(10, 200))
+    for kind in (FrontClassifier, FrontRegressor, FrontSurvival):
+        with pytest.raises(ValueError, match=f"This {kind.__name__} estimator requires y to be passed"):
+            kind().fit(held, None)
+    for name, given in (("y", {}), ("sample_weight", {"sample_weight": da.ma.masked_equal(da.from_array(y, chunks=9), 1)})):
+        targets = y if given else da.ma.masked_equal(da.from_array(y, chunks=9), 1)
+        with pytest.raises(ValueError, match=f"^{name} has masked values"):
+            FrontRegressor().fit(held, targets, **given)
+    unknown = held[da.from_array(y, chunks=10) == 1]
+    with pytest.raises(ValueError, match=r"^X_val: X is a dask array .* unknown sizes; call X.compute_chunk_sizes\(\)"):
+        FrontClassifier(early_stopping=True).fit(X, y, X_val=unknown, y_val=y[:15])
 
 
 def test_forms_that_hold_samples():

@@ -82,15 +82,70 @@ def test_chunks_in_memory_stay_where_they_are(client, data):
     np.testing.assert_allclose(Gram(divided, standardize=True).matrix, matrix, rtol=1e-4, atol=0.05)
 
 
+def test_datasets_in_files(client, data, tmp_path):
+    """An HDF5 dataset cannot be pickled, and is opened again by the name of its file."""
+    h5py = pytest.importorskip("h5py", reason="needs fcfast[hdf5]")
+    X, _, matrix, _, _ = data
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = X
+    with h5py.File(tmp_path / "x.h5") as file:
+        held = da.from_array(file["x"], chunks=(40, 200))
+        np.testing.assert_array_equal(Gram(DaskSource(held, group=400), standardize=True).matrix, matrix)
+
+
+def test_a_client_that_is_closed(data):
+    """Chunks in its memory are gone, which is said, unless the weights have been made; the first error is not hidden."""
+    X, y, _, _, _ = data
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
+        distributed.Client(cluster, set_as_default=True) as own,
+    ):
+        held = own.persist(da.from_array(X, chunks=(40, 2000)))
+        kept, fitted = (FrontClassifier(**SETTINGS).fit(held, y) for _ in range(2))
+        expected = kept.predict_proba(X[:7])
+        np.testing.assert_array_equal(kept.predict_proba(X[:7]), expected)
+    uses = [lambda: fitted.predict(X[:7]), lambda: FrontClassifier(**SETTINGS).fit(held, y), lambda: Gram(held)]
+    for use in [*uses, lambda: fitted.coefs_, lambda: DaskSource(held).read(slice(0, 2))]:
+        with pytest.raises(RuntimeError, match=r"in the memory of a cluster, X.persist\(\), whose client has been closed"):
+            use()
+    np.testing.assert_array_equal(kept.predict_proba(X[:7]), expected)
+
+
+def test_errors_hide_no_earlier_ones(monkeypatch):
+    """Tasks of a client that has been closed cannot be cancelled."""
+
+    class Closed:
+        loop = None
+
+        def cancel(self, futures):
+            raise RuntimeError("closed")
+
+    class Queue:
+        waiting = (1,)
+
+        def __init__(self, *_):
+            pass
+
+        def send(self):
+            raise ZeroDivisionError("the first error")
+
+    monkeypatch.setattr(dask_jobs, "_Queue", Queue)
+    monkeypatch.setattr(distributed, "as_completed", lambda *_, **__: set())
+    with pytest.raises(ZeroDivisionError, match="the first error"):
+        list(dask_jobs._run_on_cluster("work", [[None]], 1, Closed(), None))
+
+
 @pytest.mark.parametrize("method", ["tasks", "p2p"])
 def test_chunks_of_rows_are_rearranged(client, data, tmp_path, monkeypatch, method):
     """By dask, in either of its ways; each chunk is made once."""
-    X, _, matrix, _, _ = data
+    X, y, matrix, _, _ = data
     monkeypatch.setattr(dask_sources, "BAND_BYTES", 1000)
     with dask.config.set({"array.rechunk.method": method}):
         source = DaskSource(counted(X, (5, 6000), tmp_path), group=400)
         np.testing.assert_array_equal(Gram(source, standardize=True).matrix, matrix)
-    assert sorted(row for _, row, *_ in made(tmp_path)) == list(range(0, 40, 5))
+        assert sorted(row for _, row, *_ in made(tmp_path)) == list(range(0, 40, 5))
+        FrontClassifier(**SETTINGS, standardize="scale").fit(source, y)  # which measures before it scales
+    assert len(made(tmp_path)) == 3 * 8
 
 
 def test_errors_come_back(client, data):

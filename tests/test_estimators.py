@@ -662,7 +662,7 @@ def test_plan_counts_products_of_sparse_data(wide):
 
 
 def test_verbose_prints_lines(wide, capsys):
-    """The settings, and a line per epoch where there is no terminal; nothing by default."""
+    """The settings, and a line for some epochs where there is no terminal, for all with 2; nothing by default."""
     X, y = wide
     FrontClassifier((4,), max_epochs=3, random_state=0).fit(X, y)
     assert capsys.readouterr().out == ""
@@ -672,6 +672,10 @@ def test_verbose_prints_lines(wide, capsys):
     assert lines[:-3] == settings
     lines = lines[-3:]
     assert all(line.startswith(f"epoch {i}: loss ") and "validation" in line for i, line in enumerate(lines, 1))
+    for verbose, told in ((1, [f"epoch {i}" for i in range(3, 61, 3)]), (2, [f"epoch {i}" for i in range(1, 61)])):
+        FrontClassifier((2,), max_epochs=60, tol=-np.inf, random_state=0, verbose=verbose).fit(X, y)
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.partition(":")[0] for line in lines if line.startswith("epoch ")] == told
 
 
 def test_interrupt_in_the_middle_of_an_epoch(wide, monkeypatch):

@@ -39,7 +39,7 @@ def clear_errors() -> Iterator[None]:
         messages.print(INTERRUPTED, markup=False)
         raise typer.Exit(130) from None
     except CORRECTABLE as error:
-        message = FORM.sub(r"--form \1", str(error)) or "out of memory"
+        message = FORM.sub(r"--form \1", str(error)).replace("missing='mean'", "--impute mean") or "out of memory"
         tell_user(f"fcfast: {message}")
         raise typer.Exit(2) from None
 

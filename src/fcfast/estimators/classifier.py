@@ -171,7 +171,7 @@ class FrontClassifier(ClassifierMixin, LabelTargets, FrontEstimator):
         Whether `fit` continues from the weights of the last fit.
     verbose : int, default 0
         Amount of output. 0 prints nothing. 1 prints the settings and shows a progress bar on a terminal (if rich is installed),
-        or a line per epoch elsewhere. 2 always prints lines.
+        or at most 20 lines elsewhere. 2 prints a line per epoch.
     class_weight : dict, "balanced" or None, default None
         Weights of the classes, by which the weights of their samples are multiplied. "balanced" makes them inversely
         proportional to the class frequencies. Where classes are unequal it raises the balanced accuracy, but the probabilities

@@ -164,7 +164,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         Whether `fit` continues from the weights of the last fit.
     verbose : int, default 0
         Amount of output. 0 prints nothing. 1 prints the settings and shows a progress bar on a terminal (if rich is installed),
-        or a line per epoch elsewhere. 2 always prints lines.
+        or at most 20 lines elsewhere. 2 prints a line per epoch.
     loss : str or Loss, default "squared_error"
         Loss function. "squared_error" is half the squared distance to the target. "poisson" is for counts and rates >= 0: the
         outputs are the logarithms of the rates that `predict` gives. "huber" grows linearly for errors above 1

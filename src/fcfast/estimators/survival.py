@@ -166,7 +166,7 @@ class FrontSurvival(FrontEstimator):
         Whether `fit` continues from the weights of the last fit.
     verbose : int, default 0
         Amount of output. 0 prints nothing. 1 prints the settings and shows a progress bar on a terminal (if rich is installed),
-        or a line per epoch elsewhere. 2 always prints lines.
+        or at most 20 lines elsewhere. 2 prints a line per epoch.
 
     Attributes
     ----------

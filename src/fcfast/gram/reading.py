@@ -94,7 +94,7 @@ def refuse_not_finite(block: Block, X: Source, start: int) -> None:
     column = start + int(np.argmin(np.isfinite(dense).all(axis=0)))
     if np.isnan(dense[:, column - start]).any():
         raise ValueError(
-            f"X has missing values (NaN) in {column_text(X, column)}; fill them in, or use missing='mean' (--impute mean), "
+            f"X has missing values (NaN) in {column_text(X, column)}; fill them in, or use missing='mean', "
             "which puts the mean of the column in their place"
         )
     raise ValueError(

@@ -20,6 +20,7 @@ text.words ...                              how texts become features (`fcfast.m
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -50,6 +51,7 @@ from fcfast.modelfile.text import check_text, expected_text
 from fcfast.modelfile.values import decoded
 from fcfast.sources.protocol import Source
 from fcfast.sources.standardized import Standardized
+from fcfast.tiles import slices
 from fcfast.training.network import FrontNetwork
 
 DIGEST_BYTES = 16
@@ -463,19 +465,30 @@ def _divides_alone(X: Standardized) -> bool:
 
 def _digests_of_source(X: Source, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
     """Digest the rows of a source, which is read by columns: first for the places of all values, then for the values."""
-    n_samples, n_features = X.shape
+    n_samples = X.shape[0]
     hashes = [hashlib.blake2b(digest_size=DIGEST_BYTES) for _ in range(n_samples)]
     width = max(1, BLOCK_BYTES // (8 * max(1, n_samples)))
     for part in ("indices", "data"):
-        for start in range(0, n_features, width):
+        for start, block in _blocks(X, width):
             with np.errstate(over="ignore"):  # the network was not trained on rows that overflow
-                rows = sparse.csr_array(X.read(slice(start, min(start + width, n_features))), dtype=dtype, copy=True)
+                rows = sparse.csr_array(block, dtype=dtype, copy=True)
             rows.sum_duplicates()
             rows.eliminate_zeros()
             content = (rows.indices.astype("<i8") + start) if part == "indices" else rows.data.astype(dtype.newbyteorder("<"))
             for row, (first, last) in enumerate(pairwise(rows.indptr)):
                 hashes[row].update(content[first:last])
     return np.array([np.frombuffer(one.digest(), np.uint8) for one in hashes])
+
+
+def _blocks(X: Source, width: int) -> Iterator[tuple[int, Any]]:
+    """Give blocks of at most `width` features with the number of the first one; what is read at once may be wider."""
+    for features in X.reads(width):
+        held = X.read(features)
+        if held.shape[1] <= width:
+            yield features.start, held
+            continue
+        for part in slices(held.shape[1], width):
+            yield features.start + part.start, held[:, part]
 
 
 def trained_rows(X: Any, tensors: Tensors, dtype: np.dtype[Any]) -> Any:

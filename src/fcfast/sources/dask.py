@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fcfast import validation
-from fcfast.sources.dask_graph import chunks_of, needs_sharing
+from fcfast.sources.dask_graph import chunks_in_memory, chunks_of, needs_sharing, refuse_lost
 from fcfast.sources.dask_jobs import lazy_array, run_jobs
 from fcfast.sources.dask_part import DaskPart, checked, refuse_kind
 from fcfast.sources.elsewhere import MakeJob, Outcome
@@ -25,6 +25,7 @@ GROUP_FEATURES = 1 << 14  # fewest features of a group: the sums of a task are s
 GROUPS = 256  # most groups, because a sum is sent for each of them
 BAND_BYTES = 1 << 28  # size of a column of chunks up to which it is put together from any number of chunks
 BAND_CHUNKS = 4  # chunks of which a larger one is put together; if there are more, dask rearranges the array first
+READ_NUMBERS = 1 << 25  # numbers that are read into this process at once for the sake of whole chunks: 256 MB as doubles
 STRIP_ROWS = 1 << 16  # most rows of a chunk that are taken together, even if fewer would do
 
 
@@ -53,7 +54,7 @@ class DaskSource(Source):
     ValueError
         If the array is not two-dimensional, or sizes of chunks are unknown.
     TypeError
-        If it holds no real numbers, or its chunks are not NumPy arrays.
+        If it is no dask array, holds no real numbers, or its chunks are not NumPy arrays.
 
     Examples
     --------
@@ -69,6 +70,7 @@ class DaskSource(Source):
     """
 
     def __init__(self, array: Any, group: int | None = None) -> None:
+        refuse_other_objects(array)
         if any(np.isnan(size) for size in array.shape):
             raise ValueError(
                 f"X is a dask array of shape {array.shape}, whose chunks have unknown sizes; call X.compute_chunk_sizes() "
@@ -83,8 +85,19 @@ class DaskSource(Source):
 
     def read(self, features: slice, rows: Rows = None) -> Array:
         """Read some features of some rows into this process, by a computation of their own."""
+        refuse_lost(self._in_memory)
         part = self.chunked[:, features]
         return checked((part if rows is None else part[rows]).compute())
+
+    def reads(self, width: int) -> list[slice]:
+        """Split the features at borders of chunks, so that no chunk is made twice unless it is very wide."""
+        edges = np.concatenate([[0], np.cumsum(self.chunked.chunks[1])]).astype(np.intp)
+        widest = max(width, READ_NUMBERS // max(1, self.shape[0]))
+        parts: list[slice] = []
+        for group in _grouped(edges, max(1, width)):
+            is_wide = group.stop - group.start > widest
+            parts += slices(group.stop, max(1, width), group.start) if is_wide else [group]
+        return parts
 
     def fingerprint(self) -> bytes:
         """Digest the name of the array and its shape. What its chunks are read from is not watched."""
@@ -97,6 +110,7 @@ class DaskSource(Source):
 
     def part(self, features: slice) -> "DaskPart":
         """Give neighbouring features, none of which is read before a process asks for them."""
+        refuse_lost(self._in_memory)
         return self._columns.part(features)
 
     def strips(self, n_rows: int) -> list[slice]:
@@ -116,11 +130,15 @@ class DaskSource(Source):
 
     @cached_property
     def _columns(self) -> "Columns":
-        return Columns(self.chunked, self.group)
+        return Columns(self.chunked, self.group, bool(self._in_memory))
+
+    @cached_property
+    def _in_memory(self) -> list[Any]:
+        return chunks_in_memory(self.chunked)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is made of the array when it is needed."""
-        return {name: held for name, held in self.__dict__.items() if name != "_columns"}
+        return {name: held for name, held in self.__dict__.items() if name not in ("_columns", "_in_memory")}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "DaskSource":
         """Give the source itself, because nothing can change it."""
@@ -135,9 +153,11 @@ class Columns:
     array : dask.array.Array
     group : int or None
         About how many features a task takes.
+    is_in_memory : bool
+        Whether chunks are in the memory of a cluster.
     """
 
-    def __init__(self, array: Any, group: int | None) -> None:
+    def __init__(self, array: Any, group: int | None, is_in_memory: bool) -> None:
         n_samples, n_features = array.shape
         target = group or max(GROUP_NUMBERS // max(1, n_samples), GROUP_FEATURES, -(-n_features // GROUPS))
         heights, widths = array.chunks
@@ -146,7 +166,8 @@ class Columns:
         self.array = array.rechunk({0: -1, 1: target}) if is_rearranged else array
         self.edges = np.concatenate([[0], np.cumsum(self.array.chunks[1])]).astype(np.intp)  # of columns of chunks
         self.ranges = _grouped(self.edges, target)
-        self.is_shared = is_rearranged or needs_sharing(self.array, [self._places(features) for features in self.ranges])
+        is_shared = is_rearranged or is_in_memory
+        self.is_shared = is_shared or needs_sharing(self.array, [self._places(features) for features in self.ranges])
 
     def _places(self, features: slice) -> slice:
         """Give the columns of chunks that hold some features."""
@@ -209,11 +230,17 @@ def source_of(X: Any) -> DaskSource:
     TypeError
         If it is no array.
     """
-    kind = type(X).__name__
+    return DaskSource(X)
+
+
+def refuse_other_objects(X: Any) -> None:
+    """Raise a TypeError for what is no array of dask, and an ImportError for one of an old version."""
+    module, kind = type(X).__module__, type(X).__name__
+    if module.partition(".")[0] not in ("dask", "dask_expr"):
+        raise TypeError(f"X must be a dask array, got {module}.{kind}; dask.array.from_array(X) makes one of an array")
     if hasattr(type(X), "to_dask_array"):
         raise TypeError(f"X is a dask {kind}; give X.to_dask_array(lengths=True)")
     if kind != "Array":
         raise TypeError(f"X is a dask {kind}; give a dask array, as dask.array.from_delayed makes it")
     if not hasattr(X, "blocks"):
         raise ImportError(needs("an array of dask", "a newer dask", "dask"))
-    return DaskSource(X)

@@ -25,16 +25,41 @@ def made_of(graph: dict[Any, Any], chunks: Any) -> Sequence[Any]:
     return get_sync(cull(graph, keys)[0], chunks)  # some versions of dask would run all tasks
 
 
+def chunks_in_memory(array: Any) -> list[Any]:
+    """Give what stands for chunks in the memory of a cluster."""
+    held = (getattr(node, "value", node) for node in dict(array.__dask_graph__()).values())
+    return [value for value in held if _is_future(value)]
+
+
+def refuse_lost(chunks: Sequence[Any]) -> None:
+    """Raise a RuntimeError if chunks were in the memory of a cluster that this process is no longer connected to."""
+    if chunks and _is_lost(chunks[0]):  # as are all others, when a client is closed
+        raise RuntimeError(
+            "chunks of X were in the memory of a cluster, X.persist(), whose client has been closed; make X again, and fit "
+            "again. A network on such an array needs its client until its weights have been made or saved"
+        )
+
+
+def _is_lost(chunk: Any) -> bool:
+    if chunk.client is not None:
+        return bool(chunk.cancelled())
+    from distributed import default_client
+
+    try:
+        default_client()
+    except ValueError:  # there is none, so that a pickle has lost its own
+        return True
+    return False
+
+
 def needs_sharing(array: Any, groups: Sequence[slice]) -> bool:
     """Whether groups of columns of chunks should not each make their chunks by themselves.
 
-    That is, they would repeat much work, or chunks are in the memory of a cluster already.
+    That is, they would repeat much work.
     """
     from dask.optimization import cull
 
     graph = dict(array.__dask_graph__())
-    if any(map(_is_future, graph.values())):
-        return True
     rows = array.__dask_keys__()
     n_tasks, needed = 0, set[Any]()
     for number, group in enumerate(groups, 1):
@@ -46,7 +71,6 @@ def needs_sharing(array: Any, groups: Sequence[slice]) -> bool:
     return False
 
 
-def _is_future(node: Any) -> bool:
-    """Whether a node of a graph stands for a result that a cluster has, or will have."""
-    held = getattr(node, "value", node)
+def _is_future(held: Any) -> bool:
+    """Whether a value in a graph stands for a result that a cluster has, or will have."""
     return type(held).__module__.partition(".")[0] == "distributed"

@@ -3,7 +3,7 @@
 import io
 import pickle
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from fcfast.sources.elsewhere import FixedTree, Job, MakeJob, Outcome, n_nodes
 
 SENT_BYTES = 1 << 29  # size of the jobs that wait on a cluster; further ones are sent when some of them are done
 GATHERED_BYTES = 4 << 30  # size of the sums of single jobs that are gathered; larger ones are added on the cluster before
+OPEN_FILES = "h5py", "netCDF4"  # libraries whose objects cannot be pickled, and which distributed has ways for
 LOCAL_JOBS = 32  # jobs of small sums that are given to a scheduler of this machine together
 
 
@@ -81,6 +82,14 @@ def pickled(job: Job) -> tuple[bytes, list[Any]]:
                 return None
             chunks.append(held)
             return len(chunks) - 1
+
+        def reducer_override(self, held: Any) -> Any:
+            """Send what is in an open file as dask does: by the name of the file, which is opened again there."""
+            if type(held).__module__.partition(".")[0] not in OPEN_FILES:
+                return super().reducer_override(held)
+            from distributed.protocol import deserialize, serialize
+
+            return deserialize, serialize(held, serializers=["dask"], on_error="raise")
 
     buffer = io.BytesIO()
     try:
@@ -211,7 +220,8 @@ def _run_on_cluster(
             del done, future, outcome  # or the cluster would keep the sums
     finally:
         if queue.waiting:
-            client.cancel(list(queue.waiting))
+            with suppress(Exception):  # a client that is closed has nothing to cancel, and what went wrong before is raised
+                client.cancel(list(queue.waiting))
 
 
 def _level_of(n_jobs: int, size: int) -> int:

@@ -115,6 +115,10 @@ class Source(ABC):
 
     # ------------------------------------------------------------------------------------------------------------------
 
+    def reads(self, width: int) -> list[slice]:
+        """Split the features into ranges of about `width`, each of which is best read at once."""
+        return slices(self.shape[1], max(1, width))
+
     def __len__(self) -> int:
         """Give the number of samples."""
         return self.shape[0]
@@ -214,6 +218,10 @@ class SelectedRows(Source):
     def elsewhere(self) -> "Elsewhere | None":
         """What runs work where the other source lies."""
         return self.base.elsewhere
+
+    def reads(self, width: int) -> list[slice]:
+        """Split the features as the other source does."""
+        return self.base.reads(width)
 
     def part(self, features: slice) -> Source:
         """Give neighbouring features of these rows."""

@@ -202,8 +202,8 @@ class Statistics:
         if self.missing == "error" and is_missing.any():
             column = self._text(features.start + int(np.argmax(is_missing)))
             raise ValueError(
-                f"X has missing values (NaN) in {column}; fill them in, or use missing='mean' (--impute mean), which puts the "
-                "mean of the training samples in their place"
+                f"X has missing values (NaN) in {column}; fill them in, or use missing='mean', which puts the mean of the "
+                "training samples in their place"
             )
 
     def _text(self, column: int) -> str:
@@ -333,8 +333,9 @@ class Standardized(Source):
 
     @property
     def waits(self) -> bool:
-        """Whether the part of the base waits."""
-        return self.base.waits
+        """Whether the part of the base waits, or that of all samples, which are measured."""
+        everything = self.statistics.source
+        return self.base.waits or (everything is not None and everything.waits)
 
     @property
     def found(self) -> Scale | None:
@@ -345,8 +346,14 @@ class Standardized(Source):
         """Take the means and deviations that another process has measured."""
         self.statistics.take(features, found)
 
+    def reads(self, width: int) -> list[slice]:
+        """Split the features as the base does."""
+        return self.base.reads(width)
+
     def strips(self, n_rows: int) -> list[slice]:
-        """Split the rows as the base does."""
+        """Split the rows as the base does; into one strip if it has to be measured, which each strip would do by itself."""
+        if self.statistics.lacks(slice(None)):
+            return [slice(0, self.shape[0])]
         return self.base.strips(n_rows)
 
     def strip(self, rows: slice) -> "Standardized":

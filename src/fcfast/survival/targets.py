@@ -46,7 +46,7 @@ def survival_targets(y: Any, name: str = "y") -> NDArray[Any]:
     """
     if y is None:
         raise ValueError(
-            f"survival_targets requires y to be passed, but the target y is None; {name} holds an event and a time of each sample"
+            f"survival_targets requires y to be passed, but the target y is None; {name} has an event and a time of each sample"
         )
     event, time = _fields(np.asarray(validation.unmasked(y, name)), name)
     targets = np.empty(len(event), SURVIVAL)
