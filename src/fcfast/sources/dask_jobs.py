@@ -87,7 +87,7 @@ def pickled(job: Job) -> tuple[bytes, list[Any]]:
             """Send what is in an open file as dask does: by the name of the file, which is opened again there."""
             if type(held).__module__.partition(".")[0] not in OPEN_FILES:
                 return super().reducer_override(held)
-            from distributed.protocol import deserialize, serialize
+            from distributed.protocol.serialize import deserialize, serialize
 
             return deserialize, serialize(held, serializers=["dask"], on_error="raise")
 

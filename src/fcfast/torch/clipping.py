@@ -9,7 +9,7 @@ from fcfast.torch.guard import layers_by_parameter
 
 
 @torch.no_grad()
-def clip_grad_norm_(parameters: torch.Tensor | Iterable[torch.Tensor], max_norm: float) -> torch.Tensor:
+def clip_grad_norm_(parameters: torch.Tensor | Iterable[torch.Tensor], max_norm: float | torch.Tensor) -> torch.Tensor:
     """Clip gradients to a global norm, as torch.nn.utils.clip_grad_norm_ does, for front layers in any form.
 
     In form "coordinates" PyTorch's own function does the same. It does not in form "contributions", whose parameter has other
@@ -19,7 +19,7 @@ def clip_grad_norm_(parameters: torch.Tensor | Iterable[torch.Tensor], max_norm:
     ----------
     parameters : iterable of Tensor, or Tensor
         Parameters whose gradients are clipped in place.
-    max_norm : float
+    max_norm : float or Tensor
         Largest norm of all gradients together, >= 0; infinity changes nothing.
 
     Returns

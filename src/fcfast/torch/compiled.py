@@ -64,7 +64,8 @@ class _Step:
     def __init__(self, net: nn.Module, loss: Any, optimizer: torch.optim.SGD, options: dict[str, Any]) -> None:
         names = {id(parameter): name for name, parameter in net.named_parameters()}
         self.optimizer, self.groups = optimizer, []
-        self.net, self._receivers = net, None
+        self.net = net
+        self._receivers: list[FrontLinear] | None = None
         trained: dict[str, nn.Parameter] = {}
         for group in optimizer.param_groups:
             held = [parameter for parameter in group["params"] if parameter.requires_grad]
@@ -135,7 +136,7 @@ def _receivers(net: nn.Module, rows: Any) -> list[FrontLinear]:
                     _refuse_untrainable(rows, layer)
 
             handles.append(layer.register_forward_pre_hook(note))
-    devices = {parameter.device for parameter in net.parameters() if parameter.device.type == "cuda"}
+    devices = list({parameter.device for parameter in net.parameters() if parameter.device.type == "cuda"})
     try:
         with torch.random.fork_rng(devices=devices):  # dropout draws from it
             net(rows)

@@ -330,7 +330,9 @@ class FrontLinear(nn.Module):
             return math.sqrt(max(1.0, h / d) / max(1.0, h / r))
         return math.sqrt(max(h, d) / max(h, r))
 
-    def muon_group(self, lr: float = 1e-3, weight_decay: float = 0.1, *, adjust_lr_fn: str | None = None) -> dict[str, Any]:
+    def muon_group(
+        self, lr: float | torch.Tensor = 1e-3, weight_decay: float = 0.1, *, adjust_lr_fn: str | None = None
+    ) -> dict[str, Any]:
         """Give the parameter group with which torch.optim.Muon does to the weights what it does to those of nn.Linear.
 
         Muon takes its rate from the shape of a parameter, and the coordinates have another shape than the weights. A scheduler
