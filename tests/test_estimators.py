@@ -673,7 +673,7 @@ def test_verbose_prints_lines(wide, capsys):
     lines = lines[-3:]
     assert all(line.startswith(f"epoch {i}: loss ") and "validation" in line for i, line in enumerate(lines, 1))
     for verbose, told in ((1, [f"epoch {i}" for i in range(3, 61, 3)]), (2, [f"epoch {i}" for i in range(1, 61)])):
-        FrontClassifier((2,), max_epochs=60, tol=-np.inf, random_state=0, verbose=verbose).fit(X, y)
+        FrontClassifier((2,), max_epochs=60, n_iter_no_change=60, random_state=0, verbose=verbose).fit(X, y)
         lines = capsys.readouterr().out.splitlines()
         assert [line.partition(":")[0] for line in lines if line.startswith("epoch ")] == told
 

@@ -482,7 +482,7 @@ def _digests_of_source(X: Source, dtype: np.dtype[Any]) -> NDArray[np.uint8]:
 
 def _blocks(X: Source, width: int) -> Iterator[tuple[int, Any]]:
     """Give blocks of at most `width` features with the number of the first one; what is read at once may be wider."""
-    for features in X.reads(width):
+    for features in X.read_ranges(width):
         held = X.read(features)
         if held.shape[1] <= width:
             yield features.start, held

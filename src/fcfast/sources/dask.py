@@ -89,7 +89,7 @@ class DaskSource(Source):
         part = self.chunked[:, features]
         return checked((part if rows is None else part[rows]).compute())
 
-    def reads(self, width: int) -> list[slice]:
+    def read_ranges(self, width: int) -> list[slice]:
         """Split the features at borders of chunks, so that no chunk is made twice unless it is very wide."""
         edges = np.concatenate([[0], np.cumsum(self.chunked.chunks[1])]).astype(np.intp)
         widest = max(width, READ_NUMBERS // max(1, self.shape[0]))

@@ -115,7 +115,7 @@ class Source(ABC):
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def reads(self, width: int) -> list[slice]:
+    def read_ranges(self, width: int) -> list[slice]:
         """Split the features into ranges of about `width`, each of which is best read at once."""
         return slices(self.shape[1], max(1, width))
 
@@ -219,9 +219,9 @@ class SelectedRows(Source):
         """What runs work where the other source lies."""
         return self.base.elsewhere
 
-    def reads(self, width: int) -> list[slice]:
+    def read_ranges(self, width: int) -> list[slice]:
         """Split the features as the other source does."""
-        return self.base.reads(width)
+        return self.base.read_ranges(width)
 
     def part(self, features: slice) -> Source:
         """Give neighbouring features of these rows."""

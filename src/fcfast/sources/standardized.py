@@ -346,9 +346,9 @@ class Standardized(Source):
         """Take the means and deviations that another process has measured."""
         self.statistics.take(features, found)
 
-    def reads(self, width: int) -> list[slice]:
+    def read_ranges(self, width: int) -> list[slice]:
         """Split the features as the base does."""
-        return self.base.reads(width)
+        return self.base.read_ranges(width)
 
     def strips(self, n_rows: int) -> list[slice]:
         """Split the rows as the base does; into one strip if it has to be measured, which each strip would do by itself."""
