@@ -96,6 +96,7 @@ class AutomaticEstimator(TrainedEstimator):
         n_samples: int,
         rates_of: Callable[[float, str], Choice],
         step: float,
+        noise: float = 1.0,
         streams: bool = False,
     ) -> None:
         """Choose rates, by a function of the front layer's number of inputs and of how it was measured, and decays."""
@@ -107,7 +108,7 @@ class AutomaticEstimator(TrainedEstimator):
         rates = rates_of(automatic.front_inputs(X, n_in, is_tall, constants), measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
-        decay = constants.tall_decay if is_tall else constants.decay
+        decay = constants.decay_of(n_samples, is_tall, noise)
         self._choose(
             "weight_decay",
             lambda: automatic.weight_decay(rates.value, is_given, optimizer, step, decay, n_samples, streams, own),

@@ -18,7 +18,7 @@ from fcfast.estimators.front_choices import ChosenFront
 from fcfast.estimators.samples import Length, SquaredLength, constant_columns, copied
 from fcfast.estimators.starts import GIVEN_START, STARTS
 from fcfast.estimators.streamed import fit_stream
-from fcfast.estimators.targets import names_of, refuse_other_names, warn_of_empty, weights_of_columns
+from fcfast.estimators.targets import names_of, noise_of, refuse_other_names, warn_of_empty, weights_of_columns
 from fcfast.estimators.validated import Asked, parted, parted_entries, samples_to_validate, watched
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of, products_of
@@ -153,8 +153,8 @@ class FrontEstimator(ChosenFront, AttributedFront, FollowingFront):
             self._refuse_other_widths(before, X, targets)
             coefs_init, intercepts_init = self._continued(), self._intercepts() if intercepts_init is None else intercepts_init
         length = SquaredLength(X, weights)
-        curvature = self._checked_curvature(targets, weights)
-        self._choose_settings(X, length, before, coefs_init is not None, curvature)
+        curvature, noise = self._checked_curvature(targets, weights), noise_of(self._loss, targets, weights)
+        self._choose_settings(X, length, before, coefs_init is not None, curvature, noise)
         max_epochs = self._setting("max_epochs")
         self._start(X, length, targets, weights, self.form, max_epochs, coefs_init, intercepts_init, random_state)
         self._remember_scaling(X)

@@ -66,6 +66,7 @@ class ChosenFront(FrontParameters):
         before: FrontNetwork | None,
         has_coefs: bool,
         curvature: float,
+        noise: float = 1.0,
         streams: bool = False,
     ) -> None:
         """Choose everything that depends on the training samples; a network from before keeps its units.
@@ -87,7 +88,7 @@ class ChosenFront(FrontParameters):
         hidden, rule = self._hidden(), make_rule(self.rule)
         self._curvature = curvature
         step = automatic.step(batch, batch >= n_rows and not streams, len(hidden), rule, self._constants) / curvature
-        self._choose_rates(X, length, n_samples, partial(self._layer_rates, X, step), step, streams)
+        self._choose_rates(X, length, n_samples, partial(self._layer_rates, X, step), step, noise, streams)
         if self.verbose:
             print(self.settings_)
 

@@ -17,7 +17,7 @@ from fcfast.estimators.described import described, samples_entries
 from fcfast.estimators.scoring import Samples
 from fcfast.estimators.stream_predictions import NO_SAMPLES, of_width, without_targets
 from fcfast.estimators.survey import Survey
-from fcfast.estimators.targets import ROBUST, warn_of_empty
+from fcfast.estimators.targets import ROBUST, noise_of, warn_of_empty
 from fcfast.estimators.validated import Asked, parted_entries, samples_beside, watched
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of
@@ -71,8 +71,8 @@ def fit_stream(
         intercepts_init = estimator._intercepts() if intercepts_init is None else intercepts_init
     random_state = check_random_state(estimator.random_state)
     length = StreamLength(survey, reader.class_weights, X.shape[1] if estimator._setting("standardize") else 0)
-    curvature = estimator._checked_curvature(targets, weights)
-    estimator._choose_settings(X, length, before, coefs_init is not None, curvature)
+    curvature, noise = estimator._checked_curvature(targets, weights), reader.noise(survey, targets, weights)
+    estimator._choose_settings(X, length, before, coefs_init is not None, curvature, noise)
     form, max_epochs = _form_of(estimator, X), int(estimator._setting("max_epochs"))
     estimator._start(X, length, targets, weights, form, max_epochs, coefs_init, intercepts_init, random_state)
     network = estimator.network_
@@ -272,6 +272,13 @@ class Reader:
         few[:, moments.weight == 0] = np.nan
         # The extremes hardly count; they tell which targets are the same for all samples.
         return self._encoded(few[:, 0] if self._y_shape == () else few), np.array([1.0, 1e-300, 1e-300])
+
+    def noise(self, survey: Survey, targets: Array, weights: Floats) -> float:
+        """Measure the noise of the loss; the few targets have the means of all samples, but not their variances."""
+        loss, moments = self.estimator._loss, survey.targets
+        if self._kept is not None or moments is None or not loss.expects_noise:
+            return noise_of(loss, targets, weights)
+        return loss.noise(moments.mean, moments.variance)
 
     # ------------------------------------------------------------------------------------------------------------------
     # epochs

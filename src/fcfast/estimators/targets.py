@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from fcfast.errors import frames_within
-from fcfast.losses.averages import quantiles
+from fcfast.losses import Loss
+from fcfast.losses.averages import means, quantiles, variances
 from fcfast.sources import ArraySource
 from fcfast.sources.running import Moments
 from fcfast.sources.scale import Scale
@@ -106,6 +107,11 @@ def refuse_other_names(y: Any, known: Array | None) -> None:
     raise ValueError(
         f"y has the columns {listed}, but the network was trained on {before}; give the same ones in the same order"
     )
+
+
+def noise_of(loss: Loss, targets: Array, sample_weight: NDArray[np.float64] | None) -> float:
+    """Measure the noise of targets (N, c), if the loss is one of noisy targets."""
+    return loss.noise(means(targets, sample_weight), variances(targets, sample_weight)) if loss.expects_noise else 1.0
 
 
 def robust_scale(y: Array, sample_weight: NDArray[np.float64] | None) -> Scale:

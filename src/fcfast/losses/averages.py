@@ -28,6 +28,11 @@ def means(targets: Array, sample_weight: Floats | None) -> Floats:
     return np.asarray((shares_of(values, sample_weight) * np.nan_to_num(values)).sum(axis=0))
 
 
+def variances(targets: Array, sample_weight: Floats | None) -> Floats:
+    """Give the variance of each column (c,); 0 for a column without targets."""
+    return means(np.square(targets - means(targets, sample_weight)), sample_weight)
+
+
 def quantiles(targets: Array, sample_weight: Floats | None, levels: Floats) -> Floats:
     """Give a quantile of each column, for the level of each (c,): the middle of those that minimise the pinball loss.
 

@@ -51,8 +51,6 @@ class Loss(Capable):
         Whether targets may be standardised: the scale turns outputs for scaled targets into outputs for raw ones.
     expects_noise : bool
         Whether targets are mostly noise as a rule, as counts are, so that chosen settings shrink weights more.
-    decay_share : float
-        Factor of the weight decay that is chosen for such a loss.
     is_robust : bool
         Whether targets that are far off hardly count, so that they should not decide the scale of the others.
     starts_from_means : bool
@@ -72,7 +70,6 @@ class Loss(Capable):
     may_lack_targets: ClassVar[bool] = False
     may_scale_targets: Any = True
     expects_noise: ClassVar[bool] = False
-    decay_share: Any = 1.0
     is_robust: ClassVar[bool] = False
     starts_from_means: ClassVar[bool] = False
     named_in_files: ClassVar[bool] = False
@@ -198,6 +195,16 @@ class Loss(Capable):
             Targets.
         sample_weight : ndarray of shape (N,) or None
             Weights of the samples.
+        """
+        return 1.0
+
+    def noise(self, means: Floats, variances: Floats) -> float:
+        """Give the size of the noise in the gradient, by which a chosen weight decay is multiplied; 1 by default.
+
+        Parameters
+        ----------
+        means, variances : ndarray of shape (c,)
+            Weighted means and variances of the targets that there are, 0 for a column without any.
         """
         return 1.0
 

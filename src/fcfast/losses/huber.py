@@ -53,9 +53,8 @@ class Huber(Separable):
         """The bound between squares and lines."""
         return (self.delta,)
 
-    @property
-    def decay_share(self) -> float:
-        """With a small bound the loss is as much smaller, and so is the decay that it can stand."""
+    def noise(self, means: Floats, variances: Floats) -> float:
+        """Give the bound if it is below 1: no derivative is larger."""
         return min(1.0, self.delta)
 
     def of_outputs(self, outputs: Array, targets: Array) -> tuple[Array, Array]:

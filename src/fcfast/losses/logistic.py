@@ -80,6 +80,10 @@ class Logistic(Separable):
         half = 0.5 / n_samples
         return np.where(means <= 0, half, np.where(means >= 1, 1 - half, means))
 
+    def noise(self, means: Floats, variances: Floats) -> float:
+        """Give the mean deviation of labels with these frequencies, over that of labels that half of the samples have."""
+        return float(2 * np.sqrt(means * (1 - means)).mean())
+
     def lowest(self, n_outputs: int) -> float:
         """Give the entropy of smoothed labels, which the best outputs have as their loss."""
         probability = float(self._smoothed(np.ones(1))[0])

@@ -59,6 +59,13 @@ class Poisson(Separable):
         """Give the largest mean, or 1 if it is more."""
         return max(1.0, float(means(targets, sample_weight).max()))
 
+    def noise(self, means: Floats, variances: Floats) -> float:
+        """Give the geometric mean of the deviation of Poisson's counts with these means, and of that of the targets.
+
+        The noise lies between them: counts vary more than Poisson's do, and features explain a part of the rest.
+        """
+        return float(((means * variances) ** 0.25).mean())
+
     def predictions(self, outputs: Array) -> Array:
         """Give the rates."""
         with np.errstate(over="ignore"):  # reported by whoever predicts
