@@ -93,7 +93,7 @@ CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epoch
 LABELS = Constants(step=4.0, batch_step=8.0, decay=0.25, tall_decay=0.25, epochs=200, few=16)
 NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000, few=0)
 HAZARDS = Constants(step=0.1, batch_step=0.1, decay=1.0, tall_decay=1.0, epochs=200, few=16)
-NOISY = Constants(step=0.5, batch_step=0.5, decay=0.6, tall_decay=0.6, epochs=1000, few=0, grows=True)
+NOISY = Constants(step=0.5, batch_step=0.5, decay=0.65, tall_decay=0.65, epochs=1000, few=0, grows=True)
 
 
 def constants(loss: Loss) -> Constants:

@@ -1,0 +1,66 @@
+"""Weight decay of losses whose targets are noisy: it follows the noise, and the number of samples."""
+
+import numpy as np
+import pytest
+
+from fcfast import FrontClassifier, FrontRegressor
+from fcfast.estimators.automatic import LABELS, NOISY
+from fcfast.estimators.targets import noise_of
+from fcfast.losses import Huber, Logistic, Poisson, Quantile, SquaredError
+from fcfast.streams import Stream
+
+SETTINGS = {"random_state": 0, "n_jobs": 1}
+
+
+def test_noise_of_targets():
+    """Counts: between Poisson's deviation and theirs; labels: by frequency; a bound of derivatives; weights and gaps."""
+    rng = np.random.default_rng(0)
+    counts, weights = rng.poisson(3, (30, 2)) * rng.integers(0, 5, (30, 2)).astype(float), rng.integers(0, 3, 30)
+    repeated = np.repeat(counts, weights, axis=0)
+    wanted = np.mean([(column.mean() * column.var()) ** 0.25 for column in repeated.T])
+    assert noise_of(Poisson(), counts, weights.astype(float)) == pytest.approx(wanted)
+    assert noise_of(Poisson(), repeated, None) == pytest.approx(wanted)
+    gaps = np.vstack([repeated, np.full((4, 2), np.nan)])
+    assert noise_of(Poisson(), gaps, None) == pytest.approx(wanted)
+    labels = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert noise_of(Logistic(), labels, None) == pytest.approx((1 + 2 * np.sqrt(3 / 16)) / 2)
+    others = {Huber(): 1, Huber(delta=0.2): 0.2, Huber(delta=3.0): 1, Quantile((0.1, 0.9)): 1, SquaredError(): 1}
+    for loss, size in others.items():
+        assert noise_of(loss, counts, None) == size
+
+
+@pytest.mark.parametrize("n_samples", [40, 160])
+@pytest.mark.parametrize("loss", ["poisson", "quantile", "log_loss"])
+def test_decay_follows_the_noise(n_samples, loss):
+    """A step shrinks weights by the step times lambda / N, also if the samples are a stream."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(n_samples, 200))
+    y = rng.poisson(0.4, n_samples).clip(0, 1).astype(float) if loss == "log_loss" else 4.0 * rng.poisson(2, n_samples)
+    model = FrontRegressor(loss=loss, max_epochs=1, **SETTINGS).fit(X, y)
+    streamed = FrontRegressor(loss=loss, max_epochs=1, batch_size=n_samples, form="windowed", init="scaled", **SETTINGS)
+    streamed.fit(Stream(lambda: ((X[i : i + 15], y[i : i + 15]) for i in range(0, n_samples, 15))))
+    noise = {"poisson": (y.mean() * y.var()) ** 0.25, "quantile": 1, "log_loss": 2 * y.std()}[loss]
+    constants = LABELS if loss == "log_loss" else NOISY
+    wanted = constants.step * constants.decay * noise * (1 if loss == "log_loss" else np.sqrt(n_samples / 100)) / n_samples
+    for fitted in (model, streamed):
+        decays, rates = (np.array(fitted.settings_[name])[:, 0] for name in ("weight_decay", "learning_rate"))
+        factor = max(1.0, y.mean()) if loss == "poisson" else 1  # the rates are divided by it, and the decay is not
+        np.testing.assert_allclose(decays * rates * factor, wanted, rtol=1e-6)
+
+
+def test_noise_is_not_learned():
+    """Where features say nothing, predictions of new samples are hardly worse than a constant."""
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(250, 1500)).astype(np.float32)
+    counts, numbers = rng.poisson(rng.gamma(1, 2, 250)), rng.standard_t(3, 250)
+    labels = (rng.random((250, 3)) < [0.5, 0.3, 0.1]).astype(int)
+    for loss, y in (("poisson", counts), ("huber", numbers), ("quantile", numbers)):
+        model = FrontRegressor(loss=loss, **SETTINGS).fit(X[:120], y[:120])
+        same = np.quantile(y[:120], 0.5) if loss == "quantile" else y[:120].mean()
+        of_constant = model._loss.score(y[120:].astype(float), np.full(130, same))
+        assert model.score(X[120:], y[120:]) > of_constant - 0.15, loss
+    probabilities = FrontClassifier(**SETTINGS).fit(X[:120], labels[:120]).predict_proba(X[120:])
+    losses = [
+        -np.where(labels[120:] == 1, np.log(p), np.log(1 - p)).mean() for p in (probabilities, labels[:120].mean(axis=0))
+    ]
+    assert losses[0] < losses[1] + 0.05
