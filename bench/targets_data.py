@@ -189,8 +189,8 @@ DATA: dict[str, DataSet] = {
     "counts, factors": DataSet("counts", "ten factors, mean near 1", MADE, True, lambda: factor_counts(1.0, 1)),
     "counts, news": DataSet("counts", "a word in 400 posts", REAL, True, lambda: word_counts("news20_counts", 20)),
     "counts, high": DataSet("counts", "ten factors, mean near 10", MADE, False, lambda: factor_counts(10.0, 3)),
-    "counts, news 2": DataSet("counts", "another word in 400 posts", REAL, False, lambda: word_counts("news20_counts", 45)),
     "counts, reviews": DataSet("counts", "a word in 400 reviews", REAL, False, lambda: word_counts("imdb_counts", 20)),
+    "counts, reviews 2": DataSet("counts", "a rarer word in 400 reviews", REAL, False, lambda: word_counts("imdb_counts", 60)),
     "counts, digits": DataSet("counts", "dark dots in a block of a digit", REAL, False, pixels),
     "labels, sparse": DataSet("labels", "30 of 3,000 independent features", MADE, True, sparse_labels),
     "labels, bags": DataSet(

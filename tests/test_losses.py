@@ -181,7 +181,7 @@ def test_losses_by_value():
     assert hash(Quantile([0.1, 0.9])) == hash(Quantile((0.1, 0.9)))
     assert SquaredError() == make_loss("squared_error") == make_loss("half_squared_error") != Poisson()
     assert {name: LOSSES[name] for name in ("poisson", "huber", "quantile", "log_loss")} == {
-        "poisson": Poisson(), "huber": Huber(1.0), "quantile": Quantile(0.5), "log_loss": Logistic(0.0)
+        "poisson": Poisson(), "huber": Huber(0.2), "quantile": Quantile(0.5), "log_loss": Logistic(0.0)
     }  # fmt: skip
     for wrong, message in (
         (0.0, "levels must be"),

@@ -24,7 +24,7 @@ def test_noise_of_targets():
     assert noise_of(Poisson(), gaps, None) == pytest.approx(wanted)
     labels = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     assert noise_of(Logistic(), labels, None) == pytest.approx((1 + 2 * np.sqrt(3 / 16)) / 2)
-    others = {Huber(): 1, Huber(delta=0.2): 0.2, Huber(delta=3.0): 1, Quantile((0.1, 0.9)): 1, SquaredError(): 1}
+    others = {Huber(): 0.2, Huber(delta=0.5): 0.5, Huber(delta=3.0): 1, Quantile((0.1, 0.9)): 1, SquaredError(): 1}
     for loss, size in others.items():
         assert noise_of(loss, counts, None) == size
 

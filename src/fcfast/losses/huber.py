@@ -17,9 +17,10 @@ class Huber(Separable):
 
     Parameters
     ----------
-    delta : float, default 1
+    delta : float, default 0.2
         Error up to which the loss is quadratic, in the unit of the targets that are trained on. `FrontRegressor` scales targets
-        for this loss by their quartiles, so that 1 is about the deviation of those that are not far off; with
+        for this loss by their quartiles, so that 1 is about the deviation of those that are not far off; the default is made for
+        this unit, and smaller than PyTorch's 1, because what features do not explain is less than the targets vary. With
         ``standardize_targets=False`` it is the unit of the targets themselves, as in PyTorch.
 
     Raises
@@ -36,7 +37,7 @@ class Huber(Separable):
            [2.]]))
     """
 
-    delta: float = 1.0
+    delta: float = 0.2
 
     name: ClassVar[str] = "huber"
     kernel: ClassVar[int | None] = lossfn.HUBER
