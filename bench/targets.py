@@ -1,4 +1,4 @@
-"""Counts, labels, quantiles, outliers, missing targets: ours with no setting but the loss, beside scikit-learn's models for each.
+"""Counts, labels, quantiles, outliers, missing targets: ours without settings beside scikit-learn's models for each.
 
 Reproduce: python -m bench.targets [--repeats 2] [--folds 5] [--jobs 2] [--tasks NAME ...] [--models NAME ...] [--out FILE.json]
 Every model is scored by repeated cross-validation on the same splits (bench/targets_models.py). The sets are in
@@ -53,39 +53,52 @@ class Task(NamedTuple):
 
 TASKS = {
     "counts": Task(
-        "Counts", 'D² of the Poisson deviance: 0 is as good as the mean of the test targets. fcfast is `FrontRegressor(loss="poisson")`.',
+        "Counts",
+        'D² of the Poisson deviance: 0 is as good as the mean of the test targets. fcfast is `FrontRegressor(loss="poisson")`.',
         {"front": "fcfast", "linear": "PoissonRegressor, tuned", "trees": "HistGradientBoosting", "constant": "mean"},
         {"score": ("D²", 1)},
     ),
     "labels": Task(
-        "Several labels", "`FrontClassifier()` on all labels at once; logistic regression has a model and a penalty for each label.",
+        "Several labels",
+        "`FrontClassifier()` on all labels at once; logistic regression has a model and a penalty for each label.",
         {
             "front": "fcfast", "linear": "logistic regression, tuned", "mlp": "MLPClassifier", "trees": "random forest",
             "constant": "frequencies",
         },
-        {"score": ("log loss of a label, less is better", -1), "area": ("area under the ROC curve, mean over labels", 1),
-         "right": ("share of single labels that are right", 1)},
+        {
+            "score": ("log loss of a label, less is better", -1), "area": ("area under the ROC curve, mean over labels", 1),
+            "right": ("share of single labels that are right", 1),
+        },
     ),
     "quantiles": Task(
-        "Quantiles", f"The quantiles {', '.join(map(str, LEVELS))}: `FrontRegressor(loss=Quantile({LEVELS}))`. The other models are "
-        "fitted to each level by itself, and their predictions are sorted, as fcfast's are. D² of the pinball loss is a mean over the levels; the interval "
-        f"between the outer levels should cover {LEVELS[-1] - LEVELS[0]:.0%} of new targets.",
-        {"front": "fcfast", "linear": "QuantileRegressor (L1), tuned", "trees": "GradientBoosting", "constant": "quantiles"},
+        "Quantiles",
+        f"The quantiles {', '.join(map(str, LEVELS))}: `FrontRegressor(loss=Quantile({LEVELS}))`. The other models are fitted to "
+        "each level by itself, and their predictions are sorted, as fcfast's are. D² of the pinball loss is a mean over the "
+        f"levels; the interval between the outer levels should cover {LEVELS[-1] - LEVELS[0]:.0%} of new targets.",
+        {
+            "front": "fcfast", "free": "without decay", "linear": "QuantileRegressor (L1), tuned", "trees": "GradientBoosting",
+            "constant": "quantiles",
+        },
         {"score": ("D² of the pinball loss", 1), "covered": ("share of new targets in the interval", 0)},
     ),
     "outliers": Task(
-        "Outliers", f"R² of new samples without outliers, where {SHARE_OUTLIERS:.0%} of the training targets are {OUTLIER:.0f} standard deviations too "
-        "high.",
+        "Outliers",
+        f"R² of new samples without outliers, where {SHARE_OUTLIERS:.0%} of the training targets are {OUTLIER:.0f} standard "
+        "deviations too high.",
         {
-            "front": "fcfast, huber", "squares": "fcfast, squared error", "linear": "HuberRegressor, tuned", "ridge": "ridge, tuned",
-            "constant": "mean",
+            "front": "fcfast, huber", "free": "without decay", "squares": "fcfast, squared error",
+            "linear": "HuberRegressor, tuned", "ridge": "ridge, tuned", "constant": "mean",
         },
         {"score": ("R²", 1)},
     ),
     "missing": Task(
-        "Missing targets", f"R², a mean over the targets, where {SHARE_MISSING:.0%} of all training targets are missing at random. One network for all targets "
-        "beside a model for each, which has the samples with that target.",
-        {"front": "fcfast, one network", "separate": "fcfast, one for each", "linear": "ridge for each, tuned", "constant": "means"},
+        "Missing targets",
+        f"R², a mean over the targets, where {SHARE_MISSING:.0%} of all training targets are missing at random. One network for "
+        "all targets beside a model for each, which has the samples with that target.",
+        {
+            "front": "fcfast, one network", "separate": "fcfast, one for each", "linear": "ridge for each, tuned",
+            "constant": "means",
+        },
         {"score": ("R²", 1)},
     ),
 }  # fmt: skip
@@ -195,7 +208,9 @@ def overview(cells: Cells) -> str:
             if not n_sets:
                 continue
             means = [mean_of(cells, task, model, "score", seen=seen) for model in ("front", "linear", "trees", "constant")]
-            ahead = [wins(cells, task, m, "score", sign, seen) if m in about.models else "-" for m in ("linear", "trees", "constant")]
+            ahead = [
+                wins(cells, task, m, "score", sign, seen) if m in about.models else "-" for m in ("linear", "trees", "constant")
+            ]
             rows.append([f"{about.title}: {title}", f"{n_sets}{', seen' if seen else ''}", *means, *ahead])
     return markdown(rows)
 
@@ -203,7 +218,10 @@ def overview(cells: Cells) -> str:
 def section(cells: Cells, sets: dict[str, Any], task: str, n_folds: int) -> str:
     """A task."""
     about = TASKS[task]
-    tables = [f"{title[0].upper()}{title[1:]}:\n\n{table(cells, sets, task, key, n_folds)}" for key, (title, _) in about.measures.items()]
+    tables = [
+        f"{title[0].upper()}{title[1:]}:\n\n{table(cells, sets, task, key, n_folds)}"
+        for key, (title, _) in about.measures.items()
+    ]
     seconds = ", ".join(f"{name} {mean_of(cells, task, model, 'seconds', '.2g')}" for model, name in about.models.items())
     return "\n\n".join([f"## {about.title}", about.text, *tables, f"CPU seconds of a fit, its search included: {seconds}."])
 
@@ -215,11 +233,13 @@ def report(cells: Cells, sets: dict[str, Any], n_folds: int, versions: dict[str,
     sections = "\n\n".join(section(cells, sets, task, n_folds) for task in TASKS if sets_of(cells, task))
     return f"""# Counts, labels, quantiles, missing targets
 
-Scores of new samples: repeated {n_folds}-fold cross-validation, {" or ".join(map(str, counts))} scores for each model and data set, the same
-splits for all. fcfast has no argument but the loss, and sees raw features. Linear models see standardised features, and their
-penalties are chosen on each training part by {INNER_FOLDS}-fold cross-validation. Trees have scikit-learn's defaults, except for {N_TREES} trees in the
-forests; scikit-learn's MLP has its defaults, and standardised features. The constant ignores the features. Mean ± standard error,
-corrected for training parts that overlap; the best mean in bold. Differences below two standard errors say little.
+Scores of new samples: repeated {n_folds}-fold cross-validation, {" or ".join(map(str, counts))} scores for each model and data
+set, the same splits for all. fcfast has no argument but the loss, and sees raw features; "without decay" is fcfast with
+`weight_decay=0.0`. Linear models see standardised features, and their penalties are chosen on each training part by
+{INNER_FOLDS}-fold cross-validation. Trees have scikit-learn's defaults, except for {N_TREES} trees in the forests, and for
+gradient boosting of quantiles, which looks for a split among as many features as the root of their number. scikit-learn's MLP
+has its defaults, and standardised features. The constant ignores the features. Mean ± standard error, corrected for training
+parts that overlap; the best mean in bold. Differences below two standard errors say little.
 
 Targets are real where somebody measured or counted them; words, genes and pixels that are targets are no features then. "Cut"
 are measurements turned into labels at the median. fcfast's own constants were settled by the sets that are marked as seen,

@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits, make_multilabel_classification
 from bench import data as real_data
 
 SEED = 0
-N_DOCUMENTS = 400
+N_DOCUMENTS, FEWEST_DOCUMENTS = 400, 4  # of a corpus, and those that have a word
 LEAST_INTENSITY = 16.0  # of gene expression; less is noise of the scanner
 REAL, CUT, MADE = "real", "real, cut at the median", "made up"
 Samples = tuple[np.ndarray, np.ndarray]
@@ -42,7 +42,9 @@ def sparse_signal(n_samples: int, n_features: int, seed: int) -> tuple[np.ndarra
     return X, X[:, :30].sum(axis=1) / 5, rng
 
 
-def factors(n_samples: int, n_features: int, seed: int, n_targets: int = 1) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+def factors(
+    n_samples: int, n_features: int, seed: int, n_targets: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
     """Give features that ten hidden factors make with noise, and signals of variance 1 that are linear in the factors."""
     rng = np.random.default_rng(seed)
     hidden = rng.normal(size=(n_samples, 10))
@@ -72,7 +74,9 @@ def factor_labels() -> Samples:
 
 def bags_of_words(n_features: int, n_classes: int, n_labels: int, seed: int) -> Samples:
     """Use scikit-learn's generator: counts of words that depend on the labels."""
-    X, y = make_multilabel_classification(200, n_features, n_classes=n_classes, n_labels=n_labels, length=200, random_state=seed)
+    X, y = make_multilabel_classification(
+        200, n_features, n_classes=n_classes, n_labels=n_labels, length=200, random_state=seed
+    )
     return X[:, X.std(axis=0) > 0], y[:, np.abs(y.mean(axis=0) - 0.5) < 0.45]
 
 
@@ -93,38 +97,38 @@ def factor_numbers(seed: int, n_targets: int = 1) -> Samples:
 
 
 @cache
-def documents(name: str, least: int) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Give the counts of words in documents of a corpus, drawn at random, the words by falling number of documents, and classes."""
+def documents(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Give the counts of words in some documents of a corpus, the most widespread words first, and the documents' classes."""
     loaded = real_data.load(name)
     counts = sparse.csr_matrix((loaded["data"], loaded["indices"], loaded["indptr"]), tuple(loaded["shape"]))
     rows = np.sort(np.random.default_rng(SEED).choice(counts.shape[0], N_DOCUMENTS, replace=False))
     counts = counts[rows]
     n_documents = counts.getnnz(axis=0)
     order = np.argsort(-n_documents, kind="stable")
-    return counts[:, order[n_documents[order] >= least]], loaded["y"][rows]
+    return counts[:, order[n_documents[order] >= FEWEST_DOCUMENTS]].toarray().astype(float), loaded["y"][rows]
 
 
 def word_counts(name: str, word: int) -> Samples:
     """Predict how often the word of a rank stands in a document, from the counts of the others."""
-    counts = documents(name, 4)[0].toarray().astype(float)
+    counts = documents(name)[0]
     return np.log1p(np.delete(counts, word, axis=1)), counts[:, word]
 
 
 def words_there(name: str, first: int) -> Samples:
     """Predict which of ten words a document has, from the counts of the others."""
-    counts = documents(name, 4)[0].toarray().astype(float)
+    counts = documents(name)[0]
     words = np.arange(first, first + 10)
     return np.log1p(np.delete(counts, words, axis=1)), (counts[:, words] > 0).astype(int)
 
 
 def newsgroups() -> Samples:
     """Predict the parts of a newsgroup's name (comp, sys, hardware, politics ...) that several groups have."""
-    counts, groups = documents("news20_counts", 4)
+    counts, groups = documents("news20_counts")
     names = real_data.load("news20_counts")["target_names"].tolist()
     parts = [set(name.replace("-", ".").split(".")) for name in names]
     shared = [part for part in sorted(set().union(*parts)) if sum(part in each for each in parts) > 1]
     labels = np.array([[part in each for part in shared] for each in parts], dtype=int)
-    return np.log1p(counts.toarray().astype(float)), labels[groups]
+    return np.log1p(counts), labels[groups]
 
 
 @cache
@@ -132,7 +136,8 @@ def genes(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Give logarithms of gene expression, and ten genes drawn from those that nine of ten samples have."""
     X = np.log2(np.maximum(real_data.load(name)["X"].astype(float), LEAST_INTENSITY))
     X = X[:, X.std(axis=0) > 0]
-    chosen = np.random.default_rng(SEED).choice(np.flatnonzero((X > np.log2(LEAST_INTENSITY)).mean(axis=0) > 0.9), 10, replace=False)
+    found = np.flatnonzero((np.log2(LEAST_INTENSITY) < X).mean(axis=0) > 0.9)
+    chosen = np.random.default_rng(SEED).choice(found, 10, replace=False)
     return np.delete(X, chosen, axis=1), X[:, chosen]
 
 

@@ -60,7 +60,5 @@ def test_noise_is_not_learned():
         of_constant = model._loss.score(y[120:].astype(float), np.full(130, same))
         assert model.score(X[120:], y[120:]) > of_constant - 0.15, loss
     probabilities = FrontClassifier(**SETTINGS).fit(X[:120], labels[:120]).predict_proba(X[120:])
-    losses = [
-        -np.where(labels[120:] == 1, np.log(p), np.log(1 - p)).mean() for p in (probabilities, labels[:120].mean(axis=0))
-    ]
+    losses = [-np.where(labels[120:] == 1, np.log(p), np.log(1 - p)).mean() for p in (probabilities, labels[:120].mean(axis=0))]
     assert losses[0] < losses[1] + 0.05

@@ -86,9 +86,9 @@ class Constants:
         return decay * (n_samples / 100) ** 0.5 if self.grows else decay
 
 
-# The decays of LABELS and NOISY cost least, beside the best decay of each set, over 39 sets with counts, 30 with labels and 30 with
-# numbers, for quantiles and with outliers: 48 to 800 training samples, generated and real (docs/targets.md). Over the real sets the
-# labels of more samples were less noisy, so that their decay need not grow.
+# The decays of LABELS and NOISY cost least, beside the best decay of each set, over 39 sets with counts, 30 with labels and 30
+# with numbers, for quantiles and with outliers: 48 to 800 training samples, generated and real (docs/targets.md). Over the real
+# sets the labels of more samples were less noisy, so that their decay need not grow.
 CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epochs=200, few=16)
 LABELS = Constants(step=4.0, batch_step=8.0, decay=0.25, tall_decay=0.25, epochs=200, few=16)
 NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000, few=0)

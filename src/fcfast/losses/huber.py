@@ -19,8 +19,8 @@ class Huber(Separable):
     ----------
     delta : float, default 0.2
         Error up to which the loss is quadratic, in the unit of the targets that are trained on. `FrontRegressor` scales targets
-        for this loss by their quartiles, so that 1 is about the deviation of those that are not far off; the default is made for
-        this unit, and smaller than PyTorch's 1, because what features do not explain is less than the targets vary. With
+        for this loss by their quartiles, so that 1 is about the deviation of those that are not far off; the default is made
+        for this unit, and smaller than PyTorch's 1, because what features do not explain is less than the targets vary. With
         ``standardize_targets=False`` it is the unit of the targets themselves, as in PyTorch.
 
     Raises
