@@ -17,7 +17,7 @@ from bench import data as real_data
 SEED = 0
 N_DOCUMENTS, FEWEST_DOCUMENTS = 400, 4  # of a corpus, and those that have a word
 LEAST_INTENSITY = 16.0  # of gene expression; less is noise of the scanner
-REAL, CUT, MADE = "real", "real, cut at the median", "made up"
+REAL, CUT, MADE = "real", "real, cut in two", "made up"
 Samples = tuple[np.ndarray, np.ndarray]
 
 
