@@ -242,10 +242,10 @@ has its defaults, and standardised features. The constant ignores the features. 
 parts that overlap; the best mean in bold. Differences below two standard errors say little.
 
 Targets are real where somebody measured or counted them; words, genes and pixels that are targets are no features then. "Cut in
-two" are measurements turned into labels: expression at its median, and blocks of digits with more than 8 of 16 dark dots. fcfast's
-own constants were settled by the sets that are marked as seen, and by others that are generated in the same way or come with
-scikit-learn. The other sets were held out, with one exception: a first run over all sets with outliers showed that Huber's
-default bound was too large, and the new one was then settled by other sets.
+two" are measurements turned into labels: expression at its median, and blocks of digits with more than 8 of 16 dark dots.
+fcfast's own constants were settled by the sets that are marked as seen, and by others that are generated in the same way or
+come with scikit-learn. The other sets were held out, with one exception: a first run over all sets with outliers showed that
+Huber's default bound was too large, and the new one was then settled by other sets.
 
 <!-- --8<-- [start:overview] -->
 {overview(cells)}

@@ -28,6 +28,13 @@ def test_noise_of_targets():
     for loss, size in others.items():
         assert noise_of(loss, counts, None) == size
 
+    class Odd(Huber):
+        def noise(self, means, variances):
+            return -1.0
+
+    with pytest.raises(ValueError, match=r"noise of the loss 'huber' must be in \[0, inf\), got -1"):
+        noise_of(Odd(), counts, None)
+
 
 @pytest.mark.parametrize("n_samples", [40, 160])
 @pytest.mark.parametrize("loss", ["poisson", "quantile", "log_loss"])

@@ -17,7 +17,7 @@ from fcfast.estimators.described import described, samples_entries
 from fcfast.estimators.scoring import Samples
 from fcfast.estimators.stream_predictions import NO_SAMPLES, of_width, without_targets
 from fcfast.estimators.survey import Survey
-from fcfast.estimators.targets import ROBUST, noise_of, warn_of_empty
+from fcfast.estimators.targets import ROBUST, checked_noise, noise_of, warn_of_empty
 from fcfast.estimators.validated import Asked, parted_entries, samples_beside, watched
 from fcfast.front import FORMS
 from fcfast.gram.held import kernel_of
@@ -278,7 +278,7 @@ class Reader:
         loss, moments = self.estimator._loss, survey.targets
         if self._kept is not None or moments is None or not loss.expects_noise:
             return noise_of(loss, targets, weights)
-        return loss.noise(moments.mean, moments.variance)
+        return checked_noise(loss, moments.mean, moments.variance)
 
     # ------------------------------------------------------------------------------------------------------------------
     # epochs

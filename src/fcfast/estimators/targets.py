@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from fcfast import validation
 from fcfast.errors import frames_within
 from fcfast.losses import Loss
 from fcfast.losses.averages import means, quantiles, variances
@@ -16,6 +17,7 @@ from fcfast.sources.running import Moments
 from fcfast.sources.scale import Scale
 
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
 
 ROBUST = "robust"  # targets are scaled by their median and quartiles
 BETWEEN_QUARTILES = 1.3489795003921634  # deviations of a normal distribution
@@ -111,7 +113,14 @@ def refuse_other_names(y: Any, known: Array | None) -> None:
 
 def noise_of(loss: Loss, targets: Array, sample_weight: NDArray[np.float64] | None) -> float:
     """Measure the noise of targets (N, c), if the loss is one of noisy targets."""
-    return loss.noise(means(targets, sample_weight), variances(targets, sample_weight)) if loss.expects_noise else 1.0
+    if not loss.expects_noise:
+        return 1.0
+    return checked_noise(loss, means(targets, sample_weight), variances(targets, sample_weight))
+
+
+def checked_noise(loss: Loss, means: Floats, variances: Floats) -> float:
+    """Give the noise of targets with these means and variances (c,); a loss of the user may give anything."""
+    return validation.in_range(loss.noise(means, variances), f"noise of the loss {loss.name!r}", 0, np.inf)
 
 
 def robust_scale(y: Array, sample_weight: NDArray[np.float64] | None) -> Scale:
