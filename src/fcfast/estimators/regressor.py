@@ -167,7 +167,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         or at most 20 lines elsewhere. 2 prints a line per epoch.
     loss : str or Loss, default "squared_error"
         Loss function. "squared_error" is half the squared distance to the target. "poisson" is for counts and rates >= 0: the
-        outputs are the logarithms of the rates that `predict` gives. "huber" grows linearly for errors above 1
+        outputs are the logarithms of the rates that `predict` gives. "huber" grows linearly for errors above 0.2
         (`fcfast.losses.Huber` has other bounds), in the unit of the scaled targets, so that outliers count less. "quantile"
         predicts the median, and ``Quantile(levels)`` other quantiles, several at once if levels are a sequence. "log_loss" is
         for targets in [0, 1]. An object of `fcfast.losses` has its own settings; an instance of your own subclass of
