@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from fcfast import FrontClassifier, FrontRegressor
+from fcfast import FrontClassifier, FrontRegressor, Gram
 from fcfast.estimators.automatic import LABELS, NOISY
 from fcfast.estimators.targets import noise_of
+from fcfast.gram.measures import directions
 from fcfast.losses import Huber, Logistic, Poisson, Quantile, SquaredError
+from fcfast.sources import ArraySource
 from fcfast.streams import Stream
 
 SETTINGS = {"random_state": 0, "n_jobs": 1}
@@ -53,6 +56,55 @@ def test_decay_follows_the_noise(n_samples, loss):
         decays, rates = (np.array(fitted.settings_[name])[:, 0] for name in ("weight_decay", "learning_rate"))
         factor = max(1.0, y.mean()) if loss == "poisson" else 1  # the rates are divided by it, and the decay is not
         np.testing.assert_allclose(decays * rates * factor, wanted, rtol=1e-6)
+
+
+def spectra(n_samples, rng):
+    """A large shape and a small one, of which the target is the size."""
+    sizes, channels = rng.normal(size=(n_samples, 2)), np.linspace(0, 1, 60)
+    return 3 + sizes @ [np.ones(60), 0.1 * np.sin(4 * channels)], sizes[:, 1]
+
+
+def lambda_of(model, n_samples):
+    """Give the number that the decays of all layers follow."""
+    (decay, _), (rate, _) = (model.settings_[name][0] for name in ("weight_decay", "learning_rate"))
+    return decay * rate * n_samples / NOISY.step
+
+
+def test_directions_of_samples():
+    """Their number where they are independent and alike; by the definition from all features; never of two or three samples."""
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(2000, 30)) @ rng.normal(size=(30, 40)) + 5
+    moments = np.cov(X.T)
+    wanted = np.trace(moments) ** 2 / np.square(moments).sum()
+    assert directions(X @ X.T) == pytest.approx(wanted, rel=0.01)
+    assert directions(np.eye(3)) == directions(np.zeros((9, 9))) == np.inf
+
+
+def test_few_directions_need_less_decay():
+    """In whatever way samples are held; samples of weight 0 do not count, and many features are not looked at."""
+    rng = np.random.default_rng(3)
+    X, y = spectra(40, rng)
+    settings = {**SETTINGS, "loss": "quantile", "max_epochs": 1}
+    plain = FrontRegressor(**settings).fit(X, y)
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    whole = NOISY.decay_of(40, False, 1.0, np.inf)
+    assert lambda_of(plain, 40) == pytest.approx(whole * directions(Z @ Z.T) / NOISY.directions, rel=0.01)
+    assert lambda_of(plain, 40) < 0.15 * whole
+    for held in (ArraySource(X), sparse.csr_array(X), Gram(X, standardize=True)):
+        as_is = {"standardize": False} if isinstance(held, Gram) else {"standardize": True}
+        assert lambda_of(FrontRegressor(**settings, **as_is).fit(held, y), 40) == pytest.approx(lambda_of(plain, 40), rel=1e-9)
+    others = np.concatenate([X, rng.normal(size=(40, 60))])
+    weighted = FrontRegressor(**settings).fit(others, np.concatenate([y, y]), np.repeat([1.0, 0.0], 40))
+    assert lambda_of(weighted, 40) < 0.15 * whole
+    wide = FrontRegressor(**settings).fit(np.repeat(X, 100, axis=1), y)
+    assert lambda_of(wide, 40) == pytest.approx(whole)
+
+
+def test_little_noise_in_few_directions_is_no_hindrance():
+    """What is asked for lies in directions in which the samples hardly vary."""
+    X, y = spectra(200, np.random.default_rng(5))
+    for loss, least in (("huber", 0.98), ("quantile", 0.8)):
+        assert FrontRegressor(loss=loss, **SETTINGS).fit(X[:140], y[:140]).score(X[140:], y[140:]) > least, loss
 
 
 def test_noise_is_not_learned():

@@ -65,6 +65,8 @@ class Constants:
         Number of steps that drawn batches should make.
     grows : bool
         Whether the decay is that of 100 samples, and grows with the root of their number.
+    directions : float
+        Number of directions that samples spread over, below which the decay is in proportion to it; 0 where it is not asked.
     """
 
     step: float
@@ -75,14 +77,17 @@ class Constants:
     few: int
     steps: int = 2000
     grows: bool = False
+    directions: float = 0.0
 
-    def decay_of(self, n_samples: int, is_tall: bool, noise: float) -> float:
-        """Give the decay for noise of this size, as `Loss.noise` measures it.
+    def decay_of(self, n_samples: int, is_tall: bool, noise: float, directions: float) -> float:
+        """Give the decay for noise of this size, as `Loss.noise` measures it, and samples that spread over so many directions.
 
         What noise alone teaches is a sum over the samples of gradients that point anywhere, which grows with the root of their
-        number.
+        number. In few directions it is drowned by what the samples have in common.
         """
         decay = noise * (self.tall_decay if is_tall else self.decay)
+        if directions < self.directions:
+            decay *= directions / self.directions
         return decay * (n_samples / 100) ** 0.5 if self.grows else decay
 
 
@@ -93,7 +98,7 @@ CLASSES = Constants(step=4.0, batch_step=8.0, decay=0.03, tall_decay=0.03, epoch
 LABELS = Constants(step=4.0, batch_step=8.0, decay=0.25, tall_decay=0.25, epochs=200, few=16)
 NUMBERS = Constants(step=0.5, batch_step=0.5, decay=0.02, tall_decay=0.05, epochs=1000, few=0)
 HAZARDS = Constants(step=0.1, batch_step=0.1, decay=1.0, tall_decay=1.0, epochs=200, few=16)
-NOISY = Constants(step=0.5, batch_step=0.5, decay=0.65, tall_decay=0.65, epochs=1000, few=0, grows=True)
+NOISY = Constants(step=0.5, batch_step=0.5, decay=0.65, tall_decay=0.65, epochs=1000, few=0, grows=True, directions=8.0)
 
 
 def constants(loss: Loss) -> Constants:

@@ -108,7 +108,9 @@ class AutomaticEstimator(TrainedEstimator):
         rates = rates_of(automatic.front_inputs(X, n_in, is_tall, constants), measured)
         self._choose("learning_rate", lambda: rates)
         own = None if isinstance(self.optimizer, str) else optimizer.weight_decay
-        decay = constants.decay_of(n_samples, is_tall, noise)
+        asks = constants.directions and validation.is_auto(self.weight_decay) and not streams
+        directions = length.directions if asks else np.inf
+        decay = constants.decay_of(n_samples, is_tall, noise, directions)
         self._choose(
             "weight_decay",
             lambda: automatic.weight_decay(rates.value, is_given, optimizer, step, decay, n_samples, streams, own),

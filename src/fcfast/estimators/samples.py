@@ -12,8 +12,9 @@ from scipy import sparse
 from sklearn.utils.validation import _check_n_features
 
 from fcfast import validation
-from fcfast.gram.measures import squared_norms
-from fcfast.gram.object import Gram, fan_in_of
+from fcfast.gram.measures import directions, squared_norms
+from fcfast.gram.object import Gram, fan_in_of, n_features_of
+from fcfast.gram.products import gram_and_preactivations
 from fcfast.gram.samples import is_numeric
 from fcfast.sources import ArraySource, SparseSource, Standardized, as_source
 from fcfast.sources.entries import occurring_part
@@ -25,6 +26,8 @@ from fcfast.tiles import slices
 
 if TYPE_CHECKING:
     from fcfast.estimators.base import TrainedEstimator
+
+SPREAD_SAMPLES, SPREAD_FEATURES = 64, 4096  # that are read for `SquaredLength.directions`, at most
 
 
 def check_features(estimator: "TrainedEstimator", X: Source, reset: bool) -> None:
@@ -80,6 +83,10 @@ class Length(Protocol):
     def counted(self) -> NDArray[np.bool_] | None:
         """Which samples count; None if all do, or if nobody knows them one by one."""
 
+    @property
+    def directions(self) -> float:
+        """Over how many directions samples spread; infinite where that is not measured."""
+
 
 class SquaredLength:
     """The mean squared length of validated samples, which takes a pass over them at most, when it is first asked for.
@@ -132,6 +139,18 @@ class SquaredLength:
     def n_counted(self) -> int:
         """Number of samples with a weight above 0."""
         return n_counted(self._X, self._weights)
+
+    @cached_property
+    def directions(self) -> float:
+        """Over how many directions some of the samples spread; infinite for more features, which spread over many."""
+        X, which = self._X, self.counted
+        if n_features_of(X) > SPREAD_FEATURES:
+            return np.inf
+        rows = np.arange(X.shape[0]) if which is None else np.flatnonzero(which)
+        some = X[rows[np.unique(np.linspace(0, len(rows) - 1, SPREAD_SAMPLES).astype(np.intp))]]
+        with np.errstate(over="ignore", invalid="ignore"):  # lengths, which are measured before, report what is too large
+            products = some.matrix if isinstance(some, Gram) else gram_and_preactivations(some, None, np.float64)[0]
+            return rounded(directions(products))
 
     @cached_property
     def _measured(self) -> tuple[float, str]:

@@ -159,6 +159,11 @@ class StreamLength:
         return None
 
     @property
+    def directions(self) -> float:
+        """No samples are kept to be compared."""
+        return np.inf
+
+    @property
     def _measured(self) -> tuple[float, str]:
         survey = self.survey
         filled = survey.filled_length() if survey.has_gaps else 0.0

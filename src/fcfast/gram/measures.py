@@ -13,6 +13,8 @@ from fcfast.gram.reading import Inputs, reader, row_readers
 from fcfast.sources.elsewhere import elsewhere, spread_sums
 from fcfast.tiles import slices
 
+FEWEST_SPREAD = 4  # samples, whose differences say something about directions
+
 
 def squared_norms(X: Inputs, dtype: DTypeLike = np.float64) -> NDArray[np.float64]:
     """Compute the squared norm (N,) of each sample, summed in double precision from numbers in `dtype`.
@@ -41,6 +43,30 @@ def squared_norms(X: Inputs, dtype: DTypeLike = np.float64) -> NDArray[np.float6
     for rows, inputs in row_readers(X, 1, dtype):
         (norms[rows],) = squared_sums(inputs, dtype)
     return norms
+
+
+def directions(products: NDArray[Any]) -> float:
+    """Give the number of directions over which samples spread alike, from their products (n, n).
+
+    It is ``trace(C)^2 / trace(C^2)`` for the second moments C of the centred samples: the number of features if these are
+    independent and equally large, and about 1 if all features rise and fall together, as those of a spectrum do.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fcfast.gram.measures import directions
+    >>> X = np.random.default_rng(0).normal(size=(60, 1000))
+    >>> round(directions(X[:, :5] @ X[:, :5].T)), round(directions(np.outer(X[:, 0], X[:, 0])))
+    (5, 1)
+    """
+    n_samples = len(products)
+    means = products.mean(axis=0, dtype=np.float64)
+    centred = products - means - means[:, None] + means.mean()
+    lengths = centred.diagonal()
+    others = float(np.square(centred).sum() - np.square(lengths).sum())  # of pairs, which say nothing of the lengths
+    if n_samples < FEWEST_SPREAD or not others > 0:
+        return np.inf
+    return float(lengths.mean() ** 2 * n_samples * (n_samples - 1) / others)
 
 
 def has_values(X: Inputs) -> bool:
