@@ -27,9 +27,16 @@ def test_noise_of_targets():
     assert noise_of(Poisson(), gaps, None) == pytest.approx(wanted)
     labels = np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     assert noise_of(Logistic(), labels, None) == pytest.approx((1 + 2 * np.sqrt(3 / 16)) / 2)
-    others = {Huber(): 0.2, Huber(delta=0.5): 0.5, Huber(delta=3.0): 1, Quantile((0.1, 0.9)): 1, SquaredError(): 1}
+    others = {
+        Huber(): 0.2,
+        Huber(delta=0.5): 0.5,
+        Huber(delta=3.0): 1,
+        Quantile((0.1, 0.9)): 0.6,
+        Quantile(0.5): 1,
+        SquaredError(): 1,
+    }
     for loss, size in others.items():
-        assert noise_of(loss, counts, None) == size
+        assert noise_of(loss, counts, None) == pytest.approx(size)
 
     class Odd(Huber):
         def noise(self, means, variances):
@@ -37,6 +44,30 @@ def test_noise_of_targets():
 
     with pytest.raises(ValueError, match=r"noise of the loss 'huber' must be in \[0, inf\), got -1"):
         noise_of(Odd(), counts, None)
+
+
+def test_a_label_that_all_samples_have():
+    """Rounding leaves its frequency a little above 1, with gaps or weights."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (60, 3)).astype(float)
+    labels[:, 0] = 1
+    labels[3:9, 1] = np.nan
+    for seed in range(20):
+        weights = np.random.default_rng(seed).random(60)
+        assert 0 < noise_of(Logistic(), labels, weights) < 1
+    model = FrontClassifier(max_epochs=2, **SETTINGS).fit(rng.normal(size=(60, 300)), labels)
+    assert "for noise of size" in model.settings_.reasons["weight_decay"]
+
+
+def test_outer_quantiles_are_learned():
+    """Few targets pull hard at them, so that the decay of the median would leave a constant."""
+    rng = np.random.default_rng(0)
+    factors = rng.normal(size=(400, 5))
+    X = factors @ rng.normal(size=(5, 1000)) + rng.normal(size=(400, 1000))
+    y = factors[:, 0] + factors[:, 1] + 0.5 * rng.normal(size=400)
+    model = FrontRegressor(loss=Quantile((0.025, 0.975)), **SETTINGS).fit(X[:200], y[:200])
+    assert model.score(X[200:], y[200:]) > 0.3
+    assert "noise of size 0.31" in model.settings_.reasons["weight_decay"]
 
 
 @pytest.mark.parametrize("n_samples", [40, 160])

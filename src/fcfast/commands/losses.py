@@ -30,7 +30,9 @@ Levels = Annotated[
 ]
 Delta = Annotated[
     float | None,
-    in_targets(help="Error above which --loss huber is linear, in deviations of the target if it is scaled.", show_default="0.2"),
+    in_targets(
+        help="Error above which --loss huber is linear, in deviations of the target if it is scaled.", show_default="0.2"
+    ),
 ]
 
 

@@ -90,6 +90,13 @@ class Constants:
             decay *= directions / self.directions
         return decay * (n_samples / 100) ** 0.5 if self.grows else decay
 
+    def because(self, noise: float, directions: float) -> str:
+        """Say what the decay follows besides the number of samples, for its reason in `settings_`."""
+        if not self.grows and noise == 1:
+            return ""
+        few = f" in {directions:.2g} directions" if directions < self.directions else ""
+        return f", for noise of size {noise:.2g}{few}"
+
 
 # The decays of LABELS and NOISY cost least, beside the best decay of each set, over 39 sets with counts, 30 with labels and 30
 # with numbers, for quantiles and with outliers: 48 to 800 training samples, generated and real (docs/targets.md). Over the real
@@ -344,11 +351,19 @@ def learning_rate(
 
 
 def weight_decay(
-    rates: Rates, given: bool, optimizer: Optimizer, step: float, decay: float, n_samples: int, streams: bool, own: float | None
+    rates: Rates,
+    given: bool,
+    optimizer: Optimizer,
+    step: float,
+    decay: float,
+    n_samples: int,
+    streams: bool,
+    own: float | None,
+    because: str = "",
 ) -> Choice:
     """Choose the decay of each layer's weights, so that all of them shrink alike; biases do not.
 
-    It belongs to the rates that are chosen, even if others are `given`.
+    It belongs to the rates that are chosen, even if others are `given`. `because` says what `decay` follows.
     """
     if own is not None:
         return Choice(own, "as the optimiser has it")
@@ -359,7 +374,7 @@ def weight_decay(
     if not decay:
         return Choice(0.0, "none is needed")
     shrink = step * decay / n_samples
-    reason = f"all weights shrink by {shrink:.2g} in a step"
+    reason = f"all weights shrink by {shrink:.2g} in a step{because}"
     if given:
         reason = f'for the rates that "auto" means, at which {reason}, although learning_rate is given'
     return Choice(tuple((shrink / weights, 0.0) for weights, _ in rates), reason)

@@ -113,5 +113,7 @@ class AutomaticEstimator(TrainedEstimator):
         decay = constants.decay_of(n_samples, is_tall, noise, directions)
         self._choose(
             "weight_decay",
-            lambda: automatic.weight_decay(rates.value, is_given, optimizer, step, decay, n_samples, streams, own),
+            lambda: automatic.weight_decay(
+                rates.value, is_given, optimizer, step, decay, n_samples, streams, own, constants.because(noise, directions)
+            ),
         )

@@ -82,7 +82,8 @@ class Logistic(Separable):
 
     def noise(self, means: Floats, variances: Floats) -> float:
         """Give the mean deviation of labels with these frequencies, over that of labels that half of the samples have."""
-        return float(2 * np.sqrt(means * (1 - means)).mean())
+        frequencies = np.clip(means, 0, 1)  # which rounding may have left
+        return float(2 * np.sqrt(frequencies * (1 - frequencies)).mean())
 
     def lowest(self, n_outputs: int) -> float:
         """Give the entropy of smoothed labels, which the best outputs have as their loss."""

@@ -16,7 +16,7 @@ from fcfast.losses.separable import Separable
 
 
 def _level(level: object) -> float:
-    if not 0 < validation.in_range(level, "levels", 0, np.nextafter(1, 2)) < 1:
+    if not 0 < validation.in_range(level, "levels", -np.inf, np.inf) < 1:
         raise ValueError(f"levels must be above 0 and below 1, got {level!r}")
     return float(level)  # type: ignore[arg-type]  # a number
 
@@ -90,6 +90,11 @@ class Quantile(Separable):
     def of_outputs(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         """Give the loss of each output and its derivative."""
         return lossfn.quantile(outputs, targets, self._levels(outputs.shape[1]))
+
+    def noise(self, means: Floats, variances: Floats) -> float:
+        """Give the largest deviation of the derivatives, over that of the median: few targets pull at an outer quantile."""
+        levels = np.array(self.parameters)
+        return float(2 * np.sqrt(levels * (1 - levels)).max())
 
     def best_constant(self, targets: Array, sample_weight: Floats | None, n_outputs: int) -> Floats:
         """Give the quantiles of the targets."""
