@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 from sklearn.base import clone
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import PoissonRegressor
 from sklearn.metrics import d2_pinball_score, d2_tweedie_score, r2_score
 
@@ -171,7 +172,8 @@ def test_scores_equal_those_of_scikit_learn(global_random_seed):
             np.testing.assert_allclose(Quantile(levels).score(known, quantiles.reshape(shape), w), np.mean(expected))
     assert Poisson().score(np.ones(5), np.ones(5)) == 1.0
     assert Poisson().score(np.zeros(5), np.ones(5)) == 0.0
-    assert np.isnan(SquaredError().score(np.array([[np.nan, 1.0], [np.nan, np.nan]]), np.zeros((2, 2))))
+    with pytest.warns(UndefinedMetricWarning, match="a score needs 2 samples"):
+        assert np.isnan(SquaredError().score(np.array([[np.nan, 1.0], [np.nan, np.nan]]), np.zeros((2, 2))))
 
 
 def test_losses_by_value():

@@ -108,7 +108,8 @@ def test_directions_of_samples():
     moments = np.cov(X.T)
     wanted = np.trace(moments) ** 2 / np.square(moments).sum()
     assert directions(X @ X.T) == pytest.approx(wanted, rel=0.01)
-    assert directions(np.eye(3)) == directions(np.zeros((9, 9))) == np.inf
+    assert directions(np.eye(3)) == directions(np.zeros((9, 9))) == directions(np.full((9, 9), 0.3)) == np.inf
+    assert directions(((X + 1e4) @ (X + 1e4).T).astype(np.float32)) == np.inf  # rounding is all that is left
 
 
 def test_few_directions_need_less_decay():

@@ -5,10 +5,11 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import log_loss, roc_auc_score
 
 import fcfast
-from fcfast import FrontClassifier, FrontRegressor, FrontSurvival
+from fcfast import FrontClassifier, FrontRegressor, FrontSurvival, NoPropClassifier
 from fcfast.attribution import stability
 from fcfast.losses import FunctionLoss, Huber, Loss, Quantile, Separable
 from fcfast.streams import Stream
@@ -98,6 +99,18 @@ def test_columns_in_another_order_are_refused():
         fitted.fit(X, PAIR.set_axis(["a", "a"], axis=1))
 
 
+def test_names_are_learned_late_and_from_streams():
+    """From the first table that has them; blocks of a stream have the same ones."""
+    portions = regressor().partial_fit(X, PAIR.to_numpy()).partial_fit(X, PAIR)
+    streamed = regressor().fit(Stream([(X[:30], PAIR[:30]), (X[30:], PAIR[30:])]))
+    for fitted in (portions, streamed):
+        assert fitted.target_names_.tolist() == ["a", "b"]
+        with pytest.raises(ValueError, match="y has the columns 'b', 'a'"):
+            fitted.score(X, SWAPPED)
+    with pytest.raises(ValueError, match=r"block 2 of the stream: y has the columns 'b', 'a'"):
+        regressor().fit(Stream([(X[:30], PAIR[:30]), (X[30:], SWAPPED[30:])]))
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 # scores
 
@@ -144,6 +157,26 @@ def test_missing_values_of_pandas_are_left_out_of_scores(loss):
     assert len(found.ranking["feature"]) == 3
 
 
+def test_weights_of_blocks_are_those_of_their_samples():
+    blocks = Stream([(X[:30], y[:30], np.ones(31)), (X[30:], y[30:], np.ones(29))])
+    with pytest.raises(ValueError, match="give one >= 0 for each of the 30 samples"):
+        SINGLE.score(blocks)
+
+
+def test_a_score_of_one_sample_is_undefined():
+    for fitted, truth in ((SINGLE, y), (COUNTED, COUNTS)):
+        with pytest.warns(UndefinedMetricWarning, match="a score needs 2 samples"):
+            assert np.isnan(fitted.score(X, truth, np.eye(N)[3]))
+
+
+def test_noprop_checks_what_it_scores():
+    fitted = NoPropClassifier(n_blocks=2, hidden=(4, 4), max_epochs=2, random_state=0).fit(X, LABELS[:, 0])
+    assert fitted.score(X, LABELS[:, 0]) == np.mean(fitted.predict(X) == LABELS[:, 0])
+    for truth, weights, message in ((LABELS[:, 0], -np.ones(N), "Negative"), (LABELS, None, "classes in one column")):
+        with pytest.raises(ValueError, match=message):
+            fitted.score(X, truth, weights)
+
+
 def test_the_score_of_an_own_loss_gets_raw_numbers():
     """Also in validation, where the network has scaled ones."""
 
@@ -174,11 +207,13 @@ def test_targets_that_do_not_vary_are_no_validation():
     """No epoch could be better than the first; the loss can still fall."""
     none = np.zeros(N)
     few = np.where(np.arange(N) < 5, 3.0, none)
+    stops = {"early_stopping": True}
     with pytest.raises(ValueError, match=r"all targets of the 30 validation samples are the same.*\(d2\).*scoring='loss'"):
-        regressor("poisson").fit(X, few, X_val=X[30:], y_val=none[30:])
+        regressor("poisson", **stops).fit(X, few, X_val=X[30:], y_val=none[30:])
+    assert regressor("poisson").fit(X, few, X_val=X[30:], y_val=none[30:]).validation_scores_ == [0.0] * 4
     assert len(regressor("poisson", scoring="loss").fit(X, few, X_val=X[30:], y_val=none[30:]).validation_scores_) == 4
     with pytest.raises(ValueError, match="are the same"):
-        regressor().fit(X, y, X_val=X, y_val=y, sample_weight_val=np.eye(N)[0])
+        regressor(**stops).fit(X, y, X_val=X, y_val=y, sample_weight_val=np.eye(N)[0])
     with pytest.raises(ValueError, match="no label of the 60 validation samples is known"):
         FrontClassifier(**BRIEF).fit(X, LABELS, X_val=X, y_val=LABELS * np.nan)
 

@@ -46,9 +46,14 @@ class FrontEstimator(ChosenFront, AttributedFront, FollowingFront):
         raise NotImplementedError
 
     def _checked(self, X: Any, y: ArrayLike | None, reset: bool) -> tuple[Any, Array]:
-        if reset and self.target_names_ is None:  # otherwise a network is continued
+        checked = super()._checked(X, y, reset)
+        self._learn_names(y)
+        return checked
+
+    def _learn_names(self, y: Any) -> None:
+        """Remember the names of the targets, which are not known yet if earlier ones had none."""
+        if self.target_names_ is None:
             self.target_names_ = names_of(y)
-        return super()._checked(X, y, reset)
 
     def _opened_targets(self, y: Any, reset: bool) -> tuple[Any, Callable[[Array], Array]]:
         refuse_other_names(y, self.target_names_)

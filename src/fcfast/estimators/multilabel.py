@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import log_loss
+from sklearn.metrics import d2_log_loss_score, log_loss
 
 from fcfast.estimators.classes import ClassTargets
 from fcfast.estimators.described import targets_entry
@@ -102,7 +102,7 @@ class LabelTargets(ClassTargets):
             own.classes_ = [np.arange(2)] * len(self.classes_)  # as its own estimators of several labels have it
 
     def _check_scorable(self, targets: Array, sample_weight: Floats | None) -> None:
-        if self._is_multilabel and getattr(scorer_of(self), "_score_func", None) is log_loss:
+        if self._is_multilabel and getattr(scorer_of(self), "_score_func", None) in (log_loss, d2_log_loss_score):
             raise ValueError(
                 f"scoring={self.scoring!r} compares the probabilities of classes that exclude each other, but y has several "
                 "labels; use scoring='loss', which is the sum over the labels"

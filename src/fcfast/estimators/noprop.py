@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 
 from fcfast import validation
@@ -51,7 +50,7 @@ MAX_DIMENSIONS = 1_000_000
 
 
 @stored
-class NoPropClassifier(ClassifierMixin, FittedNoProp):
+class NoPropClassifier(FittedNoProp):
     """A classifier of blocks that each learn by themselves to remove noise from a label (NoProp, arXiv 2503.24322).
 
     No block passes an error to another. A block sees the input and a noisy label. In training the noisy label is made from the

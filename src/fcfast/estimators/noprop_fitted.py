@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
@@ -15,6 +16,7 @@ from fcfast.estimators.classes import ClassTargets
 from fcfast.estimators.exported import ExportedEstimator
 from fcfast.estimators.noprop_settings import inference_of
 from fcfast.estimators.store import save
+from fcfast.estimators.stream_predictions import scored
 from fcfast.front import FORMS, WeightsForm
 from fcfast.front.base import FrontStack
 from fcfast.modelfile.headers import Tensors
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-class FittedNoProp(ClassTargets, AutomaticEstimator, ExportedEstimator):
+class FittedNoProp(ClassifierMixin, ClassTargets, AutomaticEstimator, ExportedEstimator):
     """Methods that need a trained stack of blocks."""
 
     network_: NoPropNetwork
@@ -64,6 +66,11 @@ class FittedNoProp(ClassTargets, AutomaticEstimator, ExportedEstimator):
         """Give the most probable class (M,)."""
         probabilities = self._probabilities(X)
         return self.classes_[probabilities.argmax(axis=1)]
+
+    def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
+        """Give the accuracy; the blocks of a stream hold `y` and `sample_weight`, which are left out then."""
+        predicted, truth, weights = scored(self, X, y, sample_weight)
+        return float(accuracy_score(truth, predicted, sample_weight=weights))
 
     def staged_predict_proba(self, X: Any) -> Iterator[NDArray[np.float64]]:
         """Give the probabilities (M, c) after each block, or after each step of "ct" and "fm"."""

@@ -425,7 +425,7 @@ class FrontRegressor(RegressorMixin, FrontEstimator):
         return truth
 
     def _check_scorable(self, targets: Array, sample_weight: Array | None) -> None:
-        if self.scoring is None and not varies(targets, sample_weight):
+        if self.early_stopping and self.scoring is None and not varies(targets, sample_weight):
             raise ValueError(
                 f"all targets of the {len(targets)} validation samples are the same, of which no prediction explains more than "
                 f"another ({self._score_name}); validate on more samples, or use scoring='loss'"

@@ -65,11 +65,22 @@ def predictions_of(
         predicted.append(estimator.predict(block.X))
         truth.append(estimator._truth(predicted[-1], block.y))
         is_weighted |= block.sample_weight is not None
-        given = np.ones(len(truth[-1])) if block.sample_weight is None else block.sample_weight
-        weights.append(np.asarray(given, np.float64))
+        n_samples = len(truth[-1])
+        weights.append(np.ones(n_samples) if block.sample_weight is None else block_weights(block.sample_weight, n_samples))
     predictions = np.concatenate(predicted)
     joined = estimator._given_weights(np.concatenate(weights), predictions) if is_weighted else None
     return predictions, np.concatenate(truth), joined
+
+
+def block_weights(sample_weight: ArrayLike, n_samples: int) -> Floats:
+    """Check the weights of a block, all of which may be 0, which scikit-learn refuses."""
+    weights = validation.finite_array(sample_weight, "sample_weight", 1)
+    if len(weights) != n_samples or (weights < 0).any():
+        raise ValueError(
+            f"sample_weight has {len(weights)} values from {weights.min(initial=0):g} on; give one >= 0 for each of the "
+            f"{n_samples} samples"
+        )
+    return weights
 
 
 def scored(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Floats | None]:

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _num_samples, column_or_1d
 from fcfast import validation
 from fcfast.estimators.described import described, samples_entries
 from fcfast.estimators.scoring import Samples
-from fcfast.estimators.stream_predictions import NO_SAMPLES, of_width, without_targets
+from fcfast.estimators.stream_predictions import NO_SAMPLES, block_weights, of_width, without_targets
 from fcfast.estimators.survey import Survey
 from fcfast.estimators.targets import ROBUST, checked_noise, noise_of, warn_of_empty
 from fcfast.estimators.validated import Asked, parted_entries, samples_beside, watched
@@ -355,6 +355,7 @@ class Reader:
             X = of_width(X, max(X.shape[1], int(estimator.n_features_in_)))
             is_wider = surveys and X.shape[1] > estimator.n_features_in_
         X, y = estimator._validated(X, block.y, is_first or is_wider)
+        estimator._learn_names(block.y)
         if sparse.issparse(X):
             X = sparse.csr_array(X)
             if not X.has_canonical_format:
@@ -366,7 +367,7 @@ class Reader:
             y = column_or_1d(y, warn=is_first)
         if block.sample_weight is None:
             return X, y, None
-        return X, y, _weights(block.sample_weight, len(y))
+        return X, y, block_weights(block.sample_weight, len(y))
 
     def _refuse_other_kind(self, X: Any, y: Array, is_first: bool) -> None:
         """Refuse blocks that are sparse where others are dense, or that have another number of targets."""
@@ -388,14 +389,3 @@ class Reader:
             raise ValueError(f"X is {kinds[is_sparse]}, but {kinds[self._is_sparse]} in the first block; give one kind")
         if y.shape[1:] != self._y_shape:
             raise ValueError(f"y has shape {y.shape}, but {('n', *self._y_shape)} in the first block; give one shape")
-
-
-def _weights(sample_weight: ArrayLike, n_samples: int) -> Floats:
-    """Check the weights of a block, all of which may be 0, which scikit-learn refuses."""
-    weights = validation.finite_array(sample_weight, "sample_weight", 1)
-    if len(weights) != n_samples or (weights < 0).any():
-        raise ValueError(
-            f"sample_weight has {len(weights)} values from {weights.min(initial=0):g} on; give one >= 0 for each of the "
-            f"{n_samples} samples"
-        )
-    return weights

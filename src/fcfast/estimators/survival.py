@@ -381,7 +381,7 @@ class FrontSurvival(FrontEstimator):
 
     def _check_scorable(self, targets: Array, sample_weight: Array | None) -> None:
         counted = targets if sample_weight is None else targets[sample_weight > 0]
-        if comparable_weight(counted):
+        if self.scoring is not None or comparable_weight(counted):
             return
         raise ValueError(
             f"the {len(counted)} validation samples (with a weight above 0) have no comparable pairs: no sample with an event "

@@ -105,7 +105,9 @@ def refuse_other_names(y: Any, known: Array | None) -> None:
     names = names_of(y)
     if names is None or known is None or np.array_equal(names, known):
         return
-    listed, before = (", ".join(map(repr, each[:5].tolist())) + (", ..." if len(each) > 5 else "") for each in (names, known))
+    listed, before = (
+        ", ".join(repr(str(name)) for name in each[:5]) + (", ..." if len(each) > 5 else "") for each in (names, known)
+    )
     raise ValueError(
         f"y has the columns {listed}, but the network was trained on {before}; give the same ones in the same order"
     )
@@ -137,7 +139,7 @@ def robust_scale(y: Array, sample_weight: NDArray[np.float64] | None) -> Scale:
 def names_of(y: Any) -> Array | None:
     """Give the names of targets in two columns or more of a DataFrame, if they are strings, otherwise None."""
     names = list(getattr(y, "columns", ()))
-    twice = {str(name) for name in names if names.count(name) > 1}
+    twice = [name for name in names if isinstance(name, str) and names.count(name) > 1]
     if twice:
-        raise ValueError(f"y has several columns of the name {min(twice)!r}; give each target a name of its own")
+        raise ValueError(f"y has several columns of the name {str(twice[0])!r}; give each target a name of its own")
     return np.array(names, dtype=object) if len(names) > 1 and all(isinstance(name, str) for name in names) else None

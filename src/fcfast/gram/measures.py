@@ -64,9 +64,10 @@ def directions(products: NDArray[Any]) -> float:
     centred = products - means - means[:, None] + means.mean()
     lengths = centred.diagonal()
     others = float(np.square(centred).sum() - np.square(lengths).sum())  # of pairs, which say nothing of the lengths
-    if n_samples < FEWEST_SPREAD or not others > 0:
+    rounding = 1000 * np.finfo(products.dtype).eps * float(products.diagonal().mean())
+    if n_samples < FEWEST_SPREAD or not (others > 0 and lengths.mean() > rounding):
         return np.inf
-    return float(lengths.mean() ** 2 * n_samples * (n_samples - 1) / others)
+    return max(1.0, float(lengths.mean() ** 2 * n_samples * (n_samples - 1) / others))
 
 
 def has_values(X: Inputs) -> bool:

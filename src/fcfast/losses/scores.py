@@ -3,11 +3,15 @@
 scikit-learn's scores are imported when they are needed: they bring pandas with them where it is installed.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import UndefinedMetricWarning
+
+from fcfast.errors import frames_within
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -75,6 +79,12 @@ def over_targets(score: Score, targets: Array, predictions: Array, sample_weight
             weights = None if sample_weight is None else np.asarray(sample_weight)[there]
             of_target = predicted[there, k]
             found.append(score(column[there], of_target[:, 0] if of_target.shape[1] == 1 else of_target, weights))
+    if not found:
+        warnings.warn(
+            f"a score needs {FEWEST} samples with a target and a weight above 0, so that it is NaN here",
+            UndefinedMetricWarning,
+            stacklevel=1 + frames_within(),
+        )
     return float(np.mean(found)) if found else float("nan")
 
 

@@ -19,22 +19,32 @@ def progress(verbose: int, max_epochs: int) -> Iterator[list[Callback]]:
         yield []
         return
 
+    untold: list[Epoch] = []  # the last epoch, if it has no line
+
     def tell_some(epoch: Epoch) -> None:
         n_lines = TOLD if verbose == 1 else max_epochs
+        untold[:] = [epoch]
         if epoch.epoch * n_lines // max_epochs > (epoch.epoch - 1) * n_lines // max_epochs:
-            _print(epoch)
+            _print(untold.pop())
 
     try:
         from rich.console import Console
     except ImportError:  # the extra "cli" installs rich; lines do not need it
         yield [tell_some]
+        _tell(untold)
         return
     console = Console(stderr=True)
     if verbose > 1 or not console.is_terminal:
         yield [tell_some]
+        _tell(untold)
         return
     with progress_bar(max_epochs, console, "training", is_kept=True) as tell:
         yield [lambda epoch: tell(_summary(epoch), epoch.epoch)]
+
+
+def _tell(epochs: list[Epoch]) -> None:
+    for epoch in epochs:
+        _print(epoch)
 
 
 def _print(epoch: Epoch) -> None:
