@@ -210,6 +210,24 @@ def test_a_shared_gram_matrix_gives_what_refits_give(fitted):
     assert kernel.n_fits == 2
 
 
+def test_stability_of_a_fitted_estimator(fitted):
+    """Its own top and importances stand beside the refits, which are the same."""
+    classifier, X, y = fitted
+    estimator = fcfast.FrontClassifier((6,), max_epochs=20)
+    asked = {"n_fits": 3, "random_state": 1}
+    all_of_them = stability(estimator, X, y, k=D, **asked).ranking
+    own = classifier.attribute(X)
+    found = stability(estimator, X, y, k=5, attributions=own, **asked).ranking
+    for name in ("feature", "importance", "name"):
+        assert found[name].tolist() == own.top(5)[name].tolist()
+    ranks = dict(zip(all_of_them["feature"].tolist(), all_of_them["mean_rank"].tolist(), strict=True))
+    np.testing.assert_allclose(found["mean_rank"], [ranks[feature] for feature in found["feature"].tolist()])
+    with pytest.raises(ValueError, match=f"attributions are of {D} features, but X has 3"):
+        stability(estimator, X[:, :3], y, attributions=own, **asked)
+    with pytest.raises(ValueError, match="one output of each"):
+        stability(estimator, X, y, attributions=classifier.attribute(X, output="all"), **asked)
+
+
 def test_stability_of_a_regression(fitted):
     """The number of the output is needed if there are several."""
     _, X, _ = fitted
@@ -389,8 +407,10 @@ def test_explain_prints_json(files):
     stable = run("explain", model, table, "--stability", 3, "--target", "kind", "--top", 4, "--json")
     content = json.loads(stable.stdout)
     assert content["stability"]["n_fits"] == 3
-    assert content["ranking"]["share"][0] == 1.0
-    assert content["ranking"]["name"][0] == "g2"
+    assert content["ranking"]["refits"][0] == 1.0
+    own = json.loads(run("explain", model, table, "--top", 4, "--json").stdout)["ranking"]
+    assert {name: content["ranking"][name] for name in own} == own
+    assert list(content["ranking"])[len(own) :] == ["refits", "mean_rank"]
     printed = run("explain", model, table, "--top", 1, "--method", "gradient_x_input", "--baseline", "zero")
     assert "g2" in printed.stdout
     every = json.loads(run("explain", model, table, "--output", "all", "--top", 1, "--json").stdout)["ranking"]

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length
 
 from fcfast import validation
 from fcfast.attribution.ranking import Ranking, order_of
+from fcfast.attribution.result import Attributions
 from fcfast.gram.object import Gram
 from fcfast.gram.samples import is_numeric
 from fcfast.sources import as_source
@@ -31,8 +32,8 @@ class Stability:
     Attributes
     ----------
     ranking : Ranking
-        Columns "rank", "feature", "name" and "importance" of a fit on all samples; "share", the share of refits with the
-        feature among their own top k; "mean_rank", its mean rank in the refits.
+        Columns "rank", "feature", "name" and "importance" of a fit on all samples, or of given attributions; "share", the
+        share of refits with the feature among their own top k; "mean_rank", its mean rank in the refits.
     overlap : float
         Mean share of the top k that two refits have in common.
     expected_overlap : float
@@ -79,12 +80,13 @@ def stability(
     method: str = "integrated_gradients",
     baseline: Any = "auto",
     steps: Any = "auto",
+    attributions: Attributions | None = None,
     random_state: Any = None,
 ) -> Stability:
     """Refit an estimator on other draws of the training samples, and see which features stay at the top of the ranking.
 
-    Features are ranked by their mean absolute attribution over all samples in X, once for a fit on all of them and once for
-    each refit. Refits share one Gram matrix where the estimator holds contributions of the training samples, so that each
+    Features are ranked by their mean absolute attribution over all samples in X, once for a fit on all of them (or for a
+    fitted estimator, by its `attributions`) and once for each refit. Refits share one Gram matrix where the estimator holds contributions of the training samples, so that each
     reads the features only for its attributions.
 
     Parameters
@@ -105,6 +107,9 @@ def stability(
         weights and batches. All change the seed.
     output, method, baseline, steps
         As for `FrontClassifier.attribute`; a ranking needs one output for each sample.
+    attributions : Attributions, optional
+        Attributions of a fitted estimator, whose own top k is compared with the refits. By default it is the top of a fit on
+        all samples in X, with a seed of its own.
     random_state : int, RandomState or None, default None
         Seed of the draws and of the refits.
 
@@ -115,7 +120,7 @@ def stability(
     Raises
     ------
     ValueError, TypeError
-        If an argument is invalid, or ``output="all"``.
+        If an argument is invalid, if there are several outputs, or if `attributions` have another number of features.
 
     Examples
     --------
@@ -142,10 +147,12 @@ def stability(
     asked = {"method": method, "baseline": baseline, "steps": steps}
     seeds = random.randint(2**31 - 1, size=n_fits + 1).tolist()
     reference = clone(estimator).set_params(random_state=seeds[0], warm_start=False).fit(X, targets)
-    attributions = reference.attribute(X, output=output, **asked)
-    if len(attributions.shape) == 3:
+    ranked = reference.attribute(X, output=output, **asked) if attributions is None else attributions
+    if len(ranked.shape) == 3:
         raise ValueError("stability ranks one output of each sample; give output=, the class or the number of the output")
-    importance = attributions.importance_
+    if ranked.shape[1] != reference.n_features_in_:
+        raise ValueError(f"attributions are of {ranked.shape[1]} features, but X has {reference.n_features_in_}")
+    importance = ranked.importance_
     k = min(k, len(importance))
     draws = _draws(resample, len(targets), n_fits, _kinds(estimator, targets), random)
     refit = _refits(estimator, reference, X, targets)
@@ -156,7 +163,7 @@ def stability(
         place = np.empty(len(order), np.intp)
         place[order] = np.arange(len(order))
         tops[fit], ranks = order[:k], ranks + (place[top] + 1) / n_fits
-    columns = attributions.top(k)
+    columns = ranked.top(k)
     share = (np.sort(tops, axis=1)[:, :, None] == top).any(axis=1).mean(axis=0)
     ranking = Ranking({name: columns[name] for name in ("rank", "feature", "name", "importance")} | {
         "share": share, "mean_rank": ranks,

@@ -10,11 +10,11 @@ from fcfast.commands.explained import (
     METHODS,
     PLOTS,
     SPECTRUM,
+    beside_refits,
     draw,
     explained,
     feature_groups,
     refits,
-    with_features,
     with_names,
     with_outputs,
 )
@@ -100,7 +100,9 @@ def explain(
     stability: Annotated[
         int | None,
         typer.Option(
-            min=2, help="Refit so many times on draws of these samples, and say how often each feature is at the top again."
+            min=2,
+            help="Refit so many times on draws of these samples, and say in which share of the refits each feature of the "
+            "model's top is at the top again, and its mean rank.",
         ),
     ] = None,
     target: Annotated[
@@ -164,10 +166,10 @@ def explain(
             if stability is not None:
                 if len(found.shape) > 2:
                     raise ValueError("--stability ranks the features of one output; name it with --output")
-                stable = refits(estimator, X, table, data, top, stability, output, asked, seed)
-                ranking = stable.ranking = with_features(stable.ranking, found)
+                stable = refits(estimator, found, X, table, data, top, stability, output, asked, seed)
+                ranking = beside_refits(ranking, stable)
             if plot is not None:
-                draw(plot, plot_kind, found, ranking, X, data)
+                draw(plot, plot_kind, found, ranking if stable is None else stable.ranking, X, data)
         for note in (*notes, *warned):
             tell_user(note)
         if out is not None:

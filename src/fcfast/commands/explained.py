@@ -9,7 +9,6 @@ from fcfast.commands.shared import listed
 
 if TYPE_CHECKING:
     from fcfast.attribution import Attributions, Ranking, Stability
-    from fcfast.commands.explainedblocks import BlockedAttributions
     from fcfast.datafiles import Table
 
 METHODS = ("integrated_gradients", "gradient_x_input")
@@ -97,18 +96,16 @@ def with_outputs(ranking: "Ranking", estimator: Any) -> "Ranking":
     return Ranking({**ranking, "output": np.array(names)[ranking["output"]]})
 
 
-def with_features(ranking: "Ranking", found: "Attributions | BlockedAttributions") -> "Ranking":
-    """Put the names that the model has for its features in the place of those of refits, which are trained on an array."""
-    import numpy as np
-
+def beside_refits(ranking: "Ranking", stable: "Stability") -> "Ranking":
+    """Add what refits say about the features of a ranking: the share of them that have it at the top, and its mean rank."""
     from fcfast.attribution import Ranking
 
-    names = found.feature_names
-    return ranking if names is None else Ranking({**ranking, "name": np.array(names)[ranking["feature"]]})
+    return Ranking({**ranking, "refits": stable.ranking["share"], "mean_rank": stable.ranking["mean_rank"]})
 
 
 def refits(
     estimator: Any,
+    found: "Attributions",
     X: Any,
     table: "Table",
     data: Path,
@@ -118,7 +115,7 @@ def refits(
     asked: dict[str, Any],
     seed: int,
 ) -> "Stability":
-    """Train again on draws of the samples, with the settings of the model."""
+    """Train again on draws of the samples, with the settings of the model, whose own top is looked for in the refits."""
     from sklearn.base import is_classifier
 
     from fcfast.attribution import stability
@@ -132,7 +129,8 @@ def refits(
     y = targets_like(known_targets(estimator), table, data, "classification" if is_classifier(estimator) else "regression")
     if is_classifier(estimator) and estimator.classes_.dtype.kind == "b":
         y = y == str(True)  # truth values are compared as text
-    return stability(estimator, X, y, k, n_fits, output=_output(estimator, output), random_state=seed, **asked)
+    asked = asked | {"output": _output(estimator, output), "attributions": found, "random_state": seed}
+    return stability(estimator, X, y, k, n_fits, **asked)
 
 
 def draw(out: Path, kind: str, found: Any, ranking: "Ranking", X: Any, data: Path) -> None:
