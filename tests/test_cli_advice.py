@@ -56,3 +56,49 @@ def test_an_option_that_takes_one_column_is_given_twice(folder):
         message = refused(command, data, *more, "--target", "weight", "--id", "name", "--id=other")
         assert "--id" in message and "2 times" in message and "'name'" in message and "'other'" in message, command
     assert "--id" in refused("predict", "m.safetensors", data, "--id", "name", "--id", "other")
+
+
+def trained(folder, name, *arguments):
+    model = folder / f"{name}.safetensors"
+    result = run("train", folder / "all.csv", "--save", model, *QUICK, *arguments)
+    assert result.exit_code == 0, result.output
+    return model
+
+
+def test_targets_of_other_names(folder):
+    """Scoring with another column than the model predicts warns of it; one of two targets, or a feature, is refused."""
+    data = folder / "all.csv"
+    genes = [f"g{j}" for j in range(6)]
+    few = pd.read_csv(data)[[*genes, "height", "weight"]]
+    few.to_csv(folder / "few.csv", index=False)
+    for target in ("weight", "-1"):  # an index stands for the name
+        model = folder / "one.safetensors"
+        assert run("train", folder / "few.csv", "--save", model, *QUICK, "--target", target).exit_code == 0
+        for scored in ("weight", "-1"):
+            assert "warning" not in run("predict", model, folder / "few.csv", "--target", scored).stderr
+        few.rename(columns={"weight": "kg"}).to_csv(folder / "renamed.csv", index=False)
+        warned = said(run("predict", model, folder / "renamed.csv", "--target", "kg").stderr)
+        assert "warning: the model was trained to predict 'weight', but its predictions are scored with 'kg'" in warned
+    assert "'g0' is a feature of the model" in refused("predict", model, data, "--target", "g0")
+    assert "'g1' is a feature of the model" in refused("explain", model, data, "--id", "g1")
+    both = folder / "both.safetensors"
+    assert run("train", folder / "few.csv", "--save", both, *QUICK, "--target", "weight", "--target", "height").exit_code == 0
+    message = refused("predict", both, data, "--target", "weight")
+    assert "name all of 'weight', 'height', each with --target" in message
+
+
+def test_an_output_of_one_target_is_named_by_the_target(folder):
+    """With its level where there are several; the level alone will do."""
+    data, ids = folder / "all.csv", ("--id", "name")
+    short = pd.read_csv(data).drop(columns=["other"])
+    short.to_csv(folder / "short.csv", index=False)
+    model = folder / "levels.safetensors"
+    levels = ("--loss", "quantile", "--levels", "0.1,0.9")
+    assert run("train", folder / "short.csv", "--save", model, *QUICK, *ids, "--target", "weight", *levels).exit_code == 0
+    asked = ("explain", model, folder / "short.csv", *ids, "--json", "--output")
+    one, other, low = (json.loads(run(*asked, output).stdout)["ranking"] for output in ("weight_0.9", "0.9", "0.1"))
+    assert one == other != low
+    assert "'0.1', '0.9'" in refused(*asked, "weight_0.5")
+    assert run("train", folder / "short.csv", "--save", model, *QUICK, *ids, "--target", "weight").exit_code == 0
+    assert run(*asked, "weight").stdout == run(*asked, "0").stdout
+    assert "--output" in refused(*asked, "height")

@@ -197,17 +197,18 @@ def test_errors_of_predictions(data, table, tmp_path):
 
 def test_features_behind_risks_and_their_stability(data, table, tmp_path):
     """Refits on bootstrap samples of patients, with and without events each, on times and events that are named."""
-    train(table, tmp_path, *COLUMNS, "--id", "patient", "--test", 0)
+    _, model = train(table, tmp_path, *COLUMNS, "--id", "patient", "--test", 0)
     asked = ("explain", tmp_path / "m.safetensors", table, "--id", "patient", "--top", 5)
     result = run(*asked, *COLUMNS, "--stability", 3, "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     X, y = data
     estimator = FrontSurvival((8,), max_epochs=60, n_jobs=1)
-    expected = stability(estimator, X, y, 5, 3, random_state=0)
+    del model.feature_names_in_  # X is an array
+    expected = stability(estimator, X, y, 5, 3, attributions=model.attribute(X), random_state=0)
     assert content["ranking"]["feature"] == expected.ranking["feature"].tolist()
     assert content["ranking"]["name"] == [GENES[j] for j in content["ranking"]["feature"]]
-    np.testing.assert_allclose(content["ranking"]["share"], expected.ranking["share"])
+    np.testing.assert_allclose(content["ranking"]["refits"], expected.ranking["share"])
     assert content["stability"]["overlap"] == pytest.approx(expected.overlap)
     assert "name it with --time and --event" in refused(*asked, "--stability", 3)
     assert "--time was given without --event" in refused(*asked, "--stability", 3, "--time", "days")

@@ -26,7 +26,7 @@ def with_report(
     """
     named = {
         "file": "standard input" if str(data) == "-" else data,
-        "target": Path(target) if isinstance(target, str) and Path(target).is_file() else target,
+        "target": Path(target) if isinstance(target, str) and Path(target).is_file() else report.get("target", target),
         "text": report.get("text"),
     }
     entries = {name: value for name, value in named.items() if value is not None}

@@ -136,10 +136,10 @@ def type_of_targets(known: Array) -> str:
     return "numbers" if known.dtype.kind in "iufV" else "labels"  # V: times and events
 
 
-def targets_like(known: Array, table: Table, path: Path, task: str) -> Array:
+def targets_like(known: Array, table: Table, path: Path, task: str, names: Sequence[str] | None = None) -> Array:
     """Return the targets of another table, which must be comparable: the same number of outputs, and text if `known` is text.
 
-    `known` holds known targets, and all classes if they are text.
+    `known` holds known targets, and all classes if they are text. `names` are those of several targets, for advice.
     """
     if known.dtype == SURVIVAL:
         return survival.survival_of(table, path)
@@ -155,8 +155,9 @@ def targets_like(known: Array, table: Table, path: Path, task: str) -> Array:
                 f"the classes are {listed(list(map(str, np.unique(known))))}; name another one"
             )
     if y.shape[1:] != known.shape[1:] or (y.dtype.kind == "U") != (known.dtype.kind == "U"):
+        advice = "name another one" if names is None else f"name all of {listed(list(map(str, names)))}, each with --target"
         raise ValueError(
-            f"the target of {path} ({_kind(y)}) is not of the kind that is predicted ({_kind(known)}); name another one"
+            f"the target of {path} ({_kind(y)}) is not of the kind that is predicted ({_kind(known)}); {advice}"
         )
     return y
 

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fcfast.commands.predicted import delimiter_of, output_names
+from fcfast.commands.predicted import delimiter_of, output_names, with_target
 from fcfast.commands.shared import listed
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ def _output(estimator: Any, output: str | None) -> Any:
     names = output_names(estimator)
     if output is None or output == ALL:
         return output
-    if output in names:
-        return names.index(output)
+    for spelt in (names, with_target(estimator, names)):
+        if output in spelt:
+            return spelt.index(output)
     if names and not output.isdecimal():
         raise ValueError(f"--output {output} is unknown; use one of {listed(names)}, or {ALL}")
     classes = getattr(estimator, "classes_", None)
@@ -126,7 +127,8 @@ def refits(
         raise ValueError(f"{data}: --stability trains on the samples, which have no target; name it with {columns}")
     if table.known is not None:
         X, table = X[table.known.nonzero()[0]], with_targets(table, data)
-    y = targets_like(known_targets(estimator), table, data, "classification" if is_classifier(estimator) else "regression")
+    task, names = "classification" if is_classifier(estimator) else "regression", getattr(estimator, "target_names_", None)
+    y = targets_like(known_targets(estimator), table, data, task, names)
     if is_classifier(estimator) and estimator.classes_.dtype.kind == "b":
         y = y == str(True)  # truth values are compared as text
     asked = asked | {"output": _output(estimator, output), "attributions": found, "random_state": seed}

@@ -31,7 +31,11 @@ def samples_for(
     }  # fmt: skip
     texts = needed_columns(estimator.text_, text, model)
     wanted = {"text": texts} if texts else of_numbers
-    table = read_table(data, target, ids=ids, target_type=target_type, **wanted, **written)
+    try:
+        table = read_table(data, target, ids=ids, target_type=target_type, **wanted, **written)
+    except ValueError as error:
+        _explain_features(error, names or [], target, ids)
+        raise
     tell_user(f"{data}: {table}")
     table = with_targets_in_order(table, getattr(estimator, "target_names_", None))
     if estimator.text_ is not None:  # the line about the table names what is left out
@@ -39,3 +43,12 @@ def samples_for(
         return table, X, unknown_in(X)
     X, ignored = in_order(table, names, estimator.n_features_in_, data)
     return table, X, [f"columns that the model was not trained on are left out: {listed(ignored)}"] if ignored else []
+
+
+def _explain_features(error: ValueError, features: list[str], target: str | list[str] | None, ids: str | None) -> None:
+    """Say that a column which was named is a feature of the model, if this is why the file lacks one."""
+    targets = [target] if isinstance(target, str) else target or []
+    for role, column in (*(("the target", column) for column in targets), ("names of samples (--id)", ids)):
+        if column in features:
+            message = f"{error}; {column!r} is a feature of the model, so that it cannot hold {role} too: name another column"
+            raise ValueError(message) from error

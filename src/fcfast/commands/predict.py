@@ -22,7 +22,7 @@ from fcfast.commands.options import (
     in_targets,
     target_of,
 )
-from fcfast.commands.predicted import csv_text, delimiter_of, prediction_columns
+from fcfast.commands.predicted import csv_text, delimiter_of, other_targets, prediction_columns
 from fcfast.commands.shared import check_file, clear_errors, json_text, messages, print_data, screen, tell_user
 from fcfast.commands.survival import AskedTimes, Event, Time, asked_columns, columns_at
 from fcfast.files import write_text
@@ -145,10 +145,11 @@ def run(
     if table.y is not None:
         try:
             scored = predicted if table.known is None else predicted[table.known]
-            truth = targets_like(known, table.labelled(), data, task)
+            truth = targets_like(known, table.labelled(), data, task, getattr(estimator, "target_names_", None))
             if is_classifier:
                 scored = scored.astype(known.dtype)
             result = scores_of(estimator, truth, scored)
+            notes += [] if target is None else other_targets(estimator, table)
         except ValueError as error:
             if target is not None:
                 raise

@@ -6,8 +6,11 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fcfast.datafiles.columns import index_of
+
 if TYPE_CHECKING:
     from fcfast.commands.data import Array
+    from fcfast.datafiles import Table
 
 
 def prediction_columns(
@@ -59,6 +62,37 @@ def output_names(estimator: Any) -> list[str]:
         return targets
     levels = [f"{level:g}" for level in estimator.network_.loss.parameters]
     return list(map("_".join, product(targets, levels))) if targets else levels
+
+
+def with_target(estimator: Any, names: list[str]) -> list[str]:
+    """Give the names of the outputs of a single target with its name, which the model card has, before each level."""
+    from fcfast.commands.data import known_targets
+
+    known, targets = known_targets(estimator), model_targets(estimator)
+    if hasattr(estimator, "classes_") or known.dtype.names is not None or known.ndim == 2 or not targets:
+        return []
+    return [f"{targets[0]}_{name}" for name in names] or targets
+
+
+def model_targets(estimator: Any) -> list[str]:
+    """Give the names of the columns that a model was trained to predict, as far as it knows them: indices are no names."""
+    if getattr(estimator, "target_names_", None) is not None:
+        return list(map(str, estimator.target_names_))
+    named = (getattr(estimator, "card_", None) or {}).get("data", {}).get("target", [])
+    names = [named] if isinstance(named, str) else named
+    return [] if any(index_of(name) is not None or str(name).endswith(".npy") for name in names) else list(map(str, names))
+
+
+def other_targets(estimator: Any, table: "Table") -> list[str]:
+    """Warn that predictions are scored with columns of other names than the model was trained to predict."""
+    if table.y is not None and table.y.ndim == 2 and table.target_names is not None:
+        scored = ", ".join(map(repr, sorted(table.target_names)))
+    else:
+        scored = table.target_name
+    trained = ", ".join(map(repr, sorted(model_targets(estimator))))
+    if not trained or scored == trained or not scored.startswith(("'", '"')):  # a file, or a column without a name
+        return []
+    return [f"warning: the model was trained to predict {trained}, but its predictions are scored with {scored}"]
 
 
 def delimiter_of(out: Path) -> str:

@@ -1,5 +1,6 @@
 """The samples of ``fcfast train`` and ``fcfast compare``: read, and divided into those to train, to validate and to test on."""
 
+from ast import literal_eval
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -130,6 +131,8 @@ def read_source(wanted: Wanted) -> Source:
         "validation_set": None if validated is None else validated.text,
         "untested_classes": np.setdiff1d(y[rows.train], test.targets()).tolist() if has_classes and test is not None else [],
     }  # fmt: skip
+    if isinstance(wanted.target, str) and table.target_name[:1] in ("'", '"'):  # the name, where its index was given
+        about["target"] = literal_eval(table.target_name)
     names_of_targets = table.target_names if y.ndim == 2 else None
     if texts is None or columns is None:
         return Source(task, train, test, table.feature_names, about, None, validation, names_of_targets)
