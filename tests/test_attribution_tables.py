@@ -433,7 +433,7 @@ def test_explain_sums_over_groups(files, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--output", "sideways"), "output='sideways'"),
+        (("--output", "sideways"), "--output sideways"),
         (("--top", 0), "--top"),
         (("--plot-kind", "manhattan"), "--plot"),
         (("--stability", 3), "--target"),

@@ -185,7 +185,7 @@ def test_train_completes_the_card(trained):
     assert (held["data"]["target"], held["data"]["classes"], held["data"]["samples"]) == ("kind", ["u", "v", "w"], 24)
     test = held["scores"]["test"]
     assert set(test) == {"accuracy", "balanced_accuracy", "samples", "on"}
-    assert (test["samples"], test["on"]) == (6, "drawn at random, each class in proportion")
+    assert (test["samples"], test["on"]) == (6, "samples drawn at random, each class in proportion")
     text = json.dumps(dict(held))
     assert "secret" not in text
     assert "/" not in held["data"]["file"]

@@ -1,6 +1,7 @@
 """What the command line says to newcomers: messages name the option, the column and the file that they are about."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ pytest.importorskip("typer", reason="the command line needs fcfast[cli]")
 from typer.testing import CliRunner
 
 from fcfast.commands import app
+from fcfast.commands.validation import PARTS
 
 QUICK = ("--hidden", 4, "--epochs", 2, "--jobs", 1, "--test", 0)
 
@@ -54,15 +56,9 @@ def test_an_option_that_takes_one_column_is_given_twice(folder):
     data = folder / "all.csv"
     for command, more in (("train", ("--save", "m.safetensors")), ("plan", ()), ("compare", ())):
         message = refused(command, data, *more, "--target", "weight", "--id", "name", "--id=other")
-        assert "--id" in message and "2 times" in message and "'name'" in message and "'other'" in message, command
+        for part in ("--id", "2 times", "'name'", "'other'"):
+            assert part in message, (command, part)
     assert "--id" in refused("predict", "m.safetensors", data, "--id", "name", "--id", "other")
-
-
-def trained(folder, name, *arguments):
-    model = folder / f"{name}.safetensors"
-    result = run("train", folder / "all.csv", "--save", model, *QUICK, *arguments)
-    assert result.exit_code == 0, result.output
-    return model
 
 
 def test_targets_of_other_names(folder):
@@ -102,3 +98,43 @@ def test_an_output_of_one_target_is_named_by_the_target(folder):
     assert run("train", folder / "short.csv", "--save", model, *QUICK, *ids, "--target", "weight").exit_code == 0
     assert run(*asked, "weight").stdout == run(*asked, "0").stdout
     assert "--output" in refused(*asked, "height")
+
+
+def test_errors_name_options_and_columns(folder):
+    """In the place of arguments of Python."""
+    genes = pd.read_csv(folder / "all.csv")[[f"g{j}" for j in range(6)]]
+    visits = np.where(np.arange(24) == 3, 9, np.arange(24) % 4)
+    marks = np.where(np.arange(24) % 8 == 3, "val", "train")
+    genes.assign(visits=visits, part=marks).to_csv(folder / "visits.csv", index=False)
+    genes.assign(less=visits - 1).to_csv(folder / "less.csv", index=False)
+    genes.assign(days=np.arange(24) + 1, died=0).to_csv(folder / "none.csv", index=False)
+    genes.assign(days=np.arange(24) + 1, died=1).to_csv(folder / "dead.csv", index=False)
+    model = folder / "errors.safetensors"
+
+    def fails(name, *arguments):
+        return refused("train", folder / f"{name}.csv", "--save", model, *QUICK, *arguments)
+
+    message = fails("visits", "--target", "visits", "--validation", "part")
+    for part in ("--validation part", "'visits'", "'9'", "--task regression", "--loss poisson"):
+        assert part in message, part
+    assert "--test 0" not in message
+    assert "the target 'less' has values down to -1" in fails("less", "--target", "less", "--loss", "poisson")
+    times = ("--time", "days", "--event", "died")
+    assert "the target 'days', 'died' has no events" in fails("none", *times)
+    same = ("--target", "visits", "--task", "regression", "--validation", folder / "same.csv")
+    genes.head(3).assign(visits=1).to_csv(folder / "same.csv", index=False)
+    genes.assign(visits=visits).to_csv(folder / "visits.csv", index=False)
+    assert "use --scoring loss" in fails("visits", *same)
+    assert run("train", folder / "dead.csv", "--save", model, *QUICK, *times).exit_code == 0
+    message = refused("predict", model, folder / "dead.csv", "--times", "5,500")
+    assert "--times 5,500: 500 is not within 0 and 24" in message
+    assert "--output weight is unknown" in refused("explain", model, folder / "dead.csv", "--output", "weight")
+
+
+def test_the_words_that_mark_rows_are_listed():
+    """All of them, in the help and in the documentation."""
+    told = said(run("train", "--help").stdout)
+    page = Path(__file__).parents[1] / "docs" / "validation.md"
+    for word in PARTS:
+        assert word in told, word
+        assert f"`{word}`" in page.read_text(encoding="utf-8"), word

@@ -172,7 +172,7 @@ def test_errors_about_samples(data, tmp_path):
     censored["event"] = False
     path = write(tmp_path / "censored.csv", X, censored)
     save = "--save", tmp_path / "m.safetensors", "--id", "patient"
-    assert "y has no events" in refused("train", path, *save, *COLUMNS)
+    assert "the target 'days', 'died' has no events" in refused("train", path, *save, *COLUMNS)
     text = write(tmp_path / "gap.csv", X, y).read_text().replace(f"{y['time'][3]},", ",", 1)
     (tmp_path / "gap.csv").write_text(text)
     assert "1 sample(s) have no time or no event" in refused("train", tmp_path / "gap.csv", *save, *COLUMNS)
@@ -186,7 +186,7 @@ def test_errors_of_predictions(data, table, tmp_path):
     X, y = data
     train(table, tmp_path, *COLUMNS, "--id", "patient", "--test", 0)
     model = tmp_path / "m.safetensors"
-    assert "x must be within" in refused("predict", model, table, "--id", "patient", "--times", "1e9")
+    assert "--times 1e9: 1e+09 is not within 0 and" in refused("predict", model, table, "--id", "patient", "--times", "1e9")
     assert "not a list of times" in refused("predict", model, table, "--id", "patient", "--times", "soon")
     assert "--proba needs a classifier" in refused("predict", model, table, "--id", "patient", "--proba")
     FrontRegressor((2,), max_epochs=2, random_state=0).fit(X, y["time"]).save(tmp_path / "r.safetensors")

@@ -170,7 +170,7 @@ def test_the_report_of_quantiles_has_their_coverage(table, files, tmp_path):
         ("u v", "--task classification", "--task classification needs one, or labels that are 0 and 1"),
         ("a b", "--target-type labels", "reads one target as names of classes, but 2 are asked for"),
         ("u?", "", "column 'u?' is empty, NaN or infinite"),
-        ("a? b?", "--validation 0.3 --scoring roc_auc", "some targets of which are missing: scoring=None and scoring='loss'"),
+        ("a? b?", "--validation 0.3 --scoring roc_auc", "some targets of which are missing: no --scoring and --scoring loss"),
         ("u? v?", "--validation 0.3 --scoring neg_mean_absolute_error", "some targets of which are missing"),
     ],
 )

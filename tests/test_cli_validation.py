@@ -225,7 +225,7 @@ def test_a_file_that_is_read_in_blocks(folder, tmp_path):
     ("arguments", "message"),
     [
         (["--scoring", "roc_auc"], "add --validation or --early-stopping"),
-        (["--validation", 0.2, "--scoring", "nonsense"], "scoring='nonsense' is unknown"),
+        (["--validation", 0.2, "--scoring", "nonsense"], "--scoring nonsense is unknown"),
         (["--validation", "missing.csv"], "--validation missing.csv: there is no such file"),
         (["--validation", 1.5], "must be a share of the training samples between 0 and 1"),
         (["--validation", 0.999], "leaves none to train on"),

@@ -86,8 +86,8 @@ def stability(
     """Refit an estimator on other draws of the training samples, and see which features stay at the top of the ranking.
 
     Features are ranked by their mean absolute attribution over all samples in X, once for a fit on all of them (or for a
-    fitted estimator, by its `attributions`) and once for each refit. Refits share one Gram matrix where the estimator holds contributions of the training samples, so that each
-    reads the features only for its attributions.
+    fitted estimator, by its `attributions`) and once for each refit. Refits share one Gram matrix where the estimator holds
+    contributions of the training samples, so that each reads the features only for its attributions.
 
     Parameters
     ----------

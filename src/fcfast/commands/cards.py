@@ -32,7 +32,7 @@ def with_report(
     entries = {name: value for name, value in named.items() if value is not None}
     if report["test"] is None:
         return card.including(data=entries)
-    on = report["test_set"] if test_file is None else test_file.name
+    on = f"samples {report['test_set']}" if test_file is None else test_file.name
     return card.including(data=entries, scores={"test": _overall(report["test"]) | {"samples": report["n_test"], "on": on}})
 
 

@@ -156,9 +156,7 @@ def targets_like(known: Array, table: Table, path: Path, task: str, names: Seque
             )
     if y.shape[1:] != known.shape[1:] or (y.dtype.kind == "U") != (known.dtype.kind == "U"):
         advice = "name another one" if names is None else f"name all of {listed(list(map(str, names)))}, each with --target"
-        raise ValueError(
-            f"the target of {path} ({_kind(y)}) is not of the kind that is predicted ({_kind(known)}); {advice}"
-        )
+        raise ValueError(f"the target of {path} ({_kind(y)}) is not of the kind that is predicted ({_kind(known)}); {advice}")
     return y
 
 
@@ -178,7 +176,7 @@ def split(y: Array, n_train: int | None, share: float | None, stratify: bool, se
     """Split the rows into training and test rows, as the file says unless a share is given; return the method too."""
     rows = np.arange(len(y))
     if share is None and n_train is not None:
-        return rows[:n_train], rows[n_train:], "the file's own test part"
+        return rows[:n_train], rows[n_train:], "in the file's own test part"
     share = DEFAULT_TEST_SHARE if share is None else share
     n_test = ceil(share * len(y))
     if n_test == 0:
@@ -247,17 +245,39 @@ def already_looked_at(*samples: Any) -> AbstractContextManager[None]:
     return config_context(assume_finite=not any(map(is_mapped, samples)))
 
 
-def refuse_untrained(y: Array, rows: Rows, path: Path) -> None:
-    """Raise an error if the training part has a single class of several; warn of classes that only the test part has."""
+def refuse_untrained(y: Array, rows: Rows, tested: Rows, path: Path, column: str) -> None:
+    """Raise an error if the training part has a single class of several; warn of classes that only the test part has.
+
+    `tested` are rows that are drawn for a test, which can be trained on.
+    """
     trained = np.unique(y[rows])
     lacking = np.setdiff1d(y, trained)
+    helps = bool(len(lacking)) and bool(np.isin(lacking, y[tested]).all())
+    advice = f"use more samples{', or --test 0 to train on all' if helps else ''}{counts_advice(y, column)}"
     if len(trained) < 2:
         raise ValueError(
             f"{path}: the training part ({len(rows)} of {len(y)} samples) has a single class, {str(trained[0])!r}; "
-            "at least two are needed: use more samples, or --test 0 to train on all"
+            f"at least two are needed: {advice}"
         )
     if len(lacking):
-        tell_user(f"warning: no training sample of {listed(list(map(str, lacking)))}; use more samples, or --test 0")
+        tell_user(f"warning: no training sample of {listed(list(map(str, lacking)))}; {advice}")
+
+
+def refuse_unknown(known: Array, validated: Array, option: str, column: str) -> None:
+    """Raise an error if samples to validate on have classes that no training sample has."""
+    unknown = np.setdiff1d(validated, known)
+    if len(unknown):
+        raise ValueError(
+            f"{option}: the target {column} is {listed(list(map(str, unknown)))} in samples to validate on, but in no training "
+            f"sample; validate on others{counts_advice(known, column)}"
+        )
+
+
+def counts_advice(y: Array, column: str) -> str:
+    """Give advice about a target that was taken for classes, if it may be a number."""
+    if y.dtype.kind != "i" or len(np.unique(y)) < 3:
+        return ""
+    return f". If {column} is a number and no class, use --task regression, or --loss poisson for counts"
 
 
 def refuse_repeated(names: Sequence[str], path: Path, wanted: Collection[str] | None = None) -> None:

@@ -156,17 +156,18 @@ def explain(
         with collected_warnings() as warned:
             if rows is None:
                 table, X, notes = samples_for(estimator, model, data, named, ids, text, written)
-                names, found = table.ids, explained(estimator, X, output, asked)
+                names, found = table.ids, (attributed := explained(estimator, X, output, asked))
+                if stability is not None:
+                    if len(attributed.shape) > 2:
+                        raise ValueError("--stability ranks the features of one output; name it with --output")
+                    stable = refits(estimator, attributed, X, table, data, top, stability, output, asked, seed)
             else:
                 _refuse_in_blocks(data, stability, plot_kind)
                 refuse_whole(data, named, ids, text=text)
                 names, notes = None, []
                 found = explained_in_blocks(estimator, model, data, rows, lambda X: explained(estimator, X, output, asked))
             ranking = with_outputs(_ranking(found, top, each, groups, names), estimator)
-            if stability is not None:
-                if len(found.shape) > 2:
-                    raise ValueError("--stability ranks the features of one output; name it with --output")
-                stable = refits(estimator, found, X, table, data, top, stability, output, asked, seed)
+            if stable is not None:
                 ranking = beside_refits(ranking, stable)
             if plot is not None:
                 draw(plot, plot_kind, found, ranking if stable is None else stable.ranking, X, data)

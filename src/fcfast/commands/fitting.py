@@ -1,5 +1,8 @@
 """The training of a command, with progress on a terminal, and what the report says of it."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,8 @@ if TYPE_CHECKING:
     from fcfast.commands.data import Array
     from fcfast.commands.trainingdata import Source
     from fcfast.estimators import FrontClassifier, FrontRegressor
+
+Y_HAS = re.compile(r"(y_val: )?y has ")  # how such errors begin
 
 
 def trained(source: "Source", settings: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -26,7 +31,7 @@ def trained(source: "Source", settings: dict[str, Any]) -> tuple[Any, dict[str, 
     kinds: dict[str, Any] = {"classification": FrontClassifier, "regression": FrontRegressor, SURVIVAL: FrontSurvival}
     estimator = kinds[source.task](**settings)
     read = [part.X for part in (source.train, source.validation) if part is not None]
-    with already_looked_at(*read):
+    with already_looked_at(*read), naming_target(source.told_target):
         sentences = fit(estimator, training_rows(source.train), source.train.targets(), **for_fit(source.validation))
     raw = of_raw_data(estimator, None)
     raw.target_names_ = None if source.target_names is None else np.array(source.target_names, dtype=object)
@@ -45,6 +50,19 @@ def trained(source: "Source", settings: dict[str, Any]) -> tuple[Any, dict[str, 
     report = training_report(estimator, seconds, sentences, result)
     report["validation"] = validation_report(estimator, n_validated, source.about["validation_set"] or HELD_OUT)
     return raw, source.about | report
+
+
+@contextmanager
+def naming_target(told: str) -> Iterator[None]:
+    """Name the column of the target in errors of the estimators, for which it is y."""
+    try:
+        yield
+    except ValueError as error:
+        found = Y_HAS.match(str(error))
+        if found is None or not told:
+            raise
+        where = "in the samples to validate on, " if found[1] else ""
+        raise ValueError(f"{where}the target {told} has {str(error)[found.end() :]}") from error
 
 
 def fit(estimator: "FrontClassifier | FrontRegressor", X: Any, y: "Array | None", **more: Any) -> list[str]:

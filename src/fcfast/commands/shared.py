@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 import signal
 import sys
 import tempfile
@@ -25,7 +26,8 @@ messages = Console(stderr=True)
 # A pipe has no width, and tables need more than the 80 columns that rich would assume.
 screen = Console() if Console().is_terminal else Console(width=110)
 
-FORM = re.compile(r"\bform='([\w-]+)'")  # errors of the library name its parameters
+# Errors of the library name its parameters, which options have the names of.
+PARAMETER = re.compile(r"\b(form|scoring|output)=(?:'([^']*)'|(\w+))")
 # A ModelFileError is a ValueError.
 CORRECTABLE = ValueError, TypeError, OSError, ImportError, MemoryError, ChangedFileError
 
@@ -39,9 +41,14 @@ def clear_errors() -> Iterator[None]:
         messages.print(INTERRUPTED, markup=False)
         raise typer.Exit(130) from None
     except CORRECTABLE as error:
-        message = FORM.sub(r"--form \1", str(error)).replace("missing='mean'", "--impute mean") or "out of memory"
-        tell_user(f"fcfast: {message}")
+        tell_user(f"fcfast: {_with_options(str(error)) or 'out of memory'}")
         raise typer.Exit(2) from None
+
+
+def _with_options(message: str) -> str:
+    """Name options of the command line in the place of parameters."""
+    plain = message.replace("missing='mean'", "--impute mean").replace("scoring=None", "no --scoring")
+    return PARAMETER.sub(lambda found: f"--{found[1]} {shlex.quote(found[2] or found[3])}", plain)
 
 
 def tell_user(message: str) -> None:

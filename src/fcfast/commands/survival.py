@@ -1,5 +1,6 @@
 """Survival analysis on the command line: the columns of times and events, scores, and the columns of predictions."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,7 +112,12 @@ def columns_at(estimator: Any, risk: "Array", times: str | None, model: Path) ->
     if not hasattr(estimator, "predict_survival_function"):
         raise ValueError(f"--times {times} needs a survival analysis, but {model} holds a {type(estimator).__name__}")
     functions = estimator._baseline.survival_functions(risk)
-    return {f"S({time:g})": [float(function(time)) for function in functions] for time in _numbers(times)}
+    asked = _numbers(times)
+    last = min((function.domain[1] for function in functions), default=math.inf)
+    wrong = [time for time in asked if not 0 <= time <= last]
+    if wrong:
+        raise ValueError(f"--times {times}: {wrong[0]:g} is not within 0 and {last:g}, the times of the training samples")
+    return {f"S({time:g})": [float(function(time)) for function in functions] for time in asked}
 
 
 def _numbers(times: str) -> list[float]:

@@ -87,6 +87,7 @@ class Source:
     text: "TextFeatures | None" = None  # how texts became features
     validation: "Samples | None" = None  # that --validation names
     target_names: list[str] | None = None  # of several columns
+    told_target: str = ""  # as in the line about the table
 
 
 class Divided(NamedTuple):
@@ -105,7 +106,7 @@ def read_source(wanted: Wanted) -> Source:
     """
     import numpy as np
 
-    from fcfast.commands.data import Samples, refuse_untrained, task_of
+    from fcfast.commands.data import Samples, refuse_unknown, refuse_untrained, task_of
 
     data, texts, validated = wanted.data, wanted.texts, wanted.validated
     table = _table(wanted)
@@ -124,7 +125,10 @@ def read_source(wanted: Wanted) -> Source:
     if validated is not None and validated.file is not None:
         validation = _from_file(wanted, validated.file, wanted.target, table, columns, y, task)
     if has_classes:
-        refuse_untrained(y, rows.train, data)
+        column = table.target_name
+        if validation is not None and validated is not None:
+            refuse_unknown(y[rows.train], validation.targets(), f"--validation {validated.text}", column)
+        refuse_untrained(y, rows.train, rows.test, data, column)
     about = {
         "data": str(data), "task": task, "task_reason": reason, "n_features": table.X.shape[1], "n_train": len(rows.train),
         "n_test": 0 if test is None else len(test.rows), "test_set": how,
@@ -135,10 +139,10 @@ def read_source(wanted: Wanted) -> Source:
         about["target"] = literal_eval(table.target_name)
     names_of_targets = table.target_names if y.ndim == 2 else None
     if texts is None or columns is None:
-        return Source(task, train, test, table.feature_names, about, None, validation, names_of_targets)
+        return Source(task, train, test, table.feature_names, about, None, validation, names_of_targets, table.target_name)
     train, (test, validation), text = vectorized(texts, columns, train, (test, validation), task, wanted.seed, data)
     about |= {"n_features": text.n_features, "text": str(text)}
-    return Source(task, train, test, None, about, text, validation, names_of_targets)
+    return Source(task, train, test, None, about, text, validation, names_of_targets, table.target_name)
 
 
 def _table(wanted: Wanted) -> "Table":

@@ -19,6 +19,7 @@ WORDS = {  # what cells of a column say, in small letters
     VALIDATION: ("validation", "valid", "val", "dev", "1", "true", "yes"),
     TEST: ("test", "testing"),
 }
+KNOWN = "; ".join(f"{part}: {', '.join(words)}" for part, words in WORDS.items())
 PARTS = {word: part for part, words in WORDS.items() for word in words}
 
 ValidationSet = Annotated[
@@ -27,7 +28,7 @@ ValidationSet = Annotated[
         "--validation",
         metavar="FILE|SHARE|COLUMN",
         help="Score these samples after each epoch: another file, a share of the training samples such as 0.2, or the rows "
-        "that a column marks (validation, 1 or true; train, 0 or false; it may also mark test).",
+        f"that a column marks. Its words, in letters of any size, are {KNOWN}.",
     ),
 ]
 Scoring = Annotated[
@@ -96,8 +97,7 @@ def marked_parts(column: str, marks: "list[str] | None", path: Path) -> "Array":
     parts = [PARTS.get(_word(mark)) for mark in marks]
     unknown = sorted({mark for mark, part in zip(marks, parts, strict=True) if part is None})
     if unknown:
-        known = "; ".join(f"{part}: {', '.join(words)}" for part, words in WORDS.items())
-        raise ValueError(f"{path}: the column {column!r} says {listed(unknown)}, but --validation knows {known}")
+        raise ValueError(f"{path}: the column {column!r} says {listed(unknown)}, but --validation knows {KNOWN}")
     if VALIDATION not in parts:
         raise ValueError(f"{path}: the column {column!r} marks no sample as {VALIDATION}; write {VALIDATION}, 1 or true there")
     return np.array(parts)
