@@ -97,7 +97,7 @@ def test_an_output_of_one_target_is_named_by_the_target(folder):
     assert "'0.1', '0.9'" in refused(*asked, "weight_0.5")
     assert run("train", folder / "short.csv", "--save", model, *QUICK, *ids, "--target", "weight").exit_code == 0
     assert run(*asked, "weight").stdout == run(*asked, "0").stdout
-    assert "--output" in refused(*asked, "height")
+    assert "--output height is unknown; use 'weight', or all" in refused(*asked, "height")
 
 
 def test_errors_name_options_and_columns(folder):

@@ -474,7 +474,9 @@ def test_values_too_large(tmp_path, target, share, message):
     result = run("train", data, "--save", tmp_path / "m.safetensors", *QUICK, "--target", target)
     assert result.exit_code == 2
     expected = (
-        "the target 'gene 0' has values too large to be scaled" if target == "gene 0" else "X has values too large to be scaled in column 1"
+        "'gene 0' has values too large to be scaled"
+        if target == "gene 0"
+        else "X has values too large to be scaled in column 1"
     )
     assert expected in result.stderr
     result = run("train", data, "--save", tmp_path / "m.safetensors", *QUICK, "--target", "kind", "--no-standardize", *share)

@@ -32,11 +32,14 @@ def _output(estimator: Any, output: str | None) -> Any:
     names = output_names(estimator)
     if output is None or output == ALL:
         return output
-    for spelt in (names, with_target(estimator, names)):
+    of_target = with_target(estimator, names)
+    for spelt in (names, of_target):
         if output in spelt:
             return spelt.index(output)
-    if names and not output.isdecimal():
-        raise ValueError(f"--output {output} is unknown; use one of {listed(names)}, or {ALL}")
+    if (names or of_target) and not output.isdecimal():
+        raise ValueError(
+            f"--output {output} is unknown; use {'one of ' if names else ''}{listed(names or of_target)}, or {ALL}"
+        )
     classes = getattr(estimator, "classes_", None)
     if classes is not None:
         return next((label for label in classes.tolist() if str(label) == output), output)
