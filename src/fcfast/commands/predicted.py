@@ -78,8 +78,9 @@ def model_targets(estimator: Any) -> list[str]:
     """Give the names of the columns that a model was trained to predict, as far as it knows them: indices are no names."""
     if getattr(estimator, "target_names_", None) is not None:
         return list(map(str, estimator.target_names_))
-    named = (getattr(estimator, "card_", None) or {}).get("data", {}).get("target", [])
-    names = [named] if isinstance(named, str) else named
+    about = (getattr(estimator, "card_", None) or {}).get("data")
+    named = about.get("target") if isinstance(about, dict) else None  # a file may have any values there
+    names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
     return [] if any(index_of(name) is not None or str(name).endswith(".npy") for name in names) else list(map(str, names))
 
 
