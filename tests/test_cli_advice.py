@@ -121,7 +121,7 @@ def test_errors_name_options_and_columns(folder):
     assert "the target 'less' has values down to -1" in fails("less", "--target", "less", "--loss", "poisson")
     times = ("--time", "days", "--event", "died")
     assert "the target 'days', 'died' has no events" in fails("none", *times)
-    same = ("--target", "visits", "--task", "regression", "--validation", folder / "same.csv")
+    same = ("--target", "visits", "--task", "regression", "--validation", folder / "same.csv", "--early-stopping")
     genes.head(3).assign(visits=1).to_csv(folder / "same.csv", index=False)
     genes.assign(visits=visits).to_csv(folder / "visits.csv", index=False)
     assert "use --scoring loss" in fails("visits", *same)
