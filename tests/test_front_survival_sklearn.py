@@ -111,7 +111,7 @@ def test_validation_on_other_samples(data):
     with pytest.raises(ValueError, match="y_val: y has 1 negative time"):
         own.fit(X, y, X_val=X[:1], y_val=changed(y[:1], time=-1.0))
     with pytest.raises(ValueError, match=r"validation samples .* have no comparable pairs"):
-        own.fit(X, y, X_val=X[:3], y_val=changed(y[:3], event=False))
+        FrontSurvival(**settings).fit(X, y, X_val=X[:3], y_val=changed(y[:3], event=False))
     with pytest.raises(ValueError, match=r"none of the .* samples to train on"):
         own.fit(X, y, validation_indices=y["event"])
 

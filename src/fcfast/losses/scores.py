@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import UndefinedMetricWarning
 
 from fcfast.errors import frames_within
 
@@ -80,12 +79,15 @@ def over_targets(score: Score, targets: Array, predictions: Array, sample_weight
             of_target = predicted[there, k]
             found.append(score(column[there], of_target[:, 0] if of_target.shape[1] == 1 else of_target, weights))
     if not found:
-        warnings.warn(
-            f"a score needs {FEWEST} samples with a target and a weight above 0, so that it is NaN here",
-            UndefinedMetricWarning,
-            stacklevel=1 + frames_within(),
-        )
+        _warn_of_too_few()
     return float(np.mean(found)) if found else float("nan")
+
+
+def _warn_of_too_few() -> None:
+    from sklearn.exceptions import UndefinedMetricWarning
+
+    text = f"a score needs {FEWEST} samples with a target and a weight above 0, so that it is NaN here"
+    warnings.warn(text, UndefinedMetricWarning, stacklevel=1 + frames_within())
 
 
 def varies(targets: Array, sample_weight: Floats | None) -> bool:
