@@ -124,7 +124,7 @@ GAPS = np.where(np.arange(N)[:, None] == 0, np.nan, LABELS)
 @pytest.mark.parametrize(
     ("fitted", "targets", "weights", "message"),
     [
-        (COUNTED, COUNTS, np.zeros(N), "at least one non-zero"),
+        (COUNTED, COUNTS, np.zeros(N), "non-zero|not all 0"),
         (COUNTED, COUNTS, -np.ones(N), "Negative values"),
         (BOTH, np.c_[y, y], NAN, "contains NaN"),
         (TAGS, LABELS, NAN, "contains NaN"),
