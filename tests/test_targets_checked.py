@@ -148,7 +148,7 @@ def test_scores_check_targets_and_weights(fitted, targets, weights, message):
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson", Huber(1), Quantile((0.2, 0.8))])
 def test_missing_values_of_pandas_are_left_out_of_scores(loss):
-    numbers = abs(PAIR).to_numpy()
+    numbers = abs(PAIR).to_numpy(copy=True)
     numbers[3, 0] = np.nan
     table = pd.DataFrame(numbers, columns=["a", "b"]).astype("Float64")
     fitted = regressor(loss).fit(X, table)
